@@ -1,0 +1,33 @@
+"""What went wrong on the user's side, in one line: what, where, and what is allowed."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["InputError", "listing", "unknown"]
+
+
+class InputError(ValueError):
+    """Bad input or usage. The command line prints its one line and exits with code 2."""
+
+
+def listing(items: Iterable[object], limit: int = 8) -> str:
+    """Join names for a message, cut after `limit` of them.
+
+    >>> listing(["a", "b"]), listing(range(12), limit=3)
+    ('a, b', '0, 1, 2 and 9 more')
+    """
+    names = [str(item) for item in items]
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def unknown(what: str, name: str, allowed: Iterable[object]) -> InputError:
+    """Error for a name that is not among the allowed ones; suggests the nearest.
+
+    >>> print(unknown("column", "heigth", ["height", "weight"]))
+    no column 'heigth': did you mean 'height'? (allowed: height, weight)
+    """
+    names = [str(item) for item in allowed]
+    near = get_close_matches(str(name), names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(f"no {what} {str(name)!r}: {hint}(allowed: {listing(names, 12)})")

@@ -1,0 +1,197 @@
+"""Files that are whole or absent: atomic writes, tensors and JSON, and run folders.
+
+Nothing is pickled: arrays are safetensors, everything else is JSON, YAML or CSV.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sourcewise.errors import InputError, listing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "RunFolder",
+    "plain",
+    "read_json",
+    "read_tensors",
+    "write_atomic",
+    "write_json",
+    "write_tensors",
+]
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file so that it is at every moment the old one or the whole new one."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def plain(value: Any) -> Any:
+    """Values as JSON has them: NaN and infinity become null, tuples lists, keys strings."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON document, atomically."""
+    write_atomic(path, json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON document; a damaged or missing file is an `InputError` that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
+    """Write named tensors as safetensors, atomically; the same tensors give the same bytes."""
+    from safetensors.torch import save
+
+    write_atomic(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+def read_tensors(path: Path) -> dict[str, "Tensor"]:
+    """Read named tensors; a damaged or missing file is an `InputError` that names it."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+
+
+class RunFolder:
+    """A folder that holds one run, held by one process at a time.
+
+    Use as a context manager. Entering creates the folder and `config.yaml`, or checks that the
+    folder holds the same configuration; another run there is an `InputError` unless `overwrite`.
+
+    Args:
+        path: the folder.
+        config: what identifies the run (settings, versions, fingerprint).
+        overwrite: start anew if the folder holds another run.
+    """
+
+    def __init__(self, path: Path, config: Mapping[str, Any], overwrite: bool = False):
+        self.path = path
+        self.config = plain(config)
+        self.overwrite = overwrite
+        self._lock: int | None = None
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def __enter__(self) -> "RunFolder":
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+            self._claim()
+        except OSError as error:
+            self._release()
+            reason = error.strerror or str(error)
+            raise InputError(f"cannot write the run folder {self.path}: {reason}") from None
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._release()
+
+    def _acquire(self) -> None:
+        self._lock = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
+                raise
+            raise InputError(f"the run folder {self.path} is in use by another process") from None
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)  # closing gives the lock back
+            self._lock = None
+
+    def _claim(self) -> None:
+        config = self / "config.yaml"
+        content = [p for p in self.path.iterdir() if not p.name.startswith(".config.yaml.")]
+        if config.exists():
+            if self._same(config):
+                return
+            if not self.overwrite:
+                raise InputError(
+                    f"{self.path} holds another run ({self._difference(config)} differ): "
+                    "choose another --out, or --overwrite"
+                )
+        elif content:
+            # Never emptied, whatever the flags: it may be anybody's folder.
+            raise InputError(f"{self.path} is not empty and holds no run: choose another --out")
+        for item in self.path.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        write_atomic(config, yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+
+    def _read(self, config: Path) -> Any:
+        with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError):
+            return yaml.safe_load(config.read_text(encoding="utf-8"))
+        return None
+
+    def _same(self, config: Path) -> bool:
+        return self._read(config) == self.config
+
+    def _difference(self, config: Path) -> str:
+        other = self._read(config)
+        mine, theirs = dict(_leaves(self.config)), dict(_leaves(other))
+        names = [n for n in sorted(mine.keys() | theirs.keys()) if mine.get(n) != theirs.get(n)]
+        return listing(names, 4)
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path or "config.yaml", value

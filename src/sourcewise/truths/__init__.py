@@ -1,0 +1,1 @@
+"""Known conditional distributions that simulations draw from."""
