@@ -9,13 +9,29 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Comparison": "sourcewise.comparison",
     "InputError": "sourcewise.errors",
+    "Noise": "sourcewise.randomness",
+    "Partition": "sourcewise.partition",
+    "Sources": "sourcewise.sources",
+    "compare": "sourcewise.comparison",
+    "load": "sourcewise.comparison",
+    "read": "sourcewise.readers",
+    "report": "sourcewise.report",
 }
 
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from sourcewise.comparison import Comparison as Comparison
+    from sourcewise.comparison import compare as compare
+    from sourcewise.comparison import load as load
     from sourcewise.errors import InputError as InputError
+    from sourcewise.partition import Partition as Partition
+    from sourcewise.randomness import Noise as Noise
+    from sourcewise.readers import read as read
+    from sourcewise.report import report as report
+    from sourcewise.sources import Sources as Sources
 
 
 def __getattr__(name: str) -> Any:

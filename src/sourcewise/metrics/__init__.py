@@ -1,0 +1,1 @@
+"""How far a distribution is from the data or from the truth."""

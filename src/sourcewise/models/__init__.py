@@ -1,0 +1,1 @@
+"""Conditional generative models: one file per family, and the router over blocks of sources."""

@@ -1,0 +1,1 @@
+"""Sweeps, and the paper's figures and tables."""

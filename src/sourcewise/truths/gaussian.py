@@ -28,13 +28,14 @@ def gaussian_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) ->
     """
     d = x.shape[1]
     out = x.new_empty(len(x))
+    eye = torch.eye(d, dtype=x.dtype)
     shared = len(scale_tril) == 1
     for k in range(1) if shared else y.unique().tolist():
         rows = slice(None) if shared else (y == k).nonzero().squeeze(1)
-        residual = x[rows] - mean[y[rows]]
-        z = torch.linalg.solve_triangular(scale_tril[k], residual.T, upper=False)  # (d, B)
+        inverse = torch.linalg.solve_triangular(scale_tril[k], eye, upper=False)
+        z = (x[rows] - mean.index_select(0, y[rows])) @ inverse.T  # (B, d)
         log_det = scale_tril[k].diagonal().log().sum()
-        out[rows] = -0.5 * (z * z).sum(0) - log_det - 0.5 * d * math.log(2 * math.pi)
+        out[rows] = -0.5 * (z * z).sum(1) - log_det - 0.5 * d * math.log(2 * math.pi)
     return out
 
 

@@ -1,0 +1,244 @@
+"""The command line: thin. Heavy modules are imported when a command runs, not for `--help`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sourcewise import __version__
+from sourcewise.errors import InputError
+
+if TYPE_CHECKING:
+    from sourcewise.sources import Sources
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sourcewise",
+    help="One generative model for all your data sources, or one each?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only resolved settings and a time estimate.")
+]
+Overwrite = Annotated[bool, typer.Option(help="Replace another run in the folder.")]
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 bad usage or bad input."""
+    # One thread: more would cost time on small models, and change the bits of results.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        app()
+    except InputError as error:
+        _stop(f"error: {' '.join(str(error).split())}", 2)
+    except KeyboardInterrupt:
+        _stop("interrupted; the same command goes on where this one stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except Exception as error:
+        if os.environ.get("SOURCEWISE_TRACEBACK"):
+            raise
+        _stop(
+            f"failed: {type(error).__name__}: {error} (SOURCEWISE_TRACEBACK=1 shows where)", 1
+        )
+
+
+def _stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"sourcewise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """One generative model for all your data sources, or one each?"""
+
+
+@app.command()
+def compare(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A .csv, .tsv (also .gz), .parquet or .npz file, or a built-in name: wine, "
+            "breast-cancer, digits, gaussian."
+        ),
+    ] = "wine",
+    source: Annotated[
+        str | None, typer.Option(help="Column that says where a row comes from.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="Use only these columns: A,B.")] = None,
+    ignore: Annotated[str | None, typer.Option(help="Leave these columns out: A,B.")] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Take logarithms of these columns: A,B, or all.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Rows alike in these columns stay together: A,B.")
+    ] = None,
+    types: Annotated[
+        str | None, typer.Option(help="Column types: A=category,B=number,C=date.")
+    ] = None,
+    missing: Annotated[
+        str, typer.Option(help="Missing values: refuse, drop (their rows) or impute.")
+    ] = "refuse",
+    min_rows: Annotated[
+        int, typer.Option(help="Sources with fewer rows train, but are not tested.")
+    ] = 10,
+    model: Annotated[
+        str, typer.Option(help="Model family: auto, gaussian (normal, fitted exactly).")
+    ] = "auto",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the family, KEY=VALUE; repeat for more."),
+    ] = None,
+    strategies: Annotated[
+        str,
+        typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv"),
+    ] = "pooled,separate",
+    seeds: Annotated[int, typer.Option(help="Repetitions of the cross-validation.")] = 3,
+    scope: Annotated[
+        str, typer.Option(help="What intervals cover: auto, procedure, 'these models'.")
+    ] = "auto",
+    seed: Seed = 0,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train pooled and separate models and say which is better for which source."""
+    chosen = {
+        "model": model,
+        "set": dict(_pair(text, "--set") for text in set_ or ()),
+        "strategies": strategies,
+        "seeds": seeds,
+        "scope": scope,
+        "seed": seed,
+        "min_rows": min_rows,
+        "missing": missing,
+        "log": tuple(_names(log)),
+    }
+    kinds = dict(_pair(text, "--types") for text in _names(types))
+    sources = _read(data, source, columns, ignore, group, kinds)
+    from sourcewise.comparison import CompareSettings, estimate_seconds, execute, prepare
+
+    settings = CompareSettings.parse(chosen)
+    prepared = prepare(sources, settings)
+    out = out or Path("runs") / prepared.name
+    if dry_run:
+        seconds = round(estimate_seconds(prepared), 2)
+        config = {**prepared.config, "run": str(out), "seconds": seconds}
+        _print_config(config, as_json)
+        return
+    with _progress("comparing") as report_progress:
+        result = execute(prepared, out, overwrite, report_progress)
+    from sourcewise.report import report as write_report
+
+    page = write_report(result, out / "report.html")
+    if as_json:
+        print(json.dumps(result.document, ensure_ascii=False, allow_nan=False))
+    else:
+        print(result)
+        print(f"report: {page}")
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _pair(text: str, option: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InputError(f"{option} {text}: write KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def _read(
+    data: str,
+    source: str | None,
+    columns: str | None,
+    ignore: str | None,
+    group: str | None,
+    types: dict[str, Any],
+) -> "Sources":
+    from sourcewise.readers import read
+
+    return read(
+        data,
+        source=source,
+        columns=_names(columns) or None,
+        ignore=_names(ignore),
+        group=_names(group),
+        types=types,
+    )
+
+
+def _print_config(config: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(config, ensure_ascii=False, allow_nan=False))
+        return
+    import yaml
+
+    print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), end="")
+
+
+class _progress:
+    """A progress bar with time left on stderr, on a terminal only."""
+
+    def __init__(self, title: str):
+        self.title = title
+        self.bar: Any = None
+
+    def __enter__(self) -> Callable[[int, int], None] | None:
+        if not sys.stderr.isatty():
+            return None
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.bar = Progress(console=Console(stderr=True), transient=True)
+        self.bar.start()
+        task = self.bar.add_task(self.title)
+        return lambda done, total: self.bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[Path | None, typer.Option(help="The file; default RUN/report.html.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the HTML report of a finished run again, from its files."""
+    from sourcewise.comparison import load
+    from sourcewise.report import report as write_report
+
+    result = load(run)
+    page = write_report(result, out or run / "report.html")
+    print(json.dumps({"run": str(run), "report": str(page)}) if as_json else f"report: {page}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""The result of a comparison as one JSON document: the contract of `compare --json`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sourcewise.comparison.scopes import FOLDS, GROUPS, Plan
+from sourcewise.comparison.summary import Summary
+from sourcewise.encoders.screening import Screened
+from sourcewise.errors import listing
+from sourcewise.files import plain
+from sourcewise.forms import as_table
+from sourcewise.splits import units
+from sourcewise.statistics import Interval, holm, judge, judge_overall, would_decide
+from sourcewise.strategies import Strategy
+
+__all__ = ["Context", "document"]
+
+METRIC = "log_likelihood"
+UNIT = "nats per row"
+REGION_PER_VARIABLE = 0.01
+_ESTIMAND = {
+    "procedure": "the expected difference over new training samples of the size used in a fold "
+    "(four fifths of the rows) and new test rows",
+    "these models": "the difference of these very models over new test rows and training seeds, "
+    "for these training data",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the document reports beside the numbers.
+
+    Args:
+        screened: what happened to the table.
+        too_few: names of the sources that are not tested.
+        baseline: the strategy that differences are taken from.
+        config: resolved settings, versions, fingerprint.
+        warnings: one line each.
+    """
+
+    screened: Screened
+    too_few: dict[str, str]
+    baseline: str
+    config: dict[str, Any]
+    warnings: list[str]
+
+
+def document(summary: Summary, context: Context, run: str | None) -> dict[str, Any]:
+    """Build the document; see docs for its keys."""
+    plan = summary.plan
+    region = REGION_PER_VARIABLE * len(plan.job.columns)
+    rivals = [s for s in plan.job.strategies if s.name != context.baseline]
+    differences = _differences(summary, rivals, context.baseline, region)
+    verdict = _verdict(summary, rivals, context, differences)
+    first = verdict["strategy"]
+    return plain(
+        {
+            "schema_version": 1,
+            "data": _data(plan, context),
+            "scope": plan.scope,
+            "estimand": _ESTIMAND[plan.scope],
+            "primary_metric": METRIC,
+            "metrics": {METRIC: {"unit": UNIT, "higher_is_better": True, "region": region}},
+            "warnings": context.warnings,
+            "run": run,
+            "strategies": {s.name: _strategy(summary, s) for s in plan.job.strategies},
+            "differences": differences,
+            "beta_hat": _beta(summary, first, context.baseline),
+            "verdict": verdict,
+            "settings": context.config["settings"],
+            "splits": _splits(plan),
+            "versions": context.config["versions"],
+        }
+    )
+
+
+def _data(plan: Plan, context: Context) -> dict[str, Any]:
+    data = plan.job.data
+    return {
+        "name": data.name,
+        "fingerprint": context.config["fingerprint"],
+        "rows": len(data),
+        "columns": [vars(column) for column in plan.job.columns],
+        "left_out": [vars(item) for item in context.screened.left_out],
+        "sources": [
+            {
+                "name": name,
+                "rows": int(data.counts[k]),
+                "tested": k in plan.job.tested,
+                "reason": context.too_few.get(name),
+            }
+            for k, name in enumerate(data.names)
+        ],
+        "group": list(data.group_by) or None,
+        "units": int(data.units.max()) + 1,
+        "duplicate_rows": duplicate_rows(plan),
+        "dropped_rows": context.screened.dropped,
+        "imputed_cells": context.screened.imputed,
+        "missing": context.config["settings"]["missing"],
+    }
+
+
+def duplicate_rows(plan: Plan) -> int:
+    """Rows that are identical to an earlier row."""
+    alone = units(as_table(plan.job.data.x).matrix())
+    return len(alone) - (int(alone.max()) + 1)
+
+
+def _splits(plan: Plan) -> dict[str, Any]:
+    if plan.scope == "procedure":
+        return {
+            "folds": FOLDS,
+            "repetitions": plan.repetitions,
+            "jackknife_groups": GROUPS,
+            "seed": plan.seed,
+            "stratified_by": "source",
+        }
+    return {
+        "test_share": 1 / FOLDS,
+        "training_seeds": plan.repetitions,
+        "seed": plan.seed,
+        "stratified_by": "source",
+    }
+
+
+def _ends(interval: Interval) -> dict[str, float]:
+    return {"mean": interval.value, "low": interval.low, "high": interval.high}
+
+
+def _strategy(summary: Summary, strategy: Strategy) -> dict[str, Any]:
+    job, name = summary.plan.job, strategy.name
+    per_source = {job.names[k]: _source(summary, name, k) for k in job.tested}
+    means = {source: entry["metrics"][METRIC]["mean"] for source, entry in per_source.items()}
+    worst = min(means, key=means.__getitem__)
+    partition = strategy.partition.keep(range(job.data.K), needed=job.tested)
+    return {
+        "parameters": float(summary.average(name, "parameters")),
+        "blocks": [[job.names[k] for k in block] for block in partition],
+        "per_source": per_source,
+        "macro": {METRIC: _ends(summary.level(name, summary.macro))},
+        "worst": {METRIC: {"source": worst, "mean": means[worst]}},
+    }
+
+
+def _source(summary: Summary, name: str, k: int) -> dict[str, Any]:
+    def average(quantity: str) -> float:
+        return float(summary.average(name, quantity)[k])
+
+    return {
+        "n_train": average("n_train"),
+        "n_test": average("n_test"),
+        "examples_seen": average("examples_seen"),
+        "updates": average("updates"),
+        "metrics": {
+            METRIC: _ends(summary.level(name, summary.source(k))),
+            f"train_{METRIC}": {"mean": average("train"), "low": None, "high": None},
+        },
+    }
+
+
+def _differences(
+    summary: Summary, rivals: list[Strategy], baseline: str, region: float
+) -> list[dict[str, Any]]:
+    """Per source and macro, for every rival; Holm over all tests that are no controls."""
+    job = summary.plan.job
+    rows: list[tuple[Strategy, str, Interval]] = []
+    for strategy in rivals:
+        for k in job.tested:
+            interval = summary.difference(strategy.name, baseline, summary.source(k))
+            rows.append((strategy, job.names[k], interval))
+        macro = summary.difference(strategy.name, baseline, summary.macro)
+        rows.append((strategy, "macro", macro))
+    adjusted: dict[int, float] = {}
+    for macro in (False, True):
+        for control in (False, True):
+            family = [
+                i
+                for i, (strategy, source, _) in enumerate(rows)
+                if (source == "macro") == macro and strategy.shuffled == control
+            ]
+            adjusted |= zip(family, holm([rows[i][2].p for i in family]), strict=True)
+    return [
+        _difference(*row, baseline, adjusted[i], region) for i, row in enumerate(rows)
+    ]
+
+
+def _difference(
+    strategy: Strategy, source: str, interval: Interval, baseline: str, p_holm: float, region: float
+) -> dict[str, Any]:
+    verdict = judge(interval, p_holm, region)
+    return {
+        "source": source,
+        "strategy": strategy.name,
+        "baseline": baseline,
+        "metric": METRIC,
+        "unit": UNIT,
+        "difference": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "standard_error": interval.standard_error,
+        "df": interval.df,
+        "p": interval.p,
+        "p_holm": p_holm,
+        "verdict": verdict,
+        "would_decide": would_decide(interval, region) if verdict == "undecided" else None,
+    }
+
+
+def _beta(summary: Summary, strategy: str, baseline: str) -> dict[str, Any]:
+    beta = summary.beta(strategy, baseline)
+    if isinstance(beta, str):
+        return {"value": None, "low": None, "high": None, "reason": beta}
+    return {"value": beta.value, "low": beta.low, "high": beta.high, "strategy": strategy}
+
+
+def _verdict(
+    summary: Summary,
+    rivals: list[Strategy],
+    context: Context,
+    differences: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The verdict on the main rival (pooled if it runs), and the strategy to use."""
+    candidates = [s for s in rivals if not s.shuffled]
+    main = next((s for s in candidates if s.name == "pooled"), candidates[0])
+    mine = {d["source"]: d for d in differences if d["strategy"] == main.name}
+    tested = [summary.plan.job.names[k] for k in summary.plan.job.tested]
+    per_source = {name: mine[name]["verdict"] for name in tested}
+    macro = summary.difference(main.name, context.baseline, summary.macro)
+    region = REGION_PER_VARIABLE * len(summary.plan.job.columns)
+    overall = judge_overall(macro, mine["macro"]["p_holm"], region, per_source)
+    recommended, why = _recommend(summary, candidates, context.baseline, differences)
+    return {
+        "overall": overall,
+        "strategy": main.name,
+        "baseline": context.baseline,
+        "recommended": recommended,
+        "reason": f"{_finding(overall, mine['macro'], per_source, main.name)}; {why}",
+        "per_source": per_source | dict.fromkeys(context.too_few, "too few rows"),
+    }
+
+
+def _finding(
+    overall: str, macro: dict[str, Any], per_source: dict[str, str], strategy: str
+) -> str:
+    baseline = macro["baseline"]
+    span = (
+        f"{macro['difference']:+.3g} {UNIT} on average over the sources "
+        f"({macro['low']:+.3g} to {macro['high']:+.3g})"
+    )
+    if overall == "mixed":
+        sides = {
+            word: listing([name for name, verdict in per_source.items() if verdict == word], 6)
+            for word in ("pool", "separate")
+        }
+        return (
+            f"the sources disagree: {strategy} is better for {sides['pool']}, "
+            f"{baseline} for {sides['separate']}; {strategy} against {baseline}: {span}"
+        )
+    words = {
+        "pool": f"{strategy} is better than {baseline}",
+        "separate": f"{baseline} is better than {strategy}",
+        "equivalent": f"{strategy} and {baseline} are equivalent in practice",
+        "undecided": f"the data do not decide between {strategy} and {baseline}",
+    }
+    more = f"; {macro['would_decide']} would decide" if macro["would_decide"] else ""
+    return f"{words[overall]}: {span}{more}"
+
+
+def _recommend(
+    summary: Summary,
+    candidates: list[Strategy],
+    baseline: str,
+    differences: list[dict[str, Any]],
+) -> tuple[str, str]:
+    """The best of those that beat the baseline; the baseline if it beats all; else the smallest."""
+    macro = {
+        d["strategy"]: d
+        for d in differences
+        if d["source"] == "macro" and d["strategy"] in {s.name for s in candidates}
+    }
+    better = [name for name, d in macro.items() if d["verdict"] == "pool"]
+    if better:
+        best = max(better, key=lambda name: macro[name]["difference"])
+        return best, f"{best} has the best average" + (
+            " of those that beat it (not tested among each other)" if len(better) > 1 else ""
+        )
+    if all(d["verdict"] == "separate" for d in macro.values()):
+        return baseline, f"{baseline} has the best average"
+    left = [baseline, *(name for name, d in macro.items() if d["verdict"] != "separate")]
+    smallest = min(left, key=lambda name: float(summary.average(name, "parameters")))
+    return smallest, f"of what is left, {smallest} has the fewest parameters"

@@ -1,0 +1,45 @@
+"""Near copies of rows in other sources: leakage that makes pooling look good."""
+
+import numpy as np
+
+from sourcewise.forms import as_table
+from sourcewise.sources import Sources
+
+__all__ = ["near_duplicates"]
+
+CLOSE = 1e-3
+
+
+def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
+    """A warning that counts the rows with a near copy, not identical, in another unit.
+
+    A near copy differs by at most `close` standard deviations in every column. Identical rows are
+    no danger: they are kept together.
+
+    Returns:
+        One line, or None if there are none.
+    """
+    from scipy.spatial import cKDTree
+
+    rows = as_table(data.x).matrix().numpy()
+    complete = ~np.isnan(rows).any(1)
+    scale = rows[complete].std(0) if complete.any() else np.ones(rows.shape[1])
+    rows = rows[complete] / np.where(scale > 0, scale, 1)
+    y, unit = data.y.numpy()[complete], data.units.numpy()[complete]
+    # One representative per unit and value keeps the search small where many rows are identical.
+    first = np.unique(unit, return_index=True)[1] if data.group is None else np.arange(len(rows))
+    tree = cKDTree(rows[first])
+    distance, index = tree.query(
+        rows[first], k=2, p=np.inf, distance_upper_bound=close, workers=1
+    )
+    near = index[:, 1] < len(first)
+    here, there = first[near], first[index[near, 1]]
+    apart = (unit[here] != unit[there]) & (distance[near, 1] > 0)
+    across = apart & (y[here] != y[there])
+    if not apart.any():
+        return None
+    return (
+        f"{apart.sum()} rows have a near copy (within {close:g} standard deviations in every "
+        f"column) in other rows, {across.sum()} of them in another source: if they stem from one "
+        "case, keep them together with --group"
+    )

@@ -1,0 +1,120 @@
+"""From the scores of all cells to intervals of levels, differences and beta-hat."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sourcewise.comparison.scopes import GROUPS, Cell, CellScores, Plan
+from sourcewise.statistics import Interval, empirical_beta, jackknife, rows_and_seeds
+
+__all__ = ["Summary"]
+
+Results = Mapping[str, Mapping[str, CellScores]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Intervals of anything that is linear in the per-row scores, in either scope.
+
+    Args:
+        plan: how the scores were made.
+        results: cell name to strategy name to scores.
+    """
+
+    plan: Plan
+    results: Results
+
+    def cell(self, strategy: str, repetition: int, deletion: int | None = None) -> CellScores:
+        """The scores of a strategy in a cell."""
+        return self.results[str(Cell(repetition, deletion))][strategy]
+
+    def average(self, strategy: str, quantity: str, deletion: int | None = None) -> np.ndarray:
+        """(K,) a field of `CellScores`, averaged over the repetitions."""
+        cells = [self.cell(strategy, r, deletion) for r in range(self.plan.repetitions)]
+        return torch.stack([getattr(cell, quantity) for cell in cells]).mean(0).numpy()
+
+    def level(self, strategy: str, weights: np.ndarray) -> Interval:
+        """Interval of a strategy's mean held-out log-likelihood."""
+        return self._interval({strategy: 1.0}, weights)
+
+    def difference(self, strategy: str, baseline: str, weights: np.ndarray) -> Interval:
+        """Interval of strategy minus baseline; positive favours the strategy."""
+        return self._interval({strategy: 1.0, baseline: -1.0}, weights)
+
+    def source(self, k: int) -> np.ndarray:
+        """(K,) weights that pick one source."""
+        return np.eye(self.plan.job.data.K)[k]
+
+    @property
+    def macro(self) -> np.ndarray:
+        """(K,) equal weights on the tested sources."""
+        return sum((self.source(k) for k in self.plan.job.tested)) / len(self.plan.job.tested)
+
+    @property
+    def by_rows(self) -> np.ndarray:
+        """(K,) weights by number of test rows."""
+        n_test = self.average(self.plan.job.strategies[0].name, "n_test")
+        return n_test / n_test.sum()
+
+    def beta(self, strategy: str, baseline: str) -> Interval | str:
+        """Empirical beta of a strategy against training separately, or why there is none.
+
+        The excess error of separate training is half the gap between its training and held-out
+        log-likelihoods: to first order both lie p / (2 n) from the best possible, on opposite
+        sides.
+        """
+        K = len(self.plan.job.tested)
+        by_name = {s.name: s for s in self.plan.job.strategies}
+        if baseline != "separate":
+            return "beta-hat compares with separate training, which is not the baseline"
+        J = len(by_name[strategy].partition.keep(self.plan.job.tested))
+        if J >= K:
+            return "the strategy has as many blocks as there are sources"
+        if self.plan.scope != "procedure":
+            return "beta-hat needs new training samples: --scope procedure"
+        values = [self._beta(strategy, baseline, g, K, J) for g in (None, *range(GROUPS))]
+        if not np.isfinite(values).all():
+            return "separate training shows no excess error to share"
+        return jackknife(values[0], values[1:])
+
+    def _beta(self, strategy: str, baseline: str, deletion: int | None, K: int, J: int) -> float:
+        w = self.by_rows
+        test = _dot(w, self.average(baseline, "test", deletion))
+        excess = (_dot(w, self.average(baseline, "train", deletion)) - test) / 2
+        gain = _dot(w, self.average(strategy, "test", deletion)) - test
+        return empirical_beta(gain, excess, K, J) if excess > 0 else float("nan")
+
+    def _interval(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
+        if self.plan.scope == "procedure":
+            values = [self._signed(signs, weights, g) for g in (None, *range(GROUPS))]
+            return jackknife(values[0], values[1:])
+        return self._rows_and_seeds(signs, weights)
+
+    def _signed(
+        self, signs: Mapping[str, float], weights: np.ndarray, deletion: int | None
+    ) -> float:
+        return sum(
+            sign * _dot(weights, self.average(name, "test", deletion))
+            for name, sign in signs.items()
+        )
+
+    def _rows_and_seeds(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
+        y = self.plan.job.data.y.numpy()
+        seeds = range(self.plan.repetitions)
+        rows = sum(
+            sign * np.stack([self.cell(name, r).rows.numpy() for r in seeds])
+            for name, sign in signs.items()
+        )
+        counts = np.bincount(y[~np.isnan(rows[0])], minlength=len(weights))
+        scale = np.divide(weights, counts, out=np.zeros(len(weights)), where=counts > 0)
+        used = (scale[y] > 0) & ~np.isnan(rows[0])
+        # Weighted so that the plain mean over rows is the weighted mean over sources.
+        weighted = rows[:, used] * (scale[y[used]] * used.sum())
+        return rows_and_seeds(weighted, self.plan.job.data.units.numpy()[used])
+
+
+def _dot(weights: np.ndarray, values: np.ndarray) -> float:
+    used = weights > 0  # sources that are not tested have no values
+    return float(weights[used] @ values[used])

@@ -1,0 +1,252 @@
+"""What real tables do to a density, handled by name before any model sees them.
+
+A density of real numbers breaks, or lies, on columns that are no measurements: descriptors of the
+source (constant within it), columns that are exact linear functions of others, text, dates,
+missing values. `screen` leaves out, refuses or points out each, and says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.forms import Table, as_table
+from sourcewise.sources import Sources
+
+__all__ = ["LeftOut", "Missing", "Screened", "screen"]
+
+Missing = Literal["refuse", "drop", "impute"]
+DEPENDENT = 1e-8
+_CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that is not modelled, and why."""
+
+    column: str
+    reason: str
+
+
+@dataclass
+class Screened:
+    """Numeric columns that a density can use.
+
+    Args:
+        data: the sample with these columns only (and without dropped rows).
+        log: the columns to take logarithms of.
+        left_out: the columns left out.
+        warnings: what the user should know, one line each.
+        dropped: rows dropped for missing values.
+        imputed: missing cells that will be filled in.
+    """
+
+    data: Sources
+    log: frozenset[str] = frozenset()
+    left_out: list[LeftOut] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    dropped: int = 0
+    imputed: int = 0
+
+    @property
+    def table(self) -> Table:
+        """The columns in use."""
+        return as_table(self.data.x)
+
+    def leave_out(self, column: str, reason: str) -> None:
+        """Take a column out of the table and note it."""
+        self.left_out.append(LeftOut(column, reason))
+        self.data = replace(self.data, x=self.table.drop([column]))
+
+
+def screen(
+    data: Sources, *, min_rows: int = 10, missing: Missing = "refuse", log: Sequence[str] = ()
+) -> Screened:
+    """Choose the columns and rows that a density of real numbers can use.
+
+    Args:
+        data: the sample.
+        min_rows: sources with fewer rows are not looked at for constant or dependent columns.
+        missing: "refuse" missing values, "drop" their rows, or leave them to be imputed by the
+            encoder, which is fitted on training rows only.
+        log: columns to take logarithms of; ("all",) takes every column in use.
+
+    Raises:
+        InputError: text columns, missing values (if refused), non-positive values under `log`,
+            infinite values, no column left.
+    """
+    screened = Screened(replace(data, x=as_table(data.x)))
+    for name in log if tuple(log) != ("all",) else ():
+        if name not in screened.table.names:
+            raise unknown("column", name, screened.table.names)
+    _dates(screened)
+    _constants(screened, min_rows)
+    _text(screened)
+    _infinite(screened)
+    _missing(screened, missing)
+    _constants(screened, min_rows)  # dropped rows can leave a column constant
+    _logarithms(screened, log)
+    _dependent(screened, min_rows)
+    _point_out(screened)
+    if not screened.table.schema:
+        reasons = listing(f"{item.column}: {item.reason}" for item in screened.left_out)
+        raise InputError(f"{data.name}: no usable column left ({reasons})")
+    return screened
+
+
+def _tested(screened: Screened, min_rows: int) -> list[int]:
+    return (screened.data.counts >= max(min_rows, 2)).nonzero().squeeze(1).tolist()
+
+
+def _dates(screened: Screened) -> None:
+    for column in screened.table.schema:
+        if column.kind == "date":
+            screened.leave_out(column.name, "a date")
+
+
+def _constants(screened: Screened, min_rows: int) -> None:
+    """Leave out what does not vary within some source: a code or descriptor of the source."""
+    y, names = screened.data.y, screened.data.names
+    tested = _tested(screened, min_rows)
+    for column in screened.table.schema:
+        values = screened.table.columns[column.name].double()
+        present = ~screened.table.missing(column.name)
+        low = _per_source(values, y, present, len(names), "amin")
+        high = _per_source(values, y, present, len(names), "amax")
+        constant = [k for k in tested if not high[k] > low[k]]
+        if constant:
+            where = listing((repr(names[k]) for k in constant), 3)
+            screened.leave_out(column.name, f"constant within {where}")
+
+
+def _per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) -> Tensor:
+    out = torch.full((K,), torch.nan, dtype=torch.float64)
+    rows = present.nonzero().squeeze(1)
+    return out.scatter_reduce(0, y[rows], values[rows], reduce, include_self=False)
+
+
+def _text(screened: Screened) -> None:
+    text = [column for column in screened.table.schema if column.kind == "category"]
+    if text:
+        names = [column.name for column in text]
+        example = f" ({names[0]}: {text[0].categories[0]!r}, ...)" if text[0].categories else ""
+        raise InputError(
+            f"text columns {listing(map(repr, names))}{example}: this family models numbers only; "
+            f"leave them out with --ignore {','.join(names)}"
+        )
+
+
+def _infinite(screened: Screened) -> None:
+    for name, values in screened.table.columns.items():
+        if bool(values.isinf().any()):
+            row = int(values.isinf().nonzero()[0]) + 1
+            raise InputError(f"column {name!r} holds infinite values (first: row {row})")
+
+
+def _missing(screened: Screened, missing: Missing) -> None:
+    table = screened.table
+    masks = {name: table.missing(name) for name in table.names}
+    counts = {name: int(mask.sum()) for name, mask in masks.items() if mask.any()}
+    if not counts:
+        return
+    told = listing((f"{name} {count}" for name, count in counts.items()), 12)
+    if missing == "refuse":
+        raise InputError(
+            f"missing values ({told}; {len(table)} rows): --missing drop leaves these rows out, "
+            "--missing impute fills them in"
+        )
+    if missing == "drop":
+        rows = ~torch.stack(list(masks.values())).any(0)
+        screened.dropped = int((~rows).sum())
+        if screened.dropped == len(table):
+            raise InputError(f"every row has a missing value ({told}): --missing impute, --ignore")
+        screened.data = screened.data.take(rows.nonzero().squeeze(1))
+        screened.warnings.append(f"{screened.dropped} rows dropped for missing values ({told})")
+    else:
+        screened.imputed = sum(counts.values())
+        screened.warnings.append(
+            f"{screened.imputed} missing cells filled in from the training rows of their source "
+            f"({told}); the likelihood of a filled-in cell is no evidence"
+        )
+
+
+def _logarithms(screened: Screened, log: Sequence[str]) -> None:
+    names = screened.table.names
+    chosen = [name for name in (names if tuple(log) == ("all",) else log) if name in names]
+    for name in chosen:
+        values = screened.table.columns[name]
+        bad = values <= 0
+        if bad.any():
+            row = int(bad.nonzero()[0]) + 1
+            raise InputError(
+                f"--log {name}: {int(bad.sum())} values are not above 0 (first: row {row}, "
+                f"{values[row - 1]:g})"
+            )
+    screened.log = frozenset(chosen)
+
+
+def _dependent(screened: Screened, min_rows: int) -> None:
+    """Leave out columns that are exact linear functions of earlier ones within some source."""
+    for k in _tested(screened, min_rows):
+        while (found := _first_dependent(screened, k)) is not None:
+            source = screened.data.names[k]
+            screened.leave_out(found, f"an exact linear function of the others within {source!r}")
+
+
+def _first_dependent(screened: Screened, k: int) -> str | None:
+    table = screened.table.take((screened.data.y == k).nonzero().squeeze(1))
+    columns = [
+        table.columns[name].log() if name in screened.log else table.columns[name]
+        for name in table.names
+    ]
+    rows = torch.stack(columns, 1).numpy() if columns else np.empty((0, 0))
+    rows = rows[~np.isnan(rows).any(1)]
+    if rows.shape[1] < 2 or len(rows) < rows.shape[1] + 2:
+        return None
+    centred = rows - rows.mean(0)
+    norms = np.linalg.norm(centred, axis=0)
+    if not (norms > 0).all():  # constant among the complete rows: says nothing about the others
+        return None
+    return _first_beyond_rank(centred / norms, table.names)
+
+
+def _first_beyond_rank(rows: np.ndarray, names: Sequence[str]) -> str | None:
+    """The first column that adds no rank to those before it (pivoted QR decides if there is one).
+
+    Args:
+        rows: (n, d), columns of unit length.
+        names: the d columns' names.
+    """
+    from scipy.linalg import qr
+
+    pivots = np.abs(np.diag(qr(rows, mode="r", pivoting=True)[0]))
+    if pivots[-1] > DEPENDENT * pivots[0]:
+        return None
+    for j in range(1, len(names)):
+        pivots = np.abs(np.diag(qr(rows[:, : j + 1], mode="r", pivoting=True)[0]))
+        if pivots[-1] <= DEPENDENT * pivots[0]:
+            return names[j]
+    return None
+
+
+def _point_out(screened: Screened) -> None:
+    """Warn of dates and row identifiers, which a density should hardly ever model."""
+    dates = [item.column for item in screened.left_out if item.reason == "a date"]
+    dates += [name for name in screened.table.names if name.lower() in _CALENDAR]
+    if dates and not screened.data.group_by:
+        screened.warnings.append(
+            f"date-like columns ({listing(dates)}): if rows close in time are alike, keep them "
+            f"together with --group (for example --group {dates[0]}), or the intervals are too "
+            "narrow"
+        )
+    for name, values in screened.table.columns.items():
+        whole = len(values) > 20 and bool((values == values.round()).all())
+        if whole and len(values.unique()) == len(values):
+            screened.warnings.append(
+                f"column {name!r} looks like a row identifier (whole numbers, all different): "
+                f"if so, --ignore {name}"
+            )

@@ -1,0 +1,126 @@
+"""What the distances between distributions take: truths and models alike.
+
+Gaussians (anything with `mean` and `scale_tril`), finite spaces (tensors of log probabilities)
+and, for everything else, whatever can be sampled and has an exact density.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError
+from sourcewise.metrics.estimate import Estimate, PerSource
+from sourcewise.randomness import ExampleNoise, Noise
+from sourcewise.truths.gaussian import GaussianTruth
+
+__all__ = [
+    "Conditional",
+    "GaussianLike",
+    "Moments",
+    "distance",
+    "is_gaussian",
+    "log_ratio",
+]
+
+Moments = tuple[Tensor, Tensor]  # mean (d,), lower Cholesky factor of the covariance (d, d)
+
+
+@runtime_checkable
+class GaussianLike(Protocol):
+    """`x | y=k ~ N(mean[k], L_k L_k')`, L_k = scale_tril[k], or scale_tril[0] if shared."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(K, d)."""
+        ...
+
+    @property
+    def scale_tril(self) -> Tensor:
+        """(K, d, d) or (1, d, d)."""
+        ...
+
+
+class Conditional(Protocol):
+    """A conditional distribution that can be sampled and has an exact density."""
+
+    def log_prob(self, x: Any, y: Tensor) -> Tensor:
+        """(B,) natural log of the density of each example under its source."""
+        ...
+
+    def sample(self, y: Tensor, *, noise: Noise | ExampleNoise) -> Any:
+        """One sample per entry of y."""
+        ...
+
+
+def is_gaussian(p: object) -> TypeGuard[GaussianLike]:
+    """Whether p offers the moments of a Gaussian."""
+    return isinstance(p, GaussianLike)
+
+
+def distance(
+    p: Any,
+    q: Any,
+    K: int | None,
+    gaussian: Callable[[Moments, Moments], Estimate | None],
+    finite: Callable[[Tensor, Tensor], Estimate],
+    simulated: Callable[[Any, Any, int], Estimate],
+) -> PerSource:
+    """The distance of each source by the best of three ways.
+
+    Args:
+        p: a Gaussian, a table (K, outcomes) of log probabilities, or a `Conditional`.
+        q: likewise.
+        K: number of sources; may be None where p tells it.
+        gaussian: the closed form for two Gaussians; None where there is none.
+        finite: the sum over two rows of log probabilities.
+        simulated: the estimate for two `Conditional`s and a source otherwise.
+    """
+    if isinstance(p, Tensor) or isinstance(q, Tensor):
+        p, q = _tables(p, q)
+        return PerSource(tuple(finite(p[k], q[k]) for k in range(len(p))))
+    if is_gaussian(p) and is_gaussian(q):
+        a, b = _float64(p), _float64(q)
+        if a.mean.shape != b.mean.shape:
+            raise InputError(f"means differ in shape: {[*a.mean.shape]} and {[*b.mean.shape]}")
+        closed = [gaussian(_moments(a, k), _moments(b, k)) for k in range(len(a.mean))]
+        return PerSource(tuple(e or simulated(a, b, k) for k, e in enumerate(closed)))
+    if K is None or K < 1:
+        raise InputError(f"K, the number of sources, must be given and at least 1, got {K}")
+    return PerSource(tuple(simulated(p, q, k) for k in range(K)))
+
+
+def log_ratio(
+    p: Conditional, q: Conditional, k: int, *, under: Conditional, samples: int, noise: Noise
+) -> Tensor:
+    """`log p(x|k) - log q(x|k)` at draws of x from `under`, (samples,) float64."""
+    if samples < 2:
+        raise InputError(f"samples must be at least 2, got {samples}")
+    y = torch.full((samples,), k)
+    with torch.no_grad():
+        x = under.sample(y, noise=noise.each(y))
+        ratio = p.log_prob(x, y).double() - q.log_prob(x, y).double()  # (samples,)
+    if bool(ratio.isnan().any()):
+        raise InputError(f"log density of source {k} is not a number at some samples")
+    return ratio
+
+
+def _float64(p: GaussianLike) -> GaussianTruth:
+    return GaussianTruth(p.mean.detach().double(), p.scale_tril.detach().double())
+
+
+def _moments(p: GaussianTruth, k: int) -> Moments:
+    return p.mean[k], p.scale_tril[k if len(p.scale_tril) > 1 else 0]
+
+
+def _tables(p: Any, q: Any) -> tuple[Tensor, Tensor]:
+    """Check two tables of log probabilities over the same support, (K, outcomes)."""
+    if not (
+        isinstance(p, Tensor) and isinstance(q, Tensor) and p.shape == q.shape and p.ndim == 2
+    ):
+        raise InputError("p and q must both be tables (K, outcomes) of one shape, or neither")
+    for name, table in (("p", p), ("q", q)):
+        if not bool((torch.logsumexp(table.double(), 1).abs() < 1e-4).all()):
+            raise InputError(f"each row of {name} must hold log probabilities that sum to 1")
+    return p.detach().double(), q.detach().double()

@@ -1,0 +1,96 @@
+"""One model per block of sources, behind the face of a single model."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from sourcewise.errors import InputError
+from sourcewise.models.base import ConditionalModel
+from sourcewise.partition import Partition
+from sourcewise.randomness import ExampleNoise, Noise
+
+__all__ = ["PartitionedModel"]
+
+
+class PartitionedModel(ConditionalModel):
+    """Routes each example to the model of its source's block.
+
+    Nothing downstream can tell which strategy it was given. Within a block, sources are numbered
+    0, 1, ... in the order of the block.
+
+    Args:
+        partition: the blocks; sources in none of them are refused.
+        build: makes an untrained model for a number of sources.
+        names: all K sources' names.
+    """
+
+    def __init__(
+        self,
+        partition: Partition,
+        build: Callable[[int], ConditionalModel],
+        names: tuple[str, ...],
+    ):
+        super().__init__()
+        self.partition, self.names = partition, names
+        self.blocks = nn.ModuleList([build(len(block)) for block in partition])
+        routes = torch.full((len(names), 2), -1)
+        for j, block in enumerate(partition):
+            for local, source in enumerate(block):
+                routes[source] = torch.tensor([j, local])
+        self.routes = routes  # (K, 2): block, number within the block
+
+    @property
+    def free_parameters(self) -> int:
+        """The sum over blocks."""
+        return sum(self.block(j).free_parameters for j in range(len(self.blocks)))
+
+    def block(self, j: int) -> ConditionalModel:
+        """The model of block j."""
+        model = self.blocks[j]
+        assert isinstance(model, ConditionalModel)
+        return model
+
+    def route(self, y: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+        """For each block with examples: its number, their indices, their sources within it."""
+        routes = self.routes[y]
+        if (routes[:, 0] < 0).any():
+            source = self.names[int(y[(routes[:, 0] < 0).nonzero()[0]])]
+            raise InputError(f"source {source!r} was not trained: no block of the partition has it")
+        order = torch.argsort(routes[:, 0], stable=True)
+        blocks, sizes = torch.unique_consecutive(routes[order, 0], return_counts=True)
+        parts = torch.split(order, sizes.tolist())
+        return [
+            (j, rows, routes[rows, 1]) for j, rows in zip(blocks.tolist(), parts, strict=True)
+        ]
+
+    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
+        """Log density of each row under its block's model, (B,)."""
+        return self._gather("log_prob", y, x, c, {})
+
+    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+        """Loss of each row under its block's model, (B,)."""
+        out = x.new_empty(len(y))
+        for j, rows, local in self.route(y):
+            part = None if c is None else c[rows]
+            out[rows] = self.block(j).loss(x[rows], local, c=part, noise=noise.of("block", j))
+        return out
+
+    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
+        """One sample per entry of y; the noise is numbered before it is routed."""
+        noise = noise.each(y)
+        parts, indices = [], []
+        for j, rows, local in self.route(y):
+            part = None if c is None else c[rows]
+            parts.append(self.block(j).sample(local, c=part, noise=noise.take(rows)))
+            indices.append(rows)
+        return torch.cat(parts)[torch.argsort(torch.cat(indices))]
+
+    def _gather(
+        self, method: str, y: Tensor, x: Tensor, c: Tensor | None, options: dict[str, object]
+    ) -> Tensor:
+        out = x.new_empty(len(y))
+        for j, rows, local in self.route(y):
+            part = None if c is None else c[rows]
+            out[rows] = getattr(self.block(j), method)(x[rows], local, c=part, **options)
+        return out

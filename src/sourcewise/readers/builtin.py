@@ -1,0 +1,51 @@
+"""Data sets that need no file: three from scikit-learn (no download), and the paper's truth."""
+
+import torch
+
+from sourcewise.forms import Column, Table
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+from sourcewise.truths.gaussian import paper_gaussian
+
+__all__ = ["BUILT_IN", "built_in"]
+
+BUILT_IN = {
+    "wine": "178 wines, 13 measurements; sources: 3 cultivars (scikit-learn)",
+    "breast-cancer": "569 tumours, 30 measurements; sources: malignant, benign (scikit-learn)",
+    "digits": "1797 images of 8x8 pixels; sources: the digits 0 to 9 (scikit-learn)",
+    "gaussian": "500 draws of the paper's Gaussian truth: K = 5, d = 10, d1 = 5",
+}
+
+
+def built_in(name: str) -> Sources:
+    """One of `BUILT_IN`.
+
+    >>> len(built_in("gaussian"))
+    500
+    """
+    return _gaussian() if name == "gaussian" else _from_scikit_learn(name)
+
+
+def _from_scikit_learn(name: str) -> Sources:
+    from sklearn import datasets
+
+    load = {
+        "wine": datasets.load_wine,
+        "breast-cancer": datasets.load_breast_cancer,
+        "digits": datasets.load_digits,
+    }[name]
+    bunch = load()
+    columns = {
+        str(column): torch.from_numpy(bunch.data[:, j].copy())
+        for j, column in enumerate(bunch.feature_names)
+    }
+    table = Table(columns, tuple(Column(column) for column in columns))
+    names = [str(target) for target in bunch.target_names]
+    return Sources(table, torch.from_numpy(bunch.target), names, name=name)
+
+
+def _gaussian(n: int = 500, K: int = 5) -> Sources:
+    noise = Noise(0).of("built-in gaussian")
+    y = noise.of("y").integers(K, n)
+    x = paper_gaussian(K).sample(y, noise=noise.of("x"))
+    return Sources(x, y, [f"k={k}" for k in range(1, K + 1)], name="gaussian")

@@ -1,0 +1,81 @@
+"""CSV and Parquet files -> pandas DataFrames, with every defect named."""
+
+import csv
+import gzip
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sourcewise.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MISSING", "read_csv", "read_parquet"]
+
+MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "?"]
+
+
+def read_csv(path: Path, *, text: str) -> "pd.DataFrame":
+    """Read a comma- (or semicolon-, or tab-) separated file with a header line, UTF-8.
+
+    Args:
+        path: the file, gzipped if it ends in .gz.
+        text: a column to take as text whatever it looks like, "NA" included: the source.
+    """
+    import pandas as pd
+
+    try:
+        names, separator = _header(path)
+        return pd.read_csv(
+            path,
+            sep=separator,
+            dtype={text: str} if text in names else None,
+            na_values={name: [""] if name == text else MISSING for name in names},
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            float_precision="round_trip",
+            low_memory=False,
+        )
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path} is empty") from None
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path} is damaged: {str(error).strip()}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """The column names and the separator; pandas would rename repeated names silently."""
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        first = file.readline(1 << 20).decode("utf-8-sig").rstrip("\r\n")
+    if not first.strip():
+        raise InputError(f"{path} is empty")
+    separator = max(",;\t", key=first.count)
+    names = next(csv.reader([first], delimiter=separator))
+    refuse_repeated(names, path)
+    return names, separator
+
+
+def refuse_repeated(names: list[str], where: object) -> None:
+    """Raise if two columns have one name."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{where}: duplicate column names: {', '.join(map(repr, repeated))}")
+
+
+def read_parquet(path: Path, *, text: str) -> "pd.DataFrame":
+    """Read a Parquet file."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError("Parquet needs pyarrow: pip install 'sourcewise[data]'") from None
+    try:
+        with pq.ParquetFile(path) as file:
+            refuse_repeated(list(file.schema_arrow.names), path)
+            return file.read().to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,185 @@
+"""A pandas DataFrame -> `Sources`: which column is the source, and what kind each column is."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.forms import Column, Kind, Table
+from sourcewise.readers.files import refuse_repeated
+from sourcewise.sources import Sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["from_frame"]
+
+MOST_SOURCES = 10_000
+_KINDS = ("number", "category", "date")
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+
+
+def from_frame(
+    frame: "pd.DataFrame",
+    *,
+    name: str,
+    source: str | None,
+    columns: Sequence[str] | None,
+    ignore: Sequence[str],
+    group: Sequence[str],
+    types: Mapping[str, Kind],
+) -> Sources:
+    """See `sourcewise.read`."""
+    frame = frame.rename(columns=str)
+    names = list(frame.columns)
+    refuse_repeated(names, name)
+    if not len(frame):
+        raise InputError(f"{name} holds no rows")
+    for given in (*(columns or ()), *ignore, *group, *types):
+        if given not in names:
+            raise unknown("column", given, names)
+    refuse_repeated(list(columns or ()), "columns")
+    label = _source_column(frame, source)
+    y, source_names = _labels(frame[label], label)
+    left = {label, *ignore, *(() if columns else group)}
+    chosen = [column for column in (columns or names) if column not in left]
+    if not chosen:
+        raise InputError(f"{name}: no column left beside the source {label!r}")
+    parsed = [_parse(frame[column], types.get(column)) for column in chosen]
+    values = {column.name: tensor for column, tensor in parsed}
+    table = Table(values, tuple(column for column, _ in parsed))
+    keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
+    together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
+    return Sources(table, y, source_names, together, tuple(group), name)
+
+
+def _source_column(frame: "pd.DataFrame", source: str | None) -> str:
+    if source is not None:
+        if source not in frame.columns:
+            raise unknown("column", source, frame.columns)
+        return source
+    if "source" in frame.columns:
+        return "source"
+    likely = [name for name in frame.columns if 2 <= frame[name].nunique() <= 50]
+    hint = f"; likely: {listing(likely)}" if likely else ""
+    raise InputError(f"say which column is the source (--source COLUMN){hint}")
+
+
+def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:
+    """(n,) codes and the names of the sources, in natural order."""
+    empty = column.isna().to_numpy()
+    if empty.any():
+        first = int(empty.argmax()) + 1
+        raise InputError(
+            f"the source column {name!r} is empty in {empty.sum()} rows (first: row {first}): "
+            "fill them in or remove these rows"
+        )
+    codes, values = column.factorize()
+    if len(values) > MOST_SOURCES:
+        raise InputError(
+            f"the source column {name!r} has {len(values)} different values in {len(column)} rows "
+            f"(at most {MOST_SOURCES}): is it an identifier? choose another with --source"
+        )
+    texts = [_text(value) for value in values]
+    order = sorted(range(len(texts)), key=lambda i: _natural(texts[i]))
+    rank = np.empty(len(texts), np.int64)
+    rank[order] = np.arange(len(texts))
+    return torch.from_numpy(rank[codes]), [texts[i] for i in order]
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _natural(text: str) -> tuple[tuple[float, str], ...]:
+    """Sort key that puts "a2" before "a10"."""
+    parts = re.split(r"(\d+)", text)
+    return tuple((float(p), "") if p.isdigit() else (-1.0, p) for p in parts)
+
+
+def _parse(column: "pd.Series", override: Kind | None) -> tuple[Column, Tensor]:
+    """The kind of a column by the rule in `sourcewise.read`, and its values."""
+    import pandas as pd
+
+    name = str(column.name)
+    if override is not None and override not in _KINDS:
+        raise InputError(f"column {name!r}: no type {override!r} (allowed: {', '.join(_KINDS)})")
+    if pd.api.types.is_datetime64_any_dtype(column.dtype) and override in (None, "date"):
+        return Column(name, "date"), _seconds(column)
+    if pd.api.types.is_numeric_dtype(column.dtype) and override in (None, "number"):
+        return Column(name), _number(column, name)
+    text = column.astype("string")
+    kind = override or _kind_of_text(text, name)
+    if kind == "number":
+        return Column(name), _number(_numeric(text, name), name)
+    if kind == "date":
+        return Column(name, "date"), _seconds(_dates(text, name))
+    codes, categories = text.factorize(sort=True)
+    levels = tuple(str(level) for level in categories)
+    return Column(name, "category", levels), torch.from_numpy(codes.astype(np.int64))
+
+
+def _kind_of_text(text: "pd.Series", name: str) -> Kind:
+    import pandas as pd
+
+    present = text.dropna()
+    if not len(present):
+        return "number"  # no value at all: missing numbers
+    parses = pd.to_numeric(present, errors="coerce").notna().to_numpy()
+    if parses.all():
+        return "number"
+    if parses.mean() >= 0.5:
+        _refuse_text(present[~parses], name)
+    return "date" if present.map(lambda value: bool(_DATE.match(value))).all() else "category"
+
+
+def _numeric(text: "pd.Series", name: str) -> "pd.Series":
+    import pandas as pd
+
+    numbers = pd.to_numeric(text, errors="coerce")
+    bad = text[numbers.isna().to_numpy() & text.notna().to_numpy()]
+    if len(bad):
+        _refuse_text(bad, name)
+    return numbers
+
+
+def _refuse_text(bad: "pd.Series", name: str) -> None:
+    row = cast(int, bad.index[0]) + 1 if bad.index.inferred_type == "integer" else bad.index[0]
+    raise InputError(
+        f"column {name!r} holds text among its numbers: {len(bad)} values such as "
+        f"{str(bad.iloc[0])!r} (row {row}); correct them, or use --types {name}=category"
+    )
+
+
+def _number(column: "pd.Series", name: str) -> Tensor:
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan).copy()
+    infinite = np.isinf(values)
+    if infinite.any():
+        first = int(infinite.argmax()) + 1
+        raise InputError(
+            f"column {name!r} holds {infinite.sum()} infinite values (first: row {first})"
+        )
+    return torch.from_numpy(values)
+
+
+def _dates(text: "pd.Series", name: str) -> "pd.Series":
+    import pandas as pd
+
+    try:
+        return pd.to_datetime(text, format="ISO8601", utc=True)
+    except ValueError:
+        pass
+    try:
+        return pd.to_datetime(text, utc=True)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"column {name!r} is not a date: {str(error).splitlines()[0]}") from None
+
+
+def _seconds(column: "pd.Series") -> Tensor:
+    stamps = column.dt.as_unit("s").astype("int64").to_numpy(np.float64, copy=True)
+    stamps[column.isna().to_numpy()] = np.nan
+    return torch.from_numpy(stamps)

@@ -1,0 +1,96 @@
+"""The labelled sample: examples x, the source y of each, and the sources' names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError
+from sourcewise.forms import Table, as_table, content
+from sourcewise.randomness import Noise
+from sourcewise.splits import deal, units
+
+__all__ = ["Sources"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A labelled sample.
+
+    >>> data = Sources(torch.arange(6.0).reshape(6, 1), torch.tensor([0, 0, 0, 1, 1, 1]), "ab")
+    >>> data.K, data.counts.tolist(), data.of("b").x.squeeze().tolist()
+    (2, [3, 3], [3.0, 4.0, 5.0])
+
+    Args:
+        x: n examples: a tensor (n, ...) or a `Table`.
+        y: (n,) integer source in {0, ..., K - 1}.
+        names: the K sources' names, all different.
+        group: (n,) integers; rows of one group stay together in splits and resampling.
+        group_by: the columns that the group was made of.
+        name: what the data set is called.
+    """
+
+    x: Tensor | Table
+    y: Tensor
+    names: Sequence[str]
+    group: Tensor | None = None
+    group_by: tuple[str, ...] = ()
+    name: str = "data"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(str(name) for name in self.names))
+        object.__setattr__(self, "y", torch.as_tensor(self.y).to(torch.int64))
+        if len(set(self.names)) != len(self.names):
+            raise InputError("two sources have the same name")
+        if self.y.shape != (len(self.x),):
+            raise InputError(f"{len(self.x)} examples, but y has shape {tuple(self.y.shape)}")
+        if not len(self.y):
+            raise InputError(f"{self.name} holds no rows")
+        low, high = int(self.y.min()), int(self.y.max())
+        if low < 0 or high >= self.K:
+            raise InputError(f"y must lie in 0..{self.K - 1}, found {low}..{high}")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def K(self) -> int:
+        """Number of sources."""
+        return len(self.names)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """(K,) rows of each source, n_k."""
+        return torch.bincount(self.y, minlength=self.K)
+
+    def take(self, index: Tensor) -> "Sources":
+        """The examples at `index` (integers or a mask), all sources' names kept."""
+        x = self.x.take(index) if isinstance(self.x, Table) else self.x[index]
+        group = None if self.group is None else self.group[index]
+        return replace(self, x=x, y=self.y[index], group=group)
+
+    def of(self, source: str | int) -> "Sources":
+        """The examples of one source."""
+        k = self.names.index(source) if isinstance(source, str) else source
+        return self.take((self.y == k).nonzero().squeeze(1))
+
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with any value, label, name or group."""
+        digest = blake2b(repr(self.names).encode(), digest_size=16)
+        group = () if self.group is None else (self.group,)
+        for part in (self.x, self.y, *group):
+            for chunk in content(part):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    @cached_property
+    def units(self) -> Tensor:
+        """(n,) what stays together: identical examples, and examples of one group."""
+        return units(as_table(self.x).matrix(), self.group)
+
+    def folds(self, parts: int, noise: Noise) -> Tensor:
+        """(n,) fold of each row: stratified by source, units whole."""
+        return deal(self.units, self.y, parts, noise)

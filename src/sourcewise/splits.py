@@ -1,0 +1,100 @@
+"""Folds that are stratified by source and never tear apart rows that belong together.
+
+A *unit* is what stays together: identical rows, and rows of one group. Units of several rows are
+dealt first, largest first, each to the fold that lacks its sources most; then the single rows
+level out every source's folds exactly. Folds of one source differ by one row at most when all
+its units are single rows.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sourcewise.randomness import Noise
+
+__all__ = ["deal", "units"]
+
+
+def units(x: Tensor, group: Tensor | None = None) -> Tensor:
+    """Number the units: rows that are identical, or share a group, directly or through others.
+
+    Args:
+        x: (n, d) rows as numbers; NaN (missing) equals NaN.
+        group: (n,) a group for each row, or None.
+
+    Returns:
+        (n,) unit of each row, numbered in order of first appearance.
+    """
+    import pandas as pd
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    frame = pd.DataFrame(x.numpy())
+    same = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
+    if group is not None:
+        n, rows = len(same), np.arange(len(same))
+        nodes = n + group.numpy(), n + int(group.max()) + 1 + same
+        edges = np.concatenate([rows, rows]), np.concatenate(nodes)
+        size = int(edges[1].max()) + 1
+        graph = coo_array((np.ones(2 * n, np.int8), edges), shape=(size, size))
+        same = connected_components(graph, directed=False)[1][:n]
+    return torch.from_numpy(pd.factorize(same)[0].astype(np.int64))
+
+
+def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:
+    """Deal the units into parts of equal size, source by source.
+
+    Args:
+        unit: (n,) unit of each row.
+        y: (n,) source of each row.
+        parts: number of parts (folds or jackknife groups).
+        noise: which of the random ways to deal.
+
+    Returns:
+        (n,) part of each row in {0, ..., parts - 1}.
+    """
+    sizes = torch.bincount(unit)
+    single = (sizes[unit] == 1).numpy()
+    sources = int(y.max()) + 1
+    part = np.empty(len(y), np.int64)
+    load = np.zeros((sources, parts))
+    _deal_units(unit.numpy(), y.numpy(), single, part, load, noise)
+    for k in range(sources):
+        rows = np.flatnonzero(single & (y.numpy() == k))
+        part[rows] = _level(load[k], len(rows), noise.of("single", k))
+    return torch.from_numpy(part)
+
+
+def _deal_units(
+    unit: np.ndarray,
+    y: np.ndarray,
+    single: np.ndarray,
+    part: np.ndarray,
+    load: np.ndarray,
+    noise: Noise,
+) -> None:
+    """Deal the units of several rows, largest first; fills `part` and `load` (sources, parts)."""
+    rows = np.flatnonzero(~single)
+    if not len(rows):
+        return
+    rows = rows[np.argsort(unit[rows], kind="stable")]
+    members = np.split(rows, np.flatnonzero(np.diff(unit[rows])) + 1)
+    shuffled = [members[i] for i in noise.of("units").permutation(len(members)).tolist()]
+    totals = np.bincount(y)
+    ties = noise.of("ties").uniform(len(members), load.shape[1]).numpy()
+    for i, unit_rows in enumerate(sorted(shuffled, key=len, reverse=True)):
+        sources, counts = np.unique(y[unit_rows], return_counts=True)
+        fullness = (load[sources] / totals[sources, None]).sum(0)
+        chosen = np.lexsort((ties[i], fullness))[0]
+        part[unit_rows] = chosen
+        load[sources, chosen] += counts
+
+
+def _level(load: np.ndarray, m: int, noise: Noise) -> np.ndarray:
+    """Deal m single rows at random so that the loads (parts,) end as level as they can."""
+    parts = len(load)
+    height = int(load.max()) + m // parts + 1
+    level = load[:, None] + np.arange(height + 1)[None, :]  # each part's slots, by their level
+    ties = noise.of("ties").uniform(parts).numpy()[:, None]
+    slots = np.argsort((level + ties).ravel(), kind="stable")[:m] // (height + 1)
+    return slots[noise.of("order").permutation(m).numpy()]

@@ -1,0 +1,198 @@
+"""From per-example contributions to words: intervals, tests, verdicts.
+
+The difference of two strategies on a source is positive when it favours the strategy over the
+baseline. Two kinds of interval say what it would do elsewhere:
+
+- `jackknife`: over new training samples and new test rows. The whole cross-validated estimate is
+  computed again with each of G groups of rows left out;
+  `SE^2 = (G - 1)/G sum_g (theta_(g) - mean theta)^2`, t with G - 1 degrees of freedom.
+- `rows_and_seeds`: over new test rows and training seeds, for these training data.
+
+Verdicts come in this order: interval inside the region of practical equivalence: `equivalent`;
+Holm-adjusted p < .05: `pool` or `separate`; otherwise `undecided`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+__all__ = [
+    "Interval",
+    "Overall",
+    "Verdict",
+    "empirical_beta",
+    "holm",
+    "jackknife",
+    "judge",
+    "judge_overall",
+    "rows_and_seeds",
+    "would_decide",
+]
+
+Verdict = Literal["pool", "separate", "equivalent", "undecided"]
+Overall = Literal["pool", "separate", "equivalent", "undecided", "mixed"]
+LEVEL = 0.95
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its t interval.
+
+    Args:
+        value: the estimate.
+        standard_error: its standard error.
+        df: degrees of freedom of t.
+        level: nominal coverage.
+    """
+
+    value: float
+    standard_error: float
+    df: float
+    level: float = LEVEL
+
+    @property
+    def half_width(self) -> float:
+        """`t_{df, (1 + level)/2} SE`."""
+        from scipy.special import stdtrit
+
+        if self.standard_error == 0:
+            return 0.0
+        return float(stdtrit(self.df, (1 + self.level) / 2)) * self.standard_error
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.value - self.half_width
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.value + self.half_width
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of a zero value; 1 if value and standard error are both 0."""
+        from scipy.special import stdtr
+
+        if self.standard_error == 0:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * stdtr(self.df, -abs(self.value) / self.standard_error))
+
+
+def jackknife(estimate: float, replicates: ArrayLike, level: float = LEVEL) -> Interval:
+    """Interval of an estimate from its delete-group replicates.
+
+    >>> x = np.arange(10.0)
+    >>> leave_one_out = (x.sum() - x) / 9
+    >>> bool(np.isclose(jackknife(x.mean(), leave_one_out).standard_error, x.std(ddof=1) / 10**.5))
+    True
+
+    Args:
+        estimate: theta, from all rows.
+        replicates: (G,) theta_(g), from all rows but those of group g.
+        level: nominal coverage.
+    """
+    values = np.asarray(replicates, dtype=float)
+    G = len(values)
+    spread = float(((values - values.mean()) ** 2).sum())
+    return Interval(float(estimate), math.sqrt((G - 1) / G * spread), G - 1, level)
+
+
+def rows_and_seeds(
+    differences: ArrayLike, unit: ArrayLike | None = None, level: float = LEVEL
+) -> Interval:
+    """Interval of a mean over test rows and training seeds, for these training data.
+
+    `SE^2 = s_rows^2 / m + s_seeds^2 / S`: the spread over m units of rows of the seed averages,
+    and the spread of the S seeds' means; degrees of freedom by Satterthwaite.
+
+    Args:
+        differences: (S, n) per training seed and test row.
+        unit: (n,) rows of one unit stay together; None: each row is a unit.
+        level: nominal coverage.
+    """
+    values = np.atleast_2d(np.asarray(differences, dtype=float))
+    S, n = values.shape
+    mean = float(values.mean())
+    codes = np.unique(np.arange(n) if unit is None else unit, return_inverse=True)[1]
+    sums = np.bincount(codes, weights=values.mean(0) - mean)
+    m = len(sums)
+    if m < 2:
+        raise ValueError("an interval needs test rows of at least two units")
+    rows = m / (m - 1) * float((sums**2).sum()) / n**2
+    seeds = float(values.mean(1).var(ddof=1)) / S if S > 1 else 0.0
+    total = rows + seeds
+    if total == 0:
+        return Interval(mean, 0.0, m - 1, level)
+    spread = rows**2 / (m - 1) + (seeds**2 / (S - 1) if S > 1 else 0.0)
+    return Interval(mean, math.sqrt(total), total**2 / spread, level)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment of p-values, in the order given.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p, kind="stable")
+    stepped = [p[i] * (len(p) - rank) for rank, i in enumerate(order)]
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(stepped)) if len(p) else []
+    return adjusted.tolist()
+
+
+def judge(interval: Interval, p_holm: float, region: float) -> Verdict:
+    """The verdict on one difference; `region` is half the width of practical equivalence."""
+    if -region <= interval.low and interval.high <= region:
+        return "equivalent"
+    if p_holm < ALPHA:
+        return "pool" if interval.value > 0 else "separate"
+    return "undecided"
+
+
+def judge_overall(
+    macro: Interval, p: float, region: float, per_source: Mapping[str, str]
+) -> Overall:
+    """The verdict on all sources: `mixed` where they significantly disagree, else by the macro."""
+    if {"pool", "separate"} <= set(per_source.values()):
+        return "mixed"
+    return judge(macro, p, region)
+
+
+def would_decide(interval: Interval, region: float) -> str:
+    """What an undecided difference lacks, in words, if value and spread stay as they are.
+
+    The half-width shrinks like one over the root of the number of rows; a decision needs it below
+    |value| (or, inside the region, below what is left to its border).
+    """
+    gap = max(abs(interval.value), region - abs(interval.value))
+    if gap <= 0:
+        return "more rows"
+    factor = (interval.half_width / gap) ** 2
+    if factor > 100:
+        return "more than 100 times the rows"
+    if factor < 1.1:
+        return "a few more rows"
+    return f"about {factor:.2g} times the rows"
+
+
+def empirical_beta(gain: float, excess: float, K: int, J: int = 1) -> float:
+    """Beta-hat from measured errors: `(1 - m / m_separate) K / (K - J)`, never clipped.
+
+    With excess errors in nats, `m / m_separate = (excess - gain) / excess`.
+
+    >>> empirical_beta(gain=2.0, excess=5.0, K=5)
+    0.5
+
+    Args:
+        gain: error of separate minus error of the strategy, nats.
+        excess: error of separate above the best possible, nats.
+        K: number of sources.
+        J: number of blocks, below K.
+    """
+    return gain / excess * K / (K - J)

@@ -1,0 +1,99 @@
+"""Strategies: named ways to train on all sources, and how users write them."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from sourcewise.errors import InputError, unknown
+from sourcewise.partition import Partition
+
+__all__ = ["Strategy", "parse_strategies"]
+
+NAMED = ("pooled", "separate", "shuffled", "groups:a+b|c", "groups:FILE.csv")
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A partition with a name; a control is there to be beaten, never recommended.
+
+    Args:
+        name: what tables call it.
+        partition: one model per block.
+        shuffled: train on permuted labels: what the labels are worth to the pooled model.
+    """
+
+    name: str
+    partition: Partition
+    shuffled: bool = False
+
+
+def parse_strategies(text: str, names: tuple[str, ...]) -> tuple[Strategy, ...]:
+    """Strategies from a comma-separated list.
+
+    `pooled`, `separate`, `shuffled`, and groups: `groups:a+b|c`, or `groups:FILE.csv` with the
+    columns `source` and `group`. Sources that the groups do not name stand alone.
+
+    >>> [s.partition.blocks for s in parse_strategies("pooled,groups:a+b", ("a", "b", "c"))]
+    [((0, 1, 2),), ((0, 1), (2,))]
+
+    Raises:
+        InputError: an unknown strategy or source, a source in two groups, a strategy twice.
+    """
+    K = len(names)
+    strategies: list[Strategy] = []
+    for spec in (part.strip() for part in text.split(",") if part.strip()):
+        taken = {strategy.name for strategy in strategies}
+        if spec.startswith("groups:"):
+            partition = _groups(spec.removeprefix("groups:"), names)
+            strategies.append(Strategy(_free_name("groups", taken), partition))
+        elif spec in taken:
+            raise InputError(f"strategy {spec!r} is named twice")
+        elif spec == "separate":
+            strategies.append(Strategy(spec, Partition.separate(K)))
+        elif spec in ("pooled", "shuffled"):
+            strategies.append(Strategy(spec, Partition.pooled(K), spec == "shuffled"))
+        else:
+            raise unknown("strategy", spec, NAMED)
+    return tuple(strategies)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    number = 2
+    while name in taken:
+        name, number = f"{name.split('-')[0]}-{number}", number + 1
+    return name
+
+
+def _groups(spec: str, names: tuple[str, ...]) -> Partition:
+    blocks = _from_csv(Path(spec)) if spec.endswith(".csv") else _from_text(spec)
+    named = [source for block in blocks for source in block]
+    for source in named:
+        if source not in names:
+            raise unknown("source", source, names)
+        if named.count(source) > 1:
+            raise InputError(f"source {source!r} stands in two groups")
+    alone = [(source,) for source in names if source not in named]
+    return Partition(tuple(tuple(map(names.index, block)) for block in (*blocks, *alone)))
+
+
+def _from_text(spec: str) -> list[tuple[str, ...]]:
+    blocks = [tuple(name.strip() for name in block.split("+")) for block in spec.split("|")]
+    if any(not name for block in blocks for name in block):
+        raise InputError(f"groups:{spec}: an empty name (allowed: groups:a+b|c)")
+    return blocks
+
+
+def _from_csv(path: Path) -> list[tuple[str, ...]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("source") is None or row.get("group") is None:
+            raise InputError(f"{path} needs the columns source and group")
+        groups.setdefault(row["group"], []).append(row["source"])
+    if not groups:
+        raise InputError(f"{path} holds no rows")
+    return [tuple(members) for members in groups.values()]

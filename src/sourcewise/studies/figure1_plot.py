@@ -1,0 +1,165 @@
+"""The picture of figure 1: three panels, one curve per strategy."""
+
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sourcewise.errors import InputError
+from sourcewise.files import write_atomic
+from sourcewise.theory import gaussian as theory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from sourcewise.studies.figure1 import Cell, Figure1, Strategy, Sweep
+
+__all__ = ["draw"]
+
+# Blue and vermilion of Okabe and Ito: told apart by colour-blind readers, and in grey.
+_COLOURS = {"separate": "#0072B2", "pooled": "#D55E00"}
+_NAMES = {"separate": "separate (single-source)", "pooled": "pooled (multi-source)"}
+_TITLES = {
+    "K": ("(a)", "number of sources $K$"),
+    "n": ("(b)", "sample size $n$"),
+    "beta": ("(c)", r"similarity $\beta$"),
+}
+_STYLE: Any = {
+    "font.family": "STIXGeneral",  # Times-like, and shipped with matplotlib
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.linewidth": 0.6,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "svg.hashsalt": "sourcewise",  # the same element names in each run
+    "svg.fonttype": "path",
+}
+
+
+def draw(result: "Figure1", png: Path, svg: Path) -> None:
+    """Write the picture twice; the same result gives the same bytes."""
+    from matplotlib import rc_context
+
+    if not result.cells:
+        raise InputError("no cell to draw: all sweeps are empty")
+    with rc_context(_STYLE):
+        figure = _figure(result)
+        write_atomic(png, _bytes(figure, format="png", dpi=300, metadata={"Software": None}))
+        write_atomic(svg, _bytes(figure, format="svg", metadata={"Date": None}))
+
+
+def _bytes(figure: "Figure", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, **options)
+    return buffer.getvalue()
+
+
+def _figure(result: "Figure1") -> "Figure":
+    from matplotlib.figure import Figure
+
+    every: tuple[Sweep, ...] = ("K", "n", "beta")
+    sweeps: list[Sweep] = [sweep for sweep in every if result.select(sweep, "pooled")]
+    figure = Figure(figsize=(2.25 * len(sweeps), 2.55), layout="constrained")
+    row = figure.subplots(1, len(sweeps), squeeze=False)[0]
+    for axes, sweep in zip(row, sweeps, strict=True):
+        _curve(axes, result, sweep, "separate")
+        _curve(axes, result, sweep, "pooled")
+        _finish(axes, sweep, [cell.value for cell in result.select(sweep, "pooled")])
+    row[0].set_ylabel("average TV")
+    handles, labels = _legend(result)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.6)
+    return figure
+
+
+def _curve(axes: "Axes", result: "Figure1", sweep: "Sweep", strategy: "Strategy") -> None:
+    cells = [cell for cell in result.select(sweep, strategy) if cell.measured is not None]
+    colour = _COLOURS[strategy]
+    d, x, exact, law = result.settings.d, [], [], []
+    for at, K, n, d1 in _grid(result, sweep):
+        sizes = [1 / K] * K, n, d, d if strategy == "separate" else d1
+        x.append(at)
+        exact.append(theory.expected_tv_pooled(*sizes))
+        law.append(theory.asymptotic_tv_pooled(*sizes))
+    axes.plot(x, exact, color=colour, linewidth=2.4, alpha=0.4, solid_capstyle="butt")
+    axes.plot(x, law, color=colour, linewidth=0.8, dashes=(4, 2.5))
+    _points(axes, cells, colour)
+
+
+def _points(axes: "Axes", cells: "list[Cell]", colour: str) -> None:
+    x = [cell.value for cell in cells]
+    bars = [2 * (cell.standard_error or 0.0) for cell in cells]
+    axes.errorbar(
+        x,
+        [cell.measured or 0.0 for cell in cells],
+        yerr=bars,
+        fmt="o",
+        color=colour,
+        markersize=3.2,
+        elinewidth=0.9,
+        capsize=2,
+        zorder=3,
+    )
+    known = [cell for cell in cells if cell.paper is not None]
+    axes.plot(
+        [cell.value for cell in known],
+        [cell.paper or 0.0 for cell in known],
+        "D",
+        markerfacecolor="white",
+        markeredgecolor=colour,
+        markeredgewidth=0.9,
+        markersize=4.6,
+        zorder=2.5,
+    )
+
+
+def _grid(result: "Figure1", sweep: "Sweep") -> list[tuple[float, int, int, int]]:
+    """Places on a curve: x, and K, n, d1 there."""
+    s, values = result.settings, [cell.value for cell in result.select(sweep, "pooled")]
+    low, high = min(values), max(values)
+    if sweep == "K":
+        sources = np.unique(np.linspace(low, high, 40).round().astype(int)).tolist()
+        return [(K, K, s.n, s.d1(s.beta)) for K in sources]
+    if sweep == "n":
+        sizes = np.unique(np.geomspace(low, high, 40).round().astype(int)).tolist()
+        return [(n, s.K, n, s.d1(s.beta)) for n in sizes]
+    d1s = {s.d1(beta) for beta in np.linspace(low, high, 40)}  # beta moves in steps of 1/d
+    return sorted((1 - d1 / s.d, s.K, s.n, d1) for d1 in d1s)
+
+
+def _finish(axes: "Axes", sweep: "Sweep", values: list[float]) -> None:
+    letter, label = _TITLES[sweep]
+    axes.set_title(letter, loc="left", pad=3)
+    axes.set_xlabel(label, labelpad=2)
+    axes.tick_params(top=True, right=True, length=2.5)
+    axes.grid(linewidth=0.3, color="0.85")
+    axes.set_axisbelow(True)
+    if sweep == "n":
+        axes.set_xscale("log")
+    axes.minorticks_off()
+    if len(values) <= 6:
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.set_ylim(0, math.ceil(axes.get_ylim()[1] / 0.05) * 0.05)
+
+
+def _legend(result: "Figure1") -> tuple[list[Any], list[str]]:
+    from matplotlib.lines import Line2D
+
+    s = result.settings
+    grey: dict[str, Any] = {"color": "0.35"}
+    handles = [Line2D([], [], color=_COLOURS[name], linewidth=2.4) for name in _NAMES]
+    handles += [
+        Line2D([], [], linestyle="none", marker="o", markersize=3.2, **grey),
+        Line2D([], [], linewidth=2.4, alpha=0.4, **grey),
+        Line2D([], [], linewidth=0.8, dashes=(4, 2.5), **grey),
+        Line2D([], [], linestyle="none", marker="D", markersize=4.6, markerfacecolor="w", **grey),
+    ]
+    how = ", paper's estimator" if s.paper_estimator else ""
+    labels = [*_NAMES.values(), rf"simulated{how}, {s.runs} seeds ($\pm$2 s.e.)"]
+    return handles, [*labels, "exact expectation", "asymptotic law", "the paper (5 seeds)"]
