@@ -51,9 +51,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("SOURCEWISE_TRACEBACK"):
             raise
-        _stop(
-            f"failed: {type(error).__name__}: {error} (SOURCEWISE_TRACEBACK=1 shows where)", 1
-        )
+        _stop(f"failed: {type(error).__name__}: {error} (SOURCEWISE_TRACEBACK=1 shows where)", 1)
 
 
 def _stop(message: str, code: int) -> None:
@@ -150,7 +148,7 @@ def compare(
         config = {**prepared.config, "run": str(out), "seconds": seconds}
         _print_config(config, as_json)
         return
-    with _progress("comparing") as report_progress:
+    with _Progress("comparing") as report_progress:
         result = execute(prepared, out, overwrite, report_progress)
     from sourcewise.report import report as write_report
 
@@ -202,7 +200,7 @@ def _print_config(config: dict[str, Any], as_json: bool) -> None:
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), end="")
 
 
-class _progress:
+class _Progress:
     """A progress bar with time left on stderr, on a terminal only."""
 
     def __init__(self, title: str):

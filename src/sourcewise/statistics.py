@@ -24,7 +24,7 @@ __all__ = [
     "Interval",
     "Overall",
     "Verdict",
-    "empirical_beta",
+    "beta_from_gain",
     "holm",
     "jackknife",
     "judge",
@@ -181,12 +181,12 @@ def would_decide(interval: Interval, region: float) -> str:
     return f"about {factor:.2g} times the rows"
 
 
-def empirical_beta(gain: float, excess: float, K: int, J: int = 1) -> float:
+def beta_from_gain(gain: float, excess: float, K: int, J: int = 1) -> float:
     """Beta-hat from measured errors: `(1 - m / m_separate) K / (K - J)`, never clipped.
 
     With excess errors in nats, `m / m_separate = (excess - gain) / excess`.
 
-    >>> empirical_beta(gain=2.0, excess=5.0, K=5)
+    >>> beta_from_gain(gain=2.0, excess=5.0, K=5)
     0.5
 
     Args:

@@ -135,9 +135,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
         raise InputError(
             f"{data.name} has one source only ({data.names[0]!r}): a comparison needs two"
         )
-    screened = screen(
-        data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log
-    )
+    screened = screen(data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log)
     strategies = parse_strategies(settings.strategies, tuple(data.names))
     names = [strategy.name for strategy in strategies]
     if BASELINE not in names or all(s.shuffled or s.name == BASELINE for s in strategies):

@@ -80,7 +80,9 @@ def _data(plan: Plan, context: Context) -> dict[str, Any]:
         "name": data.name,
         "fingerprint": context.config["fingerprint"],
         "rows": len(data),
-        "columns": [vars(column) for column in plan.job.columns],
+        "columns": [
+            {"name": c.name, "log": c.log, "resolution": c.resolution} for c in plan.job.columns
+        ],
         "left_out": [vars(item) for item in context.screened.left_out],
         "sources": [
             {
@@ -179,13 +181,16 @@ def _differences(
                 if (source == "macro") == macro and strategy.shuffled == control
             ]
             adjusted |= zip(family, holm([rows[i][2].p for i in family]), strict=True)
-    return [
-        _difference(*row, baseline, adjusted[i], region) for i, row in enumerate(rows)
-    ]
+    return [_difference(*row, baseline, adjusted[i], region) for i, row in enumerate(rows)]
 
 
 def _difference(
-    strategy: Strategy, source: str, interval: Interval, baseline: str, p_holm: float, region: float
+    strategy: Strategy,
+    source: str,
+    interval: Interval,
+    baseline: str,
+    p_holm: float,
+    region: float,
 ) -> dict[str, Any]:
     verdict = judge(interval, p_holm, region)
     return {
@@ -272,7 +277,7 @@ def _recommend(
     baseline: str,
     differences: list[dict[str, Any]],
 ) -> tuple[str, str]:
-    """The best of those that beat the baseline; the baseline if it beats all; else the smallest."""
+    """Who beats the baseline by most; the baseline if it beats all; else the simplest."""
     macro = {
         d["strategy"]: d
         for d in differences
@@ -287,5 +292,6 @@ def _recommend(
     if all(d["verdict"] == "separate" for d in macro.values()):
         return baseline, f"{baseline} has the best average"
     left = [baseline, *(name for name, d in macro.items() if d["verdict"] != "separate")]
-    smallest = min(left, key=lambda name: float(summary.average(name, "parameters")))
-    return smallest, f"of what is left, {smallest} has the fewest parameters"
+    blocks = {s.name: len(s.partition) for s in summary.plan.job.strategies}
+    simplest = min(left, key=blocks.__getitem__)
+    return simplest, f"of what is left, {simplest} needs the fewest models"

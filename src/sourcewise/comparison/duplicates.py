@@ -29,9 +29,7 @@ def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     # One representative per unit and value keeps the search small where many rows are identical.
     first = np.unique(unit, return_index=True)[1] if data.group is None else np.arange(len(rows))
     tree = cKDTree(rows[first])
-    distance, index = tree.query(
-        rows[first], k=2, p=np.inf, distance_upper_bound=close, workers=1
-    )
+    distance, index = tree.query(rows[first], k=2, p=np.inf, distance_upper_bound=close, workers=1)
     near = index[:, 1] < len(first)
     here, there = first[near], first[index[near, 1]]
     apart = (unit[here] != unit[there]) & (distance[near, 1] > 0)

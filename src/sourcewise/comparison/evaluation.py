@@ -8,7 +8,6 @@ from torch import Tensor
 
 from sourcewise.encoders.numeric import Lifted, NumericColumn, NumericEncoder, lift
 from sourcewise.forms import as_table
-from sourcewise.models.base import HasLogProb
 from sourcewise.models.families import Family
 from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition
@@ -57,7 +56,6 @@ class Fitted:
 
     def log_prob(self, rows: Lifted, y: Tensor) -> Tensor:
         """Log density in original units, (n,)."""
-        assert isinstance(self.model, HasLogProb)
         z, log_det = self.encoder.encode(rows, y)
         return self.model.log_prob(z, y) + log_det
 
@@ -159,14 +157,8 @@ def fit_all(job: Job, rows: Lifted, fold: Tensor, noise: Noise) -> dict[str, Fit
 
 def _encode(job: Job, rows: Lifted, y: Tensor) -> tuple[NumericEncoder, Tensor, Tensor]:
     """An encoder fitted on these rows of all sources, and the rows as it encodes them."""
-    encoder = NumericEncoder.fit(job.columns, rows, y, job.data.K, _origin(job))
+    encoder = NumericEncoder.fit(job.columns, rows, y, job.data.K)
     return encoder, *encoder.encode(rows, y)
-
-
-def _origin(job: Job) -> Tensor:
-    """(d,) the smallest raw value of each column: where its lattice starts."""
-    columns = as_table(job.data.x).columns
-    return torch.stack([v[~v.isnan()].min() for v in (columns[c.name] for c in job.columns)])
 
 
 def _mean_by(values: Tensor, y: Tensor, K: int) -> Tensor:

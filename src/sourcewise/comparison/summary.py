@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from sourcewise.comparison.scopes import GROUPS, Cell, CellScores, Plan
-from sourcewise.statistics import Interval, empirical_beta, jackknife, rows_and_seeds
+from sourcewise.statistics import Interval, beta_from_gain, jackknife, rows_and_seeds
 
 __all__ = ["Summary"]
 
@@ -50,7 +50,8 @@ class Summary:
     @property
     def macro(self) -> np.ndarray:
         """(K,) equal weights on the tested sources."""
-        return sum((self.source(k) for k in self.plan.job.tested)) / len(self.plan.job.tested)
+        tested = list(self.plan.job.tested)
+        return np.eye(self.plan.job.data.K)[tested].mean(0)
 
     @property
     def by_rows(self) -> np.ndarray:
@@ -84,7 +85,7 @@ class Summary:
         test = _dot(w, self.average(baseline, "test", deletion))
         excess = (_dot(w, self.average(baseline, "train", deletion)) - test) / 2
         gain = _dot(w, self.average(strategy, "test", deletion)) - test
-        return empirical_beta(gain, excess, K, J) if excess > 0 else float("nan")
+        return beta_from_gain(gain, excess, K, J) if excess > 0 else float("nan")
 
     def _interval(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         if self.plan.scope == "procedure":
@@ -103,9 +104,12 @@ class Summary:
     def _rows_and_seeds(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         y = self.plan.job.data.y.numpy()
         seeds = range(self.plan.repetitions)
-        rows = sum(
-            sign * np.stack([self.cell(name, r).rows.numpy() for r in seeds])
-            for name, sign in signs.items()
+        rows = np.sum(
+            [
+                sign * np.stack([self.cell(name, r).rows.numpy() for r in seeds])
+                for name, sign in signs.items()
+            ],
+            axis=0,
         )
         counts = np.bincount(y[~np.isnan(rows[0])], minlength=len(weights))
         scale = np.divide(weights, counts, out=np.zeros(len(weights)), where=counts > 0)

@@ -30,11 +30,19 @@ TIED = 0.9
 
 @dataclass(frozen=True)
 class NumericColumn:
-    """How a column is encoded: its logarithm or itself; its resolution if it has ties."""
+    """How a column is encoded: its logarithm or itself; if it has ties, its lattice.
+
+    Args:
+        name: the column's name.
+        log: take its logarithm.
+        resolution: r, the step between recorded values, or None.
+        origin: a recorded value: the lattice is `origin + r Z`.
+    """
 
     name: str
     log: bool = False
     resolution: float | None = None
+    origin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,14 +75,17 @@ def resolution(values: Tensor) -> float | None:
     gaps = distinct.diff()
     # Smaller gaps are rounding errors of the file, such as 0.3 beside 0.1 + 0.2.
     real = gaps[gaps > 1e-9 * float(distinct.abs().max())]
-    return float(real.min()) if len(real) else None
+    return float(f"{float(real.min()):.9g}") if len(real) else None
 
 
 def plan(table: Table, log: Collection[str]) -> tuple[NumericColumn, ...]:
     """How each column of a table will be encoded."""
-    return tuple(
-        NumericColumn(name, name in log, resolution(table.columns[name])) for name in table.names
-    )
+    columns = []
+    for name in table.names:
+        values = table.columns[name]
+        lowest = float(values[~values.isnan()].min())
+        columns.append(NumericColumn(name, name in log, resolution(values), lowest))
+    return tuple(columns)
 
 
 def lift(table: Table, columns: tuple[NumericColumn, ...], noise: ExampleNoise) -> Lifted:
@@ -106,19 +117,17 @@ class NumericEncoder:
         scale: s, (d,).
         fill_mean: (K, d) of each source, or None if nothing was missing.
         fill_scale: (K, d), likewise.
-        origin: (d,) a value of each column; with the resolution it gives the column's lattice.
     """
 
     columns: tuple[NumericColumn, ...]
     mean: Tensor
     scale: Tensor
-    origin: Tensor
     fill_mean: Tensor | None = None
     fill_scale: Tensor | None = None
 
     @classmethod
     def fit(
-        cls, columns: tuple[NumericColumn, ...], rows: Lifted, y: Tensor, K: int, origin: Tensor
+        cls, columns: tuple[NumericColumn, ...], rows: Lifted, y: Tensor, K: int
     ) -> "NumericEncoder":
         """Fit on training rows.
 
@@ -127,15 +136,14 @@ class NumericEncoder:
             rows: the training rows of all sources.
             y: (n,) their sources.
             K: number of sources.
-            origin: (d,) a raw value of each column.
         """
         v = rows.values
         if rows.fill is None:
-            return cls(columns, v.mean(0), _positive(v.std(0, correction=0)), origin)
+            return cls(columns, v.mean(0), _positive(v.std(0, correction=0)))
         mean, scale = _observed_moments(v)
         fills = [_observed_moments(v[y == k], (mean, scale)) for k in range(K)]
         fill_mean, fill_scale = (torch.stack(part) for part in zip(*fills, strict=True))
-        return cls(columns, mean, _positive(scale), origin, fill_mean, fill_scale)
+        return cls(columns, mean, _positive(scale), fill_mean, fill_scale)
 
     def encode(self, rows: Lifted, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rows as a model sees them.
@@ -159,14 +167,14 @@ class NumericEncoder:
         for j, column in enumerate(self.columns):
             x = v[:, j].exp() if column.log else v[:, j]
             if column.resolution is not None:
-                steps = torch.floor((x - self.origin[j]) / column.resolution + 1e-6)
-                x = self.origin[j] + steps * column.resolution
+                steps = torch.floor((x - column.origin) / column.resolution + 1e-6)
+                x = column.origin + steps * column.resolution
             columns[column.name] = x
         return Table(columns, tuple(Column(column.name) for column in self.columns))
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values; floats survive exactly."""
-        tensors = ("mean", "scale", "origin", "fill_mean", "fill_scale")
+        tensors = ("mean", "scale", "fill_mean", "fill_scale")
         values = {name: getattr(self, name) for name in tensors}
         return {
             "kind": "numeric",
@@ -178,12 +186,17 @@ class NumericEncoder:
     def from_json(cls, document: dict[str, Any]) -> "NumericEncoder":
         """The inverse of `to_json`."""
         columns = tuple(NumericColumn(**column) for column in document["columns"])
-        rest = {
-            name: None if values is None else torch.tensor(values, dtype=torch.float64)
-            for name, values in document.items()
-            if name not in ("kind", "columns")
-        }
-        return cls(columns, **rest)
+        fills = (document["fill_mean"], document["fill_scale"])
+        return cls(
+            columns,
+            _tensor(document["mean"]),
+            _tensor(document["scale"]),
+            *(None if values is None else _tensor(values) for values in fills),
+        )
+
+
+def _tensor(values: list[Any]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _positive(scale: Tensor) -> Tensor:

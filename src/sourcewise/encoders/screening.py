@@ -58,8 +58,11 @@ class Screened:
         return as_table(self.data.x)
 
     def leave_out(self, column: str, reason: str) -> None:
-        """Take a column out of the table and note it."""
+        """Take a column out of the table and note it; the last one is an `InputError`."""
         self.left_out.append(LeftOut(column, reason))
+        if len(self.table.names) == 1:
+            reasons = listing(f"{item.column}: {item.reason}" for item in self.left_out)
+            raise InputError(f"{self.data.name}: no usable column left ({reasons})")
         self.data = replace(self.data, x=self.table.drop([column]))
 
 
@@ -92,9 +95,6 @@ def screen(
     _logarithms(screened, log)
     _dependent(screened, min_rows)
     _point_out(screened)
-    if not screened.table.schema:
-        reasons = listing(f"{item.column}: {item.reason}" for item in screened.left_out)
-        raise InputError(f"{data.name}: no usable column left ({reasons})")
     return screened
 
 

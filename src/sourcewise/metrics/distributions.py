@@ -5,13 +5,14 @@ and, for everything else, whatever can be sampled and has an exact density.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
 from sourcewise.metrics.estimate import Estimate, PerSource
+from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import GaussianTruth
 
@@ -19,9 +20,10 @@ __all__ = [
     "Conditional",
     "GaussianLike",
     "Moments",
+    "as_gaussian",
     "distance",
-    "is_gaussian",
     "log_ratio",
+    "moments",
 ]
 
 Moments = tuple[Tensor, Tensor]  # mean (d,), lower Cholesky factor of the covariance (d, d)
@@ -54,9 +56,32 @@ class Conditional(Protocol):
         ...
 
 
-def is_gaussian(p: object) -> TypeGuard[GaussianLike]:
-    """Whether p offers the moments of a Gaussian."""
-    return isinstance(p, GaussianLike)
+def as_gaussian(p: Any) -> GaussianTruth | None:
+    """The moments of a Gaussian, or of a partition of Gaussians, in float64; else None.
+
+    Sources that the partition does not model are refused by its routes.
+    """
+    if isinstance(p, PartitionedModel):
+        return _assembled(p)
+    if not isinstance(p, GaussianLike):
+        return None
+    return GaussianTruth(p.mean.detach().double(), p.scale_tril.detach().double())
+
+
+def _assembled(p: PartitionedModel) -> GaussianTruth | None:
+    """One mean and covariance per source, gathered from the blocks' models."""
+    blocks = [as_gaussian(model) for model in p.blocks]
+    if any(block is None for block in blocks):
+        return None
+    routes = p.route(torch.arange(len(p.names)))
+    index = torch.argsort(torch.cat([rows for _, rows, _ in routes]))
+    gathered = [
+        (block.mean[local], block.scale_tril.expand(len(block.mean), -1, -1)[local])
+        for j, _, local in routes
+        if (block := blocks[j]) is not None
+    ]
+    means, factors = (torch.cat(part)[index] for part in zip(*gathered, strict=True))
+    return GaussianTruth(means, factors)
 
 
 def distance(
@@ -80,12 +105,14 @@ def distance(
     if isinstance(p, Tensor) or isinstance(q, Tensor):
         p, q = _tables(p, q)
         return PerSource(tuple(finite(p[k], q[k]) for k in range(len(p))))
-    if is_gaussian(p) and is_gaussian(q):
-        a, b = _float64(p), _float64(q)
+    a, b = as_gaussian(p), as_gaussian(q)
+    if a is not None and b is not None:
         if a.mean.shape != b.mean.shape:
             raise InputError(f"means differ in shape: {[*a.mean.shape]} and {[*b.mean.shape]}")
-        closed = [gaussian(_moments(a, k), _moments(b, k)) for k in range(len(a.mean))]
-        return PerSource(tuple(e or simulated(a, b, k) for k, e in enumerate(closed)))
+        closed = [gaussian(moments(a, k), moments(b, k)) for k in range(len(a.mean))]
+        return PerSource(
+            tuple(simulated(a, b, k) if e is None else e for k, e in enumerate(closed))
+        )
     if K is None or K < 1:
         raise InputError(f"K, the number of sources, must be given and at least 1, got {K}")
     return PerSource(tuple(simulated(p, q, k) for k in range(K)))
@@ -106,11 +133,8 @@ def log_ratio(
     return ratio
 
 
-def _float64(p: GaussianLike) -> GaussianTruth:
-    return GaussianTruth(p.mean.detach().double(), p.scale_tril.detach().double())
-
-
-def _moments(p: GaussianTruth, k: int) -> Moments:
+def moments(p: GaussianTruth, k: int) -> Moments:
+    """Mean (d,) and lower Cholesky factor (d, d) of source k."""
     return p.mean[k], p.scale_tril[k if len(p.scale_tril) > 1 else 0]
 
 

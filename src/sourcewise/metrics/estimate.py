@@ -66,9 +66,11 @@ class PerSource:
 
     Args:
         estimates: (K,) in the order of the sources.
+        higher_is_better: what makes a source the worst.
     """
 
     estimates: tuple[Estimate, ...]
+    higher_is_better: bool = False
 
     def __len__(self) -> int:
         return len(self.estimates)
@@ -91,12 +93,13 @@ class PerSource:
 
     @property
     def worst_source(self) -> int:
-        """The source with the largest value; the first of several."""
-        return max(range(len(self)), key=lambda k: self[k].value)
+        """The source with the worst value; the first of several."""
+        sign = -1 if self.higher_is_better else 1
+        return max(range(len(self)), key=lambda k: sign * self[k].value)
 
     @property
     def worst(self) -> Estimate:
-        """The estimate of the worst source. From noisy estimates this maximum is biased up."""
+        """The estimate of the worst source. From noisy estimates this extreme is biased."""
         return self[self.worst_source]
 
     def weighted(self, p: Sequence[float]) -> Estimate:

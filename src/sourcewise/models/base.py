@@ -1,7 +1,7 @@
 """What every family offers: a loss per example, and samples per entry of y."""
 
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -27,7 +27,6 @@ class ConditionalModel(nn.Module, ABC):
         """Number of free parameters, as the theory counts them."""
 
 
-@runtime_checkable
 class HasLogProb(Protocol):
     """A model with an exact density."""
 
@@ -36,7 +35,6 @@ class HasLogProb(Protocol):
         ...
 
 
-@runtime_checkable
 class ExactFit(Protocol):
     """A model whose maximum-likelihood solution is computed, not approached."""
 

@@ -50,8 +50,10 @@ class Gaussian(ConditionalModel):
     def __init__(self, settings: GaussianSettings, *, K: int, d: int):
         super().__init__()
         self.settings, self.K, self.d = settings, K, d
-        self.d1 = {"all": d, "none": 0}.get(str(settings.specific), settings.specific)
-        if not isinstance(self.d1, int) or self.d1 > d:
+        named = {"all": d, "none": 0}
+        given = settings.specific
+        self.d1 = given if isinstance(given, int) else named[given]
+        if self.d1 > d:
             raise InputError(f"setting specific: at most the {d} columns, not {settings.specific}")
         self.shares = settings.shared_covariance or settings.covariance == "identity"
         M = 1 if self.shares else K

@@ -56,13 +56,13 @@ class PartitionedModel(ConditionalModel):
         routes = self.routes[y]
         if (routes[:, 0] < 0).any():
             source = self.names[int(y[(routes[:, 0] < 0).nonzero()[0]])]
-            raise InputError(f"source {source!r} was not trained: no block of the partition has it")
+            raise InputError(
+                f"source {source!r} was not trained: no block of the partition has it"
+            )
         order = torch.argsort(routes[:, 0], stable=True)
         blocks, sizes = torch.unique_consecutive(routes[order, 0], return_counts=True)
         parts = torch.split(order, sizes.tolist())
-        return [
-            (j, rows, routes[rows, 1]) for j, rows in zip(blocks.tolist(), parts, strict=True)
-        ]
+        return [(j, rows, routes[rows, 1]) for j, rows in zip(blocks.tolist(), parts, strict=True)]
 
     def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
         """Log density of each row under its block's model, (B,)."""

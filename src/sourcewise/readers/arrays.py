@@ -15,9 +15,7 @@ from sourcewise.sources import Sources
 __all__ = ["from_arrays", "read_npz"]
 
 
-def from_arrays(
-    x: Any, y: Any, names: Sequence[str] | None = None, name: str = "data"
-) -> Sources:
+def from_arrays(x: Any, y: Any, names: Sequence[str] | None = None, name: str = "data") -> Sources:
     """A pair of arrays.
 
     Args:

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,18 +28,23 @@ def read_csv(path: Path, *, text: str) -> "pd.DataFrame":
 
     try:
         names, separator = _header(path)
-        return pd.read_csv(
-            path,
-            sep=separator,
-            dtype={text: str} if text in names else None,
-            na_values={name: [""] if name == text else MISSING for name in names},
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            float_precision="round_trip",
-            low_memory=False,
-        )
+        with warnings.catch_warnings():
+            # Rows longer than the header would be cut, or their first cell taken as an index.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                path,
+                sep=separator,
+                index_col=False,
+                dtype={text: str} if text in names else None,
+                na_values={name: [""] if name == text else MISSING for name in names},
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                low_memory=False,
+            )
     except pd.errors.EmptyDataError:
         raise InputError(f"{path} is empty") from None
+    except pd.errors.ParserWarning:
+        raise InputError(f"{path} is damaged: rows longer than the header") from None
     except pd.errors.ParserError as error:
         raise InputError(f"{path} is damaged: {str(error).strip()}") from None
     except UnicodeDecodeError as error:

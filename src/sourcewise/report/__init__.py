@@ -1,1 +1,38 @@
 """From a result document to one HTML file and its figures. Nothing here computes or trains."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+__all__ = ["report"]
+
+
+class HasDocument(Protocol):
+    """What a comparison gives back."""
+
+    document: dict[str, Any]
+
+
+def report(result: HasDocument | Mapping[str, Any], path: str | Path = "report.html") -> Path:
+    """Write the HTML report of a result, or of its document, and give back its path."""
+    from sourcewise.report.html import write_report
+
+    document = result if isinstance(result, Mapping) else result.document
+    write_report(document, Path(path))
+    return Path(path)
+
+
+class _CallablePackage(ModuleType):
+    """Importing this package hides the function of the same name in `sourcewise`.
+
+    So the package itself can be called: `sourcewise.report(result, path)` means one thing,
+    whatever was imported before.
+    """
+
+    def __call__(self, *args: Any, **how: Any) -> Path:
+        return report(*args, **how)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -49,7 +49,7 @@ def view(result: Mapping[str, Any]) -> dict[str, Any]:
     differences = _each(result, metrics, tables.differences)
     return {
         "name": clean(table(result.get("data")).get("name")),
-        "estimand": clean(result.get("estimand")),
+        "estimand": clean(result.get("estimand")).rstrip("."),
         "metric": prose.spoken(primary),
         "unit": prose.unit(result, primary),
         "verdict": prose.verdict(result, primary),

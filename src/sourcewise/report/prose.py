@@ -15,6 +15,7 @@ from sourcewise.report.words import (
     phrase,
     real,
     reason,
+    sentence,
     signed,
     table,
 )
@@ -125,7 +126,7 @@ def verdict(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
     return {
         "kind": overall if overall in HEADLINES else "none",
         "headline": headline,
-        "reason": clean(found.get("reason")),
+        "reason": sentence(clean(found.get("reason"))),
         "facts": {key: text for key, text in facts.items() if text},
     }
 
@@ -171,8 +172,14 @@ def _scope(result: Mapping[str, Any]) -> str:
 
 
 def _decide(result: Mapping[str, Any], metric: str) -> str:
-    found = [d["would_decide"] for d in macro(result, metric) if d["would_decide"]]
-    return found[0] if found else "More rows per source; the table below says how many."
+    records = macro(result, metric)
+    found = [(d["strategy"], d["would_decide"]) for d in records if d["would_decide"]]
+    if found:
+        many = len(records) > 1
+        return "; ".join(f"{name}: {what}" if many else what for name, what in found)
+    if any(d.get("would_decide") for d in result.get("differences") or []):
+        return "More rows; the table of differences says how many for which source."
+    return ""
 
 
 def notes(result: Mapping[str, Any]) -> list[str]:
@@ -245,7 +252,7 @@ def beta(result: Mapping[str, Any]) -> dict[str, str]:
     found = table(result.get("beta_hat"))
     if not found:
         return {}
-    places = decimals([found])
+    places = max(2, decimals([found]))
     value = real(found.get("value"))
     return {
         "value": "" if value is None else fixed(value, places),

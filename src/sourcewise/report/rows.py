@@ -96,8 +96,11 @@ def _first(row: Row) -> float:
 def _limits(marks: Sequence[Mark], region: float | None) -> tuple[float, float]:
     ends = [x for mark in marks for x in mark.ends]
     sizes = sorted(abs(x) for x in ends)
-    # One tiny source must not press all others into a line: beyond this, an arrow is drawn.
-    far = 2.5 * sizes[int(0.75 * (len(sizes) - 1))]
+    usual = sizes[int(0.75 * (len(sizes) - 1))]
+    # One tiny source must not press all others into a line: beyond `far` an arrow is drawn. An
+    # estimate, as opposed to an end of its interval, is kept in sight for longer.
+    estimates = [abs(mark.difference) for mark in marks if abs(mark.difference) <= 10 * usual]
+    far = max(4 * usual, *estimates, 0.0)
     edge = 1.2 * (region or 0.0)
     near = [0.0, -edge, edge, *(x for x in ends if abs(x) <= far)]
     low, high = min(near), max(near)

@@ -66,7 +66,7 @@ def differences(result: Mapping[str, Any], metric: str) -> Table | None:
         if name not in known:
             between = [Cell(ABSENT)] * (len(lead) - 2)
             rows.append([Cell(name), *between, few, *[Cell(ABSENT)] * 3])
-    heads = [*lead, "Difference", "95 % interval", "p (Holm)"]
+    heads = [*lead, "Difference", "95 % interval", "p\u00a0(Holm)"]
     return Table("", heads, rows, range(len(lead)))
 
 
@@ -85,7 +85,8 @@ def _difference(d: Mapping[str, Any], places: int, many: bool) -> list[Cell]:
     verdict = clean(d.get("verdict") or "undecided")
     decide = clean(d.get("would_decide"))
     # Beside a column of strategies the name would only be repeated.
-    word = "favours it" if many and verdict == "pool" else favours(verdict, strategy, baseline)
+    word = favours(verdict, strategy, baseline)
+    word = "favours it" if many and word == f"favours {strategy}" else word
     note = f"would decide: {decide}" if decide else ""
     return [
         Cell(clean(d.get("source"))),
@@ -154,6 +155,7 @@ def models(result: Mapping[str, Any]) -> Table | None:
 
 BUDGET = {
     "n_train": "Training rows",
+    "n_test": "Test rows",
     "examples_seen": "Examples seen",
     "updates": "Updates",
     "parameters": "Parameters",
@@ -200,7 +202,7 @@ def sources(result: Mapping[str, Any]) -> Table | None:
     rows = [
         [
             Cell(clean(source.get("name"))),
-            Cell(number(source.get("rows"))),
+            Cell(number(source.get("rows")), clean(source.get("rows_reason"))),
             Cell("yes") if source.get("tested", True) else Cell("no", clean(source.get("reason"))),
         ]
         for source in found

@@ -18,6 +18,7 @@ __all__ = [
     "phrase",
     "real",
     "reason",
+    "sentence",
     "shorten",
     "signed",
     "table",
@@ -57,6 +58,16 @@ def phrase(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "not set"
     return clean(value)
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop.
+
+    >>> sentence("pooled is better"), sentence("Done."), sentence("")
+    ('Pooled is better.', 'Done.', '')
+    """
+    stop = "" if text.endswith((".", "!", "?", "…")) or not text else "."
+    return text[:1].upper() + text[1:] + stop
 
 
 def shorten(text: str, width: int) -> str:

@@ -34,7 +34,7 @@ from sourcewise.theory import gaussian as theory
 __all__ = ["PAPER", "Cell", "Figure1", "Figure1Settings", "Place", "figure1"]
 
 Strategy = Literal["separate", "pooled"]
-STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
+_STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
 Sweep = Literal["K", "n", "beta"]
 
 PAPER: dict[tuple[int, int, float], tuple[float, float]] = {
@@ -54,7 +54,6 @@ PAPER: dict[tuple[int, int, float], tuple[float, float]] = {
     (5, 500, 1.0): (0.1240, 0.0490),
 }
 _PAPER_D, _PAPER_SEEDS, _PAPER_POINTS = 10, 5, 500
-
 
 Positive = Annotated[int, Field(ge=1)]
 Similarity = Annotated[float, Field(ge=0, le=1)]
@@ -233,7 +232,7 @@ def figure1(settings: Figure1Settings | None = None) -> Figure1:
         setup = Setup(place.K, place.n, settings.d, settings.d1(place.beta))
         if setup not in done:  # a place that stands in several sweeps is simulated once
             done[setup] = _measure(setup, settings)
-        cells += [_cell(place, name, setup, done[setup][name]) for name in STRATEGIES]
+        cells += [_cell(place, name, setup, done[setup][name]) for name in _STRATEGIES]
     return Figure1(settings, tuple(cells), time.perf_counter() - start)
 
 
@@ -253,7 +252,7 @@ def _measure(setup: Setup, settings: Figure1Settings) -> dict[str, Measured]:
         means = [average_tv(fit.tv, fit.seen) for fit in fits]
     spreads = _spreads(setup, settings.spread_runs, noise.of("spread"))
     pairs = zip(means, spreads, strict=True)
-    return dict(zip(STRATEGIES, ((*mean, sd) for mean, sd in pairs), strict=True))
+    return dict(zip(_STRATEGIES, ((*mean, sd) for mean, sd in pairs), strict=True))
 
 
 def _spreads(setup: Setup, runs: int, noise: Noise) -> list[float]:
@@ -274,7 +273,7 @@ def _cell(place: Place, strategy: Strategy, setup: Setup, measured: Measured) ->
     mean, error, sd = measured
     seen = not math.isnan(mean)
     found = PAPER.get((K, n, place.beta)) if d == _PAPER_D else None
-    paper = found[STRATEGIES.index(strategy)] if found else None
+    paper = found[_STRATEGIES.index(strategy)] if found else None
     reasons = [] if found else ["the paper has no such cell"]
     reasons += [] if seen else ["a source drew no example in any run"]
     return Cell(

@@ -1,0 +1,304 @@
+"""Where separate overtakes pooled: the crossing on real data, beside its predictions.
+
+Pooled is the Gaussian with own means and one shared covariance, separate has its own covariance
+per source. The rows of each source are taken as its whole population; n_k of them, drawn with
+replacement, train both. The expected log-likelihood under the population is exact (it needs the
+population's mean and covariance only), so nothing is lost to test noise.
+
+With few rows per source pooled wins, because it estimates less; with many rows separate wins,
+because the sources' covariances differ. With H the losses of the best models of either kind and
+n = K n_k, three predictions of the place where they cross:
+
+- *law* (theory.md section 3): `n = (p_separate - tr_pooled) / (2 (H_pooled - H_separate))` with
+  the parameter counts: `p_separate = K (d + d(d+1)/2)`, `tr_pooled = K d + d(d+1)/2`.
+- *sandwich*: the same with `tr(H^-1 J)` of both, from the population's fourth moments:
+  `d + (E|z|^4 - |A|^2)/2` for each covariance, z the whitened rows, A their second moment.
+- *exact*: where `H_pooled + E KL_pooled(n)` equals `H_separate + E KL_separate(n_k)`, with the
+  exact expectations for estimated mean and covariance (digamma functions; Gaussian sources).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from sourcewise.encoders.numeric import NumericEncoder, lift, plan
+from sourcewise.encoders.screening import Missing, screen
+from sourcewise.errors import InputError
+from sourcewise.metrics.likelihood import expected_log_likelihood
+from sourcewise.models.families import GaussianSettings, family
+from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.partition import Partition
+from sourcewise.randomness import Noise
+from sourcewise.settings import Settings
+from sourcewise.sources import Sources
+from sourcewise.theory.gaussian import expected_kl
+from sourcewise.training import fit
+
+__all__ = ["Crossing", "CrossingPoint", "CrossingSettings", "crossing"]
+
+
+class CrossingSettings(Settings):
+    """How the data are read, and how much is simulated."""
+
+    repetitions: int = Field(default=200, ge=2, description="2 or more")
+    largest: int = Field(default=3000, ge=2, description="most training rows per source")
+    sizes: int = Field(default=16, ge=2, description="number of sizes on the grid")
+    min_rows: int = Field(default=100, ge=2, description="sources with fewer rows are left out")
+    log: tuple[str, ...] = ()
+    missing: Missing = "drop"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CrossingPoint:
+    """Mean difference pooled minus separate at one size, nats per row, with standard error.
+
+    Args:
+        n_k: training rows per source.
+        difference: maximum likelihood.
+        standard_error: over repetitions.
+        ledoit_wolf: the same difference with Ledoit-Wolf shrinkage in both arms.
+        ledoit_wolf_error: its standard error.
+        law: predicted by parameter counts.
+        sandwich: predicted with the population's fourth moments.
+        exact: predicted by the exact expectations for Gaussians; None where they do not exist.
+    """
+
+    n_k: int
+    difference: float
+    standard_error: float
+    ledoit_wolf: float
+    ledoit_wolf_error: float
+    law: float
+    sandwich: float
+    exact: float | None
+
+
+@dataclass(frozen=True)
+class Population:
+    """The sources as populations: what is known without training.
+
+    Args:
+        rows: K tensors (N_k, d).
+        means: (K, d).
+        covariances: (K, d, d).
+    """
+
+    rows: list[Tensor]
+    means: Tensor
+    covariances: Tensor
+
+    @property
+    def K(self) -> int:
+        """Number of sources."""
+        return len(self.rows)
+
+    @property
+    def d(self) -> int:
+        """Number of columns."""
+        return self.means.shape[1]
+
+    @property
+    def pooled_covariance(self) -> Tensor:
+        """(d, d) the mean of the sources' covariances."""
+        return self.covariances.mean(0)
+
+    @property
+    def harm(self) -> float:
+        """`H_pooled - H_separate = 1/2 [log det mean C_k - mean log det C_k]`, nats per row."""
+        own = torch.linalg.slogdet(self.covariances)[1].mean()
+        return float(torch.linalg.slogdet(self.pooled_covariance)[1] - own) / 2
+
+    def sandwich(self) -> tuple[float, float]:
+        """`tr(H^-1 J)` of pooled and of separate training, for equal and fixed n_k."""
+        pooled, separate = 0.0, 0.0
+        for rows, mean, C in zip(self.rows, self.means, self.covariances, strict=True):
+            separate += self.d + _covariance_term(rows - mean, C)
+            pooled += _covariance_term(rows - mean, self.pooled_covariance) / self.K
+        return self.K * self.d + pooled, separate
+
+
+def _covariance_term(residuals: Tensor, C: Tensor) -> float:
+    """`(E|z|^4 - |A|^2) / 2` for z the residuals whitened by C and `A = E z z'`."""
+    L = torch.linalg.cholesky(C)
+    z = torch.linalg.solve_triangular(L, residuals.T, upper=False).T
+    A = z.T @ z / len(z)
+    return float(z.square().sum(1).square().mean() - A.square().sum()) / 2
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The curve and the places where it, and its predictions, cross zero (rows per source)."""
+
+    name: str
+    K: int
+    d: int
+    harm: float
+    points: list[CrossingPoint]
+
+    def place(self, curve: str) -> float | None:
+        """Rows per source at which a curve turns from pooled to separate, or None."""
+        values = [getattr(point, curve) for point in self.points]
+        known = [(p.n_k, v) for p, v in zip(self.points, values, strict=True) if v is not None]
+        for (n0, v0), (n1, v1) in reversed(list(pairwise(known))):
+            if v0 > 0 >= v1:
+                share = v0 / (v0 - v1)
+                return math.exp(math.log(n0) + share * (math.log(n1) - math.log(n0)))
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        curves = ("difference", "ledoit_wolf", "law", "sandwich", "exact")
+        return {
+            "name": "crossing",
+            "data": self.name,
+            "K": self.K,
+            "d": self.d,
+            "harm": self.harm,
+            "crossing_n_k": {curve: self.place(curve) for curve in curves},
+            "cells": [asdict(point) for point in self.points],
+        }
+
+    def __str__(self) -> str:
+        """A Markdown table and the places."""
+        head = (
+            "| rows per source | pooled - separate | Ledoit-Wolf | law | sandwich | exact |\n"
+            "|---|---|---|---|---|---|"
+        )
+        rows = [
+            f"| {p.n_k} | {p.difference:+.4f} ± {p.standard_error:.4f} "
+            f"| {p.ledoit_wolf:+.4f} ± {p.ledoit_wolf_error:.4f} | {p.law:+.4f} "
+            f"| {p.sandwich:+.4f} | {'' if p.exact is None else f'{p.exact:+.4f}'} |"
+            for p in self.points
+        ]
+        places = self.to_json()["crossing_n_k"]
+        told = ", ".join(
+            f"{'measured' if curve == 'difference' else curve.replace('_', '-')} "
+            + ("none" if place is None else f"{place:.0f}")
+            for curve, place in places.items()
+        )
+        title = f"{self.name}: {self.K} sources, {self.d} columns, harm {self.harm:.4f} nats"
+        return "\n".join([title, "", head, *rows, "", f"crossing (rows per source): {told}"])
+
+    def draw(self, png: Path, svg: Path) -> None:
+        """Write the figure."""
+        from sourcewise.studies.crossing_plot import draw
+
+        draw([self], png, svg)
+
+
+def crossing(
+    data: Sources,
+    settings: CrossingSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Crossing:
+    """Run the study on a data set.
+
+    Args:
+        data: the sample; all its sources with enough rows take part.
+        settings: see `CrossingSettings`.
+        progress: called with (sizes done, sizes in all).
+    """
+    settings = settings or CrossingSettings()
+    population = _population(data, settings)
+    grid = _grid(population.d, settings)
+    points = []
+    for done, n_k in enumerate(grid):
+        if progress:
+            progress(done, len(grid))
+        points.append(_point(population, n_k, settings))
+    return Crossing(data.name, population.K, population.d, population.harm, points)
+
+
+def _population(data: Sources, settings: CrossingSettings) -> Population:
+    """All rows, encoded as `compare` does, source by source."""
+    screened = screen(data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log)
+    columns = plan(screened.table, screened.log)
+    lifted = lift(screened.table, columns, Noise(settings.seed).of("encode").each(screened.data.y))
+    y = screened.data.y
+    z, _ = NumericEncoder.fit(columns, lifted, y, data.K).encode(lifted, y)
+    kept = (screened.data.counts >= settings.min_rows).nonzero().squeeze(1).tolist()
+    if len(kept) < 2:
+        raise InputError(
+            f"fewer than two sources have {settings.min_rows} rows (setting min_rows)"
+        )
+    rows = [z[y == k] for k in kept]
+    covariances = torch.stack(
+        [torch.cov(part.T, correction=0).reshape(z.shape[1], -1) for part in rows]
+    )
+    return Population(rows, torch.stack([part.mean(0) for part in rows]), covariances)
+
+
+def _grid(d: int, settings: CrossingSettings) -> list[int]:
+    """Sizes from just above d (separate covariances exist) to the largest, evenly in log."""
+    first = d + 3
+    if settings.largest <= first:
+        raise InputError(f"setting largest: above {first} with {d} columns")
+    grid = np.geomspace(first, settings.largest, settings.sizes)
+    return sorted({round(float(n)) for n in grid})
+
+
+def _point(population: Population, n_k: int, settings: CrossingSettings) -> CrossingPoint:
+    K, d = population.K, population.d
+    noise = Noise(settings.seed).of("crossing", n_k)
+    draws = [_draw(population, n_k, noise.of(r)) for r in range(settings.repetitions)]
+    plain, plain_error = _measured(population, draws, n_k, "none")
+    shrunk, shrunk_error = _measured(population, draws, n_k, "ledoit-wolf")
+    entries = d * (d + 1) // 2
+    pooled, separate = population.sandwich()
+    law = (K * (d + entries) - K * d - entries) / (2 * K * n_k) - population.harm
+    exact = expected_kl([n_k], d) - expected_kl([n_k] * K, d) - population.harm
+    sandwich = (separate - pooled) / (2 * K * n_k) - population.harm
+    return CrossingPoint(n_k, plain, plain_error, shrunk, shrunk_error, law, sandwich, exact)
+
+
+def _measured(
+    population: Population, draws: list[Tensor], n_k: int, shrinkage: str
+) -> tuple[float, float]:
+    """Mean difference over the draws, and its standard error."""
+    settings = GaussianSettings.parse({"shrinkage": shrinkage})
+    differences = np.array([_difference(population, x, n_k, settings) for x in draws])
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    return float(differences.mean()), error
+
+
+def _draw(population: Population, n_k: int, noise: Noise) -> Tensor:
+    """(K n_k, d) rows drawn with replacement, source after source.
+
+    A draw with fewer than d + 2 different rows is drawn again: it has no covariance. That
+    happens where a small population is asked for hardly more rows than columns.
+    """
+    parts = []
+    for k, rows in enumerate(population.rows):
+        attempts = (noise.of("source", k, i).integers(len(rows), n_k) for i in range(1000))
+        index = next((i for i in attempts if len(i.unique()) >= population.d + 2), None)
+        if index is None:
+            raise InputError(f"source {k}: {n_k} of {len(rows)} rows repeat too often")
+        parts.append(rows[index])
+    return torch.cat(parts)
+
+
+def _difference(population: Population, x: Tensor, n_k: int, settings: GaussianSettings) -> float:
+    """Expected log-likelihood, pooled minus separate, averaged over the sources."""
+    K = population.K
+    y = torch.arange(K).repeat_interleave(n_k)
+    names = tuple(f"source {k}" for k in range(K))
+    averages = []
+    for partition in (Partition.pooled(K), Partition.separate(K)):
+        model = PartitionedModel(
+            partition,
+            lambda size: family("gaussian").build(settings, K=size, d=population.d),
+            names,
+        )
+        fit(model, x, y, names)
+        score = expected_log_likelihood(model, population.means, population.covariances)
+        averages.append(score.average.value)
+    return averages[0] - averages[1]

@@ -1,0 +1,40 @@
+"""What all tests share: one thread, the data folder, and no lasting change of global state."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def global_state() -> Iterator[None]:
+    """Fail whoever draws from a global generator or leaves global settings changed."""
+    torch.set_num_threads(1)
+    before = _state()
+    yield
+    after = _state()
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed, f"global state changed: {changed}"
+
+
+def _state() -> dict[str, object]:
+    return {
+        "torch generator": torch.get_rng_state().numpy().tobytes(),
+        "numpy generator": repr(np.random.get_state()),  # noqa: NPY002
+        "default dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "folder": os.getcwd(),
+    }
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets; tests that need one skip where it is missing."""
+    if not DATA.is_dir():
+        pytest.skip(f"no real data at {DATA}")
+    return DATA

@@ -1,0 +1,261 @@
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import sourcewise
+from sourcewise.report import report
+from sourcewise.report.html import render, write_report
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and visible text of a page; checks that tags are balanced."""
+
+    def __init__(self, html: str):
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def headings(html: str) -> list[str]:
+    return re.findall(r'<h2 id="(\w+)">', html)
+
+
+def test_the_parts_stand_in_order(result):
+    html = render(result)
+    assert headings(html) == [
+        *("warnings", "macro", "forest", "differences", "likelihoods", "data"),
+        *("budgets", "seeds", "beta", "details", "reading"),
+    ]
+    assert html.startswith("<!doctype html>")
+    assert "similarity" not in html.lower()
+
+
+def test_the_answer_is_told_in_words(result):
+    text = Page(render(result)).text
+    for words in (
+        "Train one model for all sources.",
+        result["verdict"]["reason"],
+        "3 sources with 177 rows in all. Source by source: 1 pool, 1 equivalent, 1 undecided.",
+        "+0.80 nats per row (95 % interval 0.10 to 1.50)",
+        "would decide: about 3.1 times the rows",
+        "← favours separate",
+        "favours pooled →",
+        "β̂ = 0.40",
+        "constant in source 'class_0'",
+        "ab12cd34ef56",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("overall", "recommended", "headline"),
+    [
+        ("pool", "groups", "Use groups."),
+        ("separate", "separate", "Train one model per source."),
+        ("equivalent", None, "Either will do"),
+        ("undecided", None, "These data do not decide it."),
+        ("mixed", "separate", "It depends on the source."),
+        (None, None, "What was found."),
+        ("a later word", None, "What was found."),
+    ],
+)
+def test_each_verdict_has_its_headline(result, overall, recommended, headline):
+    result["verdict"] |= {"overall": overall, "recommended": recommended}
+    assert f"<h1>{headline}" in render(result)
+
+
+def test_undecided_says_what_would_decide(result):
+    result["verdict"]["overall"] = "undecided"
+    result["differences"][0]["would_decide"] = "about 9 times the rows"
+    assert "What would decide about 9 times the rows" in Page(render(result)).text
+
+
+def test_undecided_without_a_number_promises_none(result):
+    result["verdict"]["overall"] = "mixed"
+    for d in result["differences"]:
+        d["would_decide"] = None
+    assert "What would decide" not in Page(render(result)).text
+
+
+def test_text_from_data_is_shown_not_run(many):
+    hostile = "<script>alert(1)</script>"
+    many["warnings"] = [hostile]
+    many["run"] = many["estimand"] = many["verdict"]["reason"] = hostile
+    many["data"]["name"] = many["data"]["missing"] = "</title><style>"
+    many["data"]["columns"][0]["name"] = '"><img src=x onerror=alert(1)>'
+    many["settings"][hostile] = {hostile: [hostile]}
+    many["versions"][hostile] = hostile
+    page = Page(render(many))
+    tags = [tag for tag, _ in page.tags]
+    assert not {"script", "img", "iframe", "object", "foreignobject"} & set(tags)
+    assert tags.count("style") == 1
+    names = {name for _, attributes in page.tags for name in attributes}
+    assert not {name for name in names if name.startswith("on")}
+    assert page.texts.count(hostile) >= 5
+    assert "<script>document.title='ran'</script>" in page.texts
+
+
+def test_nothing_is_fetched(many):
+    html = render(many)
+    page = Page(html)
+    assert not re.search(r"https?:|@import|\burl\((?!#)", html)
+    for _, attributes in page.tags:
+        assert "src" not in attributes
+        for key in ("href", "xlink:href"):
+            assert (attributes.get(key) or "#").startswith(("#", "data:,"))
+
+
+def test_160_sources_and_3_strategies_stay_small(many):
+    assert len(many["strategies"]) == 3
+    assert len(render(many).encode()) < 1_000_000
+
+
+def test_the_same_result_gives_the_same_bytes(many, tmp_path):
+    write_report(many, tmp_path / "a.html")
+    write_report(json.loads(json.dumps(many)), tmp_path / "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def paths(value, path=()):
+    """Every place in a nested document."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items if isinstance(value, dict | list) else ():
+        yield (*path, key)
+        if isinstance(item, dict | list):
+            yield from paths(item, (*path, key))
+
+
+def at(document, path):
+    for key in path[:-1]:
+        document = document[key]
+    return document
+
+
+def test_no_key_is_needed(result, monkeypatch):
+    """Each key is left out in turn, and all together; headings never stand over nothing."""
+    # The plot of such documents is drawn in test_forest.py.
+    monkeypatch.setattr("sourcewise.report.html.save", lambda *_, **__: b"<svg/>")
+    assert headings(render({})) == ["reading"]
+    for path in paths({key: value for key, value in result.items() if key != "strategies"}):
+        if isinstance(path[-1], str) and path[:1] != ("differences",):
+            document = copy.deepcopy(result)
+            del at(document, path)[path[-1]]
+            Page(render(document))
+    for key in result["differences"][1]:
+        document = copy.deepcopy(result)
+        del document["differences"][1][key]
+        Page(render(document))
+
+
+def test_absent_parts_have_no_heading(result):
+    for key, heading in (
+        *(("warnings", "warnings"), ("beta_hat", "beta"), ("splits", "seeds")),
+        *(("differences", "forest"), ("strategies", "budgets")),
+    ):
+        document = copy.deepcopy(result)
+        document.pop(key)
+        assert heading not in headings(render(document))
+        result.setdefault("later", {})[key] = {"unknown": [1]}  # keys added later do no harm
+
+
+def nulled(value):
+    """The document with every number null and its reason beside it."""
+    if isinstance(value, dict):
+        gone = {key for key, item in value.items() if isinstance(item, int | float)}
+        gone = {key for key in gone if not isinstance(value[key], bool)}
+        kept = {key: None if key in gone else nulled(item) for key, item in value.items()}
+        return kept | {f"{key}_reason": f"no {key} here" for key in gone}
+    return [nulled(item) for item in value] if isinstance(value, list) else value
+
+
+def test_null_is_never_shown(result):
+    text = Page(render(nulled(result))).text
+    assert not re.search(r"\b(None|null|nan|NaN|inf|True|False)\b", text)
+    assert "β̂ not available: no value here" in text
+    assert "no mean here" in text
+
+
+def test_not_a_number_is_never_shown(result):
+    result["differences"][1]["low"] = float("nan")
+    result["beta_hat"]["value"] = float("inf")
+    assert not re.search(r"\b(nan|inf)\b", Page(render(result)).text)
+
+
+def test_beta_hat_is_never_clipped(result):
+    result["beta_hat"] = {"value": -0.31, "low": -0.9, "high": 1.42}
+    text = Page(render(result)).text
+    assert "β̂ = −0.31" in text
+    assert "−0.90 to 1.42" in text
+    assert "as here" in text
+
+
+def test_too_few_rows_is_said(result):
+    name = "tiny <clinic>"
+    result["data"]["sources"].append(
+        {"name": name, "rows": 4, "tested": False, "reason": "too few rows"}
+    )
+    text = Page(render(result)).text
+    assert "Not drawn, for want of a difference: tiny <clinic>." in text
+    assert f"{name} too few rows – – –" in text
+    assert "4, of which 3 tested" in text
+
+
+def test_other_metrics_are_folded(result):
+    other = {**result["differences"][1], "metric": "energy_distance", "unit": "distance"}
+    result["differences"].append(other)
+    text = Page(render(result)).text
+    assert "Differences in energy distance" in text
+    assert "Train log likelihood, nats per row" in text
+
+
+def test_every_header_cell_has_a_scope(many):
+    page = Page(render(many))
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in page.tags:
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            assert set((attributes["aria-labelledby"] or "").split()) <= set(ids)
+
+
+def test_the_public_door_stays_open(result, tmp_path):
+    """`sw.report` is a function before and after its package is imported."""
+    pages = []
+    for name in ("first.html", "second.html"):
+        write: Any = sourcewise.report
+        assert write(result, tmp_path / name) == tmp_path / name
+        pages.append((tmp_path / name).read_text(encoding="utf-8"))
+    given = SimpleNamespace(document=result)
+    assert report(given, tmp_path / "third.html").read_text(encoding="utf-8") == pages[0]
+    assert pages == [render(result)] * 2

@@ -1,0 +1,112 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from sourcewise.errors import InputError
+from sourcewise.files import (
+    RunFolder,
+    plain,
+    read_json,
+    read_tensors,
+    write_atomic,
+    write_json,
+    write_tensors,
+)
+
+
+def test_json_survives_and_has_no_nan(tmp_path):
+    write_json(tmp_path / "a.json", {"x": float("nan"), "y": (1, 2.5, "é"), "z": float("inf")})
+    assert read_json(tmp_path / "a.json") == {"x": None, "y": [1, 2.5, "é"], "z": None}
+
+
+def test_tensors_survive_and_give_the_same_bytes(tmp_path):
+    tensors = {"a": torch.arange(6.0).reshape(2, 3).T, "b": torch.tensor([True])}
+    for name in ("one", "two"):
+        write_tensors(tmp_path / name, tensors)
+    back = read_tensors(tmp_path / "one")
+    assert all(torch.equal(back[name], tensors[name]) for name in tensors)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_damaged_files_are_named(tmp_path):
+    (tmp_path / "a.json").write_text('{"x": ')
+    (tmp_path / "a.safetensors").write_bytes(b"\x08\x00\x00")
+    for read, name in ((read_json, "a.json"), (read_tensors, "a.safetensors")):
+        with pytest.raises(InputError, match=f"{name} is damaged"):
+            read(tmp_path / name)
+        with pytest.raises(InputError, match="no file"):
+            read(tmp_path / "absent")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    """The system itself refuses to write past a limit, as it does when the disk is full."""
+    target = tmp_path / "result.json"
+    write_atomic(target, "old")
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from sourcewise.files import write_atomic\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_atomic(Path(sys.argv[1]), 'x' * 100_000)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "OSError" in done.stderr
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def _enter(path: Path, config: dict, overwrite: bool = False) -> None:
+    with RunFolder(path, config, overwrite):
+        pass
+
+
+def test_a_run_folder_is_resumed_by_the_same_run_only(tmp_path):
+    run = tmp_path / "deep" / "run"
+    _enter(run, {"settings": {"seed": 0}, "pair": (1, 2)})
+    (run / "kept").write_text("kept")
+    _enter(run, {"settings": {"seed": 0}, "pair": (1, 2)})
+    assert (run / "kept").exists()
+    with pytest.raises(InputError, match=r"another run \(settings.seed differ\)"):
+        _enter(run, {"settings": {"seed": 1}, "pair": (1, 2)})
+    assert (run / "kept").exists()
+    _enter(run, {"settings": {"seed": 1}, "pair": (1, 2)}, overwrite=True)
+    assert not (run / "kept").exists()
+    assert yaml.safe_load((run / "config.yaml").read_text())["settings"] == {"seed": 1}
+
+
+def test_a_folder_that_is_no_run_is_never_emptied(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="not empty and holds no run"):
+            _enter(tmp_path, {}, overwrite)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_folder_is_held_by_one_process(tmp_path):
+    with RunFolder(tmp_path / "run", {}), pytest.raises(InputError, match="in use"):
+        _enter(tmp_path / "run", {})
+    _enter(tmp_path / "run", {})
+
+
+def test_an_unwritable_place_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write the run folder"):
+        _enter(tmp_path / "file" / "run", {})
+
+
+def test_a_damaged_configuration_counts_as_another_run(tmp_path):
+    (tmp_path / "config.yaml").write_bytes(b"\xff\xfe: [")
+    with pytest.raises(InputError, match="another run"):
+        _enter(tmp_path, {"seed": 0})
+
+
+def test_plain_keeps_what_json_has():
+    assert plain({1: {"a": {2, 3} & {2}}, "b": None}) == {"1": {"a": [2]}, "b": None}

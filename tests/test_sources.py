@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sourcewise.errors import InputError
+from sourcewise.forms import Column, Table, as_table
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+from sourcewise.splits import deal, units
+
+
+def table(n: int) -> Table:
+    columns = {"a": torch.arange(n).double(), "b": torch.arange(n) % 2}
+    return Table(columns, (Column("a"), Column("b", "category", ("no", "yes"))))
+
+
+def test_table_takes_selects_and_drops():
+    t = table(4)
+    assert len(t) == 4
+    assert t.take(torch.tensor([2, 0])).columns["a"].tolist() == [2, 0]
+    assert t.select(["b"]).names == ("b",)
+    assert t.drop(["b"]).names == ("a",)
+    assert t.to("cpu").columns["a"].device.type == "cpu"
+    with pytest.raises(InputError, match="no column 'c'"):
+        t.select(["c"])
+    with pytest.raises(InputError, match="duplicate column names: 'a'"):
+        t.select(["a", "a"])
+
+
+def test_missing_values_become_nan():
+    t = Table(
+        {"a": torch.tensor([1.0, torch.nan]), "b": torch.tensor([-1, 0])},
+        (Column("a"), Column("b", "category", ("no",))),
+    )
+    assert t.missing("a").tolist() == [False, True]
+    assert t.missing("b").tolist() == [True, False]
+    assert t.matrix().isnan().tolist() == [[False, True], [True, False]]
+
+
+def test_sources_counts_and_views():
+    data = Sources(table(5), torch.tensor([1, 0, 1, 1, 0]), ["x", "y"], name="five")
+    assert data.K == 2
+    assert data.counts.tolist() == [2, 3]
+    assert as_table(data.of("y").x).columns["a"].tolist() == [0, 2, 3]
+    assert len(data.take(torch.tensor([0]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("y", "names", "message"),
+    [
+        ([0, 1], ["a", "b"], "y has shape"),
+        ([0, 1, 2], ["a", "b"], "y must lie in"),
+        ([0, 1, 0], ["a", "a"], "same name"),
+    ],
+)
+def test_bad_labels_are_refused(y, names, message):
+    with pytest.raises(InputError, match=message):
+        Sources(torch.zeros(3, 1), torch.tensor(y), names)
+
+
+def test_fingerprint_sees_every_part():
+    x, y = torch.arange(6.0, dtype=torch.float64).reshape(3, 2), torch.tensor([0, 1, 0])
+    group = torch.tensor([0, 0, 1])
+    samples = [
+        Sources(x, y, "ab"),
+        Sources(x + 1e-9, y, "ab"),
+        Sources(x.float(), y, "ab"),
+        Sources(x.T.reshape(3, 2), y, "ab"),
+        Sources(x, 1 - y, "ab"),
+        Sources(x, y, "ac"),
+        Sources(x, y, "ab", group),
+        Sources(as_table(x), y, "ab"),
+    ]
+    prints = {sample.fingerprint() for sample in samples}
+    assert len(prints) == len(samples)
+    assert Sources(x.clone(), y.clone(), "ab").fingerprint() == samples[0].fingerprint()
+
+
+def test_units_join_identical_rows_and_groups():
+    x = torch.tensor([[1.0], [2.0], [1.0], [torch.nan], [torch.nan], [3.0]])
+    assert units(x).tolist() == [0, 1, 0, 2, 2, 3]
+    # Rows 1 and 5 share a group, rows 0 and 2 a value, rows 2 and 5 a group: one chain.
+    assert units(x, torch.tensor([0, 1, 1, 2, 3, 1])).tolist() == [0, 0, 0, 1, 1, 0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 5), min_size=12, max_size=200),
+    st.integers(1, 60),
+    st.sampled_from([5, 10]),
+    st.integers(0, 10**6),
+)
+def test_folds_keep_units_whole_and_sources_level(labels, number_of_units, parts, seed):
+    y = torch.tensor(labels)
+    unit = Noise(seed).integers(number_of_units, len(y))
+    part = deal(unit, y, parts, Noise(seed))
+    assert part.min() >= 0
+    assert part.max() < parts
+    for u in unit.unique():
+        assert len(part[unit == u].unique()) == 1
+    largest = int(torch.bincount(unit).max())
+    for k in y.unique():
+        loads = np.bincount(part[y == k].numpy(), minlength=parts)
+        alone = torch.bincount(unit)[unit[y == k]].max() == 1
+        assert loads.max() - loads.min() <= (1 if alone else largest + len(y) // parts)
+
+
+def test_single_rows_level_out_exactly():
+    y = torch.arange(1000) % 7
+    part = deal(torch.arange(1000), y, 5, Noise(0))
+    for k in range(7):
+        loads = np.bincount(part[y == k].numpy(), minlength=5)
+        assert loads.max() - loads.min() <= 1
+    other = deal(torch.arange(1000), y, 5, Noise(1))
+    assert 0.1 < (part == other).double().mean() < 0.3  # as unalike as chance
+
+
+def test_folds_of_data_are_reproducible():
+    data = Sources(Noise(0).normal(60, 2), torch.arange(60) % 3, "abc")
+    assert torch.equal(data.folds(5, Noise(1)), data.folds(5, Noise(1)))
+    assert not torch.equal(data.folds(5, Noise(1)), data.folds(5, Noise(2)))
