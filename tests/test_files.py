@@ -82,6 +82,17 @@ def test_a_run_folder_is_resumed_by_the_same_run_only(tmp_path):
     assert yaml.safe_load((run / "config.yaml").read_text())["settings"] == {"seed": 1}
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    run = tmp_path / "run"
+    _enter(run, {})
+    (run / "models").mkdir()
+    left = [run / ".result.json.x1.partial", run / "models" / ".model.json.x2.partial"]
+    for path in left:
+        path.write_text("half")
+    _enter(run, {})
+    assert not any(path.exists() for path in left)
+
+
 def test_a_folder_that_is_no_run_is_never_emptied(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     for overwrite in (False, True):

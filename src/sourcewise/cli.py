@@ -26,6 +26,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+SourceColumn = Annotated[
+    str | None, typer.Option("--source", help="Column that says where a row comes from.")
+]
+Columns = Annotated[str | None, typer.Option(help="Use only these columns: A,B.")]
+Ignore = Annotated[str | None, typer.Option(help="Leave these columns out: A,B.")]
+Log = Annotated[str | None, typer.Option(help="Take logarithms of these columns: A,B, or all.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
@@ -83,14 +89,10 @@ def compare(
             "breast-cancer, digits, gaussian."
         ),
     ] = "wine",
-    source: Annotated[
-        str | None, typer.Option(help="Column that says where a row comes from.")
-    ] = None,
-    columns: Annotated[str | None, typer.Option(help="Use only these columns: A,B.")] = None,
-    ignore: Annotated[str | None, typer.Option(help="Leave these columns out: A,B.")] = None,
-    log: Annotated[
-        str | None, typer.Option(help="Take logarithms of these columns: A,B, or all.")
-    ] = None,
+    source: SourceColumn = None,
+    columns: Columns = None,
+    ignore: Ignore = None,
+    log: Log = None,
     group: Annotated[
         str | None, typer.Option(help="Rows alike in these columns stay together: A,B.")
     ] = None,
@@ -142,7 +144,7 @@ def compare(
 
     settings = CompareSettings.parse(chosen)
     prepared = prepare(sources, settings)
-    out = out or Path("runs") / prepared.name
+    out = out or prepared.folder
     if dry_run:
         seconds = round(estimate_seconds(prepared), 2)
         config = {**prepared.config, "run": str(out), "seconds": seconds}
@@ -221,6 +223,63 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
+
+
+@app.command()
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="fig1: the paper's figure 1; coverage: whether intervals cover; crossing: where "
+            "separate overtakes pooled in DATA."
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Argument(help="For crossing: a file or built-in name.")
+    ] = None,
+    source: SourceColumn = None,
+    columns: Columns = None,
+    ignore: Ignore = None,
+    log: Log = None,
+    seeds: Annotated[int | None, typer.Option(help="fig1: runs per cell; 1000.")] = None,
+    paper_estimator: Annotated[
+        bool, typer.Option("--paper-estimator", help="fig1: 5 seeds, 500 test points, not exact.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the study, KEY=VALUE; repeat for more."),
+    ] = None,
+    seed: Seed = 0,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Run a study: a figure or table of the paper, beside the paper's numbers, or of the docs."""
+    from sourcewise.studies.catalogue import plan_study
+
+    values: dict[str, Any] = dict(_pair(text, "--set") for text in set_ or ()) | {"seed": seed}
+    given = {
+        "seeds": seeds,
+        "paper_estimator": paper_estimator or None,
+        "log": _names(log) or None,
+    }
+    values |= {key: value for key, value in given.items() if value is not None}
+    sources = None if data is None else _read(data, source, columns, ignore, None, {})
+    planned = plan_study(name, values, sources)
+    from sourcewise.files import default_folder
+
+    out = out or default_folder(planned.name, planned.config)
+    if dry_run:
+        _print_config(planned.config | {"run": str(out)}, as_json)
+        return
+    with _Progress(name) as report_progress:
+        document, table = planned.run(out, overwrite, report_progress)
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    else:
+        print(table, end="")
+        print(f"files: {out}")
 
 
 @app.command()

@@ -9,9 +9,12 @@ import fcntl
 import json
 import math
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +27,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RunFolder",
+    "default_folder",
     "plain",
     "read_json",
     "read_tensors",
+    "versions",
     "write_atomic",
     "write_json",
     "write_tensors",
 ]
 
 
+ASIDE = ".partial"
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that it is at every moment the old one or the whole new one."""
     data = content.encode() if isinstance(content, str) else content
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ASIDE, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -104,6 +112,19 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
         raise InputError(f"{path} is damaged: {error}") from None
 
 
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    packages = ("sourcewise", "torch", "numpy", "scipy", "pandas")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def default_folder(name: str, config: Mapping[str, Any]) -> Path:
+    """`runs/<name>-<hash>`, the hash over settings and data, not over versions."""
+    identity = {key: value for key, value in plain(config).items() if key != "versions"}
+    digest = blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=4).hexdigest()
+    return Path("runs") / f"{name}-{digest}"
+
+
 class RunFolder:
     """A folder that holds one run, held by one process at a time.
 
@@ -158,7 +179,9 @@ class RunFolder:
 
     def _claim(self) -> None:
         config = self / "config.yaml"
-        content = [p for p in self.path.iterdir() if not p.name.startswith(".config.yaml.")]
+        for partial in self.path.rglob(f".*{ASIDE}"):
+            partial.unlink()  # of a process that was killed while writing; the lock is ours
+        content = list(self.path.iterdir())
         if config.exists():
             if self._same(config):
                 return

@@ -256,6 +256,6 @@ def test_the_public_door_stays_open(result, tmp_path):
         write: Any = sourcewise.report
         assert write(result, tmp_path / name) == tmp_path / name
         pages.append((tmp_path / name).read_text(encoding="utf-8"))
-    given = SimpleNamespace(document=result)
+    given: Any = SimpleNamespace(document=result)
     assert report(given, tmp_path / "third.html").read_text(encoding="utf-8") == pages[0]
     assert pages == [render(result)] * 2

@@ -2,12 +2,9 @@
 
 import csv
 import io
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +20,7 @@ from sourcewise.comparison.summary import Summary
 from sourcewise.encoders.numeric import plan as plan_columns
 from sourcewise.encoders.screening import Missing, Screened, screen
 from sourcewise.errors import InputError, listing
-from sourcewise.files import RunFolder, plain, write_atomic
+from sourcewise.files import RunFolder, default_folder, plain, versions, write_atomic
 from sourcewise.models.families import family
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
@@ -64,11 +61,9 @@ class Prepared:
     config: dict[str, Any]
 
     @property
-    def name(self) -> str:
-        """`<data name>-<hash of settings and data>`: the default run folder's name."""
-        identity = {key: self.config[key] for key in ("settings", "fingerprint")}
-        digest = blake2b(repr(identity).encode(), digest_size=4).hexdigest()
-        return f"{self.plan.job.data.name}-{digest}"
+    def folder(self) -> Path:
+        """The default run folder."""
+        return default_folder(self.plan.job.data.name, self.config)
 
 
 def compare(
@@ -135,6 +130,8 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
         raise InputError(
             f"{data.name} has one source only ({data.names[0]!r}): a comparison needs two"
         )
+    if "macro" in data.names:
+        raise InputError("a source is called 'macro', the name of the average: rename it")
     screened = screen(data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log)
     strategies = parse_strategies(settings.strategies, tuple(data.names))
     names = [strategy.name for strategy in strategies]
@@ -161,7 +158,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     config = {
         "settings": resolved,
         "fingerprint": data.fingerprint(),
-        "versions": _versions(),
+        "versions": versions(),
     }
     plan = Plan(job, scope, repetitions, settings.seed)
     return Prepared(plan, screened, too_few, plain(config))
@@ -186,11 +183,6 @@ def _no_testable(data: Sources, too_few: Mapping[str, str], min_rows: int) -> st
         f"{data.name}: fewer than two sources can be tested ({told}); --min-rows {min_rows} asks "
         f"for that many rows of each, and {FOLDS} units to split"
     )
-
-
-def _versions() -> dict[str, str]:
-    packages = ("sourcewise", "torch", "numpy", "scipy", "pandas")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def _warnings(prepared: Prepared) -> list[str]:

@@ -61,7 +61,7 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "estimand": _ESTIMAND[plan.scope],
             "primary_metric": METRIC,
             "metrics": {METRIC: {"unit": UNIT, "higher_is_better": True, "region": region}},
-            "warnings": context.warnings,
+            "warnings": [*context.warnings, *_dominated(summary, first, context.baseline)],
             "run": run,
             "strategies": {s.name: _strategy(summary, s) for s in plan.job.strategies},
             "differences": differences,
@@ -72,6 +72,19 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "versions": context.config["versions"],
         }
     )
+
+
+def _dominated(summary: Summary, strategy: str, baseline: str) -> list[str]:
+    """Where a few rows decide how wide an interval is: outliers, or a faulty instrument."""
+    data, warnings = summary.plan.job.data, []
+    for group, sources in summary.dominated(strategy, baseline).items():
+        row, value = summary.least_likely(group)
+        warnings.append(
+            f"one tenth of the rows makes nearly all the uncertainty of {listing(sources, 5)}; "
+            f"the least likely row there is one of {data.names[int(data.y[row])]!r} (log density "
+            f"{value:.4g}): an outlier, or a faulty measurement?"
+        )
+    return warnings
 
 
 def _data(plan: Plan, context: Context) -> dict[str, Any]:
@@ -249,8 +262,8 @@ def _finding(
 ) -> str:
     baseline = macro["baseline"]
     span = (
-        f"{macro['difference']:+.3g} {UNIT} on average over the sources "
-        f"({macro['low']:+.3g} to {macro['high']:+.3g})"
+        f"{strategy} minus {baseline} is {macro['difference']:+.3g} {UNIT} on average over the "
+        f"sources (95 % interval {macro['low']:+.3g} to {macro['high']:+.3g})"
     )
     if overall == "mixed":
         sides = {
@@ -259,7 +272,7 @@ def _finding(
         }
         return (
             f"the sources disagree: {strategy} is better for {sides['pool']}, "
-            f"{baseline} for {sides['separate']}; {strategy} against {baseline}: {span}"
+            f"{baseline} for {sides['separate']}; {span}"
         )
     words = {
         "pool": f"{strategy} is better than {baseline}",
@@ -268,7 +281,7 @@ def _finding(
         "undecided": f"the data do not decide between {strategy} and {baseline}",
     }
     more = f"; {macro['would_decide']} would decide" if macro["would_decide"] else ""
-    return f"{words[overall]}: {span}{more}"
+    return f"{words[overall]}; {span}{more}"
 
 
 def _recommend(

@@ -7,7 +7,14 @@ import numpy as np
 import torch
 
 from sourcewise.comparison.scopes import GROUPS, Cell, CellScores, Plan
-from sourcewise.statistics import Interval, beta_from_gain, jackknife, rows_and_seeds
+from sourcewise.statistics import (
+    DOMINATED,
+    Interval,
+    beta_from_gain,
+    dominance,
+    jackknife,
+    rows_and_seeds,
+)
 
 __all__ = ["Summary"]
 
@@ -86,6 +93,28 @@ class Summary:
         excess = (_dot(w, self.average(baseline, "train", deletion)) - test) / 2
         gain = _dot(w, self.average(strategy, "test", deletion)) - test
         return beta_from_gain(gain, excess, K, J) if excess > 0 else float("nan")
+
+    def dominated(self, strategy: str, baseline: str) -> dict[int, list[str]]:
+        """The jackknife groups of rows that set the uncertainty of some source: which ones."""
+        if self.plan.scope != "procedure":
+            return {}
+        signs = {strategy: 1.0, baseline: -1.0}
+        out: dict[int, list[str]] = {}
+        for k in self.plan.job.tested:
+            weights = self.source(k)
+            values = np.array([self._signed(signs, weights, g) for g in range(GROUPS)])
+            if dominance(values) > DOMINATED:
+                group = int(np.abs(values - np.median(values)).argmax())
+                out.setdefault(group, []).append(self.plan.job.names[k])
+        return out
+
+    def least_likely(self, group: int) -> tuple[int, float]:
+        """The row of a jackknife group with the lowest log density, and that density."""
+        rows = torch.stack(
+            [self.cell(strategy.name, 0).rows for strategy in self.plan.job.strategies]
+        ).amin(0)
+        rows = torch.where((self.plan.groups == group) & ~rows.isnan(), rows, torch.inf)
+        return int(rows.argmin()), float(rows.min())
 
     def _interval(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         if self.plan.scope == "procedure":

@@ -1,12 +1,13 @@
 """One model per block of sources, behind the face of a single model."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from sourcewise.errors import InputError
-from sourcewise.models.base import ConditionalModel
+from sourcewise.models.base import ConditionalModel, HasLogProb
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 
@@ -66,14 +67,31 @@ class PartitionedModel(ConditionalModel):
 
     def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
         """Log density of each row under its block's model, (B,)."""
-        return self._gather("log_prob", y, x, c, {})
+
+        def of_block(j: int, x: Tensor, y: Tensor, c: Tensor | None) -> Tensor:
+            return cast(HasLogProb, self.block(j)).log_prob(x, y, c=c)
+
+        return self._gather(of_block, x, y, c)
 
     def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
         """Loss of each row under its block's model, (B,)."""
+
+        def of_block(j: int, x: Tensor, y: Tensor, c: Tensor | None) -> Tensor:
+            return self.block(j).loss(x, y, c=c, noise=noise.of("block", j))
+
+        return self._gather(of_block, x, y, c)
+
+    def _gather(
+        self,
+        of_block: Callable[[int, Tensor, Tensor, Tensor | None], Tensor],
+        x: Tensor,
+        y: Tensor,
+        c: Tensor | None,
+    ) -> Tensor:
+        """One value per row, (B,), each from its block."""
         out = x.new_empty(len(y))
         for j, rows, local in self.route(y):
-            part = None if c is None else c[rows]
-            out[rows] = self.block(j).loss(x[rows], local, c=part, noise=noise.of("block", j))
+            out[rows] = of_block(j, x[rows], local, None if c is None else c[rows])
         return out
 
     def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
@@ -85,12 +103,3 @@ class PartitionedModel(ConditionalModel):
             parts.append(self.block(j).sample(local, c=part, noise=noise.take(rows)))
             indices.append(rows)
         return torch.cat(parts)[torch.argsort(torch.cat(indices))]
-
-    def _gather(
-        self, method: str, y: Tensor, x: Tensor, c: Tensor | None, options: dict[str, object]
-    ) -> Tensor:
-        out = x.new_empty(len(y))
-        for j, rows, local in self.route(y):
-            part = None if c is None else c[rows]
-            out[rows] = getattr(self.block(j), method)(x[rows], local, c=part, **options)
-        return out

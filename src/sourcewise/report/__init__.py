@@ -12,7 +12,10 @@ __all__ = ["report"]
 class HasDocument(Protocol):
     """What a comparison gives back."""
 
-    document: dict[str, Any]
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The JSON document."""
+        ...
 
 
 def report(result: HasDocument | Mapping[str, Any], path: str | Path = "report.html") -> Path:

@@ -10,7 +10,7 @@ and the exact expectation is conditional on `n_k >= 1` in the same way.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -176,18 +176,13 @@ class Figure1:
         """The cells of one curve, in the order of the sweep."""
         return tuple(c for c in self.cells if (c.sweep, c.strategy) == (sweep, strategy))
 
-    def to_json(self, run: str | None = None) -> dict[str, Any]:
-        """One JSON document; no NaN in it.
-
-        Args:
-            run: the folder that the result is kept in.
-        """
+    def to_json(self) -> dict[str, Any]:
+        """One JSON document; no NaN in it."""
         cells = [asdict(cell) for cell in self.cells]
         settings = self.settings.model_dump(mode="json") | {"seeds": self.settings.runs}
         return {
             "name": "fig1",
             "seconds": self.seconds,
-            "run": run,
             "settings": settings,
             "cells": cells,
         }
@@ -219,8 +214,11 @@ class Figure1:
         draw(self, Path(png), Path(svg))
 
 
-def figure1(settings: Figure1Settings | None = None) -> Figure1:
-    """Compute all cells of figure 1.
+def figure1(
+    settings: Figure1Settings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Figure1:
+    """Compute all cells of figure 1; `progress` is called with (places done, places in all).
 
     >>> quick = Figure1Settings(K_values=(5,), n_values=(), beta_values=(), seeds=20)
     >>> [(cell.strategy, round(cell.exact, 4), cell.paper) for cell in figure1(quick).cells]
@@ -228,7 +226,10 @@ def figure1(settings: Figure1Settings | None = None) -> Figure1:
     """
     settings = settings or Figure1Settings()
     start, done, cells = time.perf_counter(), {}, []
-    for place in settings.places():
+    places = list(settings.places())
+    for number, place in enumerate(places):
+        if progress:
+            progress(number, len(places))
         setup = Setup(place.K, place.n, settings.d, settings.d1(place.beta))
         if setup not in done:  # a place that stands in several sweeps is simulated once
             done[setup] = _measure(setup, settings)

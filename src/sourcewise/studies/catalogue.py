@@ -1,0 +1,133 @@
+"""The studies by name: what `sourcewise reproduce NAME` can run, and how their results are kept.
+
+A study has a settings class, is run once, and gives a result with `to_json`, a table (`str`) and,
+if it has a figure, `draw(png, svg)`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from sourcewise.errors import InputError, unknown
+from sourcewise.files import RunFolder, read_json, versions, write_atomic, write_json
+from sourcewise.settings import Settings
+from sourcewise.sources import Sources
+
+__all__ = ["STUDIES", "PlannedStudy", "Study", "plan_study"]
+
+Progress = Callable[[int, int], None]
+
+
+class StudyResult(Protocol):
+    """What a study gives back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that can be run by name.
+
+    Args:
+        name: what users call it.
+        home: "module:function:settings class", imported when the study runs.
+        about: one line for `--help`.
+        on_data: whether it is about a data set of the user's choice.
+        draws: whether it has a figure.
+    """
+
+    name: str
+    home: str
+    about: str
+    on_data: bool = False
+    draws: bool = True
+
+    def load(self) -> tuple[Callable[..., StudyResult], type[Settings]]:
+        """Its function and its settings class."""
+        module, function, settings = self.home.split(":")
+        found = import_module(f"sourcewise.studies.{module}")
+        return getattr(found, function), getattr(found, settings)
+
+
+STUDIES = {
+    study.name: study
+    for study in [
+        Study(
+            "fig1", "figure1:figure1:Figure1Settings", "the paper's figure 1: simulated Gaussians"
+        ),
+        Study(
+            "coverage",
+            "coverage:coverage:CoverageSettings",
+            "whether compare's intervals cover, on fresh data",
+            draws=False,
+        ),
+        Study(
+            "crossing",
+            "crossing:crossing:CrossingSettings",
+            "where separate overtakes pooled on a data set, beside its predictions",
+            on_data=True,
+        ),
+    ]
+}
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study that is checked and ready to run."""
+
+    study: Study
+    settings: Settings
+    data: Sources | None
+    config: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of its run folder."""
+        return self.study.name + (f"-{self.data.name}" if self.data else "")
+
+    def run(
+        self, out: Path, overwrite: bool = False, progress: Progress | None = None
+    ) -> tuple[dict[str, Any], str]:
+        """The result document and its table; from the folder if they are there already."""
+        with RunFolder(out, self.config, overwrite) as folder:
+            if not (folder / "result.json").exists():
+                self._run(folder, progress)
+            table = (folder / "table.txt").read_text(encoding="utf-8")
+            return read_json(folder / "result.json"), table
+
+    def _run(self, folder: RunFolder, progress: Progress | None) -> None:
+        function, _ = self.study.load()
+        data = () if self.data is None else (self.data,)
+        result: Any = function(*data, self.settings, progress=progress)
+        if self.study.draws:
+            result.draw(folder / f"{self.study.name}.png", folder / f"{self.study.name}.svg")
+        write_atomic(folder / "table.txt", f"{result}\n")
+        write_json(folder / "result.json", result.to_json() | {"run": str(folder.path)})
+
+
+def plan_study(name: str, values: dict[str, Any], data: Sources | None = None) -> PlannedStudy:
+    """Check name, settings and data.
+
+    Args:
+        name: of the study.
+        values: its settings; unknown ones are an `InputError`.
+        data: for studies about a data set.
+    """
+    if name not in STUDIES:
+        raise unknown("study", name, STUDIES)
+    study = STUDIES[name]
+    if study.on_data != (data is not None):
+        need = "needs DATA" if study.on_data else "takes no DATA"
+        raise InputError(f"study {name!r} {need}")
+    settings = study.load()[1].parse(values)
+    config = {
+        "study": name,
+        "settings": settings.model_dump(mode="json"),
+        "fingerprint": data.fingerprint() if data else None,
+        "versions": versions(),
+    }
+    return PlannedStudy(study, settings, data, config)

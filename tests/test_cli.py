@@ -1,0 +1,291 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sourcewise import cli
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder: whatever a command leaves behind shows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+def run(capsys, monkeypatch, *arguments) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["sourcewise", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+@pytest.fixture
+def command(capsys, monkeypatch, here):
+    return lambda *arguments: run(capsys, monkeypatch, *arguments)
+
+
+def table(path: Path, n: int = 60, **columns) -> Path:
+    rng = np.random.default_rng(0)
+    values = {"source": np.arange(n) % 2, "a": rng.normal(size=n), "b": rng.normal(size=n)}
+    pd.DataFrame({**values, **columns}).to_csv(path, index=False)
+    return path
+
+
+def test_help_is_quick_and_light():
+    code = (
+        "import sys, time; sys.argv = ['sourcewise', '--help']\n"
+        "from sourcewise import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'scipy', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "print(heavy, time.process_time())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, seconds = done.stdout.splitlines()[-1].rsplit(" ", 1)
+    assert loaded == "set()"
+    assert float(seconds) < 0.5
+
+
+@pytest.mark.parametrize("verb", ["compare", "reproduce", "report"])
+def test_every_verb_explains_itself(command, verb):
+    code, out, _ = command(verb, "-h")
+    assert code == 0
+    assert "--json" in out
+
+
+def test_version(command):
+    assert command("--version")[:2] == (0, "sourcewise 0.1.0\n")
+
+
+def test_compare_by_default_answers_on_real_data(command, here):
+    code, out, err = command("compare", "--seeds", 1)
+    assert (code, err) == (0, "")
+    assert "wine: 178 rows, 3 sources, 13 columns" in out
+    assert "verdict: " in out
+    report = Path(out.splitlines()[-1].removeprefix("report: "))
+    assert report.parent.parent == Path("runs")
+    assert report.read_text().startswith("<!doctype html>")
+
+
+def test_json_is_one_document_and_nothing_else(command):
+    code, out, err = command("compare", "wine", "--seeds", 1, "--json", "--out", "run")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert document["run"] == "run"
+    code, again, _ = command("compare", "wine", "--seeds", 1, "--json", "--out", "run")
+    assert (code, again) == (0, out)
+    code, out, _ = command("report", "run", "--out", "again.html", "--json")
+    assert json.loads(out) == {"run": "run", "report": "again.html"}
+    assert Path("again.html").read_bytes() == Path("run/report.html").read_bytes()
+
+
+def test_a_dry_run_writes_nothing(command, here):
+    code, out, _ = command("compare", "wine", "--dry-run", "--json")
+    planned = json.loads(out)
+    assert code == 0
+    assert planned["settings"]["model"] == "gaussian"
+    assert planned["seconds"] > 0
+    assert list(here.iterdir()) == []
+    code, out, _ = command("reproduce", "fig1", "--dry-run")
+    assert code == 0
+    assert "settings" in out
+    assert list(here.iterdir()) == []
+
+
+def test_all_options_reach_the_comparison(command, here):
+    n = 60
+    data = table(
+        here / "data.csv",
+        n,
+        positive=np.exp(np.random.default_rng(1).normal(size=n)),
+        word=["x", "y", "z"] * (n // 3),
+        day=np.arange(n) // 3,
+    )
+    code, out, _ = command(
+        "compare", data, "--source", "source", "--columns", "a,b,positive,word",
+        "--ignore", "word", "--log", "positive", "--group", "day", "--set", "covariance=diagonal", "--set",
+        "shrinkage=none", "--strategies", "pooled,separate,shuffled", "--seeds", 1, "--seed", 7,
+        "--min-rows", 12, "--types", "a=number", "--json",
+    )  # fmt: skip
+    document = json.loads(out)
+    assert code == 0
+    assert [c["name"] for c in document["data"]["columns"]] == ["a", "b", "positive"]
+    assert document["data"]["columns"][2]["log"]
+    assert document["data"]["group"] == ["day"]
+    settings = document["settings"]
+    assert settings["set"]["covariance"] == "diagonal"
+    assert (settings["seed"], settings["seeds"], settings["min_rows"]) == (7, 1, 12)
+
+
+def test_reproduce_keeps_its_result(command, here):
+    arguments = ("reproduce", "fig1", "--seeds", 5, "--set", "spread_runs=50", "--out", "fig1")
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert "0.0962" in out
+    assert {"fig1.png", "fig1.svg", "result.json", "table.txt"} <= set(os.listdir("fig1"))
+    code, out, _ = command(*arguments, "--json")
+    document = json.loads(out)
+    assert (document["name"], document["run"], len(document["cells"])) == ("fig1", "fig1", 30)
+
+
+def test_reproduce_paper_estimator_uses_five_seeds(command, here):
+    _, out, _ = command(
+        "reproduce", "fig1", "--paper-estimator", "--set", "spread_runs=50", "--json"
+    )
+    assert json.loads(out)["settings"]["seeds"] == 5
+
+
+BAD = [
+    (["compare", "absent.csv"], "no file absent.csv"),
+    (["compare", "wien"], "did you mean 'wine'"),
+    (["compare", "empty.csv"], "is empty"),
+    (["compare", "data.csv", "--source", "sourse"], "did you mean 'source'"),
+    (["compare", "data.csv", "--columns", "a,c"], "no column 'c'"),
+    (["compare", "data.csv", "--ignore", "a,b"], "no column left"),
+    (["compare", "one.csv"], "one source only"),
+    (["compare", "data.csv", "--min-rows", "100"], "fewer than two sources can be tested"),
+    (["compare", "infinite.csv"], "infinite values"),
+    (["compare", "missing.csv"], "missing values .a 1; 60 rows.: --missing drop"),
+    (["compare", "text.csv"], "text columns 'w'.*--ignore w"),
+    (["compare", "mixed.csv"], "holds text among its numbers"),
+    (["compare", "twice.csv"], "duplicate column names"),
+    (["compare", "bad.parquet"], "damaged"),
+    (["compare", "bad.npz"], "damaged"),
+    (["compare", "constant.csv"], "no usable column left"),
+    (["compare", "data.csv", "--log", "a"], "not above 0"),
+    (["compare", "data.csv", "--model", "gausian"], "did you mean 'gaussian'"),
+    (["compare", "data.csv", "--set", "shrink=1"], "did you mean 'shrinkage'"),
+    (["compare", "data.csv", "--set", "shrinkage"], "write KEY=VALUE"),
+    (["compare", "data.csv", "--strategies", "poled,separate"], "did you mean 'pooled'"),
+    (["compare", "data.csv", "--strategies", "separate,groups:0+3"], "no source '3'"),
+    (["compare", "data.csv", "--seeds", "0"], "setting seeds"),
+    (["compare", "data.csv", "--out", "data.csv/run"], "cannot write the run folder"),
+    (["compare", "data.csv", "--out", "occupied"], "not empty and holds no run"),
+    (["report", "nowhere"], "holds no finished comparison"),
+    (["reproduce", "fig2"], "did you mean 'fig1'"),
+    (["reproduce", "fig1", "data.csv", "--source", "source"], "takes no DATA"),
+    (["reproduce", "crossing"], "needs DATA"),
+    (["reproduce", "fig1", "--set", "sedes=3"], "did you mean 'seeds'"),
+]
+
+
+@pytest.fixture
+def bad_files(here):
+    table(here / "data.csv")
+    (here / "empty.csv").write_text("")
+    table(here / "one.csv", source=["only"] * 60)
+    table(here / "infinite.csv", a=[np.inf] + [1.0] * 59)
+    table(here / "missing.csv", a=[np.nan, *range(59)])
+    table(here / "text.csv", w=["x", "y", "z"] * 20)
+    table(here / "mixed.csv", a=["oops", *map(str, range(59))])
+    (here / "twice.csv").write_text("source,a,a\n0,1,2\n")
+    (here / "bad.parquet").write_bytes(b"PAR1")
+    (here / "bad.npz").write_bytes(b"PK\x03\x04")
+    table(here / "constant.csv", a=[1.0] * 60, b=[0.0, 1.0] * 30)
+    (here / "occupied").mkdir()
+    (here / "occupied" / "thesis.tex").write_text("years of work")
+    return sorted(str(path) for path in here.rglob("*"))
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=lambda value: str(value)[:40])
+def test_bad_input_is_one_line_and_writes_nothing(command, here, bad_files, arguments, message):
+    import re
+
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert re.search(message, err)
+    assert sorted(str(path) for path in here.rglob("*")) == bad_files
+
+
+def test_unknown_options_are_refused_by_name(command):
+    code, _, err = command("compare", "wine", "--seedz", 3)
+    assert code == 2
+    assert "--seedz" in err
+    assert "Traceback" not in err
+
+
+def test_an_identifier_as_source_is_refused_quickly(command, here):
+    n = 2_000_000
+    pd.DataFrame({"id": np.arange(n), "x": np.zeros(n)}).to_csv("ids.csv", index=False)
+    start = time.process_time()
+    code, _, err = command("compare", "ids.csv", "--source", "id")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "2000000 different values in 2000000 rows" in err
+    assert time.process_time() - start < 30
+
+
+def test_another_run_in_the_folder_is_kept_unless_overwritten(command, here):
+    assert command("compare", "wine", "--seeds", 1, "--out", "run")[0] == 0
+    before = Path("run/results.csv").read_bytes()
+    code, _, err = command("compare", "wine", "--seeds", 1, "--seed", 1, "--out", "run")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "holds another run (settings.seed differ)" in err
+    assert Path("run/results.csv").read_bytes() == before
+    code, _, _ = command(
+        "compare", "wine", "--seeds", 1, "--seed", 1, "--out", "run", "--overwrite"
+    )
+    assert code == 0
+    assert Path("run/results.csv").read_bytes() != before
+
+
+def test_a_failure_is_one_line_with_exit_code_1(command, monkeypatch):
+    from sourcewise.models.gaussian import Gaussian
+
+    monkeypatch.setattr(Gaussian, "log_prob", lambda self, x, y, c=None: x[:, 0] * float("nan"))
+    code, _, err = command("compare", "wine")
+    assert code == 1
+    assert err.startswith("failed: FloatingPointError: pooled")
+    assert len(err.splitlines()) == 1
+
+
+def start(*arguments) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sourcewise.cli", *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+
+
+def test_killed_and_run_again_gives_the_same_bytes(here):
+    """SIGKILL at three moments of one comparison: some cells done, more done, at the end."""
+    arguments = ("compare", "wine", "--seeds", 8, "--strategies", "pooled,separate,shuffled")
+    whole = start(*arguments, "--out", "whole")
+    assert whole.wait() == 0
+    killed = 0
+    for wanted in (3, 40, 80):
+        process = start(*arguments, "--out", "killed")
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(list((here / "killed" / "cells").glob("[0-9]*"))) >= wanted:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+        killed += process.wait() == -signal.SIGKILL
+        if process.stderr:
+            process.stderr.close()
+    assert killed == 3
+    last = start(*arguments, "--out", "killed")
+    assert last.wait() == 0
+    for process in (whole, last):
+        if process.stderr:
+            process.stderr.close()
+    for name in ("results.csv", "scores.safetensors"):
+        assert (here / "killed" / name).read_bytes() == (here / "whole" / name).read_bytes()
+    documents = [json.loads((here / n / "result.json").read_text()) for n in ("killed", "whole")]
+    assert documents[0] | {"run": ""} == documents[1] | {"run": ""}
+    assert not list((here / "killed").rglob(".*"))  # nothing half-written is left

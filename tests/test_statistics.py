@@ -1,0 +1,150 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from sourcewise.statistics import (
+    Interval,
+    beta_from_gain,
+    dominance,
+    holm,
+    jackknife,
+    judge,
+    judge_overall,
+    rows_and_seeds,
+    would_decide,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def test_jackknife_of_a_mean_is_the_t_interval_of_group_means():
+    groups = RNG.normal(size=(10, 7))
+    total = groups.sum()
+    replicates = [(total - group.sum()) / 63 for group in groups]
+    interval = jackknife(groups.mean(), replicates)
+    expected = stats.t.interval(0.95, 9, groups.mean(), stats.sem(groups.mean(1)))
+    assert np.allclose((interval.low, interval.high), expected)
+    assert math.isclose(interval.p, stats.ttest_1samp(groups.mean(1), 0).pvalue)
+
+
+def test_one_seed_is_the_t_interval_over_rows():
+    rows = RNG.normal(1, 2, size=40)
+    interval = rows_and_seeds(rows)
+    expected = stats.t.interval(0.95, 39, rows.mean(), stats.sem(rows))
+    assert np.allclose((interval.low, interval.high), expected)
+
+
+def test_units_of_equal_size_are_averaged_first():
+    rows = RNG.normal(size=(12, 5))
+    interval = rows_and_seeds(rows.ravel(), np.repeat(np.arange(12), 5))
+    assert math.isclose(interval.standard_error, stats.sem(rows.mean(1)))
+    assert math.isclose(interval.df, 11)
+
+
+def test_seeds_add_their_spread():
+    """Rows without spread: the t interval of the seeds' means."""
+    seeds = np.array([0.1, 0.5, 0.3])
+    interval = rows_and_seeds(np.repeat(seeds[:, None], 20, 1))
+    expected = stats.t.interval(0.95, 2, seeds.mean(), stats.sem(seeds))
+    assert np.allclose((interval.low, interval.high), expected)
+
+
+def test_rows_and_seeds_cover_a_mean_over_both():
+    covered = 0
+    for r in range(400):
+        rng = np.random.default_rng(r)
+        seed, row = rng.normal(size=(5, 1)), rng.normal(size=(1, 30))
+        interval = rows_and_seeds(0.3 * seed + row + 0.5 * rng.normal(size=(5, 30)))
+        covered += interval.low <= 0 <= interval.high
+    assert covered / 400 >= 0.93
+
+
+def test_one_unit_has_no_interval():
+    with pytest.raises(ValueError, match="two units"):
+        rows_and_seeds([1.0, 2.0], [0, 0])
+
+
+def closed_holm(p: list[float]) -> list[float]:
+    """By the closure principle: the largest Bonferroni p of any set that holds the hypothesis."""
+    m = len(p)
+    sets = [s for r in range(1, m + 1) for s in itertools.combinations(range(m), r)]
+    return [max(min(1.0, len(s) * min(p[i] for i in s)) for s in sets if k in s) for k in range(m)]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
+def test_holm_is_the_closure_of_bonferroni(p):
+    assert np.allclose(holm(p), closed_holm(p))
+
+
+def test_holm_of_nothing():
+    assert holm([]) == []
+
+
+VERDICTS = [
+    (0.0, 0.001, 1.0, "equivalent"),
+    (0.05, 0.001, 0.001, "equivalent"),  # significant, but too small to matter
+    (0.5, 0.01, 0.001, "pool"),
+    (-0.5, 0.01, 0.001, "separate"),
+    (0.5, 0.1, 0.2, "undecided"),
+    (0.0, 1.0, 1.0, "undecided"),
+]
+
+
+@pytest.mark.parametrize(("value", "error", "p_holm", "verdict"), VERDICTS)
+def test_verdicts_in_their_order(value, error, p_holm, verdict):
+    assert judge(Interval(value, error, 9), p_holm, region=0.1) == verdict
+
+
+def test_disagreeing_sources_are_mixed():
+    macro = Interval(0.5, 0.01, 9)
+    assert judge_overall(macro, 0.001, 0.1, {"a": "pool", "b": "undecided"}) == "pool"
+    assert judge_overall(macro, 0.001, 0.1, {"a": "pool", "b": "separate"}) == "mixed"
+
+
+@given(st.floats(-1, 1), st.floats(0.001, 1))
+def test_what_would_decide_does(value, error):
+    """With the rows it asks for, the interval excludes zero or lies within the region."""
+    region, interval = 0.1, Interval(value, error, 9)
+    words = would_decide(interval, region)
+    if not words.startswith("about"):
+        return
+    factor = float(words.split()[1]) * 1.06  # printed to two digits
+    shrunk = Interval(value, error / math.sqrt(factor), 9)
+    decided = shrunk.low > 0 or shrunk.high < 0
+    assert decided or (-region <= shrunk.low and shrunk.high <= region)
+
+
+def test_a_difference_of_nothing_is_certain():
+    nothing = Interval(0.0, 0.0, 9)
+    assert (nothing.low, nothing.high, nothing.p) == (0, 0, 1)
+    assert Interval(0.1, 0.0, 9).p == 0
+
+
+@given(st.integers(2, 50), st.integers(0, 20), st.integers(0, 20), st.integers(1, 1000))
+def test_beta_of_parameter_counts_is_the_sharing_factor(K, shared, specific, n):
+    """With errors p / (2n) the empirical beta is P_shared / (P_shared + P_src), section 2."""
+    if shared + specific == 0:
+        return
+    separate = K * (shared + specific) / (2 * n)
+    gain = separate - (shared + K * specific) / (2 * n)
+    assert math.isclose(
+        beta_from_gain(gain, separate, K), shared / (shared + specific), abs_tol=1e-9
+    )
+
+
+def test_beta_is_not_clipped():
+    assert beta_from_gain(-1.0, 2.0, 5) == -0.625
+    assert beta_from_gain(3.0, 2.0, 2) == 3.0
+
+
+def test_dominance_tells_one_outlying_group():
+    assert dominance([0.0] * 10) == 0
+    assert dominance([0, 0, 0, 0, 0, 0, 0, 0, 0, 1]) == pytest.approx(0.9)
+    even = [dominance(np.random.default_rng(r).normal(size=10)) for r in range(500)]
+    assert 0.3 < np.mean(even) < 0.5
+    assert np.mean(np.array(even) > 0.85) < 0.01
