@@ -115,8 +115,9 @@ def test_all_options_reach_the_comparison(command, here):
     )
     code, out, _ = command(
         "compare", data, "--source", "source", "--columns", "a,b,positive,word",
-        "--ignore", "word", "--log", "positive", "--group", "day", "--set", "covariance=diagonal", "--set",
-        "shrinkage=none", "--strategies", "pooled,separate,shuffled", "--seeds", 1, "--seed", 7,
+        "--ignore", "word", "--log", "positive", "--group", "day",
+        "--set", "covariance=diagonal", "--set", "shrinkage=none",
+        "--strategies", "pooled,separate,shuffled", "--seeds", 1, "--seed", 7,
         "--min-rows", 12, "--types", "a=number", "--json",
     )  # fmt: skip
     document = json.loads(out)

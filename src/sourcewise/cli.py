@@ -285,10 +285,12 @@ def reproduce(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path | None, typer.Option(help="The file; default RUN/report.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; default RUN/report.html. .png, .svg: the plot.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the HTML report of a finished run again, from its files."""
+    """Write the HTML report (or the plot) of a finished run again, from its files."""
     from sourcewise.comparison import load
     from sourcewise.report import report as write_report
 

@@ -1,7 +1,7 @@
 """The base of all settings classes: frozen, checked, and strict about names."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,6 +17,10 @@ class Settings(BaseModel):
     ...     width: int = 3
     >>> Size.parse({"width": "5"})
     Size(width=5)
+    >>> class Grid(Settings):
+    ...     sizes: tuple[int, ...] = ()
+    >>> Grid.parse({"sizes": "10,20"})
+    Grid(sizes=(10, 20))
     >>> Size.parse({"widht": 5})
     Traceback (most recent call last):
     ...
@@ -32,12 +36,18 @@ class Settings(BaseModel):
             if name not in cls.model_fields:
                 raise unknown("setting", name, cls.model_fields)
         try:
-            return cls(**values)
+            return cls(**{name: _split(cls, name, value) for name, value in values.items()})
         except ValidationError as error:
             first = error.errors()[0]
             where = str(first["loc"][0]) if first["loc"] else cls.__name__
             allowed = _allowed(cls, where)
             raise InputError(f"setting {where}: {first['msg']}{allowed}") from None
+
+
+def _split(cls: type[Settings], field: str, value: Any) -> Any:
+    """Text for a field that holds several values is a comma-separated list."""
+    several = get_origin(cls.model_fields[field].annotation) is tuple
+    return value.split(",") if several and isinstance(value, str) else value
 
 
 def _allowed(cls: type[Settings], field: str) -> str:

@@ -75,21 +75,24 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
 def _table(document: dict[str, Any], strategy: str) -> Iterator[str]:
     rows = [d for d in document["differences"] if d["strategy"] == strategy]
     baseline = rows[0]["baseline"]
-    widest = max(len(_short(row["source"])) for row in rows)
+    widths = [max(len(_short(row["source"])) for row in rows), len(strategy) + 4]
+    widths.append(len(baseline) + 4)
     yield f"{strategy} - {baseline}, {rows[0]['unit']} (above 0 favours {strategy})"
-    head = f"  {'source':{widest}}  {'rows':>6}  {'seen':>7} {'/ ' + baseline:>10}"
-    yield f"{head}  {'difference':>10}  {'95 % interval':^21}  {'p':>7}  verdict"
+    yield (
+        f"  {'source':{widths[0]}}  {'rows':>6}  {strategy} saw  {baseline} saw  difference"
+        f"      95 % interval      {'p (Holm)':>10}  verdict"
+    )
     sizes = {source["name"]: source["rows"] for source in document["data"]["sources"]}
     for row in rows[:MOST_LINES]:
-        yield _line(document, row, sizes, widest)
+        yield _line(document, row, sizes, widths)
     if len(rows) > MOST_LINES + 1:
         yield f"  ... {len(rows) - MOST_LINES - 1} more sources in the report"
     if len(rows) > MOST_LINES:
-        yield _line(document, rows[-1], sizes, widest)
+        yield _line(document, rows[-1], sizes, widths)
 
 
 def _line(
-    document: dict[str, Any], row: dict[str, Any], sizes: dict[str, int], widest: int
+    document: dict[str, Any], row: dict[str, Any], sizes: dict[str, int], widths: list[int]
 ) -> str:
     source = row["source"]
     seen = ["", ""]
@@ -100,9 +103,9 @@ def _line(
         ]
     more = f" ({row['would_decide']})" if row["would_decide"] else ""
     return (
-        f"  {_short(source):{widest}}  {sizes.get(source, ''):>6}  {seen[0]:>7} {seen[1]:>10}  "
-        f"{row['difference']:+10.4f}  [{row['low']:+9.4f}, {row['high']:+9.4f}]  "
-        f"{row['p_holm']:7.4f}  {row['verdict']}{more}"
+        f"  {_short(source):{widths[0]}}  {sizes.get(source, ''):>6}  {seen[0]:>{widths[1]}}  "
+        f"{seen[1]:>{widths[2]}}  {row['difference']:+10.4f}  "
+        f"[{row['low']:+9.4f}, {row['high']:+9.4f}]  {row['p_holm']:8.4f}  {row['verdict']}{more}"
     )
 
 

@@ -19,12 +19,21 @@ class HasDocument(Protocol):
 
 
 def report(result: HasDocument | Mapping[str, Any], path: str | Path = "report.html") -> Path:
-    """Write the HTML report of a result, or of its document, and give back its path."""
-    from sourcewise.report.html import write_report
+    """Write the HTML report of a result, or of its document, and give back its path.
 
-    document = result if isinstance(result, Mapping) else result.document
-    write_report(document, Path(path))
-    return Path(path)
+    A path that ends in .png or .svg gets the forest plot alone.
+    """
+    document = dict(result if isinstance(result, Mapping) else result.document)
+    path = Path(path)
+    if path.suffix in (".png", ".svg"):
+        from sourcewise.report.forest import draw
+
+        draw(document, path)
+    else:
+        from sourcewise.report.html import write_report
+
+        write_report(document, path)
+    return path
 
 
 class _CallablePackage(ModuleType):

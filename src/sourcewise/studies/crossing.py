@@ -192,7 +192,7 @@ class Crossing:
         """Write the figure."""
         from sourcewise.studies.crossing_plot import draw
 
-        draw([self], png, svg)
+        draw(self, png, svg)
 
 
 def crossing(

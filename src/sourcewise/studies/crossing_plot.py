@@ -1,4 +1,4 @@
-"""The crossing's figure: one panel per data set, measured beside predicted."""
+"""The crossing's figure: measured beside predicted."""
 
 import io
 from pathlib import Path
@@ -17,19 +17,17 @@ __all__ = ["draw"]
 MEASURED, SHRUNK, LAW, EXACT, SANDWICH = "#0072B2", "#D55E00", "#999999", "#009E73", "#CC79A7"
 
 
-def draw(results: "list[Crossing]", png: Path, svg: Path) -> None:
-    """Write the figure of one or more data sets as PNG and SVG."""
+def draw(result: "Crossing", png: Path, svg: Path) -> None:
+    """Write the figure as PNG and SVG; the same result gives the same bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "sourcewise", "font.size": 9}):
-        figure = Figure(figsize=(3.5 * len(results) + 0.4, 3.4), layout="constrained")
-        panels = figure.subplots(1, len(results), squeeze=False)[0]
-        for axes, result in zip(panels, results, strict=True):
-            _panel(axes, result)
-        panels[0].set_ylabel("pooled $-$ separate, nats per row")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+        axes = figure.subplots()
+        _panel(axes, result)
+        axes.set_ylabel("pooled $-$ separate, nats per row")
+        axes.legend(loc="upper right", frameon=False, fontsize=8)
         for path in (png, svg):
             content, kind = io.BytesIO(), path.suffix[1:]
             metadata = {"Date": None} if kind == "svg" else {}
