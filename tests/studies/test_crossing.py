@@ -33,7 +33,7 @@ def test_equal_gaussian_sources_follow_the_exact_prediction():
         assert point.exact is not None
         assert abs(point.difference - point.exact) < 4 * point.standard_error + 0.005
         assert point.sandwich == pytest.approx(point.law, rel=0.05)
-    assert result.place("difference") is None or result.place("difference") > 50
+    assert (result.place("difference") or 60) > 50  # no harm, no crossing
 
 
 def test_opposite_sources_cross_where_predicted():
