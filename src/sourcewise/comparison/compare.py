@@ -80,7 +80,7 @@ def compare(
     >>> import sourcewise as sw
     >>> result = sw.compare(sw.read("wine"), seeds=1)
     >>> result.verdict["overall"]
-    'pool'
+    'separate'
 
     Args:
         data: the sample, from `sourcewise.read`.
