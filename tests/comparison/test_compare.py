@@ -247,6 +247,7 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
         "scores.safetensors",
         "log.csv",
         "models",
+        "samples",
         "result.json",
     }
     loaded = sw.load(tmp_path / "run")
@@ -259,6 +260,10 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
         drawn = [m.model.sample(data.y, noise=Noise(0)) for m in (fitted, again)]
         assert torch.equal(*drawn)
         assert again.encoder.to_json() == fitted.encoder.to_json()
+    drawn = pd.read_csv(tmp_path / "run" / "samples" / "separate.csv")
+    assert drawn.groupby("source").size().to_dict() == {"s0": 100, "s1": 100, "s2": 100}
+    middle = drawn.groupby("source")[["x1", "x2", "x3"]].mean().to_numpy()
+    assert np.abs(middle - np.arange(3)[:, None]).max() < 1
     table = pd.read_csv(tmp_path / "run" / "results.csv")
     assert len(table) == 2 * 3 * 1 * 2  # strategies, sources, seeds, metrics
     assert not table.isna().any().any()

@@ -22,6 +22,7 @@ from sourcewise.encoders.screening import Missing, Screened, screen
 from sourcewise.errors import InputError, listing
 from sourcewise.files import RunFolder, default_folder, plain, versions, write_atomic
 from sourcewise.models.families import family
+from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import parse_strategies
@@ -246,7 +247,9 @@ def _on_disk(prepared: Prepared, folder: RunFolder, progress: Progress | None) -
     results = _run_cells(prepared, folder, progress)
     job = prepared.plan.job
     settings = job.settings.model_dump(mode="json")
-    store.save_models(folder.path, _fit_all(prepared), job.family.name, settings)
+    fitted, noise = _fit_all(prepared), Noise(prepared.plan.seed).of("samples")
+    store.save_models(folder.path, fitted, job.family.name, settings)
+    store.save_samples(folder.path, fitted, noise)
     result = _document(prepared, results, str(folder.path))
     text = io.StringIO()
     spent = time.perf_counter() - start, time.process_time() - cpu

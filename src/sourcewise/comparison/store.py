@@ -26,10 +26,12 @@ from sourcewise.files import (
 from sourcewise.models.families import family
 from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition
+from sourcewise.randomness import Noise
 from sourcewise.training import Effort
 
-__all__ = ["finish", "load_cell", "load_models", "save_cell", "save_models"]
+__all__ = ["finish", "load_cell", "load_models", "save_cell", "save_models", "save_samples"]
 
+SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
 FIELDS = [
     "strategy",
     "block",
@@ -154,6 +156,22 @@ def save_models(
                     "encoder": item.encoder.to_json(),
                 },
             )
+
+
+def save_samples(folder: Path, fitted: Mapping[str, Fitted], noise: Noise) -> None:
+    """Write `samples/<strategy>.csv`: draws of every modelled source, in original units."""
+    import pandas as pd
+
+    (folder / "samples").mkdir(exist_ok=True)
+    for name, item in fitted.items():
+        sources = torch.tensor(item.model.partition.sources)
+        y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
+        table = item.encoder.decode(item.model.sample(y, noise=noise))
+        frame = pd.DataFrame({column: table.columns[column].numpy() for column in table.names})
+        frame.insert(0, "source", [item.model.names[k] for k in y.tolist()], True)
+        write_atomic(
+            folder / "samples" / f"{name}.csv", frame.to_csv(index=False, float_format="%.9g")
+        )
 
 
 def load_models(folder: Path) -> dict[str, Fitted]:
