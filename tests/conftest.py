@@ -7,6 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# Nothing is timed here: other work on the machine must not fail a test.
+settings.register_profile("sourcewise", deadline=None)
+settings.load_profile("sourcewise")
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 

@@ -63,22 +63,27 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["result.json"]
 
 
+OURS = {"versions": {"sourcewise": "0.1.0"}}
+
+
 def _enter(path: Path, config: dict, overwrite: bool = False) -> None:
-    with RunFolder(path, config, overwrite):
+    with RunFolder(path, config | OURS, overwrite):
         pass
 
 
 def test_a_run_folder_is_resumed_by_the_same_run_only(tmp_path):
     run = tmp_path / "deep" / "run"
     _enter(run, {"settings": {"seed": 0}, "pair": (1, 2)})
-    (run / "kept").write_text("kept")
+    for name in ("results.csv", "notes.txt"):
+        (run / name).write_text("kept")
     _enter(run, {"settings": {"seed": 0}, "pair": (1, 2)})
-    assert (run / "kept").exists()
+    assert (run / "results.csv").exists()
     with pytest.raises(InputError, match=r"another run \(settings.seed differ\)"):
         _enter(run, {"settings": {"seed": 1}, "pair": (1, 2)})
-    assert (run / "kept").exists()
+    assert (run / "results.csv").exists()
     _enter(run, {"settings": {"seed": 1}, "pair": (1, 2)}, overwrite=True)
-    assert not (run / "kept").exists()
+    assert not (run / "results.csv").exists()
+    assert (run / "notes.txt").exists()  # not ours to remove
     assert yaml.safe_load((run / "config.yaml").read_text())["settings"] == {"seed": 1}
 
 
@@ -93,16 +98,24 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert not any(path.exists() for path in left)
 
 
-def test_a_folder_that_is_no_run_is_never_emptied(tmp_path):
+@pytest.mark.parametrize(
+    "config", [None, "theme: material\n", "- a list\n", "versions: 3\n", "versions: {torch: 2}\n"]
+)
+def test_a_folder_that_is_no_run_is_never_touched(tmp_path, config):
+    """Not even one with a config.yaml of its own, or with files named like our partial ones."""
     (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / ".download.partial").write_text("half")
+    if config:
+        (tmp_path / "config.yaml").write_text(config)
     for overwrite in (False, True):
         with pytest.raises(InputError, match="not empty and holds no run"):
             _enter(tmp_path, {}, overwrite)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / ".download.partial").exists()
 
 
 def test_a_run_folder_is_held_by_one_process(tmp_path):
-    with RunFolder(tmp_path / "run", {}), pytest.raises(InputError, match="in use"):
+    with RunFolder(tmp_path / "run", OURS), pytest.raises(InputError, match="in use"):
         _enter(tmp_path / "run", {})
     _enter(tmp_path / "run", {})
 
@@ -113,10 +126,20 @@ def test_an_unwritable_place_is_named(tmp_path):
         _enter(tmp_path / "file" / "run", {})
 
 
-def test_a_damaged_configuration_counts_as_another_run(tmp_path):
+def test_a_damaged_configuration_is_no_run(tmp_path):
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe: [")
-    with pytest.raises(InputError, match="another run"):
+    with pytest.raises(InputError, match="holds no run"):
         _enter(tmp_path, {"seed": 0})
+
+
+def test_a_run_is_discarded_with_its_folder_unless_something_else_is_there(tmp_path):
+    for name, kept in (("one", False), ("two", True)):
+        with RunFolder(tmp_path / name, OURS) as folder:
+            (folder / "cells").mkdir()
+            if kept:
+                (folder / "notes.txt").write_text("")
+            folder.discard()
+        assert (tmp_path / name).exists() == kept
 
 
 def test_plain_keeps_what_json_has():

@@ -61,6 +61,16 @@ def test_every_part_of_the_key_matters():
     assert float(Noise(0).of(1).uniform(1)) != float(Noise(0).of("1").uniform(1))
 
 
+def test_uniform_draws_have_53_bits():
+    """An integer tensor times a number would be single precision, and 1.0 could be drawn."""
+    u = Noise(0).each(torch.zeros(4000, dtype=torch.int64)).uniform(3)
+    assert u.dtype == torch.float64
+    bits = u * 2.0**53
+    assert torch.equal(bits, bits.floor())
+    assert 0.45 < float((bits % 2).mean()) < 0.55  # the last bit is random
+    assert float(u.max()) < 1
+
+
 def test_draws_follow_their_distributions():
     noise = Noise(7).each(torch.arange(50_000) % 5)
     assert stats.kstest(noise.uniform(2).numpy().ravel(), "uniform").pvalue > 1e-3

@@ -1,4 +1,4 @@
-"""Real data from end to end: verdicts with intervals, no NaN. Skipped where the data are missing."""
+"""Real data from end to end: verdicts, no NaN. Skipped where the data are missing."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import pytest
 
 import sourcewise as sw
 
-AIR = "PM2.5,PM10,SO2,NO2,CO,O3,TEMP,PRES,DEWP,WSPM".split(",")
+AIR = ["PM2.5", "PM10", "SO2", "NO2", "CO", "O3", "TEMP", "PRES", "DEWP", "WSPM"]
 SETS = {
     "sachs_cytometry_10conditions": ({"source": "condition"}, {"log": "all"}, "separate"),
     "hsb82_160schools": ({"source": "school", "columns": ["ses", "mAch"]}, {}, "pool"),

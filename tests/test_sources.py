@@ -8,7 +8,7 @@ from sourcewise.errors import InputError
 from sourcewise.forms import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.splits import deal, units
+from sourcewise.splits import deal, identical, repeats_by_chance, units
 
 
 def table(n: int) -> Table:
@@ -78,11 +78,25 @@ def test_fingerprint_sees_every_part():
     assert Sources(x.clone(), y.clone(), "ab").fingerprint() == samples[0].fingerprint()
 
 
-def test_units_join_identical_rows_and_groups():
+def test_identical_rows_are_found():
     x = torch.tensor([[1.0], [2.0], [1.0], [torch.nan], [torch.nan], [3.0]])
-    assert units(x).tolist() == [0, 1, 0, 2, 2, 3]
-    # Rows 1 and 5 share a group, rows 0 and 2 a value, rows 2 and 5 a group: one chain.
-    assert units(x, torch.tensor([0, 1, 1, 2, 3, 1])).tolist() == [0, 0, 0, 1, 1, 0]
+    assert identical(x).tolist() == [0, 1, 0, 2, 2, 3]
+
+
+def test_copied_records_stay_together_and_chance_repeats_do_not():
+    x = Noise(0).normal(300, 2)
+    x[200:230] = x[:30]
+    assert units(x)[200:230].tolist() == list(range(30))
+    few = Noise(1).integers(4, 300, 1).double()  # every row repeats another one
+    assert units(few).tolist() == list(range(300))
+    coarse = Noise(2).integers(60, 300, 2).double()
+    assert not repeats_by_chance(torch.cat([coarse, coarse]), identical(torch.cat([coarse] * 2)))
+    assert repeats_by_chance(coarse, identical(coarse))
+
+
+def test_groups_are_not_chained_by_chance():
+    x = torch.tensor([[1.0], [2.0], [1.0], [5.0]])
+    assert units(x, torch.tensor([7, 7, 3, 3])).tolist() == [0, 0, 1, 1]
 
 
 @settings(max_examples=60, deadline=None)

@@ -107,17 +107,40 @@ def test_disagreeing_sources_are_mixed():
     assert judge_overall(macro, 0.001, 0.1, {"a": "pool", "b": "separate"}) == "mixed"
 
 
-@given(st.floats(-1, 1), st.floats(0.001, 1))
-def test_what_would_decide_does(value, error):
-    """With the rows it asks for, the interval excludes zero or lies within the region."""
+@given(st.floats(-1, 1), st.floats(0.001, 1), st.sampled_from([1, 5, 160]))
+def test_what_would_decide_does(value, error, tests):
+    """With the rows it asks for there is a verdict, Holm's correction included."""
     region, interval = 0.1, Interval(value, error, 9)
-    words = would_decide(interval, region)
+    words = would_decide(interval, region, tests)
     if not words.startswith("about"):
         return
     factor = float(words.split()[1]) * 1.06  # printed to two digits
     shrunk = Interval(value, error / math.sqrt(factor), 9)
-    decided = shrunk.low > 0 or shrunk.high < 0
-    assert decided or (-region <= shrunk.low and shrunk.high <= region)
+    assert judge(shrunk, min(1.0, tests * shrunk.p), region) != "undecided"
+
+
+def test_an_interval_without_zero_can_need_more_rows():
+    """One of 160 schools: significant alone, far from it among all."""
+    school = Interval(0.16, 0.065, 9)
+    assert school.low > 0
+    assert would_decide(school, 0.02) == "a few more rows"
+    factor = (stats.t.ppf(1 - 0.025 / 160, 9) * 0.065 / 0.16) ** 2
+    assert would_decide(school, 0.02, tests=160) == f"about {factor:.2g} times the rows"
+
+
+def test_strata_do_not_inflate_each_other():
+    """Two sources with the same certain difference, 1000 and 20 rows: nothing is uncertain."""
+    rows = np.full(1020, 1.0)
+    stratum = np.repeat([0, 1], [1000, 20])
+    interval = rows_and_seeds(rows, None, [0.5, 0.5], stratum)
+    assert (interval.value, interval.low, interval.high) == (1.0, 1.0, 1.0)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(np.repeat([0.0, 5.0], [1000, 20]))
+    interval = rows_and_seeds(rows, None, [0.5, 0.5], stratum)
+    parts = rows[:1000], rows[1000:]
+    assert math.isclose(interval.value, sum(part.mean() for part in parts) / 2)
+    stratified = math.sqrt(sum((part.std() ** 2) / len(part) for part in parts)) / 2
+    assert interval.standard_error == pytest.approx(stratified, rel=0.001)
 
 
 def test_a_difference_of_nothing_is_certain():

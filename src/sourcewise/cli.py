@@ -46,18 +46,27 @@ def main() -> None:
     # One thread: more would cost time on small models, and change the bits of results.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        app()
+        code = app(standalone_mode=False)
+        raise SystemExit(code if isinstance(code, int) else 0)
     except InputError as error:
-        _stop(f"error: {' '.join(str(error).split())}", 2)
-    except KeyboardInterrupt:
-        _stop("interrupted; the same command goes on where this one stopped", 130)
+        _stop(f"error: {_line(str(error))}", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except Exception as error:
+        if type(error).__name__ == "Abort":  # Ctrl-C, as the option parser passes it on
+            _stop("interrupted; the same command goes on where this one stopped", 130)
+        told = getattr(error, "format_message", None)  # a usage error of the option parser
+        if told is not None:
+            _stop(f"error: {_line(told())} (see --help)", 2)
         if os.environ.get("SOURCEWISE_TRACEBACK"):
             raise
-        _stop(f"failed: {type(error).__name__}: {error} (SOURCEWISE_TRACEBACK=1 shows where)", 1)
+        where = "(SOURCEWISE_TRACEBACK=1 shows where)"
+        _stop(f"failed: {type(error).__name__}: {_line(str(error))} {where}", 1)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _stop(message: str, code: int) -> None:
@@ -258,6 +267,8 @@ def reproduce(
     """Run a study: a figure or table of the paper, beside the paper's numbers, or of the docs."""
     from sourcewise.studies.catalogue import plan_study
 
+    if data is None and (unused := [o for o in (source, columns, ignore, log) if o]):
+        raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
     values: dict[str, Any] = dict(_pair(text, "--set") for text in set_ or ()) | {"seed": seed}
     given = {
         "seeds": seeds,
@@ -297,6 +308,78 @@ def report(
     result = load(run)
     page = write_report(result, out or run / "report.html")
     print(json.dumps({"run": str(run), "report": str(page)}) if as_json else f"report: {page}")
+
+
+def _size(option: str, metavar: str, text: str) -> Any:
+    # Texts, so that what is wrong with one is said in one line that names its range.
+    return typer.Option(f"--{option}", metavar=metavar, help=text, show_default=False)
+
+
+@app.command()
+def bound(
+    family: Annotated[str, typer.Argument(help="gaussian, arm, energy or general.")],
+    sources: Annotated[str | None, _size("sources", "K", "Number of sources.")] = None,
+    samples: Annotated[str | None, _size("samples", "n", "Examples in all.")] = None,
+    delta: Annotated[str | None, _size("delta", "P", "Error probability; .05.")] = None,
+    groups: Annotated[str | None, _size("groups", "J", "Also for J equal groups.")] = None,
+    dim: Annotated[str | None, _size("dim", "d", "gaussian, energy: coordinates of x.")] = None,
+    specific: Annotated[
+        str | None, _size("specific", "d1", "gaussian, general: numbers of one source alone.")
+    ] = None,
+    mean_bound: Annotated[str | None, _size("mean-bound", "B", "gaussian: largest mean.")] = None,
+    shares: Annotated[
+        str | None, _size("shares", "A,B", "gaussian: shares of the sources; equal.")
+    ] = None,
+    vocabulary: Annotated[str | None, _size("vocabulary", "M", "arm: symbols.")] = None,
+    length: Annotated[str | None, _size("length", "D", "arm: positions.")] = None,
+    encoder: Annotated[
+        str | None, _size("encoder", "NAME", "arm: per-position (default) or shared.")
+    ] = None,
+    embedding: Annotated[
+        str | None, _size("embedding", "d_e", "arm, energy: numbers per embedding.")
+    ] = None,
+    width: Annotated[str | None, _size("width", "W", "arm, energy: width of the network.")] = None,
+    depth: Annotated[str | None, _size("depth", "L", "arm, energy: its layers.")] = None,
+    weight_bound: Annotated[
+        str | None, _size("weight-bound", "B", "arm, energy: largest weight.")
+    ] = None,
+    nonzeros: Annotated[
+        str | None, _size("nonzeros", "S", "arm, energy: non-zero weights; all.")
+    ] = None,
+    shared: Annotated[
+        str | None, _size("shared", "P", "general: numbers that all sources can share.")
+    ] = None,
+    constant: Annotated[
+        str | None, _size("constant", "c", "general: c of log N = m log(c/eps); 1.")
+    ] = None,
+    target: Annotated[
+        str | None, _size("target", "TV", "Also the examples needed for this average TV.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the bounds to this file.")] = None,
+    over: Annotated[str | None, typer.Option(help="Axis of the plot: n (default) or K.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute the theory's bounds and laws for given sizes, pooled and separate."""
+    options = {k: v for k, v in locals().items() if k not in _NOT_SIZES}
+    from sourcewise.theory import calculator, cases
+    from sourcewise.theory.options import value
+
+    case = cases.build(family, options)
+    found = calculator.document(case, None if target is None else value("target", target))
+    if over is not None and plot is None:
+        raise InputError("--over is the axis of the plot: give --plot FILE too")
+    if plot is not None:
+        from sourcewise.report.bounds_plot import draw_bounds
+
+        over = over or "n"
+        draw_bounds(*calculator.curves(case, over), over, plot)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, allow_nan=False))
+    else:
+        print(calculator.table(found, case.words), end="")
+
+
+_NOT_SIZES = ("family", "target", "plot", "over", "as_json")
 
 
 if __name__ == "__main__":

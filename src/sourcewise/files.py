@@ -125,6 +125,24 @@ def default_folder(name: str, config: Mapping[str, Any]) -> Path:
     return Path("runs") / f"{name}-{digest}"
 
 
+# What runs write, beside config.yaml: all that is ever removed from a folder.
+_CONTENT = (
+    "cells",
+    "models",
+    "samples",
+    "results.csv",
+    "scores.safetensors",
+    "result.json",
+    "log.csv",
+    "table.txt",
+    "report.html",
+    "fig1.png",
+    "fig1.svg",
+    "crossing.png",
+    "crossing.svg",
+)
+
+
 class RunFolder:
     """A folder that holds one run, held by one process at a time.
 
@@ -177,33 +195,49 @@ class RunFolder:
             os.close(self._lock)  # closing gives the lock back
             self._lock = None
 
+    def clear(self) -> None:
+        """Remove what a run writes, and nothing else."""
+        for name in _CONTENT:
+            for item in self.path.glob(name):
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+    def discard(self) -> None:
+        """Remove the run; the folder too, if nothing else is in it."""
+        self.clear()
+        (self / "config.yaml").unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def _claim(self) -> None:
         config = self / "config.yaml"
-        for partial in self.path.rglob(f".*{ASIDE}"):
-            partial.unlink()  # of a process that was killed while writing; the lock is ours
-        content = list(self.path.iterdir())
-        if config.exists():
-            if self._same(config):
-                return
-            if not self.overwrite:
-                raise InputError(
-                    f"{self.path} holds another run ({self._difference(config)} differ): "
-                    "choose another --out, or --overwrite"
-                )
-        elif content:
+        other = self._read(config)
+        ours = "versions.sourcewise" in dict(_leaves(other))
+        foreign = [p for p in self.path.iterdir() if not p.match(f".config.yaml.*{ASIDE}")]
+        if foreign and not ours:
             # Never emptied, whatever the flags: it may be anybody's folder.
             raise InputError(f"{self.path} is not empty and holds no run: choose another --out")
-        for item in self.path.iterdir():
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        self._sweep()
+        if other == self.config:
+            return
+        if ours and not self.overwrite:
+            raise InputError(
+                f"{self.path} holds another run ({self._difference(config)} differ): "
+                "choose another --out, or --overwrite"
+            )
+        self.clear()
         write_atomic(config, yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
 
+    def _sweep(self) -> None:
+        """Remove what a process that was killed while writing left; the lock is ours."""
+        for folder in (self.path, *(self / name for name in ("cells", "models", "samples"))):
+            deep = folder.rglob if folder != self.path else folder.glob
+            for partial in [p for p in deep(f".*{ASIDE}") if p.is_file()]:
+                partial.unlink()
+
     def _read(self, config: Path) -> Any:
-        with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError):
+        with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError, FileNotFoundError):
             return yaml.safe_load(config.read_text(encoding="utf-8"))
         return None
-
-    def _same(self, config: Path) -> bool:
-        return self._read(config) == self.config
 
     def _difference(self, config: Path) -> str:
         other = self._read(config)

@@ -125,7 +125,7 @@ class ExampleNoise:
             (bits & _MASK, bits >> 32),
         )
         high, low = torch.stack(words[0::2], -1) >> 5, torch.stack(words[1::2], -1) >> 6
-        draws = (high * 2.0**26 + low) * 2.0**-53  # (B, blocks, 2)
+        draws = (high.double() * 2.0**26 + low.double()) * 2.0**-53  # (B, blocks, 2)
         return draws.flatten(1)[:, :size].reshape(-1, *event)
 
     def normal(self, *event: int) -> Tensor:

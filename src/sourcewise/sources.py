@@ -1,9 +1,10 @@
 """The labelled sample: examples x, the source y of each, and the sources' names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ class Sources:
         group: (n,) integers; rows of one group stay together in splits and resampling.
         group_by: the columns that the group was made of.
         name: what the data set is called.
+        reading: the options it was read with.
     """
 
     x: Tensor | Table
@@ -39,6 +41,7 @@ class Sources:
     group: Tensor | None = None
     group_by: tuple[str, ...] = ()
     name: str = "data"
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
@@ -88,7 +91,7 @@ class Sources:
 
     @cached_property
     def units(self) -> Tensor:
-        """(n,) what stays together: identical examples, and examples of one group."""
+        """(n,) what stays together: examples of one group, or identical ones; see `splits`."""
         return units(as_table(self.x).matrix(), self.group)
 
     def folds(self, parts: int, noise: Noise) -> Tensor:

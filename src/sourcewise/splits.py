@@ -1,9 +1,10 @@
 """Folds that are stratified by source and never tear apart rows that belong together.
 
-A *unit* is what stays together: identical rows, and rows of one group. Units of several rows are
-dealt first, largest first, each to the fold that lacks its sources most; then the single rows
-level out every source's folds exactly. Folds of one source differ by one row at most when all
-its units are single rows.
+A *unit* is what stays together: rows of one group if there are groups; otherwise identical rows,
+unless so many are identical by chance (see `repeats_by_chance`). Units of several rows are dealt
+first, largest first, each to the fold that lacks its sources most; then the single rows level out
+every source's folds exactly. Folds of one source differ by one row at most when all its units are
+single rows.
 """
 
 import numpy as np
@@ -12,11 +13,53 @@ from torch import Tensor
 
 from sourcewise.randomness import Noise
 
-__all__ = ["deal", "units"]
+__all__ = ["deal", "identical", "repeats_by_chance", "units"]
+
+
+def identical(x: Tensor) -> Tensor:
+    """Number the different rows, in order of first appearance: (n,) for x (n, d), NaN equals NaN.
+
+    >>> identical(torch.tensor([[3.0], [1.0], [3.0]])).tolist()
+    [0, 1, 0]
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(x.numpy())
+    same = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup()
+    return torch.from_numpy(same.to_numpy(np.int64, copy=True))
+
+
+def repeats_by_chance(x: Tensor, same: Tensor) -> bool:
+    """Whether as few values as these columns have would make as many rows identical by chance.
+
+    Were the columns independent, two rows would be identical with probability
+    `prod_j sum_v p_jv^2` (p_jv the share of value v in column j). Not more than twice as many
+    pairs as that are no sign of copied records: keeping them together would hold whole values
+    out of training.
+
+    Args:
+        x: (n, d) rows.
+        same: (n,) from `identical`.
+    """
+    n = len(x)
+    pairs = _pairs(torch.bincount(same))
+    chance = 1.0
+    for column in x.T:
+        values = column.nan_to_num(torch.inf).unique(return_counts=True)[1]
+        chance *= _pairs(values) / max(_pairs(torch.tensor([n])), 1)
+    return pairs <= 2 * chance * _pairs(torch.tensor([n]))
+
+
+def _pairs(counts: Tensor) -> float:
+    counts = counts.double()
+    return float((counts * (counts - 1)).sum() / 2)
 
 
 def units(x: Tensor, group: Tensor | None = None) -> Tensor:
-    """Number the units: rows that are identical, or share a group, directly or through others.
+    """Number the units: groups if given, otherwise identical rows, unless they are by chance.
+
+    Groups say what belongs together; identical rows in different groups do not join them, or
+    chance would chain whole groups into one.
 
     Args:
         x: (n, d) rows as numbers; NaN (missing) equals NaN.
@@ -25,20 +68,10 @@ def units(x: Tensor, group: Tensor | None = None) -> Tensor:
     Returns:
         (n,) unit of each row, numbered in order of first appearance.
     """
-    import pandas as pd
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    frame = pd.DataFrame(x.numpy())
-    same = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
     if group is not None:
-        n, rows = len(same), np.arange(len(same))
-        nodes = n + group.numpy(), n + int(group.max()) + 1 + same
-        edges = np.concatenate([rows, rows]), np.concatenate(nodes)
-        size = int(edges[1].max()) + 1
-        graph = coo_array((np.ones(2 * n, np.int8), edges), shape=(size, size))
-        same = connected_components(graph, directed=False)[1][:n]
-    return torch.from_numpy(pd.factorize(same)[0].astype(np.int64))
+        return identical(group[:, None])
+    same = identical(x)
+    return torch.arange(len(x)) if repeats_by_chance(x, same) else same
 
 
 def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:

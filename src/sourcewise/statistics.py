@@ -120,33 +120,46 @@ def jackknife(estimate: float, replicates: ArrayLike, level: float = LEVEL) -> I
 
 
 def rows_and_seeds(
-    differences: ArrayLike, unit: ArrayLike | None = None, level: float = LEVEL
+    differences: ArrayLike,
+    unit: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    stratum: ArrayLike | None = None,
+    level: float = LEVEL,
 ) -> Interval:
-    """Interval of a mean over test rows and training seeds, for these training data.
+    """Interval of a (stratified) mean over test rows and training seeds, for these training data.
 
-    `SE^2 = s_rows^2 / m + s_seeds^2 / S`: the spread over m units of rows of the seed averages,
-    and the spread of the S seeds' means; degrees of freedom by Satterthwaite.
+    The value is `sum_k w_k mean_k`. Row i of stratum k moves it by `w_k (d_i - mean_k) / n_k`;
+    `SE^2 = m/(m-1) sum_units (sum of these)^2 + s_seeds^2 / S`, with the spread of the S seeds'
+    values; degrees of freedom by Satterthwaite from m - 1 and S - 1.
 
     Args:
         differences: (S, n) per training seed and test row.
         unit: (n,) rows of one unit stay together; None: each row is a unit.
+        weight: (K,) weight of each stratum; None: there is one.
+        stratum: (n,) in {0, ..., K - 1}; a stratum of positive weight needs a row.
         level: nominal coverage.
     """
     values = np.atleast_2d(np.asarray(differences, dtype=float))
     S, n = values.shape
-    mean = float(values.mean())
-    codes = np.unique(np.arange(n) if unit is None else unit, return_inverse=True)[1]
-    sums = np.bincount(codes, weights=values.mean(0) - mean)
-    m = len(sums)
+    k = np.zeros(n, int) if stratum is None else np.asarray(stratum)
+    w = np.ones(1) if weight is None else np.asarray(weight, dtype=float)
+    counts = np.maximum(np.bincount(k, minlength=len(w)), 1)
+    means = np.stack([np.bincount(k, weights=row, minlength=len(w)) / counts for row in values])
+    by_seed = means @ w  # (S,)
+    moves = (w / counts)[k] * (values.mean(0) - means.mean(0)[k])
+    used = w[k] > 0
+    codes = np.unique(np.arange(n) if unit is None else unit, return_inverse=True)[1][used]
+    sums = np.bincount(codes, weights=moves[used])
+    m = len(np.unique(codes))
     if m < 2:
         raise ValueError("an interval needs test rows of at least two units")
-    rows = m / (m - 1) * float((sums**2).sum()) / n**2
-    seeds = float(values.mean(1).var(ddof=1)) / S if S > 1 else 0.0
-    total = rows + seeds
+    rows = m / (m - 1) * float((sums**2).sum())
+    seeds = float(by_seed.var(ddof=1)) / S if S > 1 else 0.0
+    total, value = rows + seeds, float(by_seed.mean())
     if total == 0:
-        return Interval(mean, 0.0, m - 1, level)
+        return Interval(value, 0.0, m - 1, level)
     spread = rows**2 / (m - 1) + (seeds**2 / (S - 1) if S > 1 else 0.0)
-    return Interval(mean, math.sqrt(total), total**2 / spread, level)
+    return Interval(value, math.sqrt(total), total**2 / spread, level)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -180,18 +193,26 @@ def judge_overall(
     return judge(macro, p, region)
 
 
-def would_decide(interval: Interval, region: float) -> str:
+def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     """What an undecided difference lacks, in words, if value and spread stay as they are.
 
-    The half-width shrinks like one over the root of the number of rows; a decision needs it below
-    |value| (or, inside the region, below what is left to its border).
+    The standard error shrinks like one over the root of the number of rows. A decision needs
+    |value| beyond the critical value of the first Holm step, `t_{df, 1 - .025/tests} SE`, or the
+    whole interval inside the region; whichever takes fewer rows.
+
+    Args:
+        interval: of the difference.
+        region: half the width of practical equivalence.
+        tests: how many differences Holm corrects for.
     """
-    gap = max(abs(interval.value), region - abs(interval.value))
-    if gap <= 0:
-        return "more rows"
-    factor = (interval.half_width / gap) ** 2
-    if factor > 100:
+    from scipy.special import stdtrit
+
+    critical = float(stdtrit(interval.df, 1 - ALPHA / 2 / tests)) * interval.standard_error
+    ways = [(critical, abs(interval.value)), (interval.half_width, region - abs(interval.value))]
+    ratio = min((width / gap for width, gap in ways if gap > 0), default=math.inf)
+    if ratio > 10:
         return "more than 100 times the rows"
+    factor = ratio**2
     if factor < 1.1:
         return "a few more rows"
     return f"about {factor:.2g} times the rows"

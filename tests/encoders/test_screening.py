@@ -120,3 +120,28 @@ def test_no_column_left_is_an_error():
     data["code"] = [1, 2] * (N // 2)
     with pytest.raises(sw.InputError, match="no usable column left .code: constant"):
         screen(sw.read(data, source="source"))
+
+
+def test_a_column_that_is_nearly_always_one_value_is_left_out():
+    """Continuous in v, in u zero but once: some training fold of u would hold zeros only."""
+    values = Noise(8).normal(N)
+    values[0::2] = 0.0
+    values[4] = 1.5
+    assert left_out(screened(c=values.numpy())) == {"c": "hardly any value but one within 'u'"}
+    rare = torch.zeros(N, dtype=torch.float64)
+    rare[[4, 7]] = 1.0  # yes or no: dequantised, it has spread
+    assert not screened(c=rare.numpy()).left_out
+
+
+def test_a_column_without_a_value_in_some_source_is_left_out():
+    values = Noise(9).normal(N)
+    values[0::2] = torch.nan
+    result = screened({"missing": "impute"}, c=values.numpy())
+    assert left_out(result) == {"c": "no value within 'u'"}
+
+
+def test_huge_values_are_refused():
+    with pytest.raises(
+        sw.InputError, match=r"'c' holds values that are above 1e\+100 .first: row 3"
+    ):
+        screened(c=[1.0, 2.0, 1e200] + [0.5, 0.25, 3.0] * 19)

@@ -195,7 +195,9 @@ def test_samples_have_the_models_moments_in_any_batch():
 def test_singular_covariances_are_named_with_the_remedy():
     x = sample()
     x[Y == 1, 3] = 2 * x[Y == 1, 0]
-    with pytest.raises(InputError, match=r"source 'b' is singular \(n = 80, d = 4\).*ledoit-wolf"):
+    with pytest.raises(
+        InputError, match=r"covariance of 'b' is singular \(n = 80, d = 4\).*ledoit-wolf"
+    ):
         fitted(x, shared_covariance=False, shrinkage="none")
     with pytest.raises(InputError, match="singular .n = 3, d = 4"):
         fitted(x[:3], K=1, y=torch.zeros(3, dtype=torch.int64), shrinkage="none")

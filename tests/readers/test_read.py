@@ -146,6 +146,16 @@ BAD = [
     ("a.csv", "source,x\na,one\n", {"types": {"x": "number"}}, "holds text.*'one'"),
     ("a.csv", "source,x\na,one\n", {"types": {"x": "float"}}, "no type 'float'"),
     ("a.csv", "source,x\na,one\n", {"types": {"x": "date"}}, "not a date"),
+    ("a.csv", ",source\n0,a\n1,b\n", {}, "no name in the header for column 1 of 2"),
+    ("a.tsv", "source\tx\t\t\na\t1\t\t\n", {}, "no name in the header for column 3, 4 of 4"),
+    ("a.csv", "source\na,1\nb,2\n", {}, "header has one column only, 'source': .*commas"),
+    ("a.tsv", "source x\na 1\n", {}, "header has one column only, 'source x': .*tabs"),
+    (
+        "a.csv",
+        "source,x\na;1\nb;2\n",
+        {},
+        "header has 2 columns, separated by ',', but the first row has one, 'a;1'",
+    ),
     ("a.parquet", b"PAR1 is not enough", {}, "damaged"),
     ("a.npz", b"PK is not enough", {}, "damaged or no .npz"),
     ("a.xlsx", b"", {}, "cannot read .*allowed are .csv"),
@@ -167,6 +177,12 @@ def test_a_truncated_archive_is_damaged(tmp_path):
     path.write_bytes(content[:200] + bytes(50) + content[250:])
     with pytest.raises(sw.InputError, match="damaged"):
         sw.read(path)
+
+
+def test_a_lone_array_is_no_archive(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(2))
+    with pytest.raises(sw.InputError, match=r"no \.npz file"):
+        sw.read((tmp_path / "a.npy").rename(tmp_path / "a.npz"))
 
 
 def test_pickled_objects_are_never_read(tmp_path):
@@ -204,6 +220,16 @@ def test_an_identifier_is_no_source():
         ((np.array([["a"], ["b"]]), np.zeros(2)), "x must be an array of numbers"),
         ((np.array([[1.0], [np.inf]]), np.zeros(2)), "infinite values .first: row 2"),
         ((np.zeros((2, 1)), np.array([0.0, np.nan])), "y holds NaN"),
+        (
+            (np.zeros((2, 1), complex), np.zeros(2)),
+            "x must be an array of numbers, not of complex",
+        ),
+        ((np.zeros((2, 1)), np.zeros(2, complex)), "y must be .* numbers or text, not of complex"),
+        ((np.zeros((2, 0)), np.zeros(2)), "x has shape .2, 0.: its rows hold no values"),
+        ((np.zeros(()), np.zeros(())), "x has shape .. and y .."),
+        ((np.zeros((2, 1)), np.zeros(())), "y .*: y needs one entry per row"),
+        (([[1.0], [2.0, 3.0]], [0, 1]), "x is no array: its rows differ in shape"),
+        ((np.full((2, 1), 2**64 - 1, np.uint64), np.zeros(2)), "x holds whole numbers above"),
     ],
 )
 def test_bad_arrays(pair, message):
@@ -214,5 +240,138 @@ def test_bad_arrays(pair, message):
 def test_other_objects_are_refused():
     with pytest.raises(sw.InputError, match="cannot read a int"):
         sw.read(3)
-    with pytest.raises(sw.InputError, match="not a table of named columns"):
-        sw.read("wine", columns=["alcohol"])
+
+
+def test_columns_of_built_in_data_can_be_chosen():
+    wine = sw.read("wine")
+    chosen = sw.read("wine", columns=["ash", "alcohol"])
+    assert as_table(chosen.x).names == ("ash", "alcohol")
+    assert torch.equal(as_table(chosen.x).columns["ash"], as_table(wine.x).columns["ash"])
+    assert torch.equal(chosen.y, wine.y)
+    rest = tuple(name for name in as_table(wine.x).names if name != "ash")
+    assert as_table(sw.read("wine", ignore=["ash"]).x).names == rest
+    both = sw.read("wine", columns=["ash", "alcohol"], ignore=["ash", "hue"])
+    assert as_table(both.x).names == ("alcohol",)
+    gaussian = sw.read("gaussian", columns=["x2"])
+    assert torch.equal(
+        as_table(gaussian.x).matrix()[:, 0], as_table(sw.read("gaussian").x).matrix()[:, 1]
+    )
+
+
+ARRAYS = (np.arange(6.0).reshape(6, 1), np.arange(6) % 2)
+REFUSED = [
+    ("wine", {"columns": ["alcohl"]}, "did you mean 'alcohol'"),
+    ("wine", {"ignore": ["ashh"]}, "did you mean 'ash'"),
+    ("wine", {"columns": ["ash"], "ignore": ["ash"]}, "wine: no column left"),
+    ("wine", {"source": "ash", "group": "hue"}, "apply to wine: source, group .allowed: columns"),
+    ("gaussian", {"types": {"x1": "category"}}, "apply to gaussian: types"),
+    (ARRAYS, {"source": "a", "columns": ["b"]}, "apply to a pair of arrays: source, columns"),
+    (ARRAYS, {"types": {"a": "date"}, "group": "b"}, "apply to a pair of arrays: group, types"),
+    (sw.read(ARRAYS), {"ignore": ["a"]}, "apply to Sources: ignore"),
+    (ARRAYS[:1], {}, "cannot read a tuple of 1: allowed are .x, y., .x, y, names."),
+    (ARRAYS + ARRAYS + ARRAYS[:1], {}, "cannot read a tuple of 5"),
+    ((*ARRAYS, ["a"]), {}, "1 names, but y goes up to 1"),
+    ((*ARRAYS, "ab"), {}, "names must be a one-dimensional array of text"),
+    ((*ARRAYS, np.array("ab")), {}, "names must be a one-dimensional array of text"),
+    ((*ARRAYS, np.array([["a", "b"]])), {}, "names must be a one-dimensional array of text"),
+    ((*ARRAYS, [2019, 2020]), {}, "names must be a one-dimensional array of text"),
+]
+
+
+@pytest.mark.parametrize(("data", "options", "message"), REFUSED)
+def test_what_does_not_apply_is_refused_in_one_line(data, options, message):
+    with pytest.raises(sw.InputError, match=message) as caught:
+        sw.read(data, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_an_npz_file(tmp_path):
+    np.savez(tmp_path / "a.npz", x=ARRAYS[0], y=ARRAYS[1])
+    with pytest.raises(sw.InputError, match="apply to .*a.npz: columns .allowed: source"):
+        sw.read(tmp_path / "a.npz", source="y", columns=["x"])
+
+
+def test_names_go_with_arrays():
+    assert sw.read((*ARRAYS, ["even", "odd"])).names == ("even", "odd")
+
+
+DTYPES = {
+    ">f8": torch.float64,
+    "longdouble": torch.float64,
+    "float16": torch.float32,
+    ">f4": torch.float32,
+    ">i4": torch.int64,
+    "uint16": torch.int64,
+    "uint64": torch.int64,
+    "uint8": torch.uint8,
+    "bool": torch.uint8,
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_real_dtype_is_read(tmp_path, dtype):
+    x, y = np.array([[1, 0], [0, 1]]).astype(dtype), np.array([1, 0]).astype(dtype)
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    for data in (sw.read((x, y)), sw.read(tmp_path / "a.npz")):
+        assert isinstance(data.x, torch.Tensor)
+        assert data.x.dtype == DTYPES[dtype]
+        assert data.x.tolist() == [[1, 0], [0, 1]]
+        assert data.y.tolist() == [1, 0]
+        assert len(data.take(torch.tensor([0]))) == 1
+
+
+def test_bfloat16_is_read():
+    x = torch.tensor([[1.5], [2.5]], dtype=torch.bfloat16)
+    assert as_table(sw.read((x, [0, 1])).x).columns["x1"].tolist() == [1.5, 2.5]
+
+
+def test_sources_with_superscripts_are_in_order():
+    frame = pd.DataFrame({"s": ["1²", "10", "2", "1"], "x": np.zeros(4)})
+    assert sw.read(frame, source="s").names == ("1", "1²", "2", "10")
+
+
+def test_named_indexes_are_columns(tmp_path):
+    flat = pd.DataFrame({"s": ["b", "a"], "day": [1, 2], "x": [3.0, 4.0]})
+    expected = sw.read(flat, source="s").fingerprint()
+    frame = flat.set_index(["s", "day"])
+    assert sw.read(frame, source="s").fingerprint() == expected
+    assert sw.read(flat.set_index("s"), source="s").fingerprint() == expected
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert sw.read(tmp_path / "a.parquet", source="s").fingerprint() == expected
+    with pytest.raises(sw.InputError, match="duplicate column names: 'x'"):
+        sw.read(flat.set_index(pd.Index([1, 2], name="x")), source="s")
+
+
+@pytest.mark.parametrize("index", [[30, 10, 20], ["u", "v", "w"]])
+@pytest.mark.parametrize(
+    ("x", "types", "message"),
+    [
+        (["1", "2", "oops"], {}, "text among its numbers.*'oops' .row 3"),
+        ([1.0, 2.0, np.inf], {}, "infinite values .first: row 3"),
+        (["2020-01-01", "2020-01-02", "oops"], {"x": "date"}, "not a date.*'oops' .row 3"),
+    ],
+)
+def test_rows_are_counted_from_one_whatever_the_index(index, x, types, message):
+    frame = pd.DataFrame({"source": ["a", "b", "a"], "x": x}, index=index)
+    with pytest.raises(sw.InputError, match=message):
+        sw.read(frame, types=types)
+    frame = pd.DataFrame({"source": ["a", "b", None], "x": 1.0}, index=index)
+    with pytest.raises(sw.InputError, match="empty in 1 rows .first: row 3"):
+        sw.read(frame)
+
+
+def test_labels_may_come_from_pandas():
+    labels = pd.Series(["b", "a", "b"])
+    for y in (
+        labels,
+        labels.to_numpy(),
+        labels.astype("category"),
+        labels.astype(object),
+        ["b", "a", "b"],
+    ):
+        assert sw.read((np.arange(3.0)[:, None], y)).names == ("a", "b")
+
+
+def test_what_was_asked_for_is_recorded(csv):
+    data = sw.read(csv, source="site", ignore=["label"], types={"age": "number"})
+    assert data.reading == {"source": "site", "ignore": ("label",), "types": {"age": "number"}}

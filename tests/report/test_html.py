@@ -81,6 +81,8 @@ def test_the_answer_is_told_in_words(result):
     ("overall", "recommended", "headline"),
     [
         ("pool", "groups", "Use groups."),
+        ("separate", "groups", "Use groups."),
+        ("undecided", "pooled", "These data do not decide it; by default, pooled."),
         ("separate", "separate", "Train one model per source."),
         ("equivalent", None, "Either will do"),
         ("undecided", None, "These data do not decide it."),

@@ -12,22 +12,20 @@ from scipy.stats import beta as beta_law
 from scipy.stats import binom, chi2, norm
 
 from sourcewise.errors import InputError
-from sourcewise.theory import gaussian
+from sourcewise.theory import gaussian, quadrature
+from sourcewise.theory.asymptotic import asymptotic_bound, asymptotic_kl, rate
 from sourcewise.theory.gaussian import (
-    asymptotic_bound,
-    asymptotic_kl,
     asymptotic_tv_pooled,
     asymptotic_tv_separate,
-    empirical_beta,
     expected_kl,
     expected_tv_given_counts,
     expected_tv_pooled,
     expected_tv_separate,
     m_pooled,
     m_separate,
-    predicted_ratio,
-    rate,
 )
+from sourcewise.theory.quadrature import count_law, fraction_law
+from sourcewise.theory.sharing import empirical_beta, predicted_ratio
 
 # K, n, d1, separate, pooled: exact expectations found independently, for d = 10
 EXACT = [
@@ -115,7 +113,7 @@ def test_binomial_law_on_the_coarse_grid_is_the_full_sum(n, share):
     n_k = np.arange(1, n + 1)
     pmf = binom.pmf(n_k, n, share)
     full = pmf @ gaussian._tv_given_count(n_k.astype(float), n, 10, 5) / pmf.sum()
-    points, probability = gaussian._count_law(n, share)
+    points, probability = count_law(n, share)
     coarse = probability @ gaussian._tv_given_count(points, n, 10, 5)
     assert abs(coarse / full - 1) < 1e-10
 
@@ -127,14 +125,14 @@ def test_quadrature_has_converged(monkeypatch, d, d1):
         return expected_tv_pooled(p, 20_000, d, d1), asymptotic_tv_pooled(p, 20_000, d, d1)
 
     default = values()
-    monkeypatch.setattr(gaussian, "_NODES", 700)
+    monkeypatch.setattr(quadrature, "NODES", 700)
     np.testing.assert_allclose(default, values(), rtol=0, atol=1e-7)
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 12))
 def test_gauss_jacobi_integrates_monomials(d1, d2, power):
-    B, weight = gaussian._fraction(d1, d2)
+    B, weight = fraction_law(d1, d2)
     a, b = d1 / 2, (d1 + d2) / 2
     moment = math.prod((a + i) / (b + i) for i in range(power))  # of Beta(d1/2, d2/2)
     assert abs(weight @ B**power - moment) < 1e-12

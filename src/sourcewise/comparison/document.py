@@ -9,7 +9,7 @@ from sourcewise.encoders.screening import Screened
 from sourcewise.errors import listing
 from sourcewise.files import plain
 from sourcewise.forms import as_table
-from sourcewise.splits import units
+from sourcewise.splits import identical
 from sourcewise.statistics import Interval, holm, judge, judge_overall, would_decide
 from sourcewise.strategies import Strategy
 
@@ -36,6 +36,7 @@ class Context:
         baseline: the strategy that differences are taken from.
         config: resolved settings, versions, fingerprint.
         warnings: one line each.
+        fitted: what the models trained on all rows chose, by strategy.
     """
 
     screened: Screened
@@ -43,6 +44,7 @@ class Context:
     baseline: str
     config: dict[str, Any]
     warnings: list[str]
+    fitted: dict[str, dict[str, list[float]]]
 
 
 def document(summary: Summary, context: Context, run: str | None) -> dict[str, Any]:
@@ -63,9 +65,12 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "metrics": {METRIC: {"unit": UNIT, "higher_is_better": True, "region": region}},
             "warnings": [*context.warnings, *_dominated(summary, first, context.baseline)],
             "run": run,
-            "strategies": {s.name: _strategy(summary, s) for s in plan.job.strategies},
+            "strategies": {
+                s.name: _strategy(summary, s) | {"fitted": context.fitted[s.name]}
+                for s in plan.job.strategies
+            },
             "differences": differences,
-            "beta_hat": _beta(summary, first, context.baseline),
+            "beta_hat": _beta(summary, first, context),
             "verdict": verdict,
             "settings": context.config["settings"],
             "splits": _splits(plan),
@@ -76,13 +81,17 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
 
 def _dominated(summary: Summary, strategy: str, baseline: str) -> list[str]:
     """Where a few rows decide how wide an interval is: outliers, or a faulty instrument."""
-    data, warnings = summary.plan.job.data, []
-    for group, sources in summary.dominated(strategy, baseline).items():
-        row, value = summary.least_likely(group)
+    job, warnings = summary.plan.job, []
+    groups = summary.dominated(strategy, baseline)
+    # With very many sources some stand out by chance: the groups that most sources hang on.
+    for group in sorted(groups, key=lambda g: -len(groups[g]))[:2]:
+        sources = groups[group]
+        row, how = summary.suspect(group, sources[0], strategy, baseline)
+        told = listing((job.names[k] for k in sources), 5)
         warnings.append(
-            f"one tenth of the rows makes nearly all the uncertainty of {listing(sources, 5)}; "
-            f"the least likely row there is one of {data.names[int(data.y[row])]!r} (log density "
-            f"{value:.4g}): an outlier, or a faulty measurement?"
+            f"one tenth of the rows makes nearly all the uncertainty of {told}; {how} row "
+            f"{row + 1} of those used, of {job.names[int(job.data.y[row])]!r}: an outlier, or a "
+            "faulty measurement?"
         )
     return warnings
 
@@ -117,8 +126,8 @@ def _data(plan: Plan, context: Context) -> dict[str, Any]:
 
 def duplicate_rows(plan: Plan) -> int:
     """Rows that are identical to an earlier row."""
-    alone = units(as_table(plan.job.data.x).matrix())
-    return len(alone) - (int(alone.max()) + 1)
+    same = identical(as_table(plan.job.data.x).matrix())
+    return len(same) - (int(same.max()) + 1)
 
 
 def _splits(plan: Plan) -> dict[str, Any]:
@@ -185,7 +194,7 @@ def _differences(
             rows.append((strategy, job.names[k], interval))
         macro = summary.difference(strategy.name, baseline, summary.macro)
         rows.append((strategy, "macro", macro))
-    adjusted: dict[int, float] = {}
+    adjusted: dict[int, tuple[float, int]] = {}
     for macro in (False, True):
         for control in (False, True):
             family = [
@@ -193,8 +202,9 @@ def _differences(
                 for i, (strategy, source, _) in enumerate(rows)
                 if (source == "macro") == macro and strategy.shuffled == control
             ]
-            adjusted |= zip(family, holm([rows[i][2].p for i in family]), strict=True)
-    return [_difference(*row, baseline, adjusted[i], region) for i, row in enumerate(rows)]
+            stepped = holm([rows[i][2].p for i in family])
+            adjusted |= {i: (p, len(family)) for i, p in zip(family, stepped, strict=True)}
+    return [_difference(*row, baseline, *adjusted[i], region) for i, row in enumerate(rows)]
 
 
 def _difference(
@@ -203,6 +213,7 @@ def _difference(
     interval: Interval,
     baseline: str,
     p_holm: float,
+    tests: int,
     region: float,
 ) -> dict[str, Any]:
     verdict = judge(interval, p_holm, region)
@@ -220,15 +231,20 @@ def _difference(
         "p": interval.p,
         "p_holm": p_holm,
         "verdict": verdict,
-        "would_decide": would_decide(interval, region) if verdict == "undecided" else None,
+        "would_decide": would_decide(interval, region, tests) if verdict == "undecided" else None,
     }
 
 
-def _beta(summary: Summary, strategy: str, baseline: str) -> dict[str, Any]:
+def _beta(summary: Summary, strategy: str, context: Context) -> dict[str, Any]:
+    baseline = context.baseline
     beta = summary.beta(strategy, baseline)
     if isinstance(beta, str):
         return {"value": None, "low": None, "high": None, "reason": beta}
-    return {"value": beta.value, "low": beta.low, "high": beta.high, "strategy": strategy}
+    note = "to first order, for maximum likelihood" + (
+        "; shrinkage biases it" if "shrinkage" in context.fitted[baseline] else ""
+    )
+    ends = {"value": beta.value, "low": beta.low, "high": beta.high}
+    return ends | {"strategy": strategy, "note": note}
 
 
 def _verdict(
@@ -290,21 +306,32 @@ def _recommend(
     baseline: str,
     differences: list[dict[str, Any]],
 ) -> tuple[str, str]:
-    """Who beats the baseline by most; the baseline if it beats all; else the simplest."""
+    """Who beats the baseline by most; the baseline if it beats all; else the simplest left.
+
+    Where the average does not decide, the sources do, if those that decide agree.
+    """
     macro = {
         d["strategy"]: d
         for d in differences
         if d["source"] == "macro" and d["strategy"] in {s.name for s in candidates}
     }
-    better = [name for name, d in macro.items() if d["verdict"] == "pool"]
+    sides = {name: _side(name, d["verdict"], differences) for name, d in macro.items()}
+    better = [name for name, side in sides.items() if side == "pool"]
     if better:
         best = max(better, key=lambda name: macro[name]["difference"])
-        return best, f"{best} has the best average" + (
-            " of those that beat it (not tested among each other)" if len(better) > 1 else ""
-        )
-    if all(d["verdict"] == "separate" for d in macro.values()):
-        return baseline, f"{baseline} has the best average"
-    left = [baseline, *(name for name, d in macro.items() if d["verdict"] != "separate")]
+        more = " of those that beat it (not tested among each other)" if len(better) > 1 else ""
+        return best, f"recommended: {best}, best{more}"
+    if all(side == "separate" for side in sides.values()):
+        return baseline, f"recommended: {baseline}"
+    left = [baseline, *(name for name, side in sides.items() if side != "separate")]
     blocks = {s.name: len(s.partition) for s in summary.plan.job.strategies}
     simplest = min(left, key=blocks.__getitem__)
-    return simplest, f"of what is left, {simplest} needs the fewest models"
+    return simplest, f"recommended by default, as the one with the fewest models: {simplest}"
+
+
+def _side(strategy: str, overall: str, differences: list[dict[str, Any]]) -> str:
+    """The verdict on the average; where it is undecided, that of the sources that decide."""
+    if overall != "undecided":
+        return overall
+    words = {d["verdict"] for d in differences if d["strategy"] == strategy} & {"pool", "separate"}
+    return words.pop() if len(words) == 1 else overall

@@ -4,10 +4,31 @@ import numpy as np
 
 from sourcewise.forms import as_table
 from sourcewise.sources import Sources
+from sourcewise.splits import identical, repeats_by_chance
 
-__all__ = ["near_duplicates"]
+__all__ = ["near_duplicates", "repeats"]
 
 CLOSE = 1e-3
+
+
+def repeats(data: Sources) -> str | None:
+    """A warning that tells what was made of identical rows, or None if there are few."""
+    x = as_table(data.x).matrix()
+    same = identical(x)
+    repeated = len(same) - len(same.unique())
+    if repeated == 0:
+        return None
+    if data.group is not None:
+        units = len(data.units.unique())
+        return f"{repeated} rows repeat another row; the {units} groups alone are kept together"
+    if repeats_by_chance(x, same):
+        return (
+            f"{repeated} of {len(data)} rows repeat another row, no more than columns with so few "
+            "values do by chance: they are not kept together"
+        )
+    if len(same.unique()) < len(same) / 2:
+        return f"{repeated} of {len(data)} rows repeat another row and are kept together with it"
+    return None
 
 
 def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:

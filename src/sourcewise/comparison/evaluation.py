@@ -124,11 +124,11 @@ def evaluate(
     """
     y, K = job.data.y, job.data.K
     y_train, test_rows = y[train], rows.take(test)
-    encoder, z, log_det = _encode(job, rows.take(train), y_train)
+    encoder, z, filled, log_det = _encode(job, rows.take(train), y_train)
     out = {}
     for strategy in job.strategies:
         labels = shuffled[train] if strategy.shuffled else y_train
-        fitted = fit_strategy(job, strategy.partition, encoder, z, labels)
+        fitted = fit_strategy(job, strategy.partition, encoder, filled, labels)
         inside = (fitted.model.routes[y_train, 0] >= 0).nonzero().squeeze(1)
         own = fitted.model.log_prob(z[inside], y_train[inside]) + log_det[inside]
         seen, updates = _per_source(fitted)
@@ -145,20 +145,21 @@ def evaluate(
 def fit_all(job: Job, rows: Lifted, fold: Tensor, noise: Noise) -> dict[str, Fitted]:
     """Every strategy trained on all rows: the models to keep."""
     y = job.data.y
-    encoder, z, _ = _encode(job, rows, y)
+    encoder, _, filled, _ = _encode(job, rows, y)
     shuffled = shuffle(y, fold, noise)
     return {
         strategy.name: fit_strategy(
-            job, strategy.partition, encoder, z, shuffled if strategy.shuffled else y
+            job, strategy.partition, encoder, filled, shuffled if strategy.shuffled else y
         )
         for strategy in job.strategies
     }
 
 
-def _encode(job: Job, rows: Lifted, y: Tensor) -> tuple[NumericEncoder, Tensor, Tensor]:
-    """An encoder fitted on these rows of all sources, and the rows as it encodes them."""
+def _encode(job: Job, rows: Lifted, y: Tensor) -> tuple[NumericEncoder, Tensor, Tensor, Tensor]:
+    """An encoder fitted on these rows; the rows to score, to train on, and the Jacobian."""
     encoder = NumericEncoder.fit(job.columns, rows, y, job.data.K)
-    return encoder, *encoder.encode(rows, y)
+    z, log_det = encoder.encode(rows, y)
+    return encoder, z, encoder.fill(z, rows, y), log_det
 
 
 def _mean_by(values: Tensor, y: Tensor, K: int) -> Tensor:

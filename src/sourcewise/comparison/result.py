@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from sourcewise.comparison.evaluation import Fitted
@@ -51,7 +52,10 @@ def load(run: str | Path) -> Comparison:
     path = Path(run)
     if not (path / "result.json").exists():
         raise InputError(f"{path} holds no finished comparison (no result.json)")
-    return Comparison(read_json(path / "result.json"), lambda: load_models(path))
+    document = read_json(path / "result.json")
+    if not isinstance(document, dict) or "verdict" not in document:
+        raise InputError(f"{path / 'result.json'} is no comparison's result")
+    return Comparison(document, lambda: load_models(path))
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:
@@ -61,52 +65,67 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         f"{len(data['columns'])} columns; scope: {document['scope']}"
     )
     for warning in document["warnings"]:
-        yield f"  note: {warning}"
+        yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
     for name in dict.fromkeys(d["strategy"] for d in document["differences"]):
         yield ""
         yield from _table(document, name)
     yield ""
     yield from _budgets(document)
     yield ""
-    yield f"verdict: {verdict['overall']} -> {verdict['recommended']}"
-    yield f"  {verdict['reason']}"
+    yield f"verdict: {verdict['overall']}; recommended: {verdict['recommended']}"
+    yield from wrap(verdict["reason"], 98, initial_indent="  ", subsequent_indent="  ")
 
 
 def _table(document: dict[str, Any], strategy: str) -> Iterator[str]:
     rows = [d for d in document["differences"] if d["strategy"] == strategy]
-    baseline = rows[0]["baseline"]
-    widths = [max(len(_short(row["source"])) for row in rows), len(strategy) + 4]
-    widths.append(len(baseline) + 4)
-    yield f"{strategy} - {baseline}, {rows[0]['unit']} (above 0 favours {strategy})"
-    yield (
-        f"  {'source':{widths[0]}}  {'rows':>6}  {strategy} saw  {baseline} saw  difference"
-        f"      95 % interval      {'p (Holm)':>10}  verdict"
-    )
-    sizes = {source["name"]: source["rows"] for source in document["data"]["sources"]}
-    for row in rows[:MOST_LINES]:
-        yield _line(document, row, sizes, widths)
-    if len(rows) > MOST_LINES + 1:
-        yield f"  ... {len(rows) - MOST_LINES - 1} more sources in the report"
-    if len(rows) > MOST_LINES:
-        yield _line(document, rows[-1], sizes, widths)
+    *sources, macro = rows
+    baseline, unit = macro["baseline"], macro["unit"]
+    region = document["metrics"][macro["metric"]]["region"]
+    cells = [_cells(document, row) for row in [*_shown(sources), macro]]
+    head = ("source", "rows", "saw", "difference", "95 % interval", "p (Holm)", "verdict")
+    widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head) - 1)]
+    yield f"{strategy} - {baseline}, {unit}: above 0 favours {strategy}, within ±{region:g} is"
+    yield f"equivalent; saw: training examples seen by {strategy} / {baseline}"
+    for row in (head, *cells[:-1]):
+        yield _aligned(row, widths)
+    if len(sources) > MOST_LINES:
+        yield f"  ... {len(sources) - MOST_LINES} less certain ones in the report"
+    yield _aligned(cells[-1], widths)
 
 
-def _line(
-    document: dict[str, Any], row: dict[str, Any], sizes: dict[str, int], widths: list[int]
-) -> str:
-    source = row["source"]
-    seen = ["", ""]
+def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All rows, or the most certain ones if there are very many."""
+    if len(rows) <= MOST_LINES:
+        return rows
+    return sorted(rows, key=lambda row: row["p"])[:MOST_LINES]
+
+
+def _cells(document: dict[str, Any], row: dict[str, Any]) -> tuple[str, ...]:
+    source, seen, size = row["source"], "", ""
     if source != "macro":
-        seen = [
-            f"{document['strategies'][name]['per_source'][source]['examples_seen']:.0f}"
-            for name in (row["strategy"], row["baseline"])
-        ]
+        sizes = {entry["name"]: entry["rows"] for entry in document["data"]["sources"]}
+        names = (row["strategy"], row["baseline"])
+        entries = (document["strategies"][name]["per_source"][source] for name in names)
+        seen = " / ".join(f"{entry['examples_seen']:.0f}" for entry in entries)
+        size = str(sizes[source])
+    p = row["p_holm"]
     more = f" ({row['would_decide']})" if row["would_decide"] else ""
     return (
-        f"  {_short(source):{widths[0]}}  {sizes.get(source, ''):>6}  {seen[0]:>{widths[1]}}  "
-        f"{seen[1]:>{widths[2]}}  {row['difference']:+10.4f}  "
-        f"[{row['low']:+9.4f}, {row['high']:+9.4f}]  {row['p_holm']:8.4f}  {row['verdict']}{more}"
+        _short(source),
+        size,
+        seen,
+        f"{row['difference']:+.4f}",
+        f"{row['low']:+.4f} to {row['high']:+.4f}",
+        "<.0001" if p < 1e-4 else f"{p:.4f}",
+        row["verdict"] + more,
     )
+
+
+def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
+    """Names to the left, numbers to the right, the verdict as it is."""
+    name, *numbers, verdict = row
+    cells = [f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:], strict=True)]
+    return "  ".join([f"  {name:{widths[0]}}", *cells, verdict])
 
 
 def _budgets(document: dict[str, Any]) -> Iterator[str]:
@@ -114,12 +133,19 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         updates = max(entry["updates"] for entry in strategy["per_source"].values())
         level = strategy["macro"]["log_likelihood"]["mean"]
         worst = strategy["worst"]["log_likelihood"]
+        models = "1 model" if len(strategy["blocks"]) == 1 else f"{len(strategy['blocks'])} models"
+        notes = "".join(f", {key} {_span(v)}" for key, v in strategy.get("fitted", {}).items())
+        size = f"{strategy['parameters']:.0f} parameters"
+        yield f"{name}: {models}, {size}, {updates:.0f} updates{notes}"
         yield (
-            f"{name}: {strategy['parameters']:.0f} parameters in {len(strategy['blocks'])} "
-            f"{'model' if len(strategy['blocks']) == 1 else 'models'}, {updates:.0f} updates; "
-            f"held-out log-likelihood {level:.4f} on average, worst {worst['mean']:.4f} "
+            f"  held-out log-likelihood {level:.4f} on average, worst {worst['mean']:.4f} "
             f"({_short(worst['source'])})"
         )
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _short(name: str, limit: int = 28) -> str:

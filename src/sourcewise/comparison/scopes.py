@@ -122,20 +122,22 @@ class Plan:
         noise, fold = self.noise(repetition), self.folds(repetition)
         return fold, lifted(self.job, noise), shuffle(self.job.data.y, fold, noise)
 
-    def run(self, cell: Cell, prepared: tuple[Tensor, Lifted, Tensor]) -> dict[str, CellScores]:
-        """Train and score every strategy on every split of a cell."""
+    def run(
+        self, cell: Cell, prepared: tuple[Tensor, Lifted, Tensor], splits: int | None = None
+    ) -> dict[str, CellScores]:
+        """Train and score every strategy on every split of a cell, or on the first few."""
         fold, rows, shuffled = prepared
         y, K, n = self.job.data.y, self.job.data.K, len(self.job.data)
-        splits = list(self.splits(cell, fold))
-        per_split = [evaluate(self.job, rows, *split, shuffled) for split in splits]
-        n_train = torch.stack([torch.bincount(y[train], minlength=K) for train, _ in splits])
+        chosen = list(self.splits(cell, fold))[:splits]
+        per_split = [evaluate(self.job, rows, *split, shuffled) for split in chosen]
+        n_train = torch.stack([torch.bincount(y[train], minlength=K) for train, _ in chosen])
         out = {}
         for strategy in self.job.strategies:
             scores = [by_name[strategy.name] for by_name in per_split]
             by_row = torch.full((n,), torch.nan, dtype=torch.float64)
-            for (_, test), score in zip(splits, scores, strict=True):
+            for (_, test), score in zip(chosen, scores, strict=True):
                 by_row[test] = score.test
-            scored = torch.cat([test for _, test in splits]).sort().values
+            scored = torch.cat([test for _, test in chosen]).sort().values
             _refuse_non_finite(by_row[scored], strategy.name)
             n_test = torch.bincount(y[scored], minlength=K).double()
             sums = torch.zeros(K, dtype=torch.float64).index_add_(0, y[scored], by_row[scored])

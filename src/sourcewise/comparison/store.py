@@ -29,7 +29,15 @@ from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import Effort
 
-__all__ = ["finish", "load_cell", "load_models", "save_cell", "save_models", "save_samples"]
+__all__ = [
+    "finish",
+    "finished",
+    "load_cell",
+    "load_models",
+    "save_cell",
+    "save_models",
+    "save_samples",
+]
 
 SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
 FIELDS = [
@@ -45,6 +53,17 @@ FIELDS = [
     "updates",
     "parameters",
 ]
+
+
+FILES = ("results.csv", "scores.safetensors", "log.csv", "models", "samples", "result.json")
+
+
+def finished(folder: Path) -> bool:
+    """Whether everything is there; what a kill left in the last moment is cleared away."""
+    whole = all((folder / name).exists() for name in FILES)
+    if whole:
+        shutil.rmtree(folder / "cells", ignore_errors=True)
+    return whole
 
 
 def save_cell(folder: Path, cell: Cell, scores: Mapping[str, CellScores]) -> None:

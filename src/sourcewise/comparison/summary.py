@@ -94,27 +94,39 @@ class Summary:
         gain = _dot(w, self.average(strategy, "test", deletion)) - test
         return beta_from_gain(gain, excess, K, J) if excess > 0 else float("nan")
 
-    def dominated(self, strategy: str, baseline: str) -> dict[int, list[str]]:
+    def dominated(self, strategy: str, baseline: str) -> dict[int, list[int]]:
         """The jackknife groups of rows that set the uncertainty of some source: which ones."""
         if self.plan.scope != "procedure":
             return {}
         signs = {strategy: 1.0, baseline: -1.0}
-        out: dict[int, list[str]] = {}
+        out: dict[int, list[int]] = {}
         for k in self.plan.job.tested:
             weights = self.source(k)
             values = np.array([self._signed(signs, weights, g) for g in range(GROUPS)])
             if dominance(values) > DOMINATED:
                 group = int(np.abs(values - np.median(values)).argmax())
-                out.setdefault(group, []).append(self.plan.job.names[k])
+                out.setdefault(group, []).append(k)
         return out
 
-    def least_likely(self, group: int) -> tuple[int, float]:
-        """The row of a jackknife group with the lowest log density, and that density."""
-        rows = torch.stack(
-            [self.cell(strategy.name, 0).rows for strategy in self.plan.job.strategies]
-        ).amin(0)
-        rows = torch.where((self.plan.groups == group) & ~rows.isnan(), rows, torch.inf)
-        return int(rows.argmin()), float(rows.min())
+    def suspect(self, group: int, k: int, strategy: str, baseline: str) -> tuple[int, str]:
+        """The row of a jackknife group behind the uncertainty of source k, and how it acts.
+
+        If the source's own rows in the group move its mean by more than half of what leaving the
+        group out does, it is the one of them with the most unusual difference; otherwise the group
+        acts through training, and it is the least likely row of the group.
+        """
+        rows = self.cell(strategy, 0).rows - self.cell(baseline, 0).rows
+        y, inside = self.plan.job.data.y, self.plan.groups == group
+        own, mine = (y == k) & ~rows.isnan(), (y == k) & ~rows.isnan() & inside
+        weights, signs = self.source(k), {strategy: 1.0, baseline: -1.0}
+        effect = self._signed(signs, weights, group) - self._signed(signs, weights, None)
+        alone = float(rows[own & ~inside].mean() - rows[own].mean())
+        if mine.any() and abs(alone) > abs(effect) / 2:
+            unusual = torch.where(mine, (rows - rows[own].mean()).abs(), -1.0)
+            return int(unusual.argmax()), "the most unusual row there is"
+        likely = torch.minimum(self.cell(strategy, 0).rows, self.cell(baseline, 0).rows)
+        likely = torch.where(inside & ~likely.isnan(), likely, torch.inf)
+        return int(likely.argmin()), "it acts through training, and the least likely row there is"
 
     def _interval(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         if self.plan.scope == "procedure":
@@ -140,12 +152,9 @@ class Summary:
             ],
             axis=0,
         )
-        counts = np.bincount(y[~np.isnan(rows[0])], minlength=len(weights))
-        scale = np.divide(weights, counts, out=np.zeros(len(weights)), where=counts > 0)
-        used = (scale[y] > 0) & ~np.isnan(rows[0])
-        # Weighted so that the plain mean over rows is the weighted mean over sources.
-        weighted = rows[:, used] * (scale[y[used]] * used.sum())
-        return rows_and_seeds(weighted, self.plan.job.data.units.numpy()[used])
+        scored = ~np.isnan(rows[0])
+        units = self.plan.job.data.units.numpy()[scored]
+        return rows_and_seeds(rows[:, scored], units, weights, y[scored])
 
 
 def _dot(weights: np.ndarray, values: np.ndarray) -> float:

@@ -5,12 +5,13 @@
 - *Dequantise*: a column with ties was recorded at a resolution r (its smallest gap). Uniform noise
   u on [0, 1) spreads each value over its own cell, so that ties are no spikes of density. It is
   drawn once per row and is the same for all arms.
-- *Fill in*: a missing value becomes a normal draw with the mean and standard deviation of the
-  observed training values of its source (of all sources, if that source has fewer than two): a
-  constant would be a spike that a density can feed on.
 - *Standardise*: m and s over the training rows of all sources, the same for all arms.
+- *Fill in*, for training only: a missing value is drawn from a normal given the row's observed
+  values, with the mean of its source and the covariance within sources (both of the training
+  rows). A constant would be a spike, an independent draw would undo correlations.
 
-`log p(x) = log p(z) - sum_j log s_j - sum_{j in log} v_j`: likelihoods are in original units.
+Held-out rows keep their gaps: `log p(x) = log p(z) - sum_j log s_j - sum_{j in log} v_j` over the
+observed columns, in original units.
 """
 
 from collections.abc import Collection
@@ -115,15 +116,15 @@ class NumericEncoder:
         columns: how each column is encoded.
         mean: m, (d,).
         scale: s, (d,).
-        fill_mean: (K, d) of each source, or None if nothing was missing.
-        fill_scale: (K, d), likewise.
+        fill_mean: (K, d) standardised means of the sources, or None if nothing was missing.
+        fill_covariance: (d, d) within sources, likewise.
     """
 
     columns: tuple[NumericColumn, ...]
     mean: Tensor
     scale: Tensor
     fill_mean: Tensor | None = None
-    fill_scale: Tensor | None = None
+    fill_covariance: Tensor | None = None
 
     @classmethod
     def fit(
@@ -141,24 +142,37 @@ class NumericEncoder:
         if rows.fill is None:
             return cls(columns, v.mean(0), _positive(v.std(0, correction=0)))
         mean, scale = _observed_moments(v)
-        fills = [_observed_moments(v[y == k], (mean, scale)) for k in range(K)]
-        fill_mean, fill_scale = (torch.stack(part) for part in zip(*fills, strict=True))
-        return cls(columns, mean, _positive(scale), fill_mean, fill_scale)
+        scale = _positive(scale)
+        z = (v - mean) / scale
+        means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
+        return cls(columns, mean, scale, means, _observed_covariance(z - means[y]))
 
     def encode(self, rows: Lifted, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows as a model sees them.
+        """Rows as a density is scored on them: gaps stay NaN.
 
         Returns:
             z: (n, d).
-            log_det: (n,) the log of |dz/dx|, to be added to log p(z).
+            log_det: (n,) the log of |dz/dx| over observed columns, to be added to log p(z).
         """
         v = rows.values
-        if rows.fill is not None and self.fill_mean is not None and self.fill_scale is not None:
-            drawn = self.fill_mean[y] + self.fill_scale[y] * rows.fill
-            v = torch.where(v.isnan(), drawn, v)
         logs = [j for j, column in enumerate(self.columns) if column.log]
-        log_det = -self.scale.log().sum() - v[:, logs].sum(1)
-        return (v - self.mean) / self.scale, log_det
+        z = (v - self.mean) / self.scale
+        if rows.fill is None:
+            return z, -self.scale.log().sum() - v[:, logs].sum(1)
+        scales = torch.where(v.isnan(), 0.0, self.scale.log()).sum(1)
+        return z, -scales - v[:, logs].nansum(1)
+
+    def fill(self, z: Tensor, rows: Lifted, y: Tensor) -> Tensor:
+        """Encoded rows with every gap drawn from its distribution given the row, (n, d)."""
+        if rows.fill is None or self.fill_mean is None or self.fill_covariance is None:
+            return z
+        z, means = z.clone(), self.fill_mean[y]
+        patterns, which = z.isnan().unique(dim=0, return_inverse=True)
+        for p, gap in enumerate(patterns):
+            if bool(gap.any()):
+                at = (which == p).nonzero().squeeze(1)
+                z[at] = _draw_gaps(z[at], gap, means[at], self.fill_covariance, rows.fill[at])
+        return z
 
     def decode(self, z: Tensor) -> Table:
         """Back to original units, each column on its own lattice of recorded values."""
@@ -174,7 +188,7 @@ class NumericEncoder:
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values; floats survive exactly."""
-        tensors = ("mean", "scale", "fill_mean", "fill_scale")
+        tensors = ("mean", "scale", "fill_mean", "fill_covariance")
         values = {name: getattr(self, name) for name in tensors}
         return {
             "kind": "numeric",
@@ -186,7 +200,7 @@ class NumericEncoder:
     def from_json(cls, document: dict[str, Any]) -> "NumericEncoder":
         """The inverse of `to_json`."""
         columns = tuple(NumericColumn(**column) for column in document["columns"])
-        fills = (document["fill_mean"], document["fill_scale"])
+        fills = (document["fill_mean"], document["fill_covariance"])
         return cls(
             columns,
             _tensor(document["mean"]),
@@ -204,13 +218,35 @@ def _positive(scale: Tensor) -> Tensor:
     return torch.where(scale > 0, scale, 1.0)
 
 
-def _observed_moments(
-    v: Tensor, default: tuple[Tensor, Tensor] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (d,) of what is not missing; the default below two values."""
-    count = (~v.isnan()).sum(0)
-    mean = v.nansum(0) / count.clamp(min=1)
-    scale = ((v - mean).square().nansum(0) / count.clamp(min=1)).sqrt()
-    if default is None:
-        return mean, scale
-    return torch.where(count < 2, default[0], mean), torch.where(count < 2, default[1], scale)
+def _observed_moments(v: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (d,) of what is not missing; 0 where nothing is."""
+    count = (~v.isnan()).sum(0).clamp(min=1)
+    mean = v.nansum(0) / count
+    return mean, ((v - mean).square().nansum(0) / count).sqrt()
+
+
+def _observed_covariance(residuals: Tensor) -> Tensor:
+    """(d, d) covariance of what is observed, pair by pair, made positive definite."""
+    seen = (~residuals.isnan()).double()
+    r = residuals.nan_to_num(0.0)
+    covariance = (r.T @ r) / (seen.T @ seen).clamp(min=1)
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors @ torch.diag(values.clamp(min=1e-6 * float(values.max()))) @ vectors.T
+
+
+def _draw_gaps(z: Tensor, gap: Tensor, means: Tensor, S: Tensor, normal: Tensor) -> Tensor:
+    """Rows of one pattern, gaps drawn from `N(m_g + B (z_o - m_o), S_gg - B S_og)`, B = S_go/S_oo.
+
+    Args:
+        z: (n, d) rows with NaN at the gaps.
+        gap: (d,) where.
+        means: (n, d) m of each row's source.
+        S: (d, d).
+        normal: (n, d) standard normal draws.
+    """
+    g, o = gap.nonzero().squeeze(1), (~gap).nonzero().squeeze(1)
+    B = torch.linalg.solve(S[o][:, o], S[o][:, g]).T
+    L = torch.linalg.cholesky(S[g][:, g] - B @ S[o][:, g])
+    out = z.clone()
+    out[:, g] = means[:, g] + (z[:, o] - means[:, o]) @ B.T + normal[:, g] @ L.T
+    return out

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.encoders.numeric import resolution
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Table, as_table
 from sourcewise.sources import Sources
@@ -21,6 +22,7 @@ __all__ = ["LeftOut", "Missing", "Screened", "screen"]
 
 Missing = Literal["refuse", "drop", "impute"]
 DEPENDENT = 1e-8
+HUGE = 1e100  # squares and their sums must not overflow
 _CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
 
 
@@ -117,10 +119,35 @@ def _constants(screened: Screened, min_rows: int) -> None:
         present = ~screened.table.missing(column.name)
         low = _per_source(values, y, present, len(names), "amin")
         high = _per_source(values, y, present, len(names), "amax")
-        constant = [k for k in tested if not high[k] > low[k]]
-        if constant:
-            where = listing((repr(names[k]) for k in constant), 3)
-            screened.leave_out(column.name, f"constant within {where}")
+        empty = [k for k in tested if high[k].isnan()]
+        constant = [k for k in tested if high[k] == low[k]]
+        nearly = _nearly_constant(values, y, present, tested) if column.kind == "number" else []
+        for found, what in (
+            (empty, "no value within"),
+            (constant, "constant within"),
+            (nearly, "hardly any value but one within"),
+        ):
+            if found:
+                where = listing((repr(names[k]) for k in found), 3)
+                screened.leave_out(column.name, f"{what} {where}")
+                break
+
+
+def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[int]) -> list[int]:
+    """Sources where one value fills so many rows that a training fold may hold no other.
+
+    Not of a column on a coarse lattice (counts, yes or no): dequantised, it has spread enough.
+    """
+    step = resolution(values[present])
+    spread = values[present].std() if present.sum() > 1 else torch.tensor(0.0)
+    if step is not None and step > 1e-2 * float(spread):
+        return []
+    found = []
+    for k in tested:
+        counts = values[present & (y == k)].unique(return_counts=True)[1]
+        if len(counts) > 1 and int(counts.max()) > 0.9 * int(counts.sum()):
+            found.append(k)
+    return found
 
 
 def _per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) -> Tensor:
@@ -142,9 +169,12 @@ def _text(screened: Screened) -> None:
 
 def _infinite(screened: Screened) -> None:
     for name, values in screened.table.columns.items():
-        if bool(values.isinf().any()):
-            row = int(values.isinf().nonzero()[0]) + 1
-            raise InputError(f"column {name!r} holds infinite values (first: row {row})")
+        for bad, what in ((values.isinf(), "infinite"), (values.abs() > HUGE, f"above {HUGE:g}")):
+            if bool(bad.any()):
+                row = int(bad.nonzero()[0]) + 1
+                raise InputError(
+                    f"column {name!r} holds values that are {what} (first: row {row})"
+                )
 
 
 def _missing(screened: Screened, missing: Missing) -> None:
@@ -169,8 +199,8 @@ def _missing(screened: Screened, missing: Missing) -> None:
     else:
         screened.imputed = sum(counts.values())
         screened.warnings.append(
-            f"{screened.imputed} missing cells filled in from the training rows of their source "
-            f"({told}); the likelihood of a filled-in cell is no evidence"
+            f"{screened.imputed} missing cells ({told}): filled in for training, from the "
+            "training rows; held-out rows are scored on their observed columns"
         )
 
 

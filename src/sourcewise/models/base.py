@@ -22,6 +22,11 @@ class ConditionalModel(nn.Module, ABC):
         """One sample per entry of y."""
 
     @property
+    def fitted(self) -> dict[str, list[float]]:
+        """What fitting chose beside the parameters, for tables: a name and its values."""
+        return {}
+
+    @property
     @abstractmethod
     def free_parameters(self) -> int:
         """Number of free parameters, as the theory counts them."""

@@ -20,7 +20,7 @@ and Wolf, "A well-conditioned estimator for large-dimensional covariance matrice
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError
+from sourcewise.errors import InputError, listing
 from sourcewise.models.base import ConditionalModel
 from sourcewise.models.families import GaussianSettings
 from sourcewise.randomness import ExampleNoise, Noise
@@ -69,6 +69,13 @@ class Gaussian(ConditionalModel):
         means = self.K * self.d1 + self.d - self.d1
         return means + covariances * entries[self.settings.covariance]
 
+    @property
+    def fitted(self) -> dict[str, list[float]]:
+        """The shrinkage intensity of each covariance, if there is shrinkage."""
+        if self.settings.resolved_shrinkage == "none":
+            return {}
+        return {"shrinkage": self.intensity.tolist()}
+
     def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
         """Natural log of the density of each row under its source, (B,)."""
         return gaussian_log_prob(x, y, self.mean, self.scale_tril)
@@ -104,7 +111,7 @@ class Gaussian(ConditionalModel):
         for k in range(len(self.scale_tril)):
             rows = slice(None) if self.shares else (y == k).nonzero().squeeze(1)
             residuals = x[rows] - self.mean.index_select(0, y[rows])
-            who = ", ".join(names) if self.shares else names[k]
+            who = f"sources {listing(names, 3)}" if self.shares and self.K > 1 else repr(names[k])
             covariance, self.intensity[k] = self._covariance(residuals)
             self.scale_tril[k] = _cholesky(covariance, who, len(residuals))
 
@@ -197,7 +204,7 @@ def _cholesky(covariance: Tensor, who: str, n: int) -> Tensor:
     scales = covariance.diagonal().clamp(min=0).sqrt()
     if failed or not bool((pivots > 1e-7 * scales).all()) or not bool((scales > 0).all()):
         raise InputError(
-            f"the covariance of source {who!r} is singular (n = {n}, d = {len(covariance)}): use "
+            f"the covariance of {who} is singular (n = {n}, d = {len(covariance)}): use "
             "shrinkage (--set shrinkage=ledoit-wolf), --set covariance=diagonal, or leave "
             "dependent columns out (--ignore)"
         )

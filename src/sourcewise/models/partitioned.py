@@ -46,6 +46,15 @@ class PartitionedModel(ConditionalModel):
         """The sum over blocks."""
         return sum(self.block(j).free_parameters for j in range(len(self.blocks)))
 
+    @property
+    def fitted(self) -> dict[str, list[float]]:
+        """Of all blocks, in their order."""
+        out: dict[str, list[float]] = {}
+        for j in range(len(self.blocks)):
+            for name, values in self.block(j).fitted.items():
+                out.setdefault(name, []).extend(values)
+        return out
+
     def block(self, j: int) -> ConditionalModel:
         """The model of block j."""
         model = self.blocks[j]

@@ -15,37 +15,69 @@ from sourcewise.sources import Sources
 __all__ = ["from_arrays", "read_npz"]
 
 
-def from_arrays(x: Any, y: Any, names: Sequence[str] | None = None, name: str = "data") -> Sources:
+def from_arrays(
+    x: Any, y: Any, names: Sequence[str] | np.ndarray | None = None, name: str = "data"
+) -> Sources:
     """A pair of arrays.
 
     Args:
-        x: (n, ...) numbers.
-        y: (n,) the source of each row: integers or text.
+        x: (n, ...) numbers; kept as float32, float64, uint8 or int64.
+        y: (n,) the source of each row: numbers or text.
         names: the sources' names, if y holds their indices; otherwise y's different values.
         name: what the data set is called.
     """
-    x, y = _array(x, "x"), _array(y, "y", numbers=False)
+    x, y = _native(_array(x, "x", "biuf")), _array(y, "y", "biufUT")
     if x.ndim == 0 or y.shape != x.shape[:1]:
         raise InputError(f"x has shape {x.shape} and y {y.shape}: y needs one entry per row of x")
+    if len(x) and not x.size:
+        raise InputError(f"x has shape {x.shape}: its rows hold no values")
     _refuse_infinite(x)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise InputError("y holds NaN or infinity")
     if names is not None:
         if y.dtype.kind not in "iu":
             raise InputError("y must hold integers where names are given")
-        return Sources(torch.from_numpy(x), torch.from_numpy(y.astype(np.int64)), names, name=name)
+        y = y.astype(np.int64)
+        return Sources(torch.from_numpy(x), torch.from_numpy(y), _texts(names, y), name=name)
     values, codes = np.unique(y, return_inverse=True)
     return Sources(torch.from_numpy(x), torch.from_numpy(codes), values.tolist(), name=name)
 
 
-def _array(values: Any, what: str, numbers: bool = True) -> np.ndarray:
-    array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
-    array = np.array(array)
-    if array.dtype.kind == "O" or (numbers and array.dtype.kind not in "biuf"):
-        raise InputError(f"{what} must be an array of numbers, not of {array.dtype}")
-    if numbers and array.dtype.kind != "f":
-        array = array.astype(np.uint8 if array.dtype == bool else array.dtype)
-    if not numbers and array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"{what} holds NaN or infinity")
+def _array(values: Any, what: str, kinds: str) -> np.ndarray:
+    """A copy of the values, whose dtype must be of one of NumPy's `kinds`."""
+    if isinstance(values, torch.Tensor):  # NumPy has no bfloat16
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
+    try:
+        array = np.array(values)
+    except ValueError:
+        raise InputError(f"{what} is no array: its rows differ in shape") from None
+    if "U" in kinds and array.dtype.kind == "O" and all(isinstance(v, str) for v in array.flat):
+        array = array.astype(str)  # labels as pandas keeps them
+    if array.dtype.kind not in kinds:
+        allowed = "numbers or text" if "U" in kinds else "numbers"
+        raise InputError(f"{what} must be an array of {allowed}, not of {array.dtype}")
     return array
+
+
+def _native(x: np.ndarray) -> np.ndarray:
+    """Numbers as the nearest of the types that torch fully supports, in native byte order."""
+    kind, size = x.dtype.kind, x.dtype.itemsize
+    if kind == "f":
+        with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+            return x.astype(np.float32 if size <= 4 else np.float64, copy=False)
+    if kind == "u" and x.size and x.max() > np.iinfo(np.int64).max:
+        raise InputError(f"x holds whole numbers above {np.iinfo(np.int64).max}")
+    return x.astype(np.uint8 if kind in "bu" and size == 1 else np.int64, copy=False)
+
+
+def _texts(names: Any, y: np.ndarray) -> list[str]:
+    """The sources' names, if they are texts and enough for the indices in y."""
+    texts = list(names) if np.iterable(names) and not isinstance(names, str) else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError("names must be a one-dimensional array of text")
+    if y.size and y.max() >= len(texts):
+        raise InputError(f"{len(texts)} names, but y goes up to {y.max()}: name each source")
+    return texts
 
 
 def _refuse_infinite(x: np.ndarray) -> None:
@@ -64,12 +96,11 @@ def read_npz(path: Path, *, source: str | None = None, name: str = "data") -> So
                     raise unknown(f"array in {path}", key, archive.files)
             keys = [key for key in ("x", source, "names") if key in archive.files]
             arrays = {key: _load(archive, key, path) for key in keys}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged or no .npz file: {error}") from None
-    names = arrays["names"].tolist() if "names" in arrays else None
-    return from_arrays(arrays["x"], arrays[source], names, name)
+    return from_arrays(arrays["x"], arrays[source], arrays.get("names"), name)
 
 
 def _load(archive: Any, key: str, path: Path) -> np.ndarray:

@@ -1,8 +1,12 @@
 """Data sets that need no file: three from scikit-learn (no download), and the paper's truth."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import torch
 
-from sourcewise.forms import Column, Table
+from sourcewise.errors import InputError
+from sourcewise.forms import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.truths.gaussian import paper_gaussian
@@ -17,13 +21,23 @@ BUILT_IN = {
 }
 
 
-def built_in(name: str) -> Sources:
-    """One of `BUILT_IN`.
+def built_in(name: str, columns: Iterable[str] = (), ignore: Iterable[str] = ()) -> Sources:
+    """One of `BUILT_IN`, with only some of its columns if any are named.
 
     >>> len(built_in("gaussian"))
     500
+    >>> built_in("wine", ["alcohol", "ash"]).x.names
+    ('alcohol', 'ash')
     """
-    return _gaussian() if name == "gaussian" else _from_scikit_learn(name)
+    data = _gaussian() if name == "gaussian" else _from_scikit_learn(name)
+    if not columns and not ignore:
+        return data
+    table = as_table(data.x)
+    kept = table.drop(ignore).names
+    chosen = [column for column in table.select(columns or table.names).names if column in kept]
+    if not chosen:
+        raise InputError(f"{name}: no column left")
+    return replace(data, x=table.select(chosen))
 
 
 def _from_scikit_learn(name: str) -> Sources:

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sourcewise.errors import InputError
+from sourcewise.errors import InputError, listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,15 +54,37 @@ def read_csv(path: Path, *, text: str) -> "pd.DataFrame":
 
 
 def _header(path: Path) -> tuple[list[str], str]:
-    """The column names and the separator; pandas would rename repeated names silently."""
+    """The column names and the separator.
+
+    pandas would name nameless columns, rename repeated names and fill up short rows silently.
+    """
     with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
         first = file.readline(1 << 20).decode("utf-8-sig").rstrip("\r\n")
+        second = file.readline(1 << 20).decode("utf-8", "replace").rstrip("\r\n")
     if not first.strip():
         raise InputError(f"{path} is empty")
     separator = max(",;\t", key=first.count)
     names = next(csv.reader([first], delimiter=separator))
+    if len(names) == 1:
+        allowed = "columns are separated by commas, semicolons or tabs"
+        raise InputError(f"{path}: the header has one column only, {names[0]!r}: {allowed}")
+    _refuse_nameless(names, path)
     refuse_repeated(names, path)
+    if second.strip() and separator not in second and '"' not in second:
+        raise InputError(
+            f"{path}: the header has {len(names)} columns, separated by {separator!r}, "
+            f"but the first row has one, {second[:40]!r}"
+        )
     return names, separator
+
+
+def _refuse_nameless(names: list[str], path: Path) -> None:
+    nameless = [j for j, name in enumerate(names, 1) if not name.strip()]
+    if nameless:
+        raise InputError(
+            f"{path}: no name in the header for column {listing(nameless)} of {len(names)}: "
+            "name it, or remove it (pandas: to_csv(..., index=False))"
+        )
 
 
 def refuse_repeated(names: list[str], where: object) -> None:

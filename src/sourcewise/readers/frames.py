@@ -34,7 +34,7 @@ def from_frame(
     types: Mapping[str, Kind],
 ) -> Sources:
     """See `sourcewise.read`."""
-    frame = frame.rename(columns=str)
+    frame = _plain(frame)
     names = list(frame.columns)
     refuse_repeated(names, name)
     if not len(frame):
@@ -55,6 +55,14 @@ def from_frame(
     keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
     together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
     return Sources(table, y, source_names, together, tuple(group), name)
+
+
+def _plain(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The frame with names that are text, named indexes as columns, and rows 0, ..., n - 1."""
+    named = [level for level, name in enumerate(frame.index.names) if name is not None]
+    if named:
+        frame = frame.reset_index(level=named, allow_duplicates=True)  # which is refused later
+    return frame.rename(columns=str).reset_index(drop=True)
 
 
 def _source_column(frame: "pd.DataFrame", source: str | None) -> str:
@@ -98,7 +106,7 @@ def _text(value: object) -> str:
 def _natural(text: str) -> tuple[tuple[float, str], ...]:
     """Sort key that puts "a2" before "a10"."""
     parts = re.split(r"(\d+)", text)
-    return tuple((float(p), "") if p.isdigit() else (-1.0, p) for p in parts)
+    return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
 
 
 def _parse(column: "pd.Series", override: Kind | None) -> tuple[Column, Tensor]:
@@ -148,11 +156,14 @@ def _numeric(text: "pd.Series", name: str) -> "pd.Series":
 
 
 def _refuse_text(bad: "pd.Series", name: str) -> None:
-    row = cast(int, bad.index[0]) + 1 if bad.index.inferred_type == "integer" else bad.index[0]
     raise InputError(
         f"column {name!r} holds text among its numbers: {len(bad)} values such as "
-        f"{str(bad.iloc[0])!r} (row {row}); correct them, or use --types {name}=category"
+        f"{_first(bad)}; correct them, or use --types {name}=category"
     )
+
+
+def _first(bad: "pd.Series") -> str:
+    return f"{str(bad.iloc[0])!r} (row {cast(int, bad.index[0]) + 1})"
 
 
 def _number(column: "pd.Series", name: str) -> Tensor:
@@ -173,10 +184,14 @@ def _dates(text: "pd.Series", name: str) -> "pd.Series":
         return pd.to_datetime(text, format="ISO8601", utc=True)
     except ValueError:
         pass
-    try:
-        return pd.to_datetime(text, utc=True)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"column {name!r} is not a date: {str(error).splitlines()[0]}") from None
+    dates = pd.to_datetime(text, errors="coerce", utc=True)
+    bad = text[dates.isna().to_numpy() & text.notna().to_numpy()]
+    if len(bad):
+        raise InputError(
+            f"column {name!r} is not a date, or not in one format: {len(bad)} values such as "
+            f"{_first(bad)}"
+        )
+    return dates
 
 
 def _seconds(column: "pd.Series") -> Tensor:

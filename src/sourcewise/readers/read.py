@@ -1,6 +1,7 @@
 """The one door for data: whatever it is, `read` makes it `Sources`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,20 @@ def read(
 
     Args:
         data: a path (.csv, .tsv, each also .gz; .parquet; .npz), a built-in name, a pandas
-            DataFrame, a pair (x, y) of NumPy or torch arrays, or `Sources`.
+            DataFrame, NumPy or torch arrays (x, y) or (x, y, names), or `Sources`. A named index
+            of a DataFrame or .parquet file is a column too.
         source: the column (in an .npz, the array) that says where a row comes from; by default
             the one called `source` (`y`).
         columns: use only these columns.
-        ignore: leave these columns out.
+        ignore: leave these columns out (a built-in without named columns calls them x1, x2, ...).
         group: columns whose equal values mark rows that must stay together (patient, day); they
             are not modelled unless named in `columns`.
         types: column to "number", "category" or "date", where the rule is wrong. The rule: numbers
             and booleans are numbers; text is a number if every value is one, a date if every
             value starts like 2026-01-31, and a category otherwise.
+
+    An option that cannot apply is refused: tables in files and DataFrames take all, built-ins
+    `columns` and `ignore`, .npz files `source`, arrays and `Sources` none.
 
     Raises:
         InputError: whatever is wrong with the data, in one line.
@@ -56,23 +61,36 @@ def read(
     group = (group,) if isinstance(group, str) else tuple(group)
     choose: dict[str, Any] = {
         "source": source,
-        "columns": columns,
+        "columns": None if columns is None else tuple(columns),
         "ignore": tuple(ignore),
         "group": group,
         "types": dict(types or {}),
     }
+    read_with = {name: value for name, value in choose.items() if value}
+    return replace(_read(data, choose), reading=read_with)
+
+
+def _read(data: Any, choose: dict[str, Any]) -> Sources:
     if isinstance(data, Sources):
+        _refuse_options("Sources", choose)
         return data
     if isinstance(data, tuple):
-        return from_arrays(*data)
+        return _read_tuple(data, choose)
     if hasattr(data, "columns"):
         return from_frame(data, name="data", **choose)
     if not isinstance(data, str | Path):
         raise InputError(f"cannot read a {type(data).__name__}: {_allowed()}")
     if str(data) in BUILT_IN:
-        _refuse_table_options(str(data), choose)
-        return built_in(str(data))
+        _refuse_options(str(data), choose, "columns", "ignore")
+        return built_in(str(data), choose["columns"] or (), choose["ignore"])
     return _read_path(Path(data), choose)
+
+
+def _read_tuple(data: tuple[Any, ...], choose: dict[str, Any]) -> Sources:
+    if len(data) not in (2, 3):
+        raise InputError(f"cannot read a tuple of {len(data)}: allowed are (x, y), (x, y, names)")
+    _refuse_options("a pair of arrays", choose)
+    return from_arrays(*data)
 
 
 def _read_path(path: Path, choose: dict[str, Any]) -> Sources:
@@ -84,7 +102,7 @@ def _read_path(path: Path, choose: dict[str, Any]) -> Sources:
     name = path.name.removesuffix(".gz").removesuffix(Path(path.name.removesuffix(".gz")).suffix)
     try:
         if suffix.lower() == ".npz":
-            _refuse_table_options(str(path), {**choose, "source": None})
+            _refuse_options(str(path), choose, "source")
             return read_npz(path, source=choose["source"], name=name)
         if suffix.lower() in _FRAMES:
             frame = _FRAMES[suffix.lower()](path, text=choose["source"] or "source")
@@ -94,10 +112,11 @@ def _read_path(path: Path, choose: dict[str, Any]) -> Sources:
     raise InputError(f"cannot read {path}: {_allowed()}")
 
 
-def _refuse_table_options(what: str, choose: dict[str, Any]) -> None:
-    used = [name for name, value in choose.items() if value]
+def _refuse_options(what: str, choose: dict[str, Any], *allowed: str) -> None:
+    used = [name for name, value in choose.items() if value and name not in allowed]
     if used:
-        raise InputError(f"{what} is not a table of named columns: {listing(used)} not allowed")
+        kinds = f" (allowed: {listing(allowed)})" if allowed else ""
+        raise InputError(f"options that do not apply to {what}: {listing(used)}{kinds}")
 
 
 def _allowed() -> str:

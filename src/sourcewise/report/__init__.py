@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from sourcewise.errors import InputError
+
 __all__ = ["report"]
 
 
@@ -25,7 +27,11 @@ def report(result: HasDocument | Mapping[str, Any], path: str | Path = "report.h
     """
     document = dict(result if isinstance(result, Mapping) else result.document)
     path = Path(path)
-    if path.suffix in (".png", ".svg"):
+    if path.suffix not in (".html", ".png", ".svg"):
+        raise InputError(f"cannot write {path}: the name must end in .html, .png or .svg")
+    if not path.parent.is_dir():
+        raise InputError(f"cannot write {path}: no folder {path.parent}")
+    if path.suffix != ".html":
         from sourcewise.report.forest import draw
 
         draw(document, path)

@@ -116,12 +116,11 @@ def _sides(ax: Axes, sides: Sequence[str], stacked: bool, across: float) -> None
     room = (zero * across, (1 - zero) * across)
     lines = (-26.0, -10.0) if stacked else (-10.0, -10.0)
     left, right = f"← {sides[0]}", f"{sides[1]} →"
-    # Beside zero where there is room, else at the edge of the axes.
-    fits = [6.4 * len(t) + 8 < r for t, r in zip((left, right), room, strict=True)]
-    x = zero - 6 / across if fits[0] else 0.0
-    _text(ax, x, lines[0], left, ha="right" if fits[0] else "left", **how)
-    x = zero + 6 / across if fits[1] else 1.0
-    _text(ax, x, lines[1], right, ha="left" if fits[1] else "right", **how)
+    # Beside zero where there is room for both, else at the two edges of the axes.
+    fits = all(6.4 * len(t) + 8 < r for t, r in zip((left, right), room, strict=True))
+    x = (zero - 6 / across, zero + 6 / across) if fits else (0.0, 1.0)
+    _text(ax, x[0], lines[0], left, ha="right" if fits else "left", **how)
+    _text(ax, x[1], lines[1], right, ha="left" if fits else "right", **how)
 
 
 def _look(plot: Forest, s: int, verdict: str) -> tuple[str, str, bool]:

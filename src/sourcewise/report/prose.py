@@ -50,6 +50,7 @@ MISSING = {
     "drop": "rows that have any are dropped",
     "impute": "imputed, as fitted on the training rows",
 }
+_ASKED = {"pool": "pooled", "separate": "separate"}
 MEANING = {
     "pooled": "one model for all sources",
     "separate": "one model per source",
@@ -114,8 +115,11 @@ def verdict(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
     found = table(result.get("verdict"))
     overall, best = clean(found.get("overall")), clean(found.get("recommended"))
     headline = HEADLINES.get(overall, "What was found.")
-    if overall == "pool" and best not in ("", "pooled"):
+    # The headline speaks of the strategy to use, whichever pair the verdict is about.
+    if overall in ("pool", "separate") and best and best != _ASKED[overall]:
         headline = f"Use {best}."
+    elif overall == "undecided" and best:
+        headline = f"{headline[:-1]}; by default, {best}."
     facts = {
         "Recommended": f"{best}: {MEANING[best]}" if best in MEANING else best,
         "Compared": _compared(result, metric),

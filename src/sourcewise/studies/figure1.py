@@ -29,6 +29,7 @@ from sourcewise.studies.gaussian_simulation import (
     in_batches,
     paper_estimates,
 )
+from sourcewise.theory import asymptotic
 from sourcewise.theory import gaussian as theory
 
 __all__ = ["PAPER", "Cell", "Figure1", "Figure1Settings", "Place", "figure1"]
@@ -288,9 +289,9 @@ def _cell(place: Place, strategy: Strategy, setup: Setup, measured: Measured) ->
         exact=exact,
         z_paper=None if paper is None else (paper - exact) / (sd / math.sqrt(_PAPER_SEEDS)),
         paper_sd=sd,
-        rate=theory.rate(m, n),
+        rate=asymptotic.rate(m, n),
         law=theory.asymptotic_tv_pooled(shares, n, d, own),
-        bound=theory.asymptotic_bound(m, n),
+        bound=asymptotic.asymptotic_bound(m, n),
         reason="; ".join(reasons) or None,
     )
 

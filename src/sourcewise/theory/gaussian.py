@@ -20,33 +20,31 @@ Plain functions of numbers: NumPy and SciPy only.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import eigh_tridiagonal
-from scipy.special import betainc, digamma, gammaln, xlog1py, xlogy
+from scipy.special import betainc, digamma
 
 from sourcewise.errors import InputError
+from sourcewise.theory import checks
+from sourcewise.theory.checks import dimensions, positive, whole
+from sourcewise.theory.quadrature import count_law, fraction_law, mean_chi
+from sourcewise.theory.sharing import parameters
 
 __all__ = [
-    "asymptotic_bound",
-    "asymptotic_kl",
+    "asymptotic_tv_balanced",
     "asymptotic_tv_pooled",
     "asymptotic_tv_separate",
-    "empirical_beta",
     "expected_kl",
+    "expected_tv_balanced",
     "expected_tv_given_counts",
     "expected_tv_pooled",
     "expected_tv_separate",
+    "m_blocks",
     "m_pooled",
     "m_separate",
-    "predicted_ratio",
-    "rate",
 ]
-
-_NODES = 64  # of the quadratures: 1e-7 at K = 1000 and d1 = 1, rounding at ordinary sizes
 
 Floats = NDArray[np.float64]
 
@@ -57,77 +55,24 @@ def m_pooled(K: int, d: int, d1: int) -> int:
     >>> m_pooled(K=5, d=10, d1=5), m_separate(K=5, d=10)
     (30, 50)
     """
-    _whole("K", K, 1)
-    _dimensions(d, d1)
+    whole("K", K, 1)
+    dimensions(d, d1)
     return (K - 1) * d1 + d
 
 
 def m_separate(K: int, d: int) -> int:
     """Parameters of separate training, `K d` (Theorem 4.1)."""
-    return _whole("K", K, 1) * _whole("d", d, 1)
+    return whole("K", K, 1) * whole("d", d, 1)
 
 
-def rate(m: int, n: float) -> float:
-    """The paper's rate `sqrt(m/n)`, without its constant and logarithms (Theorem 4.1).
+def m_blocks(K: ArrayLike, d: int, d1: ArrayLike, J: ArrayLike = 1) -> Any:
+    """Parameters of J blocks, `K d1 + J (d - d1)`: pooled at J = 1, separate at J = K; broadcasts.
 
-    Args:
-        m: parameters, m >= 0.
-        n: examples, n > 0.
+    >>> m_blocks(K=5, d=10, d1=5, J=2)
+    35.0
     """
-    return math.sqrt(_number("m", m, 0) / _positive("n", n))
-
-
-def predicted_ratio(beta: float, K: int, J: int = 1) -> float:
-    """Error with J blocks over separate error, `sqrt(1 - beta (K-J)/K)` (section 3.3).
-
-    Never above 1: the paper's bound cannot express harm by pooling.
-
-    >>> round(predicted_ratio(beta=0.5, K=5), 4)
-    0.7746
-
-    Args:
-        beta: similarity, in [0, 1].
-        K: sources, K >= 1.
-        J: blocks, in 1..K.
-    """
-    _number("beta", beta, 0, 1)
-    _whole("J", J, 1, _whole("K", K, 1))
-    return math.sqrt(1 - beta * (K - J) / K)
-
-
-def empirical_beta(ratio: float, K: int, J: int = 1) -> float:
-    """`beta = (1 - ratio^2) K/(K-J)`: `predicted_ratio` solved for beta, on measured errors.
-
-    Not clipped: below 0 means that pooling did harm, and noise goes both ways.
-
-    >>> empirical_beta(1.5, K=5)
-    -1.5625
-
-    Args:
-        ratio: error with J blocks over separate error, >= 0.
-        K: sources, K >= 2.
-        J: blocks, in 1..K-1.
-    """
-    _number("ratio", ratio, 0)
-    _whole("J", J, 1, _whole("K", K, 2) - 1)
-    return (1 - ratio**2) * K / (K - J)
-
-
-def asymptotic_bound(p: int, n: float) -> float:
-    """`sqrt(p / (2 pi n))`: limit of average TV for p parameters, from above (theory, section 3).
-
-    Holds for any regular parametric class; Gaussians reach .97 of it at d = 10, .80 at d = 1.
-
-    Args:
-        p: all free parameters, p >= 0.
-        n: examples, n > 0.
-    """
-    return math.sqrt(_number("p", p, 0) / (2 * math.pi * _positive("n", n)))
-
-
-def asymptotic_kl(p: int, n: float) -> float:
-    """`p / (2n)`: limit of the average Kullback-Leibler divergence for p parameters, n > 0."""
-    return _number("p", p, 0) / (2 * _positive("n", n))
+    own = checks.wholes("d1", d1, 0, whole("d", d, 1))
+    return parameters(d - own, own, K, J)
 
 
 def asymptotic_tv_pooled(p: ArrayLike, n: float, d: int, d1: int) -> float:
@@ -144,17 +89,43 @@ def asymptotic_tv_pooled(p: ArrayLike, n: float, d: int, d1: int) -> float:
         d: coordinates, d >= 1.
         d1: source-specific coordinates, in 0..d.
     """
-    shares = _shares(p)
-    _dimensions(d, d1)
-    B, weight = _fraction(d1, d - d1)
+    shares = checks.shares(p)
+    dimensions(d, d1)
+    B, weight = fraction_law(d1, d - d1)
     # sqrt(chi2_d1/p_k + chi2_(d-d1)) = chi_d sqrt(B/p_k + 1 - B), chi_d independent of B
     root = np.sqrt(B / shares[:, None] + 1 - B) @ weight  # (K,)
-    return float(shares @ root) * _mean_chi(d) / math.sqrt(2 * math.pi * _positive("n", n))
+    return float(shares @ root) * mean_chi(d) / math.sqrt(2 * math.pi * positive("n", n))
 
 
 def asymptotic_tv_separate(p: ArrayLike, n: float, d: int) -> float:
     """The same law for separate training: `s' I^-1 s = chi2_d / p_k`."""
-    return asymptotic_tv_pooled(p, n, d, d1=_whole("d", d, 1))
+    return asymptotic_tv_pooled(p, n, d, d1=whole("d", d, 1))
+
+
+def asymptotic_tv_balanced(
+    K: ArrayLike, n: ArrayLike, d: int, d1: ArrayLike, J: ArrayLike = 1
+) -> Floats:
+    """The law for K equal sources in J equal blocks, `chi2_d1 K + chi2_(d-d1) J`; broadcasts.
+
+    >>> float(asymptotic_tv_balanced(K=5, n=500, d=10, d1=5).round(4))
+    0.0944
+
+    Args:
+        K: sources, K >= 1.
+        n: examples in all, n > 0.
+        d: coordinates, d >= 1.
+        d1: source-specific coordinates, in 0..d.
+        J: blocks, in 1..K.
+    """
+    K, n = checks.wholes("K", K, 1), checks.above("n", n)
+    own, J = checks.wholes("d1", d1, 0, whole("d", d, 1)), checks.wholes("J", J, 1, K)
+    K, n, own, J = np.broadcast_arrays(K, n, own, J)
+    root = np.empty(K.shape)
+    for value in np.unique(own):
+        at = own == value
+        B, weight = fraction_law(int(value), d - int(value))
+        root[at] = np.sqrt(np.multiply.outer(K[at], B) + np.multiply.outer(J[at], 1 - B)) @ weight
+    return root * mean_chi(d) / np.sqrt(2 * math.pi * n)
 
 
 def expected_tv_given_counts(
@@ -173,9 +144,9 @@ def expected_tv_given_counts(
         d1: coordinates estimated per source, in 0..d; d for separate training.
         p: (K,) shares p_k; equal if None.
     """
-    _dimensions(d, d1)
-    n_k = _counts(counts, least=0 if d1 == 0 else 1)
-    return float(_weights(p, len(n_k)) @ _tv_given_count(n_k, n_k.sum(), d, d1))
+    dimensions(d, d1)
+    n_k = checks.counts(counts, least=0 if d1 == 0 else 1)
+    return float(checks.weights(p, len(n_k)) @ _tv_given_count(n_k, n_k.sum(), d, d1))
 
 
 def expected_tv_pooled(p: ArrayLike, n: int, d: int, d1: int) -> float:
@@ -193,12 +164,12 @@ def expected_tv_pooled(p: ArrayLike, n: int, d: int, d1: int) -> float:
         d: coordinates, d >= 1.
         d1: source-specific coordinates, in 0..d.
     """
-    shares, repeats = np.unique(_shares(p), return_counts=True)
-    _whole("n", n, 1)
-    _dimensions(d, d1)
+    shares, repeats = np.unique(checks.shares(p), return_counts=True)
+    whole("n", n, 1)
+    dimensions(d, d1)
     total = 0.0
     for share, repeat in zip(shares, repeats, strict=True):
-        n_k, probability = _count_law(n, share)
+        n_k, probability = count_law(n, share)
         total += repeat * share * float(probability @ _tv_given_count(n_k, n, d, d1))
     return float(total)
 
@@ -209,7 +180,32 @@ def expected_tv_separate(p: ArrayLike, n: int, d: int) -> float:
     >>> round(expected_tv_separate([0.2] * 5, n=500, d=10), 4)
     0.1229
     """
-    return expected_tv_pooled(p, n, d, d1=_whole("d", d, 1))
+    return expected_tv_pooled(p, n, d, d1=whole("d", d, 1))
+
+
+def expected_tv_balanced(K: int, n: int, d: int, d1: int, J: int = 1) -> float:
+    """Exact `E R_TV` of K equal sources in J equal blocks when labels are drawn.
+
+    `r^2 = chi2_d1/n_k + chi2_(d-d1)/n_b`, n_b the examples of the block of source k, given
+    `n_k >= 1` unless d1 = 0 and J = 1. Pooled is J = 1, separate J = K.
+
+    >>> [round(expected_tv_balanced(5, 500, d=10, d1=5, J=J), 4) for J in (1, 2, 5)]
+    [0.0944, 0.1025, 0.1229]
+    """
+    whole("J", J, 1, whole("K", K, 1))
+    if J in (1, K):
+        return expected_tv_pooled([1 / K] * K, n, d, d if J == K and K > 1 else d1)
+    whole("n", n, 1)
+    dimensions(d, d1)
+    if d1 == 0:  # the blocks are the sources
+        return expected_tv_pooled([1 / J] * J, n, d, d1=d)
+    others = (1 / J - 1 / K) / (1 - 1 / K)  # share of the block in what is not source k
+    total = 0.0
+    for n_k, probability in zip(*count_law(n, 1 / K, parts=4), strict=True):
+        rest, weight = count_law(n - int(n_k), others, least=0, parts=2)
+        values = _tv_given_count(np.full(len(rest), n_k), (n_k + rest)[:, None], d, d1)
+        total += probability * float(weight @ values)
+    return float(total)
 
 
 def expected_kl(counts: ArrayLike, d: int, p: ArrayLike | None = None) -> float:
@@ -227,113 +223,24 @@ def expected_kl(counts: ArrayLike, d: int, p: ArrayLike | None = None) -> float:
         d: coordinates, d >= 1.
         p: (K,) shares p_k; equal if None.
     """
-    n_k = _counts(counts, least=1)
+    n_k = checks.counts(counts, least=1)
     K, n = len(n_k), float(n_k.sum())
     nu = n - K
-    if nu <= _whole("d", d, 1) + 1:
+    if nu <= whole("d", d, 1) + 1:
         raise InputError(f"counts: n - K must be above d + 1 = {d + 1}, got {nu:g}")
-    quadratic = n * d * (1 + float(np.sum(_weights(p, K) / n_k))) / (nu - d - 1)
+    quadratic = n * d * (1 + float(np.sum(checks.weights(p, K) / n_k))) / (nu - d - 1)
     log_det = d * math.log(2 / n) + float(np.sum(digamma((nu + 1 - np.arange(1, d + 1)) / 2)))
     return 0.5 * (quadratic - d + log_det)
 
 
-def _tv_given_count(n_k: Floats, n: float, d: int, d1: int) -> Floats:
+def _tv_given_count(n_k: Floats, n: float | Floats, d: int, d1: int) -> Floats:
     """`E[2 Phi(r/2) - 1]`, `r^2 = chi2_d1/n_k + chi2_(d-d1)/n`, for each n_k.
 
+    n is one number, or a column with one for each n_k.
     `2 Phi(r/2) - 1 = P(Z^2 < r^2/4)`, Z normal; and `r^2 = chi2_d c(B)`, `c = B/n_k + (1-B)/n`,
     `B ~ Beta(d1/2, (d-d1)/2)` independent of chi2_d. As `Z^2/(Z^2 + chi2_d) ~ Beta(1/2, d/2)`,
     the value given B is the incomplete beta function at `c/(c+4)`.
     """
-    B, weight = _fraction(d1, d - d1)
+    B, weight = fraction_law(d1, d - d1)
     c = B / np.maximum(n_k, 1)[:, None] + (1 - B) / n  # (counts, nodes); n_k = 0 only if B = 0
     return betainc(0.5, d / 2, c / (c + 4)) @ weight
-
-
-def _fraction(d1: int, d2: int) -> tuple[Floats, Floats]:
-    """Nodes and weights of the law of `B = chi2_d1 / (chi2_d1 + chi2_d2)`, Beta(d1/2, d2/2)."""
-    if d1 == 0 or d2 == 0:
-        return np.array([float(d2 == 0)]), np.ones(1)
-    u, weight = _gauss_jacobi(_NODES, d2 / 2 - 1, d1 / 2 - 1)
-    return (1 + u) / 2, weight
-
-
-def _gauss_jacobi(nodes: int, a: float, b: float) -> tuple[Floats, Floats]:
-    """Quadrature for the density on (-1, 1) proportional to `(1-u)^a (1+u)^b`; weights sum to 1.
-
-    Golub and Welsch (1969): eigenvalues of the recurrence matrix of the Jacobi polynomials, and
-    squares of the first entries of its eigenvectors. SciPy's own overflows for a above 1000.
-    """
-    j = np.arange(1, nodes, dtype=np.float64)
-    s = 2 * j + a + b
-    diagonal = np.append((b - a) / (a + b + 2), (b - a) * (b + a) / (s * (s + 2)))
-    # (j+a+b)/(s-1) is 1 at j = 1, also where it reads 0/0: a + b = -1
-    ratio = np.append(1.0, (j + a + b)[1:] / (s - 1)[1:])
-    beside = np.sqrt(4 * j * (j + a) * (j + b) * ratio / (s**2 * (s + 1)))
-    u, vectors = eigh_tridiagonal(diagonal, beside)
-    return u, vectors[0] ** 2
-
-
-def _count_law(n: int, share: float) -> tuple[Floats, Floats]:
-    """Values and probabilities of `n_k ~ Binomial(n, p_k)` given `n_k >= 1`.
-
-    Only within 12 standard deviations, and on a grid of an eighth of one: sums of a smooth
-    function over such a grid are exact to rounding (Poisson summation).
-    """
-    mean, sd = n * share, math.sqrt(n * share * (1 - share))
-    low, high = max(1, math.floor(mean - 12 * sd)), min(n, math.ceil(mean + 12 * sd) + 20)
-    n_k = np.arange(low, high + 1, max(1, int(sd / 8)), dtype=np.float64)
-    choices = gammaln(n + 1) - gammaln(n_k + 1) - gammaln(n - n_k + 1)
-    log_pmf = choices + xlogy(n_k, share) + xlog1py(n - n_k, -share)
-    pmf = np.exp(log_pmf - log_pmf.max())
-    return n_k, pmf / pmf.sum()
-
-
-def _mean_chi(d: int) -> float:
-    """`E chi_d = sqrt(2) Gamma((d+1)/2) / Gamma(d/2)`."""
-    return math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
-
-
-def _number(name: str, value: float, low: float, high: float = math.inf) -> float:
-    if not low <= value <= high or math.isinf(value):
-        raise InputError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
-    return value
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        raise InputError(f"{name} must be above 0 and finite, got {value!r}")
-    return value
-
-
-def _whole(name: str, value: int, low: int, high: int | None = None) -> int:
-    if value != int(value) or value < low or (high is not None and value > high):
-        upper = "" if high is None else f" and at most {high}"
-        raise InputError(f"{name} must be a whole number, at least {low}{upper}, got {value!r}")
-    return int(value)
-
-
-def _dimensions(d: int, d1: int) -> None:
-    _whole("d1", d1, 0, _whole("d", d, 1))
-
-
-def _shares(p: ArrayLike | Sequence[Any]) -> Floats:
-    shares = np.asarray(p, dtype=np.float64)
-    if shares.ndim != 1 or not np.all(shares > 0) or abs(shares.sum() - 1) > 1e-9:
-        raise InputError("p must be a list of positive shares that sum to 1")
-    return shares
-
-
-def _weights(p: ArrayLike | None, K: int) -> Floats:
-    """p, or equal shares if None; K of them."""
-    shares = np.full(K, 1 / K) if p is None else _shares(p)
-    if len(shares) != K:
-        raise InputError(f"p must have one entry for each of {K} counts, got {len(shares)}")
-    return shares
-
-
-def _counts(counts: ArrayLike, least: int) -> Floats:
-    n_k = np.asarray(counts, dtype=np.float64)
-    bad = n_k.ndim != 1 or not len(n_k) or not np.all(np.isfinite(n_k))
-    if bad or np.any(n_k != np.round(n_k)) or np.any(n_k < least) or n_k.sum() < 1:
-        raise InputError(f"counts must be a list of whole numbers, each at least {least}")
-    return n_k

@@ -17,6 +17,8 @@ __all__ = ["GaussianTruth", "gaussian_log_prob", "gaussian_sample", "paper_gauss
 def gaussian_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) -> Tensor:
     """Log density `-1/2 |L_y^-1 (x - mu_y)|^2 - log det L_y - d/2 log(2 pi)`.
 
+    Coordinates that are NaN are not observed: the density is that of the others, exactly.
+
     Args:
         x: (B, d).
         y: (B,) source of each row.
@@ -26,6 +28,8 @@ def gaussian_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) ->
     Returns:
         (B,) natural log.
     """
+    if bool(x.isnan().any()):
+        return _observed_log_prob(x, y, mean, scale_tril)
     d = x.shape[1]
     out = x.new_empty(len(x))
     eye = torch.eye(d, dtype=x.dtype)
@@ -36,6 +40,20 @@ def gaussian_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) ->
         z = (x[rows] - mean.index_select(0, y[rows])) @ inverse.T  # (B, d)
         log_det = scale_tril[k].diagonal().log().sum()
         out[rows] = -0.5 * (z * z).sum(1) - log_det - 0.5 * d * math.log(2 * math.pi)
+    return out
+
+
+def _observed_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) -> Tensor:
+    """The density of the observed coordinates, (B,): a marginal for each pattern of NaN."""
+    out = x.new_zeros(len(x))
+    covariance = scale_tril @ scale_tril.mT
+    patterns, which = (~x.isnan()).unique(dim=0, return_inverse=True)
+    for p, observed in enumerate(patterns):
+        rows = (which == p).nonzero().squeeze(1)
+        seen = observed.nonzero().squeeze(1)
+        if len(seen):
+            factor = torch.linalg.cholesky(covariance[:, seen][:, :, seen])
+            out[rows] = gaussian_log_prob(x[rows][:, seen], y[rows], mean[:, seen], factor)
     return out
 
 

@@ -1,0 +1,58 @@
+"""Does the verdict rest on the shrinkage? The same splits again, without it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sourcewise.comparison.document import REGION_PER_VARIABLE
+from sourcewise.comparison.scopes import Cell, CellScores, Plan
+from sourcewise.errors import InputError
+
+__all__ = ["shrinkage_matters"]
+
+Scores = Mapping[str, CellScores]
+
+
+def shrinkage_matters(plan: Plan, results: Mapping[str, Scores], baseline: str) -> str | None:
+    """A warning if the first repetition tells another story with `shrinkage=none`.
+
+    Shrinkage pulls covariances towards a sphere. That helps where rows are few, and costs where
+    columns are nearly dependent, in each arm by another amount. Another story: the difference
+    falls on another side of the region of equivalence, or the best arm gains more than it.
+
+    Returns:
+        One line, or None: no shrinkage, the same story, or no fit without shrinkage.
+    """
+    settings = plan.job.settings
+    if getattr(settings, "resolved_shrinkage", "none") == "none":
+        return None
+    plain = settings.model_copy(update={"shrinkage": "none"})
+    bare = replace(plan, job=replace(plan.job, settings=plain))
+    try:
+        without = bare.run(Cell(0, None), bare.prepare(0))
+    except InputError:
+        return None  # singular: shrinkage is needed
+    rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]
+    main = "pooled" if "pooled" in rivals else rivals[0]
+    with_, bare_ = (_levels(plan, s) for s in (results[str(Cell(0, None))], without))
+    region = REGION_PER_VARIABLE * len(plan.job.columns)
+    before, after = (levels[main] - levels[baseline] for levels in (with_, bare_))
+    best_before, best_after = (
+        max(levels[name] for name in (*rivals, baseline)) for levels in (with_, bare_)
+    )
+    if _side(before, region) == _side(after, region) and best_after - best_before <= region:
+        return None
+    return (
+        f"the shrinkage matters: without it (--set shrinkage=none) {main} minus {baseline} is "
+        f"{after:+.3g} instead of {before:+.3g}, and the best strategy's log-likelihood "
+        f"{best_after:.4g} instead of {best_before:.4g} (first repetition); prefer the higher"
+    )
+
+
+def _levels(plan: Plan, scores: Scores) -> dict[str, float]:
+    """Macro mean of the held-out log-likelihood of each strategy."""
+    tested = list(plan.job.tested)
+    return {name: float(score.test[tested].mean()) for name, score in scores.items()}
+
+
+def _side(difference: float, region: float) -> int:
+    return (difference > region) - (difference < -region)

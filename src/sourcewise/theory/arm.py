@@ -1,0 +1,349 @@
+"""Conditional autoregressive models: their brackets, counted and built.
+
+`p(x|y) = Π_d p(x_d | x_<d, y)` on `{0..M-1}^D` (arXiv 2502.14583, the paper: section 4.2,
+Theorems 4.3 and C.8). The source and the symbols before d are embedded, `V_Y[y]`, `V_X[x_1]`, ...,
+`V_X[x_(D-1)]`; row j of these D is encoded as `v_j = sigmoid(<a_j, row_j> + b_j)`; position d
+feeds `[v_1..v_d, 0..0]` to one network (`theory.mlp`) with M outputs and a softmax. All parameters
+lie in [-B, B]. Only row y of V_Y belongs to source y alone.
+
+- If logits differ by at most tau, `p <= e^(2 tau) q / (1 + (e^(2 tau) - 1) q)`, whose sum over x_d
+  is at most `G = e^(2 tau) M / (M - 1 + e^(2 tau))`. The gap over D positions is `G^D - 1 = eps`.
+- If parameters differ by at most eta, logits differ by at most `C eta`,
+  `C = L (W+1)^L B^(L-1) + (WB)^L (2 d_e B + 1)/4`.
+
+| symbol | meaning |
+|---|---|
+| M, D, d_e | symbols, positions, numbers per embedding |
+| W, L, B, S | of the network: width, layers, bound on entries, non-zero entries |
+| K, J | sources; blocks of the partition (pooled is 1, separate is K) |
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, log_softmax
+
+from sourcewise.errors import InputError, listing
+from sourcewise.theory.bracketing import Bracketing
+from sourcewise.theory.checks import above, number, numbers, whole
+from sourcewise.theory.mlp import (
+    LayerNorms,
+    Layers,
+    LocalConstant,
+    forward,
+    inside_box,
+    local_bracketing,
+    log_input_lipschitz,
+    log_parameter_lipschitz,
+    log_subsets,
+    nearest_centres,
+    parameter_count,
+    rounded,
+)
+from sourcewise.theory.sharing import parameters, similarity
+
+__all__ = [
+    "Member",
+    "Sizes",
+    "UpperBracket",
+    "bracketing",
+    "crude_epsilon",
+    "crude_tau",
+    "epsilon",
+    "local_constant",
+    "log_conditionals",
+    "m",
+    "m_pooled",
+    "m_separate",
+    "rounded_member",
+    "tau",
+]
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Encoder = Literal["per position", "shared"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the class, for one source.
+
+    >>> sizes = Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1)
+    >>> sizes.P_shared, sizes.P_src, round(sizes.beta, 4)
+    (5100, 8, 0.9984)
+
+    Args:
+        M: symbols, M >= 2.
+        D: positions, D >= 1.
+        d_e: numbers per embedding, d_e >= 1.
+        W: width of the network, W >= D (its inputs).
+        L: affine layers, L >= 1.
+        B: bound on every parameter, B >= 1.
+        S: most non-zero entries of the network, in 1..P; all P if None.
+        encoder: weights `a_j` of the encoder: one vector "per position" or one "shared" by all.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+
+    M: int
+    D: int
+    d_e: int
+    W: int
+    L: int
+    B: float
+    S: int | None = None
+    encoder: Encoder = "per position"
+
+    def __post_init__(self) -> None:
+        whole("M", self.M, 2)
+        whole("d_e", self.d_e, 1)
+        whole("L", self.L, 1)
+        whole("W", self.W, whole("D", self.D, 1))
+        number("B", self.B, 1)
+        if self.S is not None:
+            whole("S", self.S, 1, self.P)
+        if self.encoder not in ("per position", "shared"):
+            allowed = listing(["per position", "shared"])
+            raise InputError(f"encoder must be one of {allowed}, got {self.encoder!r}")
+
+    @property
+    def P(self) -> int:
+        """Entries of the network, `D -> W -> ... -> W -> M`."""
+        return parameter_count(self.D, self.M, self.W, self.L)
+
+    @property
+    def P_shared(self) -> int:
+        """`S + D + E + M d_e`: network, encoder offsets, E encoder weights, symbol embeddings."""
+        encoder = self.d_e * (self.D if self.encoder == "per position" else 1)
+        return (self.P if self.S is None else self.S) + self.D + encoder + self.M * self.d_e
+
+    @property
+    def P_src(self) -> int:
+        """`d_e`: a source's own row of V_Y."""
+        return self.d_e
+
+    @property
+    def beta(self) -> float:
+        """Similarity, `P_shared / (P_shared + P_src)`."""
+        return similarity(self.P_shared, self.P_src)
+
+    @property
+    def log_C(self) -> float:
+        """`log( L (W+1)^L B^(L-1) + (WB)^L (2 d_e B + 1)/4 )`: logits per parameter move."""
+        network = log_parameter_lipschitz(self.W, self.L, self.B)
+        encoded = math.log((2 * self.d_e * self.B + 1) / 4)
+        return float(np.logaddexp(network, log_input_lipschitz(self.W, self.L, self.B) + encoded))
+
+
+def m(sizes: Sizes, K: ArrayLike, J: ArrayLike = 1) -> Any:
+    """Parameters of J models for K sources in all, `J P_shared + K P_src`; broadcasts.
+
+    >>> sizes = Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1)
+    >>> m_pooled(sizes, K=5), m(sizes, K=5, J=2), m_separate(sizes, K=5)
+    (5140.0, 10240.0, 25540.0)
+
+    Args:
+        sizes: of the class.
+        K: sources, K >= 1.
+        J: blocks, in 1..K.
+    """
+    return parameters(sizes.P_shared, sizes.P_src, K, J)
+
+
+def m_pooled(sizes: Sizes, K: ArrayLike) -> Any:
+    """`P_shared + K P_src` (Theorem 4.3)."""
+    return m(sizes, K)
+
+
+def m_separate(sizes: Sizes, K: ArrayLike) -> Any:
+    """`K (P_shared + P_src)` (Theorem 4.3)."""
+    return m(sizes, K, K)
+
+
+def tau(eps: ArrayLike, M: int, D: int) -> Floats:
+    """Largest move of logits that keeps the bracket's gap at most eps (Theorem C.8, sharpened).
+
+    `G = (1+eps)^(1/D)`, `tau = log( G (M-1)/(M-G) ) / 2`; infinite if `G >= M`, as no bracket of
+    M symbols at D positions has a gap above `M^D - 1`.
+
+    >>> round(float(tau(0.01, M=2, D=10)), 6), round(float(crude_tau(0.01, D=10)), 6)
+    (0.000996, 0.000498)
+
+    Args:
+        eps: gap, eps > 0.
+        M: symbols, M >= 2.
+        D: positions, D >= 1.
+    """
+    log_G = np.log1p(above("eps", eps)) / whole("D", D, 1)
+    share = np.expm1(log_G) / (whole("M", M, 2) - 1)  # (G-1)/(M-1), at 1 the bracket is 1
+    below = np.where(share < 1, share, 0.0)
+    return np.where(share < 1, (log_G - np.log1p(-below)) / 2, np.inf)
+
+
+def epsilon(tau: ArrayLike, M: int, D: int) -> Floats:
+    """`G^D - 1`, the gap if logits move by at most tau: the inverse of `tau`.
+
+    >>> round(float(epsilon(tau(0.01, M=2, D=10), M=2, D=10)), 12)
+    0.01
+    """
+    move = np.asarray(tau, dtype=np.float64)
+    if not np.all(move >= 0):
+        raise InputError("tau must be at least 0")
+    rest = whole("M", M, 2) - 1  # G - 1 = rest (1 - e^(-2 tau)) / (1 + rest e^(-2 tau))
+    log_G = np.log1p(-rest * np.expm1(-2 * move) / (1 + rest * np.exp(-2 * move)))
+    with np.errstate(over="ignore"):  # M^D - 1 may exceed every float
+        return np.expm1(whole("D", D, 1) * log_G)
+
+
+def crude_tau(eps: ArrayLike, D: int) -> Floats:
+    """`log(1+eps) / (2D)`, from `e^(2 D tau) - 1 <= eps`: a shorter proof, never above `tau`."""
+    return np.log1p(above("eps", eps)) / (2 * whole("D", D, 1))
+
+
+def crude_epsilon(tau: ArrayLike, D: int) -> Floats:
+    """`e^(2 D tau) - 1`, the inverse of `crude_tau`."""
+    with np.errstate(over="ignore"):
+        return np.expm1(2 * whole("D", D, 1) * np.asarray(tau, dtype=np.float64))
+
+
+def bracketing(
+    sizes: Sizes,
+    K: ArrayLike,
+    J: ArrayLike = 1,
+    *,
+    crude: bool = False,
+    local: LocalConstant | None = None,
+) -> Bracketing:
+    """Brackets of a partition of K sources in J blocks: `log N(eps) <= m log ceil(B C/tau(eps))`.
+
+    With S below P, the smaller of that for all entries and `J log C(P, S) + m log c`
+    (Theorems 4.3 and C.8).
+
+    >>> sizes = Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1)
+    >>> pooled, separate = bracketing(sizes, K=5), bracketing(sizes, K=5, J=5)
+    >>> round(float(pooled.log_number(0.01))), round(float(separate.log_number(0.01)))
+    (109942, 546285)
+
+    Args:
+        sizes: of the class.
+        K: sources, K >= 1; may be an array, as may J.
+        J: blocks, in 1..K: pooled 1, separate K.
+        crude: take `crude_tau` for `tau`.
+        local: Lipschitz constant around trained parameters, see `local_constant`.
+    """
+    count = m(sizes, K, J)
+    unused = sizes.P - (sizes.P if sizes.S is None else sizes.S)
+    blocks = np.asarray(J, dtype=np.float64)
+
+    def eta(eps: ArrayLike) -> Floats:
+        return crude_tau(eps, sizes.D) if crude else tau(eps, sizes.M, sizes.D)
+
+    def gap(move: ArrayLike) -> Floats:
+        return crude_epsilon(move, sizes.D) if crude else epsilon(move, sizes.M, sizes.D)
+
+    worst = Bracketing(
+        m=count,
+        B=sizes.B,
+        eta=eta,
+        epsilon=gap,
+        name="logit bracket, crude" if crude else "logit bracket",
+        log_choices=blocks * log_subsets(sizes.P, sizes.P - unused),
+        m_dense=np.asarray(count) + blocks * unused,
+        log_scale=sizes.log_C,
+    )
+    return worst if local is None else local_bracketing(worst, local)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of the class, as plain arrays.
+
+    Args:
+        V_X: (M, d_e) embeddings of the symbols.
+        V_Y: (K, d_e) embeddings of the sources.
+        a: (D, d_e) weights of the encoder, or (d_e,) if shared.
+        b: (D,) its offsets.
+        layers: pairs (A_l, b_l) of the network, D inputs and M outputs.
+    """
+
+    V_X: Floats
+    V_Y: Floats
+    a: Floats
+    b: Floats
+    layers: Layers
+
+
+def log_conditionals(member: Member, x: ArrayLike, y: ArrayLike) -> Floats:
+    """`log p(. | x_<d, y)` at each position d: (n, D, M) for x (n, D) and y (n,) of whole numbers.
+
+    Their entries at `x_d`, summed over d, are `log p(x|y)`.
+    """
+    symbols, source = np.asarray(x, dtype=np.int64), np.asarray(y, dtype=np.int64)
+    rows = np.concatenate(
+        [member.V_Y[source][:, None], member.V_X[symbols[:, :-1]]], axis=1
+    )  # (n, D, d_e)
+    v = expit(np.sum(rows * member.a, axis=-1) + member.b)  # (n, D)
+    seen = v[:, None] * np.tri(v.shape[1])  # (n, D, D): position d sees v_1..v_d
+    return log_softmax(forward(member.layers, seen), axis=-1)
+
+
+@dataclass(frozen=True)
+class UpperBracket:
+    """The bracket element above all models whose logits are within tau of a member's.
+
+    `p'(x|y) = Π_d g(p(x_d | x_<d, y))`, `g(p) = e^(2 tau) p / (1 + (e^(2 tau) - 1) p)`. Its sum
+    over x is at most `1 + epsilon(tau)`, for every y (Theorem C.8, sharpened).
+
+    Args:
+        member: the model at the centre.
+        tau: largest difference of logits, >= 0.
+    """
+
+    member: Member
+    tau: float
+
+    def log_value(self, x: ArrayLike, y: ArrayLike) -> Floats:
+        """`log p'(x|y)`, (n,) for x (n, D) and y (n,)."""
+        log_p = log_conditionals(self.member, x, y)
+        # g = p / (e^(-2 tau) + (1 - e^(-2 tau)) p): no overflow however large tau
+        raised = log_p - np.log(
+            math.exp(-2 * self.tau) - math.expm1(-2 * self.tau) * np.exp(log_p)
+        )
+        at = np.asarray(x, dtype=np.int64)[..., None]
+        return np.take_along_axis(raised, at, axis=-1)[..., 0].sum(axis=-1)
+
+
+def rounded_member(member: Member, B: float, c: int, sparse: bool = False) -> Member:
+    """The centre of the member's cell: each parameter at the nearest of c centres in [-B, B].
+
+    `UpperBracket(rounded_member(member, B, c), tau)` lies above the member if `c >= B C / tau`.
+    """
+    parts = (nearest_centres(part, B, c) for part in (member.V_X, member.V_Y, member.a, member.b))
+    return Member(*parts, layers=rounded(member.layers, B, c, sparse))
+
+
+def local_constant(member: Member, B: float, radius: float | None = None) -> LocalConstant:
+    """How far logits move per parameter move around a given member; at most the worst case.
+
+    `C = C_network + Π_l min(a_l + w_l radius, w_l B) (row + min(a + d_e radius, d_e B) + 1)/4`,
+    with `row` the largest sum of absolute values of an embedding and `a` of an encoder's weights.
+
+    Args:
+        member: its parameters in [-B, B].
+        B: bound on the parameters, chosen before training.
+        radius: largest move of a parameter; `1/(L W)` if None.
+    """
+    parts = (member.V_X, member.V_Y, member.a, member.b)
+    inside_box("member", [*parts, *(part for layer in member.layers for part in layer)], B)
+    norms, d_e = LayerNorms.of(member.layers), member.V_X.shape[1]
+    reach = norms.default_radius() if radius is None else float(numbers("radius", radius, 0))
+    row = max(float(np.abs(V).sum(axis=1).max()) for V in (member.V_X, member.V_Y))
+    weight = float(np.abs(member.a).sum(axis=-1).max())
+    encoded = math.log((row + min(weight + d_e * reach, d_e * B) + 1) / 4)
+    network = norms.log_parameter_lipschitz(B, 1.0, reach)
+    log_C = np.logaddexp(network, norms.log_input_lipschitz(B, reach) + encoded)
+    return LocalConstant(float(log_C), reach)

@@ -1,0 +1,81 @@
+"""`log Z_s`, the weighed number of Gaussian bracket elements behind `theory.gaussian_localized`.
+
+With c the precision of the bracket and `N = (1-s) n_k` for a specific coordinate of source k,
+`(1-s) n_block` for a shared one, the element centred at distance t from the truth has
+`BC^N = exp(N [log(2/(1+c))/2 + (1-c)/4] - alpha t^2)` in that coordinate, `alpha = N c/(4 (1+c))`.
+Its sum over cells of half-width eta, whose centres lie 2 eta apart, gives
+
+    log Z_s = sum over coordinates of N [log(2/(1+c))/2 + (1-c)/4]
+              + log min(cells, 1 + sqrt(pi/alpha) / (2 eta)).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sourcewise.theory.gaussian_brackets import log_mass
+
+__all__ = ["Cells", "Groups", "log_z", "make_cells"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Coordinates with the same number of examples, a row per point.
+
+    Args:
+        count: (points, groups) how many coordinates.
+        n: (points, groups) examples that inform one of them.
+        shared: (groups,) whether they are shared.
+        d1: (points, 1) specific coordinates of one source.
+        finer: (points, 1) width of shared cells over that of specific ones, J/K.
+    """
+
+    count: Floats
+    n: Floats
+    shared: NDArray[np.bool_]
+    d1: Floats
+    finer: Floats
+
+    def at(self, rows: slice) -> "Groups":
+        """Some of the points."""
+        return Groups(self.count[rows], self.n[rows], self.shared, self.d1[rows], self.finer[rows])
+
+
+class Cells:
+    """What `log Z_s` needs of cells of half-width `eta = B/cells`, each (points, etas, 1)."""
+
+    def __init__(self, cells: Floats, B: Floats):
+        self.eta = B / cells
+        wider = -np.expm1(-2 * np.arcsinh(self.eta / 2))[:, :, None]  # 1 - c
+        self.log_cells = np.log(cells)[:, :, None]
+        self.raised = wider / 4 - np.log1p(-wider / 2) / 2
+        # sqrt(pi/alpha) / (2 eta) at N = 1
+        self.flat = np.sqrt(math.pi * (2 - wider) / (1 - wider)) / self.eta[:, :, None]
+
+    def log_sum(self, N: Floats) -> Floats:
+        """`log min(cells, 1 + sqrt(pi/alpha) / (2 eta))`, (points, etas, tilts)."""
+        return np.minimum(self.log_cells, np.log1p(self.flat / np.sqrt(N)))
+
+
+def make_cells(groups: Groups, eta: Floats, d: int, B: Floats) -> tuple[Cells, Cells, Floats]:
+    """Cells of specific and of shared coordinates, about eta on average, and the gap they make."""
+    d1, finer, B = groups.d1, groups.finer, B[:, None]
+    wide = d * eta / (d1 + (d - d1) * finer)
+    own, rest = (Cells(np.ceil(B / width), B) for width in (wide, wide * finer))
+    mass = d1 * log_mass(own.eta / 2) + (d - d1) * log_mass(rest.eta / 2)
+    with np.errstate(over="ignore"):  # too wide to say anything
+        return own, rest, np.expm1(mass)[:, :, None]
+
+
+def log_z(groups: Groups, own: Cells, rest: Cells, tilt: Floats) -> Floats:
+    """`log Z_s`, (points, etas, tilts)."""
+    total = np.zeros((*own.eta.shape, tilt.shape[2]))
+    columns = zip(groups.count.T, groups.n.T, groups.shared, strict=True)
+    for count, examples, shared in columns:
+        cells, N = rest if shared else own, tilt * examples[:, None, None]
+        total += count[:, None, None] * (N * cells.raised + cells.log_sum(N))
+    return total

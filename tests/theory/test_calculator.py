@@ -1,0 +1,237 @@
+"""The document, table and curves of `sourcewise bound`, and the verb itself."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sourcewise import cli
+from sourcewise.errors import InputError
+from sourcewise.report.bounds_plot import draw_docs_figures
+from sourcewise.theory import arm, energy
+from sourcewise.theory.calculator import curves, document, table
+from sourcewise.theory.cases import FAMILIES, build
+from sourcewise.theory.gaussian import asymptotic_tv_pooled, expected_tv_pooled
+from sourcewise.theory.gaussian_localized import localized_for_counts
+from sourcewise.theory.general import paper, refined
+
+SIZES = {
+    "gaussian": {"dim": 10, "specific": 5, "mean_bound": 5},
+    "arm": {
+        "vocabulary": 2,
+        "length": 10,
+        "embedding": 8,
+        "width": 64,
+        "depth": 3,
+        "weight_bound": 1,
+    },
+    "energy": {"dim": 2, "embedding": 8, "width": 64, "depth": 3, "weight_bound": 1},
+    "general": {"shared": 8, "specific": 2, "constant": 100},
+}
+
+
+def options(family: str, **more) -> dict:
+    return {"sources": 5, "samples": 5000, **SIZES[family], **more}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_documents_keep_the_contract(family):
+    found = document(build(family, options(family, groups=2)), target=0.2)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["settings"]["family"] == family
+    for name in ("pooled", "grouped", "separate"):
+        values = found[name]
+        assert values["refined"] <= values["simple"] <= values["paper"]
+        assert values["asymptotic"] > 0
+        assert ("localized" in values) == ("localized" not in found["reasons"])
+        for form, detail in found["details"][name].items():
+            assert detail["value"] == values[form]
+            assert detail["vacuous"] == (values[form] >= 1)
+    order = [found[name]["parameters"] for name in ("pooled", "grouped", "separate")]
+    assert order == sorted(order)
+    assert found["ratio"] == pytest.approx((order[0] / order[2]) ** 0.5, abs=1e-12)
+    assert found["ratio_grouped"] == pytest.approx((order[1] / order[2]) ** 0.5, abs=1e-12)
+    assert found["changes"][0]["name"] == "as it is"
+    assert found["changes"][0]["pooled"] == found["pooled"]["refined"]
+    # what the target needs by the law is far below what a bound needs
+    sizes = found["sample_size"]["pooled"]
+    assert sizes["asymptotic"] < sizes["refined"] <= sizes["simple"] <= sizes["paper"]
+
+
+@pytest.mark.parametrize("K", [1, 5])
+@pytest.mark.parametrize("S", [None, 500])
+def test_networks_are_those_of_their_own_files(K, S):
+    n = 10**7
+    sizes = arm.Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1, S=S)
+    found = document(build("arm", options("arm", sources=K, samples=n, nonzeros=S)))
+    assert found["pooled"]["paper"] == paper(arm.bracketing(sizes, K), n).value
+    assert found["separate"]["refined"] == refined(arm.bracketing(sizes, K, K), n).value
+    assert found["pooled"]["parameters"] == arm.m_pooled(sizes, K)
+    assert found["beta"] == pytest.approx(sizes.beta, abs=1e-15)
+    sizes = energy.Sizes(D=2, d_e=8, W=64, L=3, B=1, S=S)
+    found = document(build("energy", options("energy", sources=K, samples=n, nonzeros=S)))
+    assert found["separate"]["paper"] == paper(energy.bracketing(sizes, K, K), n).value
+    assert found["pooled"]["refined"] == refined(energy.bracketing(sizes, K), n).value
+
+
+def test_the_general_family_takes_the_number_as_given():
+    found = document(build("general", options("general")))
+    a = (18 * np.log(100 * 5000) + np.log(20)) / 5000  # log N(1/n) = m log(c n), m = 8 + 5 * 2
+    assert found["pooled"]["paper"] == pytest.approx(3 * np.sqrt(a), abs=1e-12)
+
+
+def test_unequal_shares():
+    p = [0.1, 0.2, 0.7]
+    found = document(build("gaussian", options("gaussian", sources=3, shares="0.1,0.2,0.7")))
+    pooled, separate = found["pooled"], found["separate"]
+    assert pooled["exact"] == expected_tv_pooled(p, 5000, 10, 5)
+    assert separate["law"] == asymptotic_tv_pooled(p, 5000, 10, 10)
+    counts, apart = [500, 1000, 3500], [[0], [1], [2]]
+    assert pooled["localized"] == localized_for_counts(counts, 10, 5, 5.0, p=p).value
+    alone = localized_for_counts(counts, 10, 5, 5.0, p=p, blocks=apart).value
+    assert separate["localized"] == alone
+    places, lines = curves(build("gaussian", options("gaussian", sources=3, shares=p)), "n")
+    at = places.index(5000)
+    assert lines["separate"]["localized"][at] == alone
+
+
+def test_a_level_beyond_the_theorem_has_no_paper_form():
+    found = document(build("gaussian", options("gaussian", delta=0.7)))
+    assert found["pooled"]["paper"] is None
+    assert "0.5" in found["reasons"]["paper"]
+    assert found["pooled"]["refined"] < 1
+    assert "paper" not in table(found, "")
+
+
+@pytest.mark.parametrize("over", ["n", "K"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_curves_pass_through_the_document(family, over):
+    case = build(family, options(family, samples=10**6))
+    found = document(case)
+    places, lines = curves(case, over)
+    at = places.index(10**6 if over == "n" else 5)
+    for name, forms in lines.items():
+        for form, values in forms.items():
+            assert len(values) == len(places)
+            assert values[at] == pytest.approx(found[name][form], rel=1e-12)
+
+
+def test_the_table_marks_what_says_nothing():
+    case = build("gaussian", options("gaussian", samples=500, groups=2))
+    text = table(document(case, target=0.1), case.words)
+    for part in ("3.0280 *", "2.3501 *", "0.9128", "0.1262", "0.7746", "2 groups", "478"):
+        assert part in text
+    assert "* says nothing" in text
+    clear = build("gaussian", options("gaussian", samples=10**6))
+    assert "*" not in table(document(clear), clear.words)
+
+
+BAD = [
+    ("--samples must be a whole number from 1 to 1e+15, got 0", "gaussian", {"samples": "0"}),
+    ("--samples must be a whole number from 1 to 1e+15, got inf", "gaussian", {"samples": "inf"}),
+    ("--sources must be a whole number from 1 to 1e+15, got 2.5", "gaussian", {"sources": "2.5"}),
+    (
+        "--sources must be a whole number from 1 to 1e+15, got x",
+        "gaussian",
+        {"sources": "x"},
+    ),
+    ("--specific must be at most --dim, 10, got 11", "gaussian", {"specific": "11"}),
+    ("--delta must be above 0 and below 1, got 1", "gaussian", {"delta": "1"}),
+    ("--delta must be above 0 and below 1, got nan", "gaussian", {"delta": "nan"}),
+    ("--mean-bound must be above 0 and at most 1e+15, got 0", "gaussian", {"mean_bound": 0}),
+    ("--groups must be at most --sources, 5, got 6", "gaussian", {"groups": 6}),
+    ("--shares must have one entry per source, 5, got 2", "gaussian", {"shares": ".5,.5"}),
+    ("--shares must be positive numbers", "gaussian", {"shares": ".5,.6"}),
+    ("--groups means groups of equal", "gaussian", {"shares": [0.2] * 5, "groups": 2}),
+    ("--vocabulary is no option of bound gaussian", "gaussian", {"vocabulary": 3}),
+    ("bound arm needs --length", "arm", {"length": None}),
+    ("--vocabulary must be a whole number from 2", "arm", {"vocabulary": 1}),
+    ("--width must be at least --length, 10, got 9", "arm", {"width": 9}),
+    ("--nonzeros must be at most the network's entries, 4994", "arm", {"nonzeros": 4995}),
+    ("encoder must be one of", "arm", {"encoder": "none"}),
+    ("--width must be at least --dim", "energy", {"width": 9}),
+    ("--weight-bound must be at least 1", "energy", {"weight_bound": 0.5}),
+    ("--shared and --specific must not both be 0", "general", {"shared": 0, "specific": 0}),
+]
+
+
+@pytest.mark.parametrize(("message", "family", "change"), BAD)
+def test_bad_options_are_named_with_their_range(message, family, change):
+    with pytest.raises(InputError) as stop:
+        build(family, options(family) | change)
+    assert message in str(stop.value)
+    assert "\n" not in str(stop.value)
+
+
+def run(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(sys, "argv", ["sourcewise", "bound", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def flags(family: str, **more) -> list[str]:
+    pairs = options(family, **more).items()
+    return [part for key, value in pairs for part in (f"--{key.replace('_', '-')}", str(value))]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_verb_prints_the_document_or_the_table(monkeypatch, capsys, family):
+    case = build(family, options(family))
+    code, out, err = run(monkeypatch, capsys, family, *flags(family), "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == document(case)
+    code, out, _ = run(monkeypatch, capsys, family, *flags(family))
+    assert (code, out) == (0, table(document(case), case.words))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gausian"], "did you mean 'gaussian'"),
+        (["gaussian", *flags("gaussian", samples=-5)], "--samples must be a whole number"),
+        (["gaussian", *flags("gaussian"), "--target", "1"], "--target must be above 0"),
+        (["gaussian", *flags("gaussian"), "--over", "K"], "give --plot FILE too"),
+        (["gaussian", *flags("gaussian"), "--plot", "x.gif"], "must end in .svg, .png or .pdf"),
+        (["gaussian", *flags("gaussian"), "--plot", "no/x.svg"], "there is no folder no"),
+        (["gaussian", *flags("gaussian"), "--plot", "x.svg", "--over", "d"], "--over must be n"),
+    ],
+)
+def test_the_verb_refuses_nonsense_in_one_line(monkeypatch, capsys, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(monkeypatch, capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("over", ["n", "K"])
+def test_the_verb_draws(monkeypatch, capsys, tmp_path, over):
+    pages = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for page in pages:
+        line = ["gaussian", *flags("gaussian"), "--plot", page, "--over", over]
+        assert run(monkeypatch, capsys, *line)[0] == 0
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+    assert pages[0].read_text().count("<path") > 10
+
+
+def test_the_docs_figures_draw(tmp_path):
+    for page in draw_docs_figures(tmp_path):
+        assert b"</svg>" in page.read_bytes()
+
+
+def test_the_verb_is_light():
+    line = ["bound", "gaussian", *flags("gaussian"), "--json"]
+    code = (
+        f"import sys; sys.argv = ['sourcewise', *{line!r}]\n"
+        "from sourcewise import cli\n"
+        "try: cli.main()\n"
+        "finally: print({'torch', 'pandas', 'matplotlib', 'sklearn'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
