@@ -58,7 +58,7 @@ def test_help_is_quick_and_light():
     assert float(seconds) < 0.5
 
 
-@pytest.mark.parametrize("verb", ["compare", "reproduce", "report"])
+@pytest.mark.parametrize("verb", ["compare", "reproduce", "report", "bound"])
 def test_every_verb_explains_itself(command, verb):
     code, out, _ = command(verb, "-h")
     assert code == 0

@@ -282,7 +282,8 @@ def reproduce(
 
     out = out or default_folder(planned.name, planned.config)
     if dry_run:
-        _print_config(planned.config | {"run": str(out)}, as_json)
+        untimed = {"seconds": None, "seconds_reason": "a study is not timed in advance"}
+        _print_config(planned.config | {"run": str(out)} | untimed, as_json)
         return
     with _Progress(name) as report_progress:
         document, table = planned.run(out, overwrite, report_progress)

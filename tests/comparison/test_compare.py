@@ -37,7 +37,7 @@ def test_scores_are_those_of_a_plain_loop():
     prepared = prepare(data, CompareSettings(set=PLAIN, seeds=2))
     plan, x, y = prepared.plan, as_table(data.x).matrix().numpy(), data.y.numpy()
     for cell in (Cell(0, None), Cell(1, 4)):
-        scores = plan.run(cell, plan.prepare(cell.repetition))
+        scores = plan.run(cell, plan.shared(cell.repetition))
         fold, group = plan.folds(cell.repetition).numpy(), plan.groups.numpy()
         kept = group != cell.deletion if cell.deletion is not None else np.ones(len(y), bool)
         expected = {name: np.full(len(y), np.nan) for name in scores}
@@ -438,7 +438,7 @@ def test_the_time_estimate_is_of_the_right_size():
     prepared = prepare(gaussians(200), CompareSettings())
     estimate_seconds(prepared)  # warm
     start = time.process_time()
-    prepared.plan.run(prepared.plan.cells[0], prepared.plan.prepare(0))
+    prepared.plan.run(prepared.plan.cells[0], prepared.plan.shared(0))
     whole = (time.process_time() - start) * len(prepared.plan.cells)
     assert whole / 5 < estimate_seconds(prepared) < 5 * whole
 

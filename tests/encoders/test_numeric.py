@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sourcewise.encoders.numeric import NumericEncoder, lift, plan, resolution
+from sourcewise.encoders.numeric import NumericEncoder, lift, plan_columns, resolution
 from sourcewise.forms import Column, Table
 from sourcewise.randomness import Noise
 from sourcewise.truths.gaussian import GaussianTruth
@@ -19,7 +19,7 @@ def table(**columns) -> Table:
 
 
 def fitted(t: Table, log=()):
-    columns = plan(t, log)
+    columns = plan_columns(t, log)
     rows = lift(t, columns, Noise(0).each(Y))
     return NumericEncoder.fit(columns, rows, Y, 2), rows
 
@@ -68,12 +68,12 @@ def test_resolution_is_the_smallest_gap_of_tied_columns():
 
 def test_dequantised_values_stay_in_their_cell_and_fill_it():
     t = table(a=Noise(0).integers(3, N).double())
-    rows = lift(t, plan(t, ()), Noise(1).each(Y))
+    rows = lift(t, plan_columns(t, ()), Noise(1).each(Y))
     u = rows.values[:, 0] - t.columns["a"]
     assert u.min() >= 0
     assert u.max() < 1
     assert abs(float(u.mean()) - 0.5) < 4 / (12 * N) ** 0.5
-    again = lift(t, plan(t, ()), Noise(1).each(Y))
+    again = lift(t, plan_columns(t, ()), Noise(1).each(Y))
     assert torch.equal(rows.values, again.values)
 
 
@@ -124,7 +124,7 @@ def test_imputation_sees_training_rows_only():
     a = Noise(0).normal(N)
     a[5] = torch.nan
     t = table(a=a)
-    columns = plan(t, ())
+    columns = plan_columns(t, ())
     rows = lift(t, columns, Noise(0).each(Y))
     train = torch.arange(100)
     changed = a.clone()
@@ -146,7 +146,7 @@ def test_an_encoder_survives_as_json():
 
 
 def test_a_column_without_spread_keeps_its_units():
-    columns = plan(table(a=Noise(0).normal(N)), ())
+    columns = plan_columns(table(a=Noise(0).normal(N)), ())
     flat = lift(table(a=torch.full((N,), 3.0, dtype=torch.float64)), columns, Noise(0).each(Y))
     encoder = NumericEncoder.fit(columns, flat, Y, 2)
     assert float(encoder.scale) == 1.0

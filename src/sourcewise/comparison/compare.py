@@ -100,7 +100,7 @@ def _run_cells(prepared: Prepared, folder: RunFolder | None, progress: Progress 
         scores = store.load_cell(folder.path, cell, names) if folder else None
         if scores is None:
             if shared is None or shared[0] != cell.repetition:
-                shared = cell.repetition, plan.prepare(cell.repetition)
+                shared = cell.repetition, plan.shared(cell.repetition)
             scores = plan.run(cell, shared[1])
             if folder:
                 store.save_cell(folder.path, cell, scores)
@@ -135,8 +135,8 @@ def _warnings(prepared: Prepared, results: Results) -> list[str]:
     if prepared.too_few:
         told = listing(prepared.too_few, 5)
         warnings.append(
-            f"{len(prepared.too_few)} sources have too few rows to be tested ({told}); their rows "
-            "still train the shared models"
+            f"{_count(len(prepared.too_few), 'source')} with too few rows to be tested ({told}); "
+            "their rows still train the shared models"
         )
     found = (
         repeats(plan.job.data),
@@ -147,14 +147,23 @@ def _warnings(prepared: Prepared, results: Results) -> list[str]:
 
 
 def _left_out(prepared: Prepared) -> list[str]:
-    """One line per reason."""
+    """One line per reason; with many reasons, one per kind of reason, without the sources."""
+    items = [(item.column, item.reason) for item in prepared.screened.left_out]
+    if len({reason for _, reason in items}) > 3:
+        items = [
+            (column, f"{reason.split(' within ')[0]} within a source") for column, reason in items
+        ]
     by_reason: dict[str, list[str]] = {}
-    for item in prepared.screened.left_out:
-        by_reason.setdefault(item.reason, []).append(item.column)
+    for column, reason in items:
+        by_reason.setdefault(reason, []).append(column)
     return [
-        f"{'column' if len(names) == 1 else 'columns'} {listing(names, 6)} left out: {reason}"
+        f"{_count(len(names), 'column')} left out ({listing(names, 6)}): {reason}"
         for reason, names in by_reason.items()
     ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _on_disk(prepared: Prepared, folder: RunFolder, progress: Progress | None) -> None:
@@ -174,7 +183,7 @@ def _on_disk(prepared: Prepared, folder: RunFolder, progress: Progress | None) -
 def estimate_seconds(prepared: Prepared) -> float:
     """Time that the comparison will take: one split is timed, and multiplied."""
     plan = prepared.plan
-    shared = plan.prepare(0)
+    shared = plan.shared(0)
     train, test = next(iter(plan.splits(plan.cells[0], shared[0])))
     start = time.perf_counter()
     evaluate(plan.job, shared[1], train, test, shared[2])

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sourcewise.comparison.evaluation import Job
 from sourcewise.comparison.scopes import FOLDS, Plan, Scope
-from sourcewise.encoders.numeric import plan as plan_columns
+from sourcewise.encoders.numeric import plan_columns
 from sourcewise.encoders.screening import Missing, Screened, screen
 from sourcewise.errors import InputError, listing
 from sourcewise.files import default_folder, plain, versions
@@ -146,4 +146,4 @@ def _tested(plan: Plan, too_few: Mapping[str, str], min_rows: int) -> tuple[int,
 def _rehearse(plan: Plan) -> None:
     """Train everything once, on the smallest kind of split: what cannot be fitted shows here."""
     cell = plan.cells[-1]
-    plan.run(cell, plan.prepare(cell.repetition), splits=1)
+    plan.run(cell, plan.shared(cell.repetition), splits=1)

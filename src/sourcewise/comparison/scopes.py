@@ -117,7 +117,7 @@ class Plan:
             train, test = kept & (fold != part), kept & (fold == part) & tested
             yield train.nonzero().squeeze(1), test.nonzero().squeeze(1)
 
-    def prepare(self, repetition: int) -> tuple[Tensor, Lifted, Tensor]:
+    def shared(self, repetition: int) -> tuple[Tensor, Lifted, Tensor]:
         """What the cells of a repetition share: folds, lifted rows, shuffled labels."""
         noise, fold = self.noise(repetition), self.folds(repetition)
         return fold, lifted(self.job, noise), shuffle(self.job.data.y, fold, noise)

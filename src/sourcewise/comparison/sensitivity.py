@@ -28,7 +28,7 @@ def shrinkage_matters(plan: Plan, results: Mapping[str, Scores], baseline: str) 
     plain = settings.model_copy(update={"shrinkage": "none"})
     bare = replace(plan, job=replace(plan.job, settings=plain))
     try:
-        without = bare.run(Cell(0, None), bare.prepare(0))
+        without = bare.run(Cell(0, None), bare.shared(0))
     except InputError:
         return None  # singular: shrinkage is needed
     rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]

@@ -24,7 +24,7 @@ from torch import Tensor
 from sourcewise.forms import Column, Table
 from sourcewise.randomness import ExampleNoise
 
-__all__ = ["Lifted", "NumericColumn", "NumericEncoder", "lift", "plan", "resolution"]
+__all__ = ["Lifted", "NumericColumn", "NumericEncoder", "lift", "plan_columns", "resolution"]
 
 TIED = 0.9
 
@@ -79,7 +79,7 @@ def resolution(values: Tensor) -> float | None:
     return float(f"{float(real.min()):.9g}") if len(real) else None
 
 
-def plan(table: Table, log: Collection[str]) -> tuple[NumericColumn, ...]:
+def plan_columns(table: Table, log: Collection[str]) -> tuple[NumericColumn, ...]:
     """How each column of a table will be encoded."""
     columns = []
     for name in table.names:

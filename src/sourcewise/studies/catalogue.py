@@ -4,6 +4,7 @@ A study has a settings class, is run once, and gives a result with `to_json`, a 
 if it has a figure, `draw(png, svg)`.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -102,11 +103,13 @@ class PlannedStudy:
     def _run(self, folder: RunFolder, progress: Progress | None) -> None:
         function, _ = self.study.load()
         data = () if self.data is None else (self.data,)
+        start = time.perf_counter()
         result: Any = function(*data, self.settings, progress=progress)
         if self.study.draws:
             result.draw(folder / f"{self.study.name}.png", folder / f"{self.study.name}.svg")
         write_atomic(folder / "table.txt", f"{result}\n")
-        write_json(folder / "result.json", result.to_json() | {"run": str(folder.path)})
+        spent = {"seconds": time.perf_counter() - start, "run": str(folder.path)}
+        write_json(folder / "result.json", spent | result.to_json())
 
 
 def plan_study(name: str, values: dict[str, Any], data: Sources | None = None) -> PlannedStudy:

@@ -29,7 +29,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sourcewise.encoders.numeric import NumericEncoder, lift, plan
+from sourcewise.encoders.numeric import NumericEncoder, lift, plan_columns
 from sourcewise.encoders.screening import Missing, screen
 from sourcewise.errors import InputError
 from sourcewise.metrics.likelihood import expected_log_likelihood
@@ -221,7 +221,7 @@ def crossing(
 def _population(data: Sources, settings: CrossingSettings) -> Population:
     """All rows, encoded as `compare` does, source by source."""
     screened = screen(data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log)
-    columns = plan(screened.table, screened.log)
+    columns = plan_columns(screened.table, screened.log)
     lifted = lift(screened.table, columns, Noise(settings.seed).of("encode").each(screened.data.y))
     y = screened.data.y
     z, _ = NumericEncoder.fit(columns, lifted, y, data.K).encode(lifted, y)
