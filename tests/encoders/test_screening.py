@@ -145,3 +145,13 @@ def test_huge_values_are_refused():
         sw.InputError, match=r"'c' holds values that are above 1e\+100 .first: row 3"
     ):
         screened(c=[1.0, 2.0, 1e200] + [0.5, 0.25, 3.0] * 19)
+
+
+def test_spikes_and_skew_are_pointed_out():
+    spike = Noise(10).normal(N).abs()
+    spike[torch.arange(N) % 5 < 3] = 0.0
+    result = screened(gain=spike.numpy(), income=Noise(11).normal(N).mul(2).exp().numpy())
+    assert "one value fills most of gain 60%" in " ".join(result.warnings)
+    assert "consider --log income" in " ".join(result.warnings)
+    logged = screened({"log": ("income",)}, income=Noise(11).normal(N).mul(2).exp().numpy())
+    assert not logged.warnings

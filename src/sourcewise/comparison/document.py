@@ -200,11 +200,16 @@ def _differences(
             family = [
                 i
                 for i, (strategy, source, _) in enumerate(rows)
-                if (source == "macro") == macro and strategy.shuffled == control
+                if (source == "macro") == macro
+                and strategy.shuffled == control
+                and rows[i][2].p < 1  # the same model in both arms is no test
             ]
             stepped = holm([rows[i][2].p for i in family])
             adjusted |= {i: (p, len(family)) for i, p in zip(family, stepped, strict=True)}
-    return [_difference(*row, baseline, *adjusted[i], region) for i, row in enumerate(rows)]
+    return [
+        _difference(*row, baseline, *adjusted.get(i, (1.0, 1)), region)
+        for i, row in enumerate(rows)
+    ]
 
 
 def _difference(
@@ -286,9 +291,11 @@ def _finding(
             word: listing([name for name, verdict in per_source.items() if verdict == word], 6)
             for word in ("pool", "separate")
         }
+        gain = [name for name, verdict in per_source.items() if verdict == "pool"]
         return (
             f"the sources disagree: {strategy} is better for {sides['pool']}, "
-            f"{baseline} for {sides['separate']}; {span}"
+            f"{baseline} for {sides['separate']}; {span}; a next step is to group those that gain "
+            f"(groups:{'+'.join(gain)}) and to confirm it on new data"
         )
     words = {
         "pool": f"{strategy} is better than {baseline}",

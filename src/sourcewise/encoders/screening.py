@@ -273,6 +273,7 @@ def _point_out(screened: Screened) -> None:
             f"together with --group (for example --group {dates[0]}), or the intervals are too "
             "narrow"
         )
+    _misfits(screened)
     for name, values in screened.table.columns.items():
         whole = len(values) > 20 and bool((values == values.round()).all())
         if whole and len(values.unique()) == len(values):
@@ -280,3 +281,34 @@ def _point_out(screened: Screened) -> None:
                 f"column {name!r} looks like a row identifier (whole numbers, all different): "
                 f"if so, --ignore {name}"
             )
+
+
+def _misfits(screened: Screened) -> None:
+    """Warn of columns that a smooth density fits badly: spikes, and skew that logarithms cure."""
+    spiked, skewed = [], []
+    for name, values in screened.table.columns.items():
+        present = values[~values.isnan()]
+        counts = present.unique(return_counts=True)[1]
+        share = float(counts.max()) / len(present)
+        if share > 0.5 and len(counts) > 2:
+            spiked.append(f"{name} {share:.0%}")
+        elif name not in screened.log and _cured_by_log(present):
+            skewed.append(name)
+    if spiked:
+        screened.warnings.append(
+            f"one value fills most of {listing(spiked)}: a smooth density fits such columns badly"
+        )
+    if skewed:
+        screened.warnings.append(
+            f"skewed columns of values above 0: consider --log {','.join(skewed)}"
+        )
+
+
+def _cured_by_log(values: Tensor) -> bool:
+    positive = bool((values > 0).all())
+    return positive and _skewness(values) > 2 > abs(_skewness(values.log()))
+
+
+def _skewness(values: Tensor) -> float:
+    z = (values - values.mean()) / values.std()
+    return float((z**3).mean())
