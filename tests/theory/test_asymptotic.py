@@ -105,6 +105,37 @@ def test_takeover_is_where_the_curves_cross():
     assert takeover([25, 10], 25, 1.3, 1.25).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("saved", [-20, 0, 20])
+@pytest.mark.parametrize("lost", [-0.1, 0, 0.1])
+def test_takeover_in_every_case_says_who_leads_where(saved, lost):
+    n = takeover(50, 50 - saved, 1 + lost, 1)
+    sizes = np.geomspace(0.01, 1e6, 401)
+    pooled_leads = lost - saved / (2 * sizes) < 0
+    if math.isnan(n):  # separate leads first: the roles are exchanged
+        assert saved < 0 > lost
+        turn = takeover(50 - saved, 50, 1, 1 + lost)
+        assert turn == pytest.approx(100)
+        assert np.array_equal(pooled_leads, sizes > turn)
+    else:
+        assert np.array_equal(pooled_leads, sizes < n)
+
+
+def test_sample_sizes_beyond_floats_are_infinite():
+    assert sample_size_for_tv([30, 0], 1e-300).tolist() == [math.inf, 0]
+    assert sample_size_for_kl(30, 1e-310) == math.inf
+
+
+def test_noise_that_shrinks_needs_standard_errors():
+    """Intervals of level .95 for c on the page: .91 without standard errors."""
+    rng, n = np.random.default_rng(0), np.array([100, 200, 400, 800])
+    errors = 0.3 / np.sqrt(n)
+    losses = 2 + 60 / (2 * n) + errors * rng.standard_normal((3000, 4))
+    for known, share in ((None, 0.91), (errors, 0.95)):
+        curves = [fit_learning_curve(n, loss, known) for loss in losses]
+        covered = np.mean([curve.c_low <= 60 <= curve.c_high for curve in curves])
+        assert abs(covered - share) < 0.012
+
+
 BOUNDS = {
     "paper": lambda n: paper(gaussian_bracketing(30, 10, 5.0), n),
     "simple": lambda n: simple(gaussian_bracketing(30, 10, 5.0), n),

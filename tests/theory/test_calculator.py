@@ -12,7 +12,7 @@ from sourcewise.errors import InputError
 from sourcewise.report.bounds_plot import draw_docs_figures
 from sourcewise.theory import arm, energy
 from sourcewise.theory.calculator import curves, document, table
-from sourcewise.theory.cases import FAMILIES, build
+from sourcewise.theory.cases import FAMILIES, allocate, build
 from sourcewise.theory.gaussian import asymptotic_tv_pooled, expected_tv_pooled
 from sourcewise.theory.gaussian_localized import localized_for_counts
 from sourcewise.theory.general import paper, refined
@@ -38,7 +38,7 @@ def options(family: str, **more) -> dict:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_documents_keep_the_contract(family):
-    found = document(build(family, options(family, groups=2)), target=0.2)
+    found = document(build(family, options(family, groups=5)), target=0.2)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["settings"]["family"] == family
     for name in ("pooled", "grouped", "separate"):
@@ -119,15 +119,16 @@ def test_curves_pass_through_the_document(family, over):
 
 
 def test_the_table_marks_what_says_nothing():
-    case = build("gaussian", options("gaussian", samples=500, groups=2))
+    case = build("gaussian", options("gaussian", samples=500, groups=5))
     text = table(document(case, target=0.1), case.words)
-    for part in ("3.0280 *", "2.3501 *", "0.9128", "0.1262", "0.7746", "2 groups", "478"):
+    for part in ("3.0280 *", "2.3501 *", "0.9128", "0.1262", "0.7746", "5 groups", "478"):
         assert part in text
     assert "* says nothing" in text
     clear = build("gaussian", options("gaussian", samples=10**6))
     assert "*" not in table(document(clear), clear.words)
 
 
+RARE = [0.01, 0.24, 0.25, 0.25, 0.25]
 BAD = [
     ("--samples must be a whole number from 1 to 1e+15, got 0", "gaussian", {"samples": "0"}),
     ("--samples must be a whole number from 1 to 1e+15, got inf", "gaussian", {"samples": "inf"}),
@@ -142,6 +143,8 @@ BAD = [
     ("--delta must be above 0 and below 1, got nan", "gaussian", {"delta": "nan"}),
     ("--mean-bound must be above 0 and at most 1e+15, got 0", "gaussian", {"mean_bound": 0}),
     ("--groups must be at most --sources, 5, got 6", "gaussian", {"groups": 6}),
+    ("2 does not divide 5 sources", "gaussian", {"groups": 2}),
+    ("rarest source, of share 0.01: 100 or more", "gaussian", {"shares": RARE, "samples": 20}),
     ("--shares must have one entry per source, 5, got 2", "gaussian", {"shares": ".5,.5"}),
     ("--shares must be positive numbers", "gaussian", {"shares": ".5,.6"}),
     ("--groups means groups of equal", "gaussian", {"shares": [0.2] * 5, "groups": 2}),
@@ -150,7 +153,9 @@ BAD = [
     ("--vocabulary must be a whole number from 2", "arm", {"vocabulary": 1}),
     ("--width must be at least --length, 10, got 9", "arm", {"width": 9}),
     ("--nonzeros must be at most the network's entries, 4994", "arm", {"nonzeros": 4995}),
-    ("encoder must be one of", "arm", {"encoder": "none"}),
+    ("--encoder must be one of per-position, shared, got Shared", "arm", {"encoder": "Shared"}),
+    ("got .99999999999999999, which rounds to 1", "gaussian", {"delta": ".99999999999999999"}),
+    ("got 1e-400, which rounds to 0", "gaussian", {"mean_bound": "1e-400"}),
     ("--width must be at least --dim", "energy", {"width": 9}),
     ("--weight-bound must be at least 1", "energy", {"weight_bound": 0.5}),
     ("--shared and --specific must not both be 0", "general", {"shared": 0, "specific": 0}),
@@ -163,6 +168,23 @@ def test_bad_options_are_named_with_their_range(message, family, change):
         build(family, options(family) | change)
     assert message in str(stop.value)
     assert "\n" not in str(stop.value)
+
+
+@pytest.mark.parametrize("form", ["asymptotic", "refined"])
+def test_a_sample_size_that_does_not_exist_has_a_reason(form):
+    case = build("gaussian", options("gaussian"))
+    found = document(case, target=1e-300)
+    assert found["sample_size"]["pooled"][form] is None
+    assert found["reasons"]["sample_size"] == "null stands for more than 1e+15 examples"
+    assert "over 1e15" in table(found, "")
+    assert "sample_size" not in document(case, target=0.1)["reasons"]
+
+
+@pytest.mark.parametrize("bound", ["1e-307", "1e-320"])
+def test_a_tiny_mean_bound_is_one_cell(bound):
+    found = document(build("gaussian", options("gaussian", mean_bound=bound)))
+    one_cell = document(build("gaussian", options("gaussian", mean_bound=1e-100)))
+    assert found["pooled"] == one_cell["pooled"]
 
 
 def run(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
@@ -235,3 +257,10 @@ def test_the_verb_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("n", [1, 5, 10, 97, 1000])
+def test_allocated_counts_sum_to_the_sample_and_are_nearest(n):
+    counts = allocate(RARE, n)
+    assert counts.sum() == n
+    assert np.abs(counts - np.multiply(RARE, n)).max() < 1

@@ -18,6 +18,7 @@ from sourcewise.theory.gaussian import (
     asymptotic_tv_pooled,
     asymptotic_tv_separate,
     expected_kl,
+    expected_tv_balanced,
     expected_tv_given_counts,
     expected_tv_pooled,
     expected_tv_separate,
@@ -142,6 +143,21 @@ def test_separate_is_pooled_with_nothing_shared():
     p = [0.2, 0.8]
     assert expected_tv_separate(p, 40, 6) == expected_tv_pooled(p, 40, 6, 6)
     assert asymptotic_tv_separate(p, 40, 6) == asymptotic_tv_pooled(p, 40, 6, 6)
+
+
+@pytest.mark.parametrize(("d1", "J"), [(0, 1), (5, 1), (0, 10**12), (5, 10**12)])
+def test_a_million_million_equal_sources(d1, J):
+    """A source that drew any of the 500 examples drew one: n_k = 1."""
+    own = d1 if J == 1 else 10
+    counts, p = ([500], [1.0]) if own == 0 else ([1, 499], [1 - 1e-12, 1e-12])
+    expected = expected_tv_given_counts(counts, 10, own, p)
+    assert abs(expected_tv_balanced(10**12, 500, 10, d1, J) - expected) < 1e-9
+
+
+@pytest.mark.parametrize(("J", "own"), [(1, 5), (4, 10)])
+def test_equal_shares_from_one_share(J, own):
+    expected = expected_tv_pooled([0.25] * 4, 500, 10, own)
+    assert abs(expected_tv_balanced(4, 500, 10, 5, J) / expected - 1) < 1e-14
 
 
 def test_all_shared_does_not_depend_on_the_sources():

@@ -178,6 +178,10 @@ def test_parameters_are_the_entries(d_in, d_out, W, L):
     assert parameter_count(d_in, d_out, W, L) == sum(A.size + b.size for A, b in layers)
 
 
+def test_parameters_of_a_billion_layers_are_counted_at_once():
+    assert parameter_count(3, 2, 8, 10**9) == 4 * 8 + (10**9 - 2) * 72 + 9 * 2
+
+
 @settings(derandomize=True)
 @given(st.floats(0.01, 100), st.integers(1, 1000), seeds)
 def test_centres_lie_inside_the_box_and_within_half_a_cell(B, c, seed):

@@ -94,16 +94,20 @@ def asymptotic_kl(p: ArrayLike, n: ArrayLike) -> Any:
 def sample_size_for_tv(p: ArrayLike, target: ArrayLike) -> Any:
     """`n = p / (2 pi target^2)`: examples at which `asymptotic_bound` is target, in (0, 1].
 
+    inf where n is beyond floats.
+
     >>> round(sample_size_for_tv(30, target=0.01))
     47746
     """
     error = above("target", numbers("target", target, 0, 1))
-    return plain(numbers("p", p, 0) / (2 * math.pi * error**2))
+    with np.errstate(over="ignore"):
+        return plain(numbers("p", p, 0) / (2 * math.pi) / error / error)
 
 
 def sample_size_for_kl(p: ArrayLike, target: ArrayLike) -> Any:
-    """`n = p / (2 target)`: examples at which the average KL is target, > 0."""
-    return plain(numbers("p", p, 0) / (2 * above("target", target)))
+    """`n = p / (2 target)`: examples at which the average KL is target, > 0; inf as above."""
+    with np.errstate(over="ignore"):
+        return plain(numbers("p", p, 0) / (2 * above("target", target)))
 
 
 def effective_parameters(tv: ArrayLike, n: ArrayLike) -> Any:
@@ -154,7 +158,8 @@ def fit_learning_curve(
 
     With standard errors, each loss weighs one over its variance and intervals are normal ones.
     Without, losses are taken to scatter alike and intervals are t with (points - 2) degrees of
-    freedom; that leaves nothing to guess the scatter from unless there are three points.
+    freedom; that leaves nothing to guess the scatter from unless there are three points. If the
+    scatter shrinks with n, that of c covers less often than level says: give standard errors.
 
     >>> curve = fit_learning_curve([100, 200, 400, 800], [2.15, 2.075, 2.0375, 2.01875])
     >>> round(curve.H, 6), round(curve.c, 6)
@@ -198,13 +203,23 @@ def takeover(
     """The n at which separate training overtakes pooled: pooling wins below it.
 
     `n = (p_separate - tr(H^-1 J)) / (2 (H_pooled - H_separate))`: a pooled model that cannot hold
-    the truth pays `tr(H^-1 J) / (2n)` and stops at a higher loss. inf if pooled stops no higher
-    (it is never overtaken, unless it pays more); 0 if pooled pays more: it never leads.
+    the truth pays `tr(H^-1 J) / (2n)` and stops at a higher loss. In the other cases:
+
+    | pooled pays | pooled stops | n |
+    |---|---|---|
+    | less | higher | the formula |
+    | less, or as much | lower | inf: pooled always leads |
+    | less | as high | inf: pooled always leads |
+    | more, or as much | higher, or as high | 0: pooled never leads |
+    | more | lower | nan: separate leads first and pooled overtakes it |
+
+    With nan, exchange the two for the n at which pooled overtakes separate:
+    `takeover(cost_pooled, p_separate, H_separate, H_pooled)`.
 
     >>> takeover(p_separate=50, cost_pooled=30, H_pooled=1.01, H_separate=1.0).__round__()
     1000
-    >>> takeover(50, 30, 1.0, 1.0), takeover(30, 30, 1.1, 1.0)
-    (inf, 0.0)
+    >>> takeover(50, 30, 1.0, 1.0), takeover(30, 30, 1.1, 1.0), takeover(30, 50, 1.0, 1.1)
+    (inf, 0.0, nan)
 
     Args:
         p_separate: parameters of the separate models, or c of their learning curve; >= 0.
@@ -214,7 +229,8 @@ def takeover(
     """
     saved = numbers("p_separate", p_separate, 0) - numbers("cost_pooled", cost_pooled, 0)
     lost = numbers("H_pooled", H_pooled, -math.inf) - numbers("H_separate", H_separate, -math.inf)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        n = np.where(lost > 0, np.maximum(saved, 0) / (2 * lost), math.inf)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        n = np.where(lost > 0, saved / (2 * lost), math.inf)
     # Neither saves nor loses, or pays more at every n: no lead to be overtaken.
-    return plain(np.where((saved <= 0) & (lost >= 0), 0.0, n))
+    n = np.where((saved <= 0) & (lost >= 0), 0.0, n)
+    return plain(np.where((saved < 0) & (lost < 0), math.nan, n))

@@ -29,11 +29,13 @@ LABELS = {
     "paper": "the paper's Theorem 3.2",
     "simple": "its proof, two lines of care",
     "refined": "its proof, exact worst case",
-    "localized": "weighed by closeness",
+    "localized": "labels in exact shares",
     "asymptotic": "sqrt(p / (2 pi n))",
     "law": "the same, without its last step",
     "exact": "exact expectation",
 }
+
+_MOST = 1e15  # examples, as in `planning.sample_size`
 
 
 def document(case: Case, target: float | None = None) -> dict[str, Any]:
@@ -58,9 +60,10 @@ def document(case: Case, target: float | None = None) -> dict[str, Any]:
     if "grouped" in result:
         result["ratio_grouped"] = predicted_ratio(beta, case.K, case.settings["groups"])
     if target is not None:
-        result["sample_size"] = {"target": target} | {
-            name: _sample_sizes(case, J, target) for name, J in _strategies(case).items()
-        }
+        sizes = {name: _sample_sizes(case, J, target) for name, J in _strategies(case).items()}
+        result["sample_size"] = {"target": target} | sizes
+        if any(None in found.values() for found in sizes.values()):
+            reasons["sample_size"] = f"null stands for more than {_MOST:g} examples"
     if case.delta > 0.5:
         reasons["paper"] = "Theorem 3.2 is stated for delta up to 0.5"
     if case.localized is None:
@@ -106,7 +109,8 @@ def _sample_sizes(case: Case, J: int, target: float) -> dict[str, Any]:
     forms = [f for f in _bounds(case, case.K, case.n, J) if f != "localized" or not _unequal(case)]
     found = {form: _size(case, J, form, target) for form in forms}
     m = parameters(case.shared, case.specific, case.K, J)
-    return found | {"asymptotic": math.ceil(sample_size_for_tv(m, target))}
+    by_law = sample_size_for_tv(m, target)
+    return found | {"asymptotic": math.ceil(by_law) if by_law <= _MOST else None}
 
 
 def _unequal(case: Case) -> bool:
@@ -225,8 +229,11 @@ def _sizes(sizes: Mapping[str, Any] | None, names: list[str]) -> list[str]:
 
 
 def _helps(changes: list[dict[str, Any]]) -> list[str]:
-    lines = ["", _line("what would help more (refined)", ["separate", "pooled"], "law, p.")]
+    lines = [
+        "",
+        _line("what would help more (refined)", ["separate", "pooled", "law, pooled"], ""),
+    ]
     for row in changes:
-        values = [_number(row["separate"]), _number(row["pooled"])]
-        lines.append(_line(row["name"], values, _number(row["law_pooled"])))
+        values = [_number(row[key]) for key in ("separate", "pooled", "law_pooled")]
+        lines.append(_line(row["name"], values, ""))
     return lines

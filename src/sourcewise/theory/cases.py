@@ -5,19 +5,20 @@ known of it (the localized bound, the exact expectation) comes along. See `theor
 what is made of a case.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.general import Bound
 from sourcewise.theory.options import RANGES, at_most, option, value
 
-__all__ = ["FAMILIES", "Case", "build"]
+__all__ = ["FAMILIES", "Case", "allocate", "build"]
 
 Bracket = Callable[[ArrayLike, ArrayLike], Bracketing]  # of m parameters in J blocks
 
@@ -100,6 +101,9 @@ def _gaussian(settings: dict[str, Any]) -> Case:
     from sourcewise.theory.gaussian_localized import localized
 
     at_most("specific", settings, "dim")
+    if settings["sources"] % settings.get("groups", 1):
+        K, J = settings["sources"], settings["groups"]
+        raise InputError(f"--groups means groups of equal size: {J} does not divide {K} sources")
     d, d1, B = settings["dim"], settings["specific"], settings["mean_bound"]
     case = Case(
         settings,
@@ -130,8 +134,18 @@ def _weighted(case: Case) -> Case:
     def own(J: int) -> int:
         return d if J == case.K else d1
 
+    if not allocate(p, s["samples"]).all():
+        rarest = min(p)
+        least = math.ceil(1 / rarest)
+        raise InputError(
+            f"--samples must leave an example for the rarest source, of share {rarest:g}: "
+            f"{least} or more will do, got {s['samples']}"
+        )
+
     def bound(K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
-        counts = np.maximum(np.round(np.multiply(p, n)), 1)
+        counts = allocate(p, n)
+        if not counts.all():  # on a curve, at smaller n
+            return Bound("localized", *[math.nan] * 6)
         blocks = [[k] for k in range(case.K)] if J == case.K else None
         return localized_for_counts(counts, d, d1, s["mean_bound"], case.delta, p, blocks)
 
@@ -141,6 +155,19 @@ def _weighted(case: Case) -> Case:
         law=lambda K, n, J: asymptotic_tv_pooled(p, n, d, own(J)),
         exact=lambda K, n, J: expected_tv_pooled(p, n, d, own(J)),
     )
+
+
+def allocate(p: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
+    """Whole counts n_k near `n p_k` that sum to n: largest remainders get the rest.
+
+    >>> allocate([0.45, 0.45, 0.1], 9).tolist()
+    [4.0, 4.0, 1.0]
+    """
+    exact = np.asarray(p, dtype=np.float64) * np.asarray(n, dtype=np.float64)
+    counts = np.floor(exact)
+    rest = round(float(np.asarray(n)) - counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:rest]] += 1
+    return counts
 
 
 def _arm(settings: dict[str, Any]) -> Case:

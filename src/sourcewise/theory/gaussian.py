@@ -167,11 +167,8 @@ def expected_tv_pooled(p: ArrayLike, n: int, d: int, d1: int) -> float:
     shares, repeats = np.unique(checks.shares(p), return_counts=True)
     whole("n", n, 1)
     dimensions(d, d1)
-    total = 0.0
-    for share, repeat in zip(shares, repeats, strict=True):
-        n_k, probability = count_law(n, share)
-        total += repeat * share * float(probability @ _tv_given_count(n_k, n, d, d1))
-    return float(total)
+    pairs = zip(shares.tolist(), repeats.tolist(), strict=True)
+    return sum(repeat * share * _tv_of_share(share, n, d, d1) for share, repeat in pairs)
 
 
 def expected_tv_separate(p: ArrayLike, n: int, d: int) -> float:
@@ -193,12 +190,12 @@ def expected_tv_balanced(K: int, n: int, d: int, d1: int, J: int = 1) -> float:
     [0.0944, 0.1025, 0.1229]
     """
     whole("J", J, 1, whole("K", K, 1))
-    if J in (1, K):
-        return expected_tv_pooled([1 / K] * K, n, d, d if J == K and K > 1 else d1)
     whole("n", n, 1)
     dimensions(d, d1)
+    if J in (1, K):
+        return _tv_of_share(1 / K, n, d, d if J == K and K > 1 else d1)
     if d1 == 0:  # the blocks are the sources
-        return expected_tv_pooled([1 / J] * J, n, d, d1=d)
+        return _tv_of_share(1 / J, n, d, d)
     others = (1 / J - 1 / K) / (1 - 1 / K)  # share of the block in what is not source k
     total = 0.0
     for n_k, probability in zip(*count_law(n, 1 / K, parts=4), strict=True):
@@ -231,6 +228,12 @@ def expected_kl(counts: ArrayLike, d: int, p: ArrayLike | None = None) -> float:
     quadratic = n * d * (1 + float(np.sum(checks.weights(p, K) / n_k))) / (nu - d - 1)
     log_det = d * math.log(2 / n) + float(np.sum(digamma((nu + 1 - np.arange(1, d + 1)) / 2)))
     return 0.5 * (quadratic - d + log_det)
+
+
+def _tv_of_share(share: float, n: int, d: int, d1: int) -> float:
+    """`E TV_k` of pooled training for a source of share p_k, when labels are drawn."""
+    n_k, probability = count_law(n, share)
+    return float(probability @ _tv_given_count(n_k, n, d, d1))
 
 
 def _tv_given_count(n_k: Floats, n: float | Floats, d: int, d1: int) -> Floats:

@@ -45,7 +45,9 @@ def localized(
     delta: ArrayLike = 0.05,
     J: ArrayLike = 1,
 ) -> Bound:
-    """The bound for balanced labels, `n_k = n/K`, in J blocks of equal size; all broadcast.
+    """The bound given balanced labels, `n_k = n/K`, in J blocks of equal size; all broadcast.
+
+    It holds conditionally on these counts (theory, section 2), not for labels that are drawn.
 
     Never above `refined`, which is among the candidates.
 
@@ -60,7 +62,9 @@ def localized(
         d1: source-specific coordinates, in 0..d.
         B: bound on the means, > 0.
         delta: error probability, in (0, 1).
-        J: blocks, in 1..K: 1 is pooled, K is separate.
+        J: blocks, in 1..K: 1 is pooled, K is separate. Blocks are equal, so J must divide K to
+            speak of a partition that exists; otherwise the value interpolates, slightly below
+            that of any real partition: use `localized_for_counts`.
     """
     K, n, B, delta = checks.wholes("K", K, 1), checks.above("n", n), B, checks.confidence(delta)
     d1 = checks.wholes("d1", d1, 0, checks.whole("d", d, 1))

@@ -53,12 +53,14 @@ class Cells:
         wider = -np.expm1(-2 * np.arcsinh(self.eta / 2))[:, :, None]  # 1 - c
         self.log_cells = np.log(cells)[:, :, None]
         self.raised = wider / 4 - np.log1p(-wider / 2) / 2
-        # sqrt(pi/alpha) / (2 eta) at N = 1
-        self.flat = np.sqrt(math.pi * (2 - wider) / (1 - wider)) / self.eta[:, :, None]
+        with np.errstate(over="ignore"):  # beyond floats: one cell, log_cells is the smaller
+            # sqrt(pi/alpha) / (2 eta) at N = 1
+            self.flat = np.sqrt(math.pi * (2 - wider) / (1 - wider)) / self.eta[:, :, None]
 
     def log_sum(self, N: Floats) -> Floats:
         """`log min(cells, 1 + sqrt(pi/alpha) / (2 eta))`, (points, etas, tilts)."""
-        return np.minimum(self.log_cells, np.log1p(self.flat / np.sqrt(N)))
+        with np.errstate(over="ignore"):  # as above
+            return np.minimum(self.log_cells, np.log1p(self.flat / np.sqrt(N)))
 
 
 def make_cells(groups: Groups, eta: Floats, d: int, B: Floats) -> tuple[Cells, Cells, Floats]:

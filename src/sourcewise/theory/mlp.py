@@ -16,7 +16,6 @@ network's own layer norms, never larger, are the methods of `LayerNorms`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,12 +97,16 @@ def log_input_lipschitz(W: ArrayLike, L: ArrayLike, B: ArrayLike) -> Floats:
 def parameter_count(d_in: int, d_out: int, W: int, L: int) -> int:
     """P, the entries of a network `d_in -> W -> ... -> W -> d_out` with L affine layers.
 
+    `(d_in+1) W + (L-2) (W+1) W + (W+1) d_out`, or `(d_in+1) d_out` for L = 1.
+
     >>> parameter_count(d_in=10, d_out=2, W=64, L=3)
     4994
     """
     wide, deep = whole("W", W, whole("d_in", d_in, 1)), whole("L", L, 1)
-    sizes = [d_in, *[wide] * (deep - 1), whole("d_out", d_out, 1)]
-    return sum((a + 1) * b for a, b in pairwise(sizes))
+    inputs, outputs = whole("d_in", d_in, 1), whole("d_out", d_out, 1)
+    if deep == 1:
+        return (inputs + 1) * outputs
+    return (inputs + 1) * wide + (deep - 2) * (wide + 1) * wide + (wide + 1) * outputs
 
 
 def log_subsets(P: ArrayLike, S: ArrayLike) -> Floats:

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from sourcewise.errors import InputError
+from sourcewise.errors import InputError, listing
 from sourcewise.theory import checks
 
 __all__ = ["RANGES", "Range", "at_most", "option", "value"]
 
+_ENCODERS = ("per-position", "shared")
 _MOST = 1e15  # of anything: larger whole numbers are not exact
 
 
@@ -32,7 +34,7 @@ class Range:
     open: bool = False
     below: float | None = None
 
-    def __contains__(self, number: float) -> bool:
+    def __contains__(self, number: float | Decimal) -> bool:
         low = number > self.least if self.open else number >= self.least
         high = number <= _MOST if self.below is None else number < self.below
         return low and high and not (self.whole and number != math.floor(number))
@@ -86,15 +88,23 @@ def value(name: str, text: Any) -> Any:
     if name == "shares":
         return _shares(text)
     if name == "encoder":
-        return str(text).replace("-", " ")
+        return _encoder(text)
     allowed = RANGES[name]
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number not in allowed:
-        raise InputError(f"{option(name)} must be {allowed}, got {text}")
+        typed = Decimal(text) if math.isfinite(number) and isinstance(text, str) else number
+        nearest = f", which rounds to {number:g}" if typed in allowed else ""
+        raise InputError(f"{option(name)} must be {allowed}, got {text}{nearest}")
     return int(number) if allowed.whole else number
+
+
+def _encoder(text: Any) -> str:
+    if str(text).replace(" ", "-") not in _ENCODERS:
+        raise InputError(f"--encoder must be one of {listing(_ENCODERS)}, got {text}")
+    return str(text).replace("-", " ")
 
 
 def _shares(text: Any) -> list[float]:
