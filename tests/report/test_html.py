@@ -261,3 +261,13 @@ def test_the_public_door_stays_open(result, tmp_path):
     given: Any = SimpleNamespace(document=result)
     assert report(given, tmp_path / "third.html").read_text(encoding="utf-8") == pages[0]
     assert pages == [render(result)] * 2
+
+
+def test_what_fitting_chose_stands_beside_the_parameters(result):
+    result["strategies"]["pooled"]["fitted"] = {"shrinkage": [0.049]}
+    result["strategies"]["separate"]["fitted"] = {"shrinkage": [0.069, 0.27]}
+    result["beta_hat"]["note"] = "to first order, for maximum likelihood"
+    text = Page(render(result)).text
+    assert "Shrinkage" in text
+    assert "0.069 to 0.27" in text
+    assert "To first order, for maximum likelihood." in text

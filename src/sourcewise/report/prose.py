@@ -262,6 +262,7 @@ def beta(result: Mapping[str, Any]) -> dict[str, str]:
         "value": "" if value is None else fixed(value, places),
         "interval": interval(found.get("low"), found.get("high"), places),
         "reason": reason(found, "value", "low", "high"),
+        "note": sentence(clean(found.get("note"))),
         "outside": "" if value is None or 0 <= value <= 1 else "yes",
     }
 

@@ -140,17 +140,30 @@ def _mean(record: Mapping[str, Any], places: int) -> Cell:
 
 
 def models(result: Mapping[str, Any]) -> Table | None:
-    """Per strategy: its models and their free parameters."""
+    """Per strategy: its models, their free parameters, and what fitting chose beside them."""
     strategies = {n: table(s) for n, s in table(result.get("strategies")).items()}
     if not strategies:
         return None
+    chosen = list(
+        dict.fromkeys(key for s in strategies.values() for key in table(s.get("fitted")))
+    )
     rows = []
     for name, strategy in strategies.items():
         blocks = strategy.get("blocks") or []
         cells = [number(len(blocks)) if blocks else ABSENT, number(strategy.get("parameters"))]
         note = reason(strategy, "parameters")
-        rows.append([Cell(clean(name)), Cell(cells[0]), Cell(cells[1], note)])
-    return Table("", ["Strategy", "Models", "Parameters"], rows, (0,))
+        spans = [Cell(_span(table(strategy.get("fitted")).get(key))) for key in chosen]
+        rows.append([Cell(clean(name)), Cell(cells[0]), Cell(cells[1], note), *spans])
+    heads = ["Strategy", "Models", "Parameters", *(clean(key).capitalize() for key in chosen)]
+    return Table("", heads, rows, (0,))
+
+
+def _span(values: Any) -> str:
+    """The smallest and largest of the models' values."""
+    if not values:
+        return ABSENT
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return low if low == high else f"{low} to {high}"
 
 
 BUDGET = {
