@@ -32,7 +32,7 @@ from sourcewise.theory.gaussian_brackets import (
     gaussian_epsilon,
     gaussian_eta,
 )
-from sourcewise.theory.gaussian_localized import localized, localized_for_counts
+from sourcewise.theory.gaussian_localized import _weighted, localized, localized_for_counts
 from sourcewise.theory.gaussian_tilt import Cells, Groups, log_z
 from sourcewise.theory.general import paper, refined, simple, worst_case
 
@@ -271,12 +271,26 @@ def test_estimates_fitted_to_drawn_examples_stay_under_the_localized_bound():
     assert abs(tv.mean() / expected_tv_balanced(K, n, d, d1) - 1) < 0.02
 
 
-def test_localized_covers_at_its_own_level():
-    """A class so small that the bound is almost tight still keeps its level of one half."""
-    bound = localized_for_counts([4], d=1, d1=0, B=0.05, delta=0.5)
-    rng = np.random.default_rng(3)
-    estimate = np.clip(rng.standard_normal(20_000) / 2, -0.05, 0.05)
-    assert np.mean(np.asarray(tv_of_distance(np.abs(estimate))) <= bound.value) >= 0.5
+@settings(max_examples=200)
+@given(st.integers(0, 10**6), st.floats(1e-6, 0.3), st.floats(1e-6, 1.0), st.floats(0, 1))
+def test_weights_other_than_the_shares_are_covered(seed, eps, a, unlike):
+    """No split of the evidence over the sources, `sum share_k a_k = a`, does worse on average."""
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.ones(4)) * 0.96 + 0.01
+    p = (1 - unlike) * share + unlike * rng.dirichlet(np.ones(4))
+    splits = rng.dirichlet(np.ones(4), size=300) * a / share  # (300, 4): a_k
+    worst = (p * worst_case(eps, splits)).sum(1).max()
+    value = float(_weighted(p, share)(np.array([eps]), np.array([a]))[0])
+    assert worst <= value + 1e-12
+
+
+def test_the_weighted_value_is_nearly_attained():
+    """By equal evidence for weights near the shares: it is not larger than it need be."""
+    share = np.array([0.2, 0.3, 0.5])
+    p = np.array([0.21, 0.3, 0.49])
+    for eps, a in ((0.01, 0.02), (0.001, 0.2), (0.05, 0.5)):
+        value = float(_weighted(p, share)(np.array([eps]), np.array([a]))[0])
+        assert 0.94 * value < float(worst_case(eps, a)) <= value
 
 
 def test_counts_alike_are_the_balanced_case():
