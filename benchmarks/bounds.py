@@ -3,7 +3,7 @@
     python benchmarks/bounds.py
 
 Times are CPU seconds of one call after a small one. Exits with 1 if a goal is missed: 2 seconds
-for paper, simple and the laws, 30 for refined and localized; `sourcewise bound` under 1 second.
+for paper, simple and the laws, 30 for the sharper forms; `sourcewise bound` under 1 second.
 """
 
 import subprocess
@@ -17,6 +17,7 @@ import numpy as np
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.gaussian import asymptotic_tv_balanced, m_blocks
 from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_bracketing
+from sourcewise.theory.gaussian_drawn import localized_drawn
 from sourcewise.theory.gaussian_localized import localized
 from sourcewise.theory.general import paper, refined, simple
 
@@ -32,6 +33,7 @@ WORK: dict[str, tuple[float, Callable[[], object]]] = {
     "law, sharp": (2, lambda: asymptotic_tv_balanced(K, N, D, OWN)),
     "refined": (30, lambda: refined(envelope_bracketing(M, D, B), N)),
     "localized": (30, lambda: localized(K, N, D, OWN, B)),
+    "localized_drawn": (30, lambda: localized_drawn(K, N, D, OWN, B)),
 }
 COMMAND = "bound gaussian --sources 5 --samples 500 --dim 10 --specific 5 --mean-bound 5 --json"
 

@@ -322,7 +322,9 @@ def bound(
     sources: Annotated[str | None, _size("sources", "K", "Number of sources.")] = None,
     samples: Annotated[str | None, _size("samples", "n", "Examples in all.")] = None,
     delta: Annotated[str | None, _size("delta", "P", "Error probability; .05.")] = None,
-    groups: Annotated[str | None, _size("groups", "J", "Also for J equal groups.")] = None,
+    groups: Annotated[
+        str | None, _size("groups", "J", "Also for J groups, or for sizes: 3,2.")
+    ] = None,
     dim: Annotated[str | None, _size("dim", "d", "gaussian, energy: coordinates of x.")] = None,
     specific: Annotated[
         str | None, _size("specific", "d1", "gaussian, general: numbers of one source alone.")
@@ -358,6 +360,8 @@ def bound(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the bounds to this file.")] = None,
     over: Annotated[str | None, typer.Option(help="Axis of the plot: n (default) or K.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Compute the theory's bounds and laws for given sizes, pooled and separate."""
@@ -366,21 +370,35 @@ def bound(
     from sourcewise.theory.options import value
 
     case = cases.build(family, options)
-    found = calculator.document(case, None if target is None else value("target", target))
+    aim = None if target is None else value("target", target)
     if over is not None and plot is None:
         raise InputError("--over is the axis of the plot: give --plot FILE too")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"{out}: there is no folder {out.parent}")
+    if dry_run:
+        files = {name: path and str(path) for name, path in (("plot", plot), ("out", out))}
+        untimed = {"seconds": None, "seconds_reason": "numbers only: a few seconds at most"}
+        _print_config({"settings": case.settings, "target": aim} | files | untimed, as_json)
+        return
+    found = calculator.document(case, aim)
+    if out is not None:
+        from sourcewise.files import write_json
+
+        write_json(out, found)
     if plot is not None:
         from sourcewise.report.bounds_plot import draw_bounds
 
         over = over or "n"
-        draw_bounds(*calculator.curves(case, over), over, plot)
+        at = case.n if over == "n" else case.K
+        lines = calculator.curves(case, over)
+        draw_bounds(*lines, over, plot, at, calculator.title(case), case.words)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, allow_nan=False))
     else:
         print(calculator.table(found, case.words), end="")
 
 
-_NOT_SIZES = ("family", "target", "plot", "over", "as_json")
+_NOT_SIZES = ("family", "target", "plot", "over", "out", "dry_run", "as_json")
 
 
 if __name__ == "__main__":

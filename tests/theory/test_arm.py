@@ -14,7 +14,8 @@ from numpy.testing import assert_allclose
 from sourcewise.errors import InputError
 from sourcewise.theory import arm, general
 from sourcewise.theory.arm import Member, Sizes, UpperBracket
-from sourcewise.theory.mlp import LocalConstant, forward
+from sourcewise.theory.layer_norms import LocalConstant
+from sourcewise.theory.mlp import forward
 from sourcewise.theory.sharing import predicted_ratio
 
 ROUNDING = 1e-12

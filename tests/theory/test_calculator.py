@@ -1,6 +1,7 @@
 """The document, table and curves of `sourcewise bound`, and the verb itself."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,10 +12,11 @@ from sourcewise import cli
 from sourcewise.errors import InputError
 from sourcewise.report.bounds_plot import draw_docs_figures
 from sourcewise.theory import arm, energy
-from sourcewise.theory.calculator import curves, document, table
-from sourcewise.theory.cases import FAMILIES, allocate, build
-from sourcewise.theory.gaussian import asymptotic_tv_pooled, expected_tv_pooled
+from sourcewise.theory.calculator import LABELS, curves, document, table
+from sourcewise.theory.cases import FAMILIES, build
+from sourcewise.theory.gaussian_case import allocate
 from sourcewise.theory.gaussian_localized import localized_for_counts
+from sourcewise.theory.gaussian_partitions import asymptotic_tv, expected_tv
 from sourcewise.theory.general import paper, refined
 
 SIZES = {
@@ -86,9 +88,9 @@ def test_unequal_shares():
     p = [0.1, 0.2, 0.7]
     found = document(build("gaussian", options("gaussian", sources=3, shares="0.1,0.2,0.7")))
     pooled, separate = found["pooled"], found["separate"]
-    assert pooled["exact"] == expected_tv_pooled(p, 5000, 10, 5)
-    assert separate["law"] == asymptotic_tv_pooled(p, 5000, 10, 10)
     counts, apart = [500, 1000, 3500], [[0], [1], [2]]
+    assert pooled["exact"] == expected_tv(p, 5000, 10, 5)
+    assert separate["law"] == asymptotic_tv(p, 5000, 10, 5, apart)
     assert pooled["localized"] == localized_for_counts(counts, 10, 5, 5.0, p=p).value
     alone = localized_for_counts(counts, 10, 5, 5.0, p=p, blocks=apart).value
     assert separate["localized"] == alone
@@ -97,12 +99,74 @@ def test_unequal_shares():
     assert lines["separate"]["localized"][at] == alone
 
 
+def test_groups_of_unequal_sizes_and_shares():
+    p, blocks = [0.1, 0.2, 0.3, 0.1, 0.3], [[0, 1, 2], [3, 4]]
+    case = build("gaussian", options("gaussian", groups="3,2", shares=p))
+    found = document(case, target=0.2)
+    grouped = found["grouped"]
+    assert found["settings"]["groups"] == [3, 2]
+    assert (grouped["blocks"], grouped["parameters"]) == (2, 35)
+    assert grouped["exact"] == expected_tv(p, 5000, 10, 5, blocks)
+    assert grouped["law"] == asymptotic_tv(p, 5000, 10, 5, blocks)
+    counts = np.multiply(p, 5000)
+    assert grouped["localized"] == localized_for_counts(counts, 10, 5, 5.0, 0.05, p, blocks).value
+    for form in ("localized", "exact", "law", "parameters"):
+        assert found["pooled"][form] < grouped[form] < found["separate"][form]
+    for name, J in (("pooled", 1), ("grouped", 2), ("separate", 5)):
+        n = found["sample_size"][name]["localized"]
+        assert case.localized is not None
+        assert case.localized(5, n, J).value <= 0.2 < case.localized(5, n - 1, J).value
+    places, lines = curves(case, "n")
+    assert lines["grouped"]["localized"][places.index(5000)] == grouped["localized"]
+    assert "groups 3,2" in table(found, "")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_number_of_groups_is_as_even_as_it_can_be(family):
+    found = document(build(family, options(family, groups="2")))
+    assert found["settings"]["groups"] == [3, 2]
+    assert found == document(build(family, options(family, groups="3,2")))
+    # only the number of groups enters these
+    other = document(build(family, options(family, groups=[1, 4])))["grouped"]
+    for form in ("paper", "simple", "refined", "asymptotic", "parameters"):
+        assert found["grouped"][form] == other[form]
+
+
+@pytest.mark.parametrize("groups", ["5", "1,1,1,1,1", "1", [5]])
+@pytest.mark.parametrize("shares", [None, [0.1, 0.2, 0.3, 0.1, 0.3]])
+def test_the_extreme_groupings_are_pooled_and_separate(groups, shares):
+    found = document(build("gaussian", options("gaussian", groups=groups, shares=shares)))
+    same = "pooled" if len(found["settings"]["groups"]) == 1 else "separate"
+    for form, value in found[same].items():
+        assert found["grouped"][form] == pytest.approx(value, rel=1e-12)
+
+
+def test_sources_without_an_example_are_spoken_of():
+    found = document(build("gaussian", options("gaussian", samples=8)))
+    share = 100 * 0.8**8  # each of five misses eight draws
+    assert f"{share:.3g} % of them draw none" in found["reasons"]["exact"]
+    assert found["reasons"]["exact"] in table(found, "")
+    assert "exact" not in document(build("gaussian", options("gaussian")))["reasons"]
+
+
+def test_a_share_too_small_for_an_example_has_no_localized_bound():
+    case = build("gaussian", options("gaussian", shares=RARE, samples=20, groups="2,3"))
+    found = document(case, target=0.5)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    for name in ("pooled", "grouped", "separate"):
+        assert found[name]["localized"] is None
+        assert found["sample_size"][name]["localized"] > 100
+        assert 0 < found[name]["exact"] < 1
+    assert "of share 0.01: --samples 100 or more" in found["reasons"]["localized"]
+    assert found["reasons"]["localized"] in table(found, "")
+
+
 def test_a_level_beyond_the_theorem_has_no_paper_form():
     found = document(build("gaussian", options("gaussian", delta=0.7)))
     assert found["pooled"]["paper"] is None
     assert "0.5" in found["reasons"]["paper"]
     assert found["pooled"]["refined"] < 1
-    assert "paper" not in table(found, "")
+    assert "paper      Theorem 3.2 is stated for delta up to 0.5" in table(found, "")
 
 
 @pytest.mark.parametrize("over", ["n", "K"])
@@ -143,11 +207,15 @@ BAD = [
     ("--delta must be above 0 and below 1, got nan", "gaussian", {"delta": "nan"}),
     ("--mean-bound must be above 0 and at most 1e+15, got 0", "gaussian", {"mean_bound": 0}),
     ("--groups must be at most --sources, 5, got 6", "gaussian", {"groups": 6}),
-    ("2 does not divide 5 sources", "gaussian", {"groups": 2}),
-    ("rarest source, of share 0.01: 100 or more", "gaussian", {"shares": RARE, "samples": 20}),
+    ("--groups 3,3 must sum to --sources, 5, got 6", "gaussian", {"groups": "3,3"}),
+    ("--groups 3,3 must sum to --sources, 5, got 6", "arm", {"groups": [3, 3]}),
+    ("or the size of each group, A,B,C, got 3,,2", "gaussian", {"groups": "3,,2"}),
+    ("--groups must be a whole number from 1 to 10000, or", "gaussian", {"groups": "2.5"}),
+    ("--groups must be a whole number from 1 to 10000, or", "energy", {"groups": 0}),
+    ("A,B,C, got []", "gaussian", {"groups": []}),
+    ("A,B,C, got nan,5", "gaussian", {"groups": "nan,5"}),
     ("--shares must have one entry per source, 5, got 2", "gaussian", {"shares": ".5,.5"}),
     ("--shares must be positive numbers", "gaussian", {"shares": ".5,.6"}),
-    ("--groups means groups of equal", "gaussian", {"shares": [0.2] * 5, "groups": 2}),
     ("--vocabulary is no option of bound gaussian", "gaussian", {"vocabulary": 3}),
     ("bound arm needs --length", "arm", {"length": None}),
     ("--vocabulary must be a whole number from 2", "arm", {"vocabulary": 1}),
@@ -220,6 +288,7 @@ def test_the_verb_prints_the_document_or_the_table(monkeypatch, capsys, family):
         (["gaussian", *flags("gaussian"), "--over", "K"], "give --plot FILE too"),
         (["gaussian", *flags("gaussian"), "--plot", "x.gif"], "must end in .svg, .png or .pdf"),
         (["gaussian", *flags("gaussian"), "--plot", "no/x.svg"], "there is no folder no"),
+        (["gaussian", *flags("gaussian"), "--out", "no/x.json"], "there is no folder no"),
         (["gaussian", *flags("gaussian"), "--plot", "x.svg", "--over", "d"], "--over must be n"),
     ],
 )
@@ -245,6 +314,67 @@ def test_the_verb_draws(monkeypatch, capsys, tmp_path, over):
 def test_the_docs_figures_draw(tmp_path):
     for page in draw_docs_figures(tmp_path):
         assert b"</svg>" in page.read_bytes()
+
+
+def test_curves_hold_the_law_and_the_exact_expectation_for_any_number_of_sources():
+    places, lines = curves(build("gaussian", options("gaussian")), "K")
+    for K, J, name in ((8, 1, "pooled"), (8, 8, "separate")):
+        for form, compute in (("law", asymptotic_tv), ("exact", expected_tv)):
+            expected = compute([1 / K] * K, 5000, 10, 5 if J == 1 else 10)
+            assert lines[name][form][places.index(K)] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_plot_names_its_case_and_all_its_lines(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    seen = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: seen.append(figure))
+    draw_docs_figures(tmp_path)
+    axes, legend = seen[-1].axes[0], seen[-1].legends[0]
+    assert axes.get_title(loc="left") == "gaussian: 5 sources, 5,000 examples, delta = 0.05"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("examples $n$", "average TV")
+    _, lines = curves(build("gaussian", options("gaussian")), "n")
+    named = {text.get_text() for text in legend.get_texts()}
+    forms = {form.removeprefix("localized_") for form in lines["pooled"]}
+    assert named == {*lines, *forms, "bounds", "to expect"}
+
+
+def test_settings_are_resolved():
+    assert build("arm", options("arm")).settings["encoder"] == "per position"
+    assert build("arm", options("arm")).settings["nonzeros"] == 4994
+    assert build("energy", options("energy", nonzeros=7)).settings["nonzeros"] == 7
+    for family in FAMILIES:  # resolved settings are options, of the same case
+        settings = build(family, options(family)).settings
+        again = {name: value for name, value in settings.items() if name != "family"}
+        assert build(family, again).settings == settings
+
+
+def test_columns_never_touch():
+    case = build("gaussian", options("gaussian", sources=10**15, samples=10**14))
+    lines = table(document(case, target=1e-3), case.words).splitlines()
+    named = (*LABELS, "parameters", "as it is", "2 x")
+    rows = [
+        line for line in lines if line.startswith(named) and re.search(r"\d{3}|e\+", line[44:])
+    ]
+    assert len(rows) > 10
+    assert {line[at] for line in rows for at in (44, 57)} == {" "}
+
+
+def test_dry_run_writes_nothing_and_out_writes_the_document(tmp_path, monkeypatch, capsys):
+    def run(*more):
+        line = ["gaussian", *flags("gaussian"), "--json", "--out", str(tmp_path / "b.json")]
+        monkeypatch.setattr(sys, "argv", ["sourcewise", "bound", *line, *more])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code
+        return json.loads(capsys.readouterr().out)
+
+    planned = run("--dry-run")
+    assert not list(tmp_path.iterdir())
+    found = run()
+    assert planned["settings"] == found["settings"]
+    assert (planned["out"], planned["plot"]) == (str(tmp_path / "b.json"), None)
+    assert [json.loads(file.read_text()) for file in tmp_path.iterdir()] == [found]
 
 
 def test_the_verb_is_light():

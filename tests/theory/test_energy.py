@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 from sourcewise.errors import InputError
 from sourcewise.theory import energy, general
 from sourcewise.theory.energy import Member, Sizes, UpperBracket
-from sourcewise.theory.mlp import LocalConstant
+from sourcewise.theory.layer_norms import LocalConstant
 from sourcewise.theory.sharing import predicted_ratio
 
 ROUNDING = 1e-12

@@ -19,12 +19,12 @@ from sourcewise.theory.gaussian import (
     asymptotic_tv_separate,
     expected_kl,
     expected_tv_balanced,
-    expected_tv_given_counts,
     expected_tv_pooled,
     expected_tv_separate,
     m_pooled,
     m_separate,
 )
+from sourcewise.theory.gaussian_partitions import expected_tv_given_counts, tv_given_count
 from sourcewise.theory.quadrature import count_law, fraction_law
 from sourcewise.theory.sharing import empirical_beta, predicted_ratio
 
@@ -113,9 +113,9 @@ def test_given_counts_with_nothing_shared_against_integral():
 def test_binomial_law_on_the_coarse_grid_is_the_full_sum(n, share):
     n_k = np.arange(1, n + 1)
     pmf = binom.pmf(n_k, n, share)
-    full = pmf @ gaussian._tv_given_count(n_k.astype(float), n, 10, 5) / pmf.sum()
+    full = pmf @ tv_given_count(n_k.astype(float), np.array(n), 10, 5) / pmf.sum()
     points, probability = count_law(n, share)
-    coarse = probability @ gaussian._tv_given_count(points, n, 10, 5)
+    coarse = probability @ tv_given_count(points, np.array(n), 10, 5)
     assert abs(coarse / full - 1) < 1e-10
 
 

@@ -18,13 +18,18 @@ __all__ = ["draw_bounds", "draw_constant_brackets", "draw_docs_figures", "draw_g
 
 # Blue and vermilion of Okabe and Ito: told apart by colour-blind readers, and in grey.
 _COLOURS = {"separate": "#0072B2", "grouped": "#009E73", "pooled": "#D55E00"}
+# Bounds are thin to thick as they get sharper; what to expect is dashed, and exact in dots.
 _LINES: dict[str, Any] = {
     "paper": {"linewidth": 0.8, "dashes": (1, 1.5)},
     "simple": {"linewidth": 0.8, "dashes": (4, 1.5)},
     "refined": {"linewidth": 1.0},
-    "localized": {"linewidth": 1.9},
+    "localized": {"linewidth": 1.7},
+    "localized_drawn": {"linewidth": 1.4, "dashes": (9, 1.5)},
     "asymptotic": {"linewidth": 0.9, "dashes": (6, 2, 1, 2)},
+    "law": {"linewidth": 1.1, "dashes": (3, 2)},
+    "exact": {"linestyle": "none", "marker": "o", "markersize": 3.2, "markeredgewidth": 0},
 }
+_EXPECTED = ("asymptotic", "law", "exact")
 _STYLE: Any = {
     "font.size": 9,
     "axes.linewidth": 0.6,
@@ -38,40 +43,77 @@ _AXES = {"n": "examples $n$", "K": "sources $K$"}
 
 
 def draw_bounds(
-    places: list[float], curves: Mapping[str, Mapping[str, list[float]]], over: str, path: Path
+    places: list[float],
+    curves: Mapping[str, Mapping[str, list[float]]],
+    over: str,
+    path: Path,
+    at: float | None = None,
+    title: str = "",
+    subtitle: str = "",
 ) -> None:
-    """Write the bounds and the law over n or K, one colour per strategy; .svg, .png or .pdf.
+    """Write the bounds and the laws over n or K, one colour per strategy; .svg, .png or .pdf.
 
     Args:
         places: values of n or K.
         curves: {strategy: {form: values}}, from `theory.calculator.curves`.
         over: "n" or "K".
         path: the file; its ending chooses the format.
+        at: the case's own place, to mark.
+        title: the case, from `theory.calculator.title`.
+        subtitle: its sizes, in smaller letters.
     """
 
     def fill(figure: "Figure") -> None:
         axes = figure.subplots()
         for name, forms in curves.items():
             for form, values in forms.items():
-                axes.plot(places, values, color=_COLOURS[name], **_LINES[form])
-        axes.axhspan(1, 100, color="0.93", zorder=0, linewidth=0)
+                every = (len(places) % 5, 5) if form == "exact" else None
+                style = _LINES[form] | {"color": _COLOURS[name], "markevery": every}
+                axes.plot(places, values, **style)
+        known = [v for forms in curves.values() for line in forms.values() for v in line if v > 0]
         axes.set(xscale="log", yscale="log", xlabel=_AXES[over], ylabel="average TV")
-        lowest = min(min(values) for forms in curves.values() for values in forms.values())
-        axes.set_ylim(max(1e-6, lowest * 0.8), 4)
-        axes.set_xlim(min(places), max(places))
-        axes.text(max(places), 1.08, "says nothing ", ha="right", va="bottom")
+        axes.set(xlim=(min(places), max(places)), ylim=(max(1e-6, min(known) * 0.8), 4))
+        axes.yaxis.set_major_formatter("{x:g}")
+        if over == "K":
+            axes.set_xticks([K for K in (1, 2, 5, 10, 20, 50, 100) if K <= max(places)])
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter("")
+        axes.axhspan(1, 100, color="0.93", zorder=0, linewidth=0)
+        # the corner that the curves leave free: they fall with n and rise with K
+        corner, side, shift = (1, "right", -4) if over == "n" else (0, "left", 4)
+        inside: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        inside |= {"bbox": {"facecolor": "0.93", "edgecolor": "none", "pad": 1}, "color": "0.3"}
+        says = "1 or more: says nothing"
+        axes.annotate(says, (corner, 1), xytext=(shift, -4), ha=side, va="top", **inside)
+        if at is not None:
+            axes.axvline(at, color="0.7", linewidth=0.6, zorder=0)
+        if title:
+            axes.set_title(title, loc="left", fontweight="bold", fontsize=10, pad=19)
+            place = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
+            axes.annotate(subtitle, xytext=(0, 6), fontsize=8, color="0.3", **place)
         _legend(figure, curves)
 
-    _write(path, (5.6, 3.4), fill)
+    _write(path, (6.4, 3.8), fill)
 
 
 def _legend(figure: "Figure", curves: Mapping[str, Mapping[str, list[float]]]) -> None:
+    """Colours are strategies; lines are bounds, then what to expect."""
     from matplotlib.lines import Line2D
 
-    forms = next(iter(curves.values()))
-    handles = [Line2D([], [], color=_COLOURS[name], linewidth=3) for name in curves]
-    handles += [Line2D([], [], color="0.3", **_LINES[form]) for form in forms]
-    figure.legend(handles, [*curves, *forms], loc="outside right upper")
+    forms = list(next(iter(curves.values())))
+    names = [name for name in _COLOURS if name in curves]
+    rows = [(name, Line2D([], [], color=_COLOURS[name], linewidth=3)) for name in names]
+    expected = [form for form in forms if form in _EXPECTED]
+    groups = {"bounds": [form for form in forms if form not in _EXPECTED], "to expect": expected}
+    for heading, group in groups.items():
+        rows.append((heading, Line2D([], [], linestyle="none")))
+        lines = [Line2D([], [], color="0.3", **_LINES[form]) for form in group]
+        rows += zip((form.removeprefix("localized_") for form in group), lines, strict=True)
+    labels, handles = zip(*rows, strict=True)
+    legend = figure.legend(handles, labels, loc="outside right center", handlelength=2.6)
+    for text in legend.get_texts():
+        if text.get_text() in groups:
+            text.set(color="0.3", style="italic")
 
 
 def draw_gaussian_bracket(path: Path, eta: float = 0.4) -> None:
@@ -130,7 +172,8 @@ def draw_docs_figures(folder: Path) -> list[Path]:
     paths = [folder / f"{name}.svg" for name in names]
     draw_constant_brackets(paths[0])
     draw_gaussian_bracket(paths[1])
-    draw_bounds(*calculator.curves(case, "n"), "n", paths[2])
+    title = calculator.title(case)
+    draw_bounds(*calculator.curves(case, "n"), "n", paths[2], case.n, title, case.words)
     return paths
 
 

@@ -29,13 +29,11 @@ from scipy.special import expit, log_softmax
 from sourcewise.errors import InputError, listing
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.checks import above, number, numbers, whole
+from sourcewise.theory.layer_norms import LayerNorms, LocalConstant, local_bracketing
 from sourcewise.theory.mlp import (
-    LayerNorms,
     Layers,
-    LocalConstant,
     forward,
     inside_box,
-    local_bracketing,
     log_input_lipschitz,
     log_parameter_lipschitz,
     log_subsets,
@@ -155,12 +153,12 @@ def m(sizes: Sizes, K: ArrayLike, J: ArrayLike = 1) -> Any:
 
 
 def m_pooled(sizes: Sizes, K: ArrayLike) -> Any:
-    """`P_shared + K P_src` (Theorem 4.3)."""
+    """`P_shared + K P_src` (Theorem 4.3); arguments as for `m`."""
     return m(sizes, K)
 
 
 def m_separate(sizes: Sizes, K: ArrayLike) -> Any:
-    """`K (P_shared + P_src)` (Theorem 4.3)."""
+    """`K (P_shared + P_src)` (Theorem 4.3); arguments as for `m`."""
     return m(sizes, K, K)
 
 
@@ -189,6 +187,11 @@ def epsilon(tau: ArrayLike, M: int, D: int) -> Floats:
 
     >>> round(float(epsilon(tau(0.01, M=2, D=10), M=2, D=10)), 12)
     0.01
+
+    Args:
+        tau: largest move of logits, tau >= 0.
+        M: symbols, M >= 2.
+        D: positions, D >= 1.
     """
     move = np.asarray(tau, dtype=np.float64)
     if not np.all(move >= 0):
@@ -200,12 +203,19 @@ def epsilon(tau: ArrayLike, M: int, D: int) -> Floats:
 
 
 def crude_tau(eps: ArrayLike, D: int) -> Floats:
-    """`log(1+eps) / (2D)`, from `e^(2 D tau) - 1 <= eps`: a shorter proof, never above `tau`."""
+    """`log(1+eps) / (2D)`, from `e^(2 D tau) - 1 <= eps`: a shorter proof, never above `tau`.
+
+    Arguments as for `tau`.
+    """
     return np.log1p(above("eps", eps)) / (2 * whole("D", D, 1))
 
 
 def crude_epsilon(tau: ArrayLike, D: int) -> Floats:
-    """`e^(2 D tau) - 1`, the inverse of `crude_tau`."""
+    """`e^(2 D tau) - 1`, the inverse of `crude_tau`; arguments as for `epsilon`.
+
+    >>> round(float(crude_epsilon(crude_tau(0.01, D=10), D=10)), 12)
+    0.01
+    """
     with np.errstate(over="ignore"):
         return np.expm1(2 * whole("D", D, 1) * np.asarray(tau, dtype=np.float64))
 
@@ -260,7 +270,7 @@ def bracketing(
 
 @dataclass(frozen=True)
 class Member:
-    """One model of the class, as plain arrays.
+    """One model of the class, as plain arrays; every entry in `[-B, B]` (section 4.2).
 
     Args:
         V_X: (M, d_e) embeddings of the symbols.
@@ -278,9 +288,19 @@ class Member:
 
 
 def log_conditionals(member: Member, x: ArrayLike, y: ArrayLike) -> Floats:
-    """`log p(. | x_<d, y)` at each position d: (n, D, M) for x (n, D) and y (n,) of whole numbers.
+    """`log p(. | x_<d, y)` at each position d, (n, D, M).
 
-    Their entries at `x_d`, summed over d, are `log p(x|y)`.
+    Its entries at `x_d`, summed over d, are `log p(x|y)`.
+
+    >>> zeros = Member(np.zeros((2, 1)), np.zeros((3, 1)), np.zeros((2, 1)), np.zeros(2),
+    ...                layers=[(np.zeros((2, 2)), [0.0, np.log(3)])])
+    >>> np.exp(log_conditionals(zeros, [[0, 1]], [2])).round(4).tolist()
+    [[[0.25, 0.75], [0.25, 0.75]]]
+
+    Args:
+        member: the model.
+        x: (n, D) symbols, in 0..M-1.
+        y: (n,) sources, in 0..K-1.
     """
     symbols, source = np.asarray(x, dtype=np.int64), np.asarray(y, dtype=np.int64)
     rows = np.concatenate(
@@ -298,6 +318,12 @@ class UpperBracket:
     `p'(x|y) = Π_d g(p(x_d | x_<d, y))`, `g(p) = e^(2 tau) p / (1 + (e^(2 tau) - 1) p)`. Its sum
     over x is at most `1 + epsilon(tau)`, for every y (Theorem C.8, sharpened).
 
+    >>> flat = Member(np.zeros((2, 1)), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1),
+    ...               layers=[(np.zeros((2, 1)), np.zeros(2))])
+    >>> above = UpperBracket(rounded_member(flat, B=1, c=3), tau=0.1)
+    >>> round(float(np.exp(above.log_value([[0], [1]], [0, 0])).sum() - epsilon(0.1, 2, 1)), 12)
+    1.0
+
     Args:
         member: the model at the centre.
         tau: largest difference of logits, >= 0.
@@ -307,7 +333,7 @@ class UpperBracket:
     tau: float
 
     def log_value(self, x: ArrayLike, y: ArrayLike) -> Floats:
-        """`log p'(x|y)`, (n,) for x (n, D) and y (n,)."""
+        """`log p'(x|y)`, (n,), of symbols x (n, D) and sources y (n,)."""
         log_p = log_conditionals(self.member, x, y)
         # g = p / (e^(-2 tau) + (1 - e^(-2 tau)) p): no overflow however large tau
         raised = log_p - np.log(
@@ -321,6 +347,12 @@ def rounded_member(member: Member, B: float, c: int, sparse: bool = False) -> Me
     """The centre of the member's cell: each parameter at the nearest of c centres in [-B, B].
 
     `UpperBracket(rounded_member(member, B, c), tau)` lies above the member if `c >= B C / tau`.
+
+    Args:
+        member: its parameters in [-B, B].
+        B: bound on the parameters, B > 0.
+        c: cells per parameter, c >= 1.
+        sparse: leave zeros of the network at zero.
     """
     parts = (nearest_centres(part, B, c) for part in (member.V_X, member.V_Y, member.a, member.b))
     return Member(*parts, layers=rounded(member.layers, B, c, sparse))
@@ -332,10 +364,16 @@ def local_constant(member: Member, B: float, radius: float | None = None) -> Loc
     `C = C_network + Π_l min(a_l + w_l radius, w_l B) (row + min(a + d_e radius, d_e B) + 1)/4`,
     with `row` the largest sum of absolute values of an embedding and `a` of an encoder's weights.
 
+    >>> zeros = Member(np.zeros((2, 1)), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1),
+    ...                layers=[(np.zeros((2, 1)), np.zeros(2))])
+    >>> local = local_constant(zeros, B=1)  # C = (1 + 1) + 1 (0 + 1 + 1)/4
+    >>> round(float(np.exp(local.log_constant)), 4), local.radius
+    (2.5, 1.0)
+
     Args:
         member: its parameters in [-B, B].
-        B: bound on the parameters, chosen before training.
-        radius: largest move of a parameter; `1/(L W)` if None.
+        B: bound on the parameters, B > 0, chosen before training.
+        radius: largest move of a parameter, >= 0; `1/(L W)` if None.
     """
     parts = (member.V_X, member.V_Y, member.a, member.b)
     inside_box("member", [*parts, *(part for layer in member.layers for part in layer)], B)

@@ -42,6 +42,9 @@ Floats = NDArray[np.float64]
 def rate(m: ArrayLike, n: ArrayLike) -> Any:
     """The paper's rate `sqrt(m/n)`, without its constant and logarithms (Theorem 4.1).
 
+    >>> rate(30, n=3000)
+    0.1
+
     Args:
         m: parameters, m >= 0.
         n: examples, n > 0.
@@ -83,7 +86,9 @@ def asymptotic_tv_by_source(v: ArrayLike, p: ArrayLike, n: float) -> float:
 
 
 def asymptotic_kl(p: ArrayLike, n: ArrayLike) -> Any:
-    """`p / (2n)`: limit of the average Kullback-Leibler divergence for p >= 0 parameters, n > 0.
+    """`p / (2n)`: limit of the average Kullback-Leibler divergence (theory, section 3).
+
+    Arguments as for `asymptotic_bound`.
 
     >>> asymptotic_kl(30, n=500)
     0.03
@@ -92,12 +97,16 @@ def asymptotic_kl(p: ArrayLike, n: ArrayLike) -> Any:
 
 
 def sample_size_for_tv(p: ArrayLike, target: ArrayLike) -> Any:
-    """`n = p / (2 pi target^2)`: examples at which `asymptotic_bound` is target, in (0, 1].
+    """`n = p / (2 pi target^2)`: examples at which `asymptotic_bound` is target.
 
     inf where n is beyond floats.
 
     >>> round(sample_size_for_tv(30, target=0.01))
     47746
+
+    Args:
+        p: all free parameters, p >= 0.
+        target: average TV, in (0, 1].
     """
     error = above("target", numbers("target", target, 0, 1))
     with np.errstate(over="ignore"):
@@ -105,24 +114,44 @@ def sample_size_for_tv(p: ArrayLike, target: ArrayLike) -> Any:
 
 
 def sample_size_for_kl(p: ArrayLike, target: ArrayLike) -> Any:
-    """`n = p / (2 target)`: examples at which the average KL is target, > 0; inf as above."""
+    """`n = p / (2 target)`: examples at which the average KL is target; inf as above.
+
+    >>> round(sample_size_for_kl(30, target=0.01))
+    1500
+
+    Args:
+        p: all free parameters, p >= 0.
+        target: average KL in nats, > 0.
+    """
     with np.errstate(over="ignore"):
         return plain(numbers("p", p, 0) / (2 * above("target", target)))
 
 
 def effective_parameters(tv: ArrayLike, n: ArrayLike) -> Any:
-    """`2 pi n R^2`: how many parameters a measured average TV R in [0, 1] is worth.
+    """`2 pi n R^2`: how many parameters a measured average TV R is worth (theory, section 3).
 
     Biased low, as R is below its bound: by .95 for Gaussians of d = 10, by 2/pi for d = 1.
 
     >>> round(effective_parameters(0.0944, n=500), 1)
     28.0
+
+    Args:
+        tv: average TV, in [0, 1].
+        n: examples, n > 0.
     """
     return plain(2 * math.pi * above("n", n) * numbers("tv", tv, 0, 1) ** 2)
 
 
 def effective_parameters_from_kl(kl: ArrayLike, n: ArrayLike) -> Any:
-    """`2 n KL`: the same from a measured average KL >= 0; unbiased in the limit."""
+    """`2 n KL`: the same from a measured average KL; unbiased in the limit.
+
+    >>> effective_parameters_from_kl(0.03, n=500)
+    30.0
+
+    Args:
+        kl: average KL in nats, >= 0.
+        n: examples, n > 0.
+    """
     return plain(2 * above("n", n) * numbers("kl", kl, 0))
 
 
@@ -224,8 +253,8 @@ def takeover(
     Args:
         p_separate: parameters of the separate models, or c of their learning curve; >= 0.
         cost_pooled: `tr(H^-1 J)` of the pooled model, or c of its learning curve; >= 0.
-        H_pooled: pooled loss with unlimited data.
-        H_separate: separate loss with unlimited data.
+        H_pooled: pooled loss with unlimited data, finite.
+        H_separate: separate loss with unlimited data, finite.
     """
     saved = numbers("p_separate", p_separate, 0) - numbers("cost_pooled", cost_pooled, 0)
     lost = numbers("H_pooled", H_pooled, -math.inf) - numbers("H_separate", H_separate, -math.inf)

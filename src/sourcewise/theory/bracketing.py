@@ -37,13 +37,14 @@ class Bracketing:
     Args:
         m: coordinates: pooled, separate or of any partition; >= 0.
         B: bound on each coordinate; > 0.
-        eta: eps -> cell half-width that keeps the bracket's gap at most eps; increasing.
+        eta: eps > 0 -> cell half-width that keeps the bracket's gap at most eps; increasing.
         epsilon: eta -> gap, the inverse of eta.
         name: which bracket, in words.
-        log_choices: log of the number of sparsity patterns; 0 for dense classes.
-        m_dense: coordinates if zeros are counted too; None if m already counts them.
+        log_choices: log of the number of sparsity patterns, >= 0; 0 for dense classes.
+        m_dense: coordinates if zeros are counted too, >= m; None if m already counts them.
         log_scale: log of a factor by which cells are finer still, `B exp(log_scale) / eta`: the
-            Lipschitz constant of a deep network, where it would overflow; 0 if eta holds it.
+            Lipschitz constant of a deep network, where it would overflow; any number, 0 if eta
+            holds it.
         whole: cells are counted, so c is a whole number; False for a number given as
             `m log(B / eta)`.
     """
@@ -69,7 +70,7 @@ class Bracketing:
         return np.where(exact < _LOG_EXACT, np.log(np.maximum(cells, 1.0)), np.maximum(exact, 0))
 
     def gap(self, log_cells: ArrayLike) -> Floats:
-        """The eps that exp(log_cells) cells per coordinate reach: `epsilon(B / c)`."""
+        """The eps that c cells per coordinate reach, `epsilon(B / c)`; log_cells >= 0."""
         half_width = np.log(np.asarray(self.B, dtype=np.float64)) + self.log_scale
         # Too few cells may give an infinite gap: a useless bracket, not an error.
         with np.errstate(over="ignore"):
@@ -78,7 +79,7 @@ class Bracketing:
             )
 
     def number_of_cells(self, log_cells: ArrayLike) -> Floats:
-        """`log N` for exp(log_cells) cells per coordinate, broadcast with m."""
+        """`log N` of c cells per coordinate, `m log c`; log_cells >= 0, broadcast with m."""
         log_c = np.asarray(log_cells, dtype=np.float64)
         sparse = np.asarray(self.m, dtype=np.float64) * log_c
         sparse = sparse + np.asarray(self.log_choices, dtype=np.float64)
@@ -96,15 +97,24 @@ def centres(B: float, cells: int) -> Floats:
 
     >>> centres(1.0, 2).tolist()
     [-0.5, 0.5]
+
+    Args:
+        B: bound, B > 0.
+        cells: c >= 1.
     """
     return B / cells * (2 * np.arange(cells, dtype=np.float64) + 1) - B
 
 
 def nearest_centre(value: ArrayLike, B: float, cells: int) -> Floats:
-    """The middle of the cell that holds each value of [-B, B]; at most B/c away from it.
+    """The middle of the cell that holds each value of [-B, B]; at most `B/c` away from it.
 
     >>> nearest_centre([-1.0, 0.2, 1.0], 1.0, 2).tolist()
     [-0.5, 0.5, 0.5]
+
+    Args:
+        value: numbers in [-B, B].
+        B: bound, B > 0.
+        cells: c >= 1.
     """
     j = np.floor((np.asarray(value, dtype=np.float64) + B) * (cells / (2 * B)))
     return B / cells * (2 * np.clip(j, 0, cells - 1) + 1) - B

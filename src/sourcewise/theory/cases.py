@@ -5,20 +5,19 @@ known of it (the localized bound, the exact expectation) comes along. See `theor
 what is made of a case.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.general import Bound
-from sourcewise.theory.options import RANGES, at_most, option, value
+from sourcewise.theory.options import RANGES, at_most, group_sizes, option, value
 
-__all__ = ["FAMILIES", "Case", "allocate", "build"]
+__all__ = ["FAMILIES", "Case", "build"]
 
 Bracket = Callable[[ArrayLike, ArrayLike], Bracketing]  # of m parameters in J blocks
 
@@ -35,8 +34,12 @@ class Case:
         loose: (m, J) -> the bracketing of `paper` and `simple`.
         sharp: the bracketing of `refined`.
         localized: (K, n, J) -> that bound, where it is known.
+        localized_drawn: the same for labels that are drawn.
         law: (K, n, J) -> the sharp law, where it is known.
         exact: (K, n, J) -> the exact expectation, where it is known.
+        notes: {form: what to know of its values, or why they do not exist}.
+
+    J blocks stand for one partition: 1 is pooled, K separate, the number of "groups" these.
     """
 
     settings: dict[str, Any]
@@ -46,8 +49,10 @@ class Case:
     loose: Bracket
     sharp: Bracket
     localized: Callable[[ArrayLike, ArrayLike, ArrayLike], Bound] | None = None
+    localized_drawn: Callable[[ArrayLike, ArrayLike, ArrayLike], Bound] | None = None
     law: Callable[[int, int, int], float] | None = None
     exact: Callable[[int, int, int], float] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def K(self) -> int:
@@ -88,7 +93,8 @@ def build(family: str, options: Mapping[str, Any]) -> Case:
             raise InputError(f"bound {family} needs {option(name)}: {RANGES[name]}")
     settings = {"family": family, "delta": 0.05}
     settings |= {name: value(name, text) for name, text in given.items()}
-    at_most("groups", settings, "sources")
+    if "groups" in settings:
+        settings["groups"] = group_sizes(settings["groups"], settings["sources"])
     return make(settings)
 
 
@@ -96,78 +102,28 @@ _COMMON = ("sources", "samples", "delta", "groups")
 
 
 def _gaussian(settings: dict[str, Any]) -> Case:
-    from sourcewise.theory.gaussian import asymptotic_tv_balanced, expected_tv_balanced
+    from sourcewise.theory import gaussian_case
     from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_bracketing
-    from sourcewise.theory.gaussian_localized import localized
+    from sourcewise.theory.gaussian_partitions import asymptotic_tv, expected_tv
 
     at_most("specific", settings, "dim")
-    if settings["sources"] % settings.get("groups", 1):
-        K, J = settings["sources"], settings["groups"]
-        raise InputError(f"--groups means groups of equal size: {J} does not divide {K} sources")
-    d, d1, B = settings["dim"], settings["specific"], settings["mean_bound"]
-    case = Case(
+    d, d1, B, K = (settings[name] for name in ("dim", "specific", "mean_bound", "sources"))
+    entries = len(settings.get("shares", ())) or K
+    if entries != K:
+        raise InputError(f"--shares must have one entry per source, {K}, got {entries}")
+    return Case(
         settings,
         f"{d} coordinates, {d1} of them source-specific, means within {B:g}",
         shared=d - d1,
         specific=d1,
         loose=lambda m, J: gaussian_bracketing(m, d, B),
         sharp=lambda m, J: envelope_bracketing(m, d, B),
-        localized=lambda K, n, J: localized(K, n, d, d1, B, settings["delta"], J),
-        law=lambda K, n, J: float(asymptotic_tv_balanced(K, n, d, d1, J)),
-        exact=lambda K, n, J: expected_tv_balanced(K, n, d, d1, J),
+        localized=lambda K, n, J: gaussian_case.localized(settings, K, n, J),
+        localized_drawn=lambda K, n, J: gaussian_case.localized_drawn(settings, K, n, J),
+        law=lambda K, n, J: asymptotic_tv(gaussian_case.sources(settings, J), n, d, d1),
+        exact=lambda K, n, J: expected_tv(gaussian_case.sources(settings, J), n, d, d1),
+        notes=gaussian_case.notes(settings),
     )
-    return _weighted(case) if "shares" in settings else case
-
-
-def _weighted(case: Case) -> Case:
-    """The Gaussian case for sources of unequal shares: pooled and separate only."""
-    from sourcewise.theory.gaussian import asymptotic_tv_pooled, expected_tv_pooled
-    from sourcewise.theory.gaussian_localized import localized_for_counts
-
-    s, p = case.settings, case.settings["shares"]
-    d, d1 = s["dim"], s["specific"]
-    if len(p) != case.K:
-        raise InputError(f"--shares must have one entry per source, {case.K}, got {len(p)}")
-    if "groups" in s:
-        raise InputError("--groups means groups of equal shares; leave out --shares")
-
-    def own(J: int) -> int:
-        return d if J == case.K else d1
-
-    if not allocate(p, s["samples"]).all():
-        rarest = min(p)
-        least = math.ceil(1 / rarest)
-        raise InputError(
-            f"--samples must leave an example for the rarest source, of share {rarest:g}: "
-            f"{least} or more will do, got {s['samples']}"
-        )
-
-    def bound(K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
-        counts = allocate(p, n)
-        if not counts.all():  # on a curve, at smaller n
-            return Bound("localized", *[math.nan] * 6)
-        blocks = [[k] for k in range(case.K)] if J == case.K else None
-        return localized_for_counts(counts, d, d1, s["mean_bound"], case.delta, p, blocks)
-
-    return replace(
-        case,
-        localized=bound,
-        law=lambda K, n, J: asymptotic_tv_pooled(p, n, d, own(J)),
-        exact=lambda K, n, J: expected_tv_pooled(p, n, d, own(J)),
-    )
-
-
-def allocate(p: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
-    """Whole counts n_k near `n p_k` that sum to n: largest remainders get the rest.
-
-    >>> allocate([0.45, 0.45, 0.1], 9).tolist()
-    [4.0, 4.0, 1.0]
-    """
-    exact = np.asarray(p, dtype=np.float64) * np.asarray(n, dtype=np.float64)
-    counts = np.floor(exact)
-    rest = round(float(np.asarray(n)) - counts.sum())
-    counts[np.argsort(counts - exact, kind="stable")[:rest]] += 1
-    return counts
 
 
 def _arm(settings: dict[str, Any]) -> Case:
@@ -177,6 +133,7 @@ def _arm(settings: dict[str, Any]) -> Case:
     if settings["width"] < D:
         raise InputError(f"--width must be at least --length, {D}, got {settings['width']}")
     encoder = settings.get("encoder", "per position")
+    settings = settings | {"encoder": encoder}
     sizes = _sizes(arm.Sizes, settings, M=settings["vocabulary"], D=D, encoder=encoder)
     words = f"{D} symbols out of {sizes.M}, {_network_words(settings)}"
     return _networks(settings, words, sizes, arm.bracketing(sizes, 1))
@@ -210,6 +167,7 @@ def _network_words(settings: Mapping[str, Any]) -> str:
 
 def _networks(settings: dict[str, Any], words: str, sizes: Any, one: Bracketing) -> Case:
     """The case of a network family, from the bracketing of a single model."""
+    settings = settings | {"nonzeros": sizes.P if sizes.S is None else sizes.S}
     unused = None if one.m_dense is None else float(np.subtract(one.m_dense, one.m))
 
     def bracketing(m: ArrayLike, J: ArrayLike) -> Bracketing:

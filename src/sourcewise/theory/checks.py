@@ -11,6 +11,7 @@ from sourcewise.errors import InputError
 
 __all__ = [
     "above",
+    "blocks",
     "confidence",
     "counts",
     "dimensions",
@@ -120,6 +121,14 @@ def counts(n_k: ArrayLike, least: int) -> Floats:
     if bad or np.any(array != np.round(array)) or np.any(array < least) or array.sum() < 1:
         raise InputError(f"counts must be a list of whole numbers, each at least {least}")
     return array
+
+
+def blocks(given: Sequence[Sequence[int]] | None, K: int) -> list[list[int]]:
+    """The blocks as lists if they hold each of K sources once; one block of all if None."""
+    found = [list(range(K))] if given is None else [list(block) for block in given]
+    if sorted(k for block in found for k in block) != list(range(K)) or not all(found):
+        raise InputError(f"blocks must hold each of the sources 0..{K - 1} exactly once")
+    return found
 
 
 def plain(values: Any) -> Any:

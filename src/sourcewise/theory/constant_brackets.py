@@ -21,14 +21,14 @@ __all__ = ["ConstantBrackets"]
 
 @dataclass(frozen=True)
 class ConstantBrackets:
-    """The smallest upper bracket of the constants in [low, high] on [0, width].
+    """The smallest upper bracket of the constants in [low, high] on [0, width], `N(eps)` of them.
 
     >>> brackets = ConstantBrackets(low=0.0, high=1.0, width=2.0, epsilon=0.5)
     >>> brackets.elements.tolist(), brackets.above(0.3)
     ([0.25, 0.5, 0.75, 1.0], 0.5)
 
     Args:
-        low: smallest member.
+        low: smallest member, finite.
         high: largest member, >= low.
         width: length of the interval, > 0.
         epsilon: largest area between a member and its bracket, > 0.
@@ -57,7 +57,7 @@ class ConstantBrackets:
         )
 
     def above(self, theta: float) -> float:
-        """The lowest element at or above the member theta, in [low, high]."""
+        """The lowest element at or above a member; theta in [low, high]."""
         if not self.low <= theta <= self.high:
             raise InputError(f"theta must be in [{self.low:g}, {self.high:g}], got {theta!r}")
         return float(self.elements[np.searchsorted(self.elements, theta)])

@@ -1,7 +1,9 @@
 """From one distance between distributions to another, and all of them between Gaussians.
 
 `TV = 1/2 ∫|p-q|`, `BC = ∫ sqrt(p q)` the Bhattacharyya coefficient, `H^2 = 1 - BC` the squared
-Hellinger distance, `KL = ∫ p log(p/q)` in nats. All functions broadcast where they can.
+Hellinger distance, `KL = ∫ p log(p/q)` in nats. All functions broadcast where they can. The
+inequalities of Pinsker, Le Cam, Bretagnolle and Huber: Tsybakov, Introduction to Nonparametric
+Estimation (2009), section 2.4.
 """
 
 import math
@@ -30,21 +32,28 @@ Floats = NDArray[np.float64]
 
 
 def pinsker(kl: ArrayLike) -> Any:
-    """`TV <= sqrt(KL/2)`, at most 1 (Pinsker's inequality); kl >= 0.
+    """`TV <= sqrt(KL/2)`, at most 1 (Pinsker's inequality).
 
-    >>> pinsker(0.02)
-    0.1
+    >>> pinsker(0.02), round(pinsker_inverse(0.1), 12)
+    (0.1, 0.02)
+
+    Args:
+        kl: KL, >= 0.
     """
     return plain(np.minimum(np.sqrt(numbers("kl", kl, 0) / 2), 1.0))
 
 
 def pinsker_inverse(tv: ArrayLike) -> Any:
-    """`KL >= 2 TV^2`: the least KL that a total variation in [0, 1] allows by Pinsker."""
+    """`KL >= 2 TV^2`: the least KL that a total variation allows by Pinsker.
+
+    Args:
+        tv: TV, in [0, 1].
+    """
     return plain(2 * numbers("tv", tv, 0, 1) ** 2)
 
 
 def bretagnolle_huber(kl: ArrayLike) -> Any:
-    """`TV <= sqrt(1 - exp(-KL))`, below 1 where Pinsker says nothing; kl >= 0.
+    """`TV <= sqrt(1 - exp(-KL))`, below 1 where Pinsker says nothing; arguments as for `pinsker`.
 
     >>> round(bretagnolle_huber(3.0), 4), pinsker(3.0)
     (0.9748, 1.0)
@@ -53,34 +62,50 @@ def bretagnolle_huber(kl: ArrayLike) -> Any:
 
 
 def tv_from_hellinger(H: ArrayLike) -> tuple[Any, Any]:
-    """`H^2 <= TV <= H sqrt(2 - H^2)` (Le Cam), lower and upper; `H^2 = 1 - BC`, H in [0, 1].
+    """`H^2 <= TV <= H sqrt(2 - H^2)` (Le Cam), lower and upper.
 
     >>> low, high = tv_from_hellinger(0.1)
     >>> round(low, 6), round(high, 6)
     (0.01, 0.141067)
+
+    Args:
+        H: Hellinger distance, `H^2 = 1 - BC`, in [0, 1].
     """
     h = numbers("H", H, 0, 1)
     return plain(h**2), plain(np.minimum(h * np.sqrt(2 - h**2), 1.0))
 
 
 def tv_of_distance(r: ArrayLike) -> Any:
-    """`2 Phi(r/2) - 1`: TV of Gaussians of one covariance, r >= 0 the distance of their means.
+    """`2 Phi(r/2) - 1`: TV of Gaussians of one covariance, r the distance of their means.
 
-    r is Mahalanobis' distance, `r^2 = (mu-nu)' Sigma^-1 (mu-nu)`.
+    >>> round(tv_of_distance(1.0), 4), round(distance_of_tv(tv_of_distance(1.0)), 12)
+    (0.3829, 1.0)
 
-    >>> round(tv_of_distance(1.0), 4)
-    0.3829
+    Args:
+        r: Mahalanobis' distance, `r^2 = (mu-nu)' Sigma^-1 (mu-nu)`, >= 0.
     """
     return plain(np.asarray(erf(numbers("r", r, 0) / math.sqrt(8))))
 
 
 def distance_of_tv(tv: ArrayLike) -> Any:
-    """The r with `tv_of_distance(r) = tv`; tv in [0, 1)."""
+    """The r with `2 Phi(r/2) - 1 = TV`.
+
+    Args:
+        tv: TV, in [0, 1).
+    """
     return plain(math.sqrt(8) * np.asarray(erfinv(numbers("tv", tv, 0, np.nextafter(1, 0)))))
 
 
 def tv_of_gaussians(mu: ArrayLike, nu: ArrayLike, covariance: ArrayLike) -> float:
-    """Exact `TV(N(mu, S), N(nu, S))` of one covariance S, (d, d) positive definite."""
+    """Exact `TV(N(mu, S), N(nu, S))` of one covariance S.
+
+    >>> round(tv_of_gaussians([0.0, 0.0], [2.0, 0.0], [[4.0, 0.0], [0.0, 1.0]]), 4)
+    0.3829
+
+    Args:
+        mu, nu: (d,) means, finite.
+        covariance: (d, d) S, positive definite.
+    """
     factor = _cholesky("covariance", covariance)
     shift = np.linalg.solve(factor, np.atleast_1d(np.subtract(mu, nu)))
     return tv_of_distance(float(np.sqrt(shift @ shift)))
@@ -93,7 +118,7 @@ def kl_of_gaussians(mu: ArrayLike, S: ArrayLike, nu: ArrayLike, T: ArrayLike) ->
     0.5
 
     Args:
-        mu, nu: (d,) means.
+        mu, nu: (d,) means, finite.
         S, T: (d, d) covariances, positive definite.
     """
     a, b = _cholesky("S", S), _cholesky("T", T)

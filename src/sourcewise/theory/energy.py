@@ -25,13 +25,11 @@ from scipy.special import logsumexp
 
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.checks import above, number, numbers, whole
+from sourcewise.theory.layer_norms import LayerNorms, LocalConstant, local_bracketing
 from sourcewise.theory.mlp import (
-    LayerNorms,
     Layers,
-    LocalConstant,
     forward,
     inside_box,
-    local_bracketing,
     log_input_lipschitz,
     log_parameter_lipschitz,
     log_subsets,
@@ -137,12 +135,12 @@ def m(sizes: Sizes, K: ArrayLike, J: ArrayLike = 1) -> Any:
 
 
 def m_pooled(sizes: Sizes, K: ArrayLike) -> Any:
-    """`S + K d_e` (Theorem 4.4)."""
+    """`S + K d_e` (Theorem 4.4); arguments as for `m`."""
     return m(sizes, K)
 
 
 def m_separate(sizes: Sizes, K: ArrayLike) -> Any:
-    """`K (S + d_e)` (Theorem 4.4)."""
+    """`K (S + d_e)` (Theorem 4.4); arguments as for `m`."""
     return m(sizes, K, K)
 
 
@@ -163,6 +161,9 @@ def epsilon(tau: ArrayLike) -> Floats:
 
     >>> round(float(epsilon(tau(0.01))), 12)
     0.01
+
+    Args:
+        tau: largest move of the energy, tau >= 0.
     """
     with np.errstate(over="ignore"):  # an infinite gap: useless, not an error
         return np.expm1(2 * np.asarray(tau, dtype=np.float64))
@@ -204,7 +205,7 @@ def bracketing(
 
 @dataclass(frozen=True)
 class Member:
-    """One model of the class, as plain arrays.
+    """One model of the class, as plain arrays; every entry in `[-B, B]` (section 4.3).
 
     Args:
         V_Y: (K, d_e) embeddings of the sources.
@@ -216,19 +217,36 @@ class Member:
 
 
 def energy(member: Member, x: ArrayLike, y: int) -> Floats:
-    """`u(x|y)`, (n,) for x (n, D) in the cube and one source y."""
+    """`u(x|y) = f([x; V_Y[y]])`, (n,).
+
+    >>> total = Member(np.array([[0.0], [2.0]]), layers=[(np.ones((1, 3)), np.zeros(1))])
+    >>> energy(total, [[0.0, 0.5], [1.0, 1.0]], y=1).tolist()
+    [2.5, 4.0]
+
+    Args:
+        member: the model.
+        x: (n, D) points of the cube.
+        y: the source, in 0..K-1.
+    """
     points = np.asarray(x, dtype=np.float64)
     own = np.broadcast_to(member.V_Y[y], (len(points), member.V_Y.shape[1]))
     return forward(member.layers, np.concatenate([points, own], axis=1))[:, 0]
 
 
 def log_density(member: Member, x: ArrayLike, y: int, log_weight: ArrayLike) -> Floats:
-    """`log p(x|y)` at the nodes x (n, D) of a quadrature of the cube.
+    """`log p(x|y) = -u - log Z(y)` at the nodes x of a quadrature of the cube.
+
+    >>> flat = Member(np.zeros((1, 1)), layers=[(np.zeros((1, 2)), np.zeros(1))])
+    >>> x, log_weight = [[0.25], [0.75]], np.log([0.5, 0.5])
+    >>> np.exp(log_density(flat, x, 0, log_weight)).tolist()
+    [1.0, 1.0]
+    >>> UpperBracket(rounded_member(flat, B=1, c=3), tau=0.1).log_value(x, 0, log_weight).tolist()
+    [0.2, 0.2]
 
     Args:
         member: the model.
         x: (n, D) nodes.
-        y: the source.
+        y: the source, in 0..K-1.
         log_weight: (n,) logs of the nodes' weights, which sum to 1.
     """
     u = energy(member, x, y)
@@ -250,7 +268,10 @@ class UpperBracket:
     tau: float
 
     def log_value(self, x: ArrayLike, y: int, log_weight: ArrayLike) -> Floats:
-        """`log p'(x|y)` at the nodes of a quadrature, as `log_density`."""
+        """`log p'(x|y)` at the nodes x (n, D) of a quadrature, see `log_density`.
+
+        y in 0..K-1 is the source, log_weight (n,) holds the logs of the nodes' weights.
+        """
         return 2 * self.tau + log_density(self.member, x, y, log_weight)
 
 
@@ -258,6 +279,12 @@ def rounded_member(member: Member, B: float, c: int, sparse: bool = False) -> Me
     """The centre of the member's cell: each parameter at the nearest of c centres in [-B, B].
 
     `UpperBracket(rounded_member(member, B, c), tau)` lies above the member if `c >= B C / tau`.
+
+    Args:
+        member: its parameters in [-B, B].
+        B: bound on the parameters, B > 0.
+        c: cells per parameter, c >= 1.
+        sparse: leave zeros of the network at zero.
     """
     return Member(nearest_centres(member.V_Y, B, c), rounded(member.layers, B, c, sparse))
 
@@ -268,10 +295,15 @@ def local_constant(member: Member, B: float, radius: float | None = None) -> Loc
     `C = C_network + Π_l min(a_l + w_l radius, w_l B)`, the network's inputs bounded by
     `R = max(1, |V_Y|_inf)`.
 
+    >>> zeros = Member(np.zeros((1, 1)), layers=[(np.zeros((1, 2)), np.zeros(1))])
+    >>> local = local_constant(zeros, B=1)  # C = (2 + 1) + 1, as min(0 + 2/2, 2) = 1
+    >>> round(float(np.exp(local.log_constant)), 4), local.radius
+    (4.0, 0.5)
+
     Args:
         member: its parameters in [-B, B].
-        B: bound on the parameters, chosen before training.
-        radius: largest move of a parameter; `1/(L W)` if None.
+        B: bound on the parameters, B > 0, chosen before training.
+        radius: largest move of a parameter, >= 0; `1/(L W)` if None.
     """
     inside_box("member", [member.V_Y, *(part for layer in member.layers for part in layer)], B)
     norms = LayerNorms.of(member.layers)

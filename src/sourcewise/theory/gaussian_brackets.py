@@ -42,20 +42,29 @@ _SLOPE = math.sqrt(2 / math.pi)  # of the envelope's mass in eta, one coordinate
 
 
 def gaussian_epsilon(eta: ArrayLike, d: int) -> Floats:
-    """Gap of the Gaussian bracket, `exp(d g(eta/2)) - 1`; eta >= 0."""
+    """Gap of the Gaussian bracket, `exp(d g(eta/2)) - 1` (Theorems B.1, B.2).
+
+    Args:
+        eta: half-width of the cell, >= 0.
+        d: coordinates, d >= 1.
+    """
     h = np.asarray(eta, dtype=np.float64) / 2
     with np.errstate(over="ignore"):  # an infinite gap is a useless bracket, not an error
         return np.expm1(d * log_mass(h))
 
 
 def gaussian_eta(eps: ArrayLike, d: int) -> Floats:
-    """Half-width at which the Gaussian bracket's gap is eps > 0: `g(eta/2) = log(1+eps)/d`.
+    """Half-width at which the Gaussian bracket's gap is eps: `g(eta/2) = log(1+eps)/d`.
 
     Newton's method: g is concave with `g'(h) = 2 (sqrt(1+h^2) - h)`, and from the left of the
     root each step stays left of it, so that rounding never makes the gap too wide.
 
     >>> round(float(gaussian_eta(gaussian_epsilon(0.3, d=5), d=5)), 12)
     0.3
+
+    Args:
+        eps: gap, > 0.
+        d: coordinates, d >= 1.
     """
     target = np.log1p(above("eps", eps)) / whole("d", d, 1)
     h = np.maximum(target / 2, np.sinh(target - 0.5))  # both left of the root
@@ -70,13 +79,20 @@ def gaussian_eta(eps: ArrayLike, d: int) -> Floats:
 def log_mass(h: Floats) -> Floats:
     """`g(h) = asinh h + h (sqrt(1 + h^2) - h)`: log mass of one coordinate of a Gaussian bracket.
 
-    h is half the cell's half-width, >= 0.
+    >>> round(5 * float(log_mass(0.15)), 6) == round(float(np.log1p(gaussian_epsilon(0.3, 5))), 6)
+    True
+
+    Args:
+        h: half the cell's half-width, `eta/2`, >= 0.
     """
     return np.arcsinh(h) + h / (np.sqrt(1 + h * h) + h)
 
 
 def envelope_epsilon(eta: ArrayLike, d: int) -> Floats:
-    """Gap of the envelope bracket, `(1 + eta sqrt(2/pi))^d - 1`; eta >= 0."""
+    """Gap of the envelope bracket, `(1 + eta sqrt(2/pi))^d - 1`.
+
+    Arguments as for `gaussian_epsilon`.
+    """
     with np.errstate(over="ignore"):
         return np.expm1(d * np.log1p(_SLOPE * np.asarray(eta, dtype=np.float64)))
 
@@ -84,16 +100,26 @@ def envelope_epsilon(eta: ArrayLike, d: int) -> Floats:
 def envelope_eta(eps: ArrayLike, d: int) -> Floats:
     """`sqrt(pi/2) ((1+eps)^(1/d) - 1)`, the half-width at which the envelope's gap is eps.
 
-    At least 1.25 times that of the Gaussian bracket at small eps, and never less.
+    1.25 times that of the Gaussian bracket at small eps, and never below it.
+
+    Arguments as for `gaussian_eta`.
+
+    >>> round(float(envelope_eta(envelope_epsilon(0.3, d=5), d=5)), 12)
+    0.3
     """
     return np.expm1(np.log1p(above("eps", eps)) / whole("d", d, 1)) / _SLOPE
 
 
 def gaussian_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
-    """The class by Gaussian brackets (the paper's); m free means, m >= 0, B > 0.
+    """The class by Gaussian brackets, `log N = m log ceil(B/eta(eps))` (Theorems B.1, B.2).
 
     >>> float(gaussian_bracketing(30, d=10, B=5.0).log_number(0.002).round(2))
     303.83
+
+    Args:
+        m: free means, m >= 0.
+        d: coordinates, d >= 1.
+        B: bound on the means, B > 0.
     """
     return Bracketing(
         numbers("m", m, 0),
@@ -105,7 +131,13 @@ def gaussian_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
 
 
 def envelope_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
-    """The class by envelope brackets, the smallest ones; m free means, m >= 0, B > 0."""
+    """The class by envelope brackets, the smallest ones, `log N = m log ceil(B/eta(eps))`.
+
+    Arguments as for `gaussian_bracketing`.
+
+    >>> float(envelope_bracketing(30, d=10, B=5.0).log_number(0.002).round(2))
+    297.05
+    """
     return Bracketing(
         numbers("m", m, 0),
         above("B", B),
@@ -118,6 +150,9 @@ def envelope_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
 @dataclass(frozen=True)
 class GaussianBracket:
     """One element: lies above `N(mu, I)` for every `|mu - centre|_inf <= eta`.
+
+    >>> round(GaussianBracket(np.zeros(1), eta=0.4).log_integral, 4)
+    0.3627
 
     Args:
         centre: (d,) middle of the cell.
@@ -147,7 +182,13 @@ class GaussianBracket:
 
 @dataclass(frozen=True)
 class EnvelopeBracket:
-    """The supremum of `N(mu, I)` over `|mu - centre|_inf <= eta`; arguments as above."""
+    """The supremum of `N(mu, I)` over `|mu - centre|_inf <= eta`.
+
+    Arguments as for `GaussianBracket`.
+
+    >>> round(EnvelopeBracket(np.zeros(1), eta=0.4).log_integral, 4)
+    0.277
+    """
 
     centre: Floats
     eta: float
@@ -182,7 +223,13 @@ def build_gaussian_bracket(mean: ArrayLike, B: float, epsilon: float) -> Gaussia
 
 
 def build_envelope_bracket(mean: ArrayLike, B: float, epsilon: float) -> EnvelopeBracket:
-    """The element above `N(mean, I)` among the envelope brackets; arguments as above."""
+    """The element above `N(mean, I)` among the envelope brackets.
+
+    Arguments as for `build_gaussian_bracket`.
+
+    >>> build_envelope_bracket([0.3, -0.9], B=1.0, epsilon=0.1).log_integral <= np.log1p(0.1)
+    np.True_
+    """
     mu = numbers("mean", np.atleast_1d(mean), -B, B)
     centre, eta = _cell(mu, B, float(envelope_eta(epsilon, len(mu))))
     return EnvelopeBracket(centre, eta)

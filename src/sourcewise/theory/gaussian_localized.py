@@ -20,13 +20,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sourcewise.errors import InputError
 from sourcewise.theory import checks
 from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_eta
 from sourcewise.theory.gaussian_tilt import Groups, log_z, make_cells
 from sourcewise.theory.general import Bound, refined, worst_case
 
-__all__ = ["localized", "localized_for_counts"]
+__all__ = ["localized", "localized_for_counts", "localized_for_sizes"]
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +46,8 @@ def localized(
 ) -> Bound:
     """The bound given balanced labels, `n_k = n/K`, in J blocks of equal size; all broadcast.
 
-    It holds conditionally on these counts (theory, section 2), not for labels that are drawn.
+    It holds conditionally on these counts (theory, section 2). For labels that are drawn see
+    `gaussian_drawn.localized_drawn`, larger by little.
 
     Never above `refined`, which is among the candidates.
 
@@ -64,7 +64,7 @@ def localized(
         delta: error probability, in (0, 1).
         J: blocks, in 1..K: 1 is pooled, K is separate. Blocks are equal, so J must divide K to
             speak of a partition that exists; otherwise the value interpolates, slightly below
-            that of any real partition: use `localized_for_counts`.
+            that of any real partition: use `localized_for_sizes`.
     """
     K, n, B, delta = checks.wholes("K", K, 1), checks.above("n", n), B, checks.confidence(delta)
     d1 = checks.wholes("d1", d1, 0, checks.whole("d", d, 1))
@@ -74,8 +74,50 @@ def localized(
     K, n, d1, B, delta, J = (values.ravel() for values in given)
     count, examples = np.stack([K * d1, J * (d - d1)], 1), np.stack([n / K, n / J], 1)
     groups = Groups(count, examples, _BOTH, d1[:, None], (J / K)[:, None])
+    return _balanced(groups, n, d, B, delta, shape)
+
+
+def localized_for_sizes(
+    sizes: ArrayLike, n: ArrayLike, d: int, d1: int, B: float, delta: float = 0.05
+) -> Bound:
+    """The bound given balanced labels, `n_k = n/K`, in blocks of these sizes (theory, section 2).
+
+    A block of size J_b has `n_b = n J_b/K` examples; equal sizes are `localized`.
+
+    >>> round(localized_for_sizes([3, 2], n=5000, d=10, d1=5, B=5.0).value, 4)
+    0.307
+
+    Args:
+        sizes: (J,) sources of each block, each >= 1.
+        n: examples in all, > 0; broadcasts.
+        d: coordinates, d >= 1.
+        d1: source-specific coordinates, in 0..d.
+        B: bound on the means, > 0.
+        delta: error probability, in (0, 1).
+    """
+    size, times = np.unique(checks.counts(sizes, least=1), return_counts=True)
+    K, J, examples = float(times @ size), float(times.sum()), checks.above("n", n)
+    checks.dimensions(d, d1)
+    count, share = np.append(K * d1, times * float(d - d1)), np.append(1, size) / K
+    shape, n = examples.shape, examples.ravel()
+    wide = np.full(len(n), checks.positive("B", B))
+    level = np.full(len(n), checks.confidence(delta))
+    groups = Groups(
+        np.tile(count, (len(n), 1)),
+        n[:, None] * share,
+        np.arange(len(share)) > 0,
+        np.full((len(n), 1), float(d1)),
+        np.full((len(n), 1), J / K),
+    )
+    return _balanced(groups, n, d, wide, level, shape)
+
+
+def _balanced(
+    groups: Groups, n: Floats, d: int, B: Floats, delta: Floats, shape: tuple[int, ...]
+) -> Bound:
+    """The smaller of the tilted bound and the one of s = 1, `refined`."""
     tilted = _in_chunks(groups, n, d, B, delta)
-    whole = refined(envelope_bracketing(K * d1 + J * (d - d1), d, B), n, delta)
+    whole = refined(envelope_bracketing(groups.count.sum(1), d, B), n, delta)
     untilted = np.stack([whole.value, whole.epsilon, np.ones(len(n)), whole.log_number])
     best = np.where(tilted[0] < untilted[0], tilted, untilted)
     return _bound(best, n, delta, shape)
@@ -113,7 +155,7 @@ def localized_for_counts(
     checks.dimensions(d, d1)
     n, size = np.array([n_k.sum()]), np.array([checks.positive("B", B)])
     level = np.atleast_1d(checks.confidence(delta))
-    n_b = np.array([n_k[list(block)].sum() for block in _blocks(blocks, len(n_k))])
+    n_b = np.array([n_k[block].sum() for block in checks.blocks(blocks, len(n_k))])
     shares = n_k / n if p is None else checks.weights(p, len(n_k))
     value_of = _weighted(shares, n_k / n)
     own, own_times = np.unique(n_k, return_counts=True)
@@ -130,13 +172,6 @@ def localized_for_counts(
     value = value_of(np.array([whole.epsilon]), a)
     untilted = np.stack([value, [whole.epsilon], [1.0], [whole.log_number]])
     return _bound(np.where(tilted[0] < value, tilted, untilted), n, level, ())
-
-
-def _blocks(blocks: Sequence[Sequence[int]] | None, K: int) -> list[list[int]]:
-    found = [list(range(K))] if blocks is None else [list(block) for block in blocks]
-    if sorted(k for block in found for k in block) != list(range(K)) or not all(found):
-        raise InputError(f"blocks must hold each of the sources 0..{K - 1} exactly once")
-    return found
 
 
 def _weighted(p: Floats, share: Floats) -> Callable[[Floats, Floats], Floats]:

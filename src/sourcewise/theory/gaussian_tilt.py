@@ -1,5 +1,6 @@
 """`log Z_s`, the weighed number of Gaussian bracket elements behind `theory.gaussian_localized`.
 
+Ours: section 4 of the project's theory, docs/theory/gaussian.md.
 With c the precision of the bracket and `N = (1-s) n_k` for a specific coordinate of source k,
 `(1-s) n_block` for a shared one, the element centred at distance t from the truth has
 `BC^N = exp(N [log(2/(1+c))/2 + (1-c)/4] - alpha t^2)` in that coordinate, `alpha = N c/(4 (1+c))`.
@@ -24,10 +25,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Groups:
-    """Coordinates with the same number of examples, a row per point.
+    """Coordinates informed by the same number of examples, a row per point.
 
     Args:
-        count: (points, groups) how many coordinates.
+        count: (points, groups) how many coordinates, `K d1` and `J (d - d1)` if balanced.
         n: (points, groups) examples that inform one of them.
         shared: (groups,) whether they are shared.
         d1: (points, 1) specific coordinates of one source.
@@ -58,13 +59,30 @@ class Cells:
             self.flat = np.sqrt(math.pi * (2 - wider) / (1 - wider)) / self.eta[:, :, None]
 
     def log_sum(self, N: Floats) -> Floats:
-        """`log min(cells, 1 + sqrt(pi/alpha) / (2 eta))`, (points, etas, tilts)."""
+        """`log min(cells, 1 + sqrt(pi/alpha) / (2 eta))`, (points, etas, tilts); N > 0."""
         with np.errstate(over="ignore"):  # as above
             return np.minimum(self.log_cells, np.log1p(self.flat / np.sqrt(N)))
 
 
 def make_cells(groups: Groups, eta: Floats, d: int, B: Floats) -> tuple[Cells, Cells, Floats]:
-    """Cells of specific and of shared coordinates, about eta on average, and the gap they make."""
+    """Cells of specific and of shared coordinates, `ceil(B/width)` of them, and the gap they make.
+
+    Widths are eta on average over the d coordinates, those of shared ones `finer` times as wide.
+
+    >>> one = Groups(*(np.array([[v]]) for v in (3.0, 100.0)), np.array([False]),
+    ...              *(np.array([[v]]) for v in (3.0, 1.0)))
+    >>> own, rest, gap = make_cells(one, np.array([[0.01]]), d=3, B=np.array([1.0]))
+    >>> own.eta.tolist(), gap.round(4).tolist()
+    ([[0.01]], [[[0.0304]]])
+    >>> log_z(one, own, rest, tilt=np.array([[[0.5]]])).round(2).tolist()
+    [[[11.54]]]
+
+    Args:
+        groups: of coordinates.
+        eta: (points, etas) half-widths, > 0.
+        d: coordinates, d >= 1.
+        B: (points,) bound on the means, > 0.
+    """
     d1, finer, B = groups.d1, groups.finer, B[:, None]
     wide = d * eta / (d1 + (d - d1) * finer)
     own, rest = (Cells(np.ceil(B / width), B) for width in (wide, wide * finer))
@@ -74,7 +92,14 @@ def make_cells(groups: Groups, eta: Floats, d: int, B: Floats) -> tuple[Cells, C
 
 
 def log_z(groups: Groups, own: Cells, rest: Cells, tilt: Floats) -> Floats:
-    """`log Z_s`, (points, etas, tilts)."""
+    """`log Z_s`, (points, etas, tilts), by the sum over coordinates of the file's head.
+
+    Args:
+        groups: of coordinates.
+        own: cells of specific coordinates.
+        rest: cells of shared coordinates.
+        tilt: (points, 1, tilts) 1 - s, in (0, 1).
+    """
     total = np.zeros((*own.eta.shape, tilt.shape[2]))
     columns = zip(groups.count.T, groups.n.T, groups.shared, strict=True)
     for count, examples, shared in columns:

@@ -11,7 +11,8 @@ probability at least `1 - delta`
 | simple | `min_eps eps/(1+eps) + sqrt(1 - exp(-2 a)/(1+eps))` | theory, section 2 |
 | refined | `min_eps T(eps, a)`, T the exact worst case | theory, section 2 |
 
-A fourth form, localized, needs to know the class: see `theory.gaussian_localized`.
+Two more forms need to know the class: localized, given the labels, and localized_drawn. See
+`theory.gaussian_localized` and `theory.gaussian_drawn`.
 N is fixed before the data are seen, so eps may be chosen freely. All three hold for any
 distribution of the sources; its shape enters through N only.
 """
@@ -32,7 +33,7 @@ __all__ = ["FORMS", "Bound", "paper", "refined", "simple", "worst_case"]
 
 Floats = NDArray[np.float64]
 
-FORMS = ("paper", "simple", "refined", "localized")
+FORMS = ("paper", "simple", "refined", "localized", "localized_drawn")
 # 400 points in [1e-8, 1] and, coarser, below: for n above 10^8. An eps above 1 proves nothing.
 _TINY = np.geomspace(1e-16, 1e-8, 60, endpoint=False)
 _EPSILON = np.concatenate([_TINY, np.geomspace(1e-8, 1, 400)])
@@ -47,8 +48,8 @@ class Bound:
         form: which of `FORMS`.
         value: the bound.
         epsilon: the bracket width at which it is attained.
-        s: the tilt of the union bound; 1 except for `localized`.
-        log_number: log bracketing number at epsilon (`log Z_s` of `localized` if s < 1).
+        s: the tilt of the union bound; 1 except for localized forms.
+        log_number: log bracketing number at epsilon (`log Z_s` of localized forms if s < 1).
         complexity: its share of a, `log_number / (s n)`.
         confidence: the other share of a, `log(1/delta) / (s n)`.
     """
@@ -95,6 +96,10 @@ def simple(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Bou
 
     Normalise the bracket element above p̂ (the first term) and use `TV <= sqrt(1 - BC^2)` (the
     second). eps runs over 400 points of [1e-8, 1], some smaller ones, and 1/n.
+
+    >>> line = Bracketing(1, 1.0, lambda eps: eps / 2, lambda eta: 2 * eta, "line")
+    >>> round(simple(line, n=1000).value, 4), round(refined(line, n=1000).value, 4)
+    (0.1486, 0.1479)
 
     Args:
         bracketing: the class; m and B broadcast with n and delta.

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from sourcewise.errors import InputError, listing
 from sourcewise.theory import checks
 
-__all__ = ["RANGES", "Range", "at_most", "option", "value"]
+__all__ = ["RANGES", "Range", "at_most", "group_sizes", "option", "value"]
 
 _ENCODERS = ("per-position", "shared")
 _MOST = 1e15  # of anything: larger whole numbers are not exact
+_GROUPS = 10_000  # listed one by one
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,6 @@ _FRACTION = Range(0, open=True, below=1)
 RANGES = {
     "sources": _COUNT,
     "samples": _COUNT,
-    "groups": _COUNT,
     "delta": _FRACTION,
     "target": _FRACTION,
     "dim": _COUNT,
@@ -84,7 +86,11 @@ def value(name: str, text: Any) -> Any:
 
     >>> value("delta", ".1"), value("shares", "0.5,0.5"), value("encoder", "per-position")
     (0.1, [0.5, 0.5], 'per position')
+    >>> value("groups", "2"), value("groups", "3,2")
+    (2, [3, 2])
     """
+    if name == "groups":
+        return _groups(text)
     if name == "shares":
         return _shares(text)
     if name == "encoder":
@@ -114,6 +120,38 @@ def _shares(text: Any) -> list[float]:
     except ValueError:  # an InputError is one
         message = f"--shares must be positive numbers that sum to 1, A,B,C, got {text}"
         raise InputError(message) from None
+
+
+def _groups(text: Any) -> int | list[int]:
+    """How many groups, or the size of each."""
+    parts = text.split(",") if isinstance(text, str) else np.ravel(text).tolist()
+    try:
+        sizes = [float(part) for part in parts]
+    except ValueError:
+        sizes = []
+    most = _GROUPS if len(sizes) == 1 and np.ndim(text) == 0 else _MOST
+    if not 0 < len(sizes) <= _GROUPS or not all(s % 1 == 0 and 1 <= s <= most for s in sizes):
+        allowed = f"a whole number from 1 to {_GROUPS}, or the size of each group, A,B,C"
+        raise InputError(f"--groups must be {allowed}, got {text}")
+    whole = [int(size) for size in sizes]
+    return whole[0] if len(whole) == 1 and np.ndim(text) == 0 else whole
+
+
+def group_sizes(groups: int | list[int], sources: int) -> list[int]:
+    """Sizes of consecutive groups that hold all sources; as even as possible for a number.
+
+    >>> group_sizes(2, sources=5), group_sizes([1, 4], sources=5)
+    ([3, 2], [1, 4])
+    """
+    if isinstance(groups, int):
+        if groups > sources:
+            raise InputError(f"--groups must be at most --sources, {sources}, got {groups}")
+        size, more = divmod(sources, groups)
+        return [size + 1] * more + [size] * (groups - more)
+    if sum(groups) != sources:
+        given = ",".join(map(str, groups))
+        raise InputError(f"--groups {given} must sum to --sources, {sources}, got {sum(groups)}")
+    return groups
 
 
 def at_most(name: str, settings: Mapping[str, Any], other: str) -> None:

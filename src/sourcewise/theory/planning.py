@@ -1,4 +1,8 @@
-"""Bounds and laws read backwards: how much data a target needs, and what would help more."""
+"""Bounds and laws read backwards: how much data a target needs, and what would help more.
+
+The bounds are those of Theorem 3.2 (arXiv 2502.14583) and our sharper forms, the law is that of
+`theory.asymptotic`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +20,15 @@ __all__ = ["Change", "sample_size", "what_helps"]
 
 _MOST = 1e15  # examples; nobody has more, and all whole numbers up to it are floats
 _AT_ONCE = 24  # sizes tried in one call: bounds are cheaper together
+_AROUND = np.array([1, 1.003, 1.03, 1.3])  # sizes tried first, over a guess
 
 
-def sample_size(bound: Callable[[ArrayLike], Bound], target: float) -> int:
+def sample_size(
+    bound: Callable[[ArrayLike], Bound],
+    target: float,
+    at_once: int = _AT_ONCE,
+    near: float | None = None,
+) -> int:
     """A whole n with `bound(n) <= target < bound(n - 1)`: examples that guarantee the target.
 
     Bounds fall with n, but for steps of the number of cells, so this is the smallest n or nearly.
@@ -33,6 +43,8 @@ def sample_size(bound: Callable[[ArrayLike], Bound], target: float) -> int:
     Args:
         bound: n, one number or many -> the bound.
         target: average TV, in (0, 1).
+        at_once: sizes tried in one call, >= 1; 1 for a bound that takes them one by one.
+        near: a guess, > 0, which saves time if it is a little too low; none if None.
 
     Raises:
         InputError: target out of range, or no n up to 10^15 is enough.
@@ -44,14 +56,16 @@ def sample_size(bound: Callable[[ArrayLike], Bound], target: float) -> int:
     if bound(_MOST).value > target:
         raise InputError(f"target {target:g} would need more than {_MOST:g} examples")
     low, high = 1, int(_MOST)  # the target is missed at low and met at high
+    places = np.geomspace(low, high, at_once + 2) if near is None else near * _AROUND
     while high - low > 1:
-        inside = np.unique(np.geomspace(low, high, _AT_ONCE + 2).round())
+        inside = np.unique(places.round())
         inside = inside[(inside > low) & (inside < high)]
         inside = inside if len(inside) else np.array([float((low + high) // 2)])
         met = np.asarray(bound(inside).value) <= target
         first = int(np.argmax(met)) if met.any() else len(inside)
         edges = [low, *(int(n) for n in inside), high]
         low, high = edges[first], edges[first + 1]
+        places = np.geomspace(low, high, at_once + 2)
     return high
 
 

@@ -47,6 +47,10 @@ def similarity(shared: ArrayLike, specific: ArrayLike) -> Any:
 
     >>> similarity(shared=5, specific=15)
     0.25
+
+    Args:
+        shared: P_shared, >= 0.
+        specific: P_src, >= 0.
     """
     own = numbers("specific", specific, 0)
     total = numbers("shared + specific", numbers("shared", shared, 0) + own, 1e-300)
