@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Column, Table, as_table
+from sourcewise.forms import Column, Ragged, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import deal, identical, repeats_by_chance, units
@@ -135,3 +135,39 @@ def test_folds_of_data_are_reproducible():
     data = Sources(Noise(0).normal(60, 2), torch.arange(60) % 3, "abc")
     assert torch.equal(data.folds(5, Noise(1)), data.folds(5, Noise(1)))
     assert not torch.equal(data.folds(5, Noise(1)), data.folds(5, Noise(2)))
+
+
+def test_sources_hold_text():
+    words = ["no", "yes", "no", "", "maybe", "yes"]
+    data = Sources(Ragged.of_strings(words), torch.tensor([0, 0, 1, 1, 0, 0]), "ab")
+    assert data.counts.tolist() == [4, 2]
+    taken = data.of("b").x
+    assert isinstance(taken, Ragged)
+    assert taken.strings() == ["no", ""]
+    assert data.units.tolist() == [0, 1, 0, 2, 3, 1]  # the same word is one unit, across sources
+    other = Sources(Ragged.of_strings(["n", "oyes", *words[2:]]), data.y, "ab")
+    assert other.fingerprint() != data.fingerprint() == data.take(data.y >= 0).fingerprint()
+    grouped = Sources(data.x, data.y, "ab", torch.tensor([4, 4, 4, 1, 1, 1]))
+    assert grouped.units.tolist() == [0, 0, 0, 1, 1, 1]
+    folds = Sources(Ragged.of_strings(words * 20), data.y.repeat(20), "ab").folds(4, Noise(0))
+    assert len(folds[torch.arange(120) % 6 == 0].unique()) == 1
+
+
+def test_sequences_of_one_length_are_rows_of_symbols():
+    """All 16 strings of two letters of four come many times: no sign of copies."""
+    rows = Noise(3).integers(4, 200, 2)
+    text = Ragged.of_padded(rows + ord("A"))
+    assert units(text).tolist() == units(rows.double()).tolist() == list(range(200))
+    copied = Noise(3).integers(4, 60, 12)
+    copied = torch.cat([copied, copied[:30]])
+    text = Ragged.of_padded(copied + ord("A"))
+    assert units(text).tolist() == units(copied.double()).tolist()
+    assert units(text)[60:].tolist() == list(range(30))
+
+
+@given(st.lists(st.text("ab", max_size=3), max_size=30))
+def test_identical_strings_are_found(strings):
+    order = {}
+    for string in strings:
+        order.setdefault(string, len(order))
+    assert identical(Ragged.of_strings(strings)).tolist() == [order[s] for s in strings]

@@ -172,3 +172,46 @@ def test_dominance_tells_one_outlying_group():
     even = [dominance(np.random.default_rng(r).normal(size=10)) for r in range(3000)]
     assert 0.36 < np.mean(even) < 0.39
     assert np.mean(np.array(even) > DOMINATED) < 0.002
+
+
+def test_sizes_of_one_change_nothing():
+    rng = np.random.default_rng(3)
+    rows, stratum, unit = rng.normal(size=(3, 50)), np.arange(50) % 4, np.arange(50) // 2
+    weight = [0.1, 0.2, 0.3, 0.4]
+    plain = rows_and_seeds(rows, unit, weight, stratum)
+    assert rows_and_seeds(rows, unit, weight, stratum, sizes=np.ones(50)) == plain
+
+
+def test_sizes_make_a_ratio_of_totals():
+    """One stratum, one seed: the ratio estimator of Cochran, chapter 6."""
+    rng = np.random.default_rng(4)
+    s = rng.integers(1, 20, 60).astype(float)
+    d = 0.3 * s + rng.normal(size=60)
+    interval = rows_and_seeds(d, sizes=s)
+    ratio = d.sum() / s.sum()
+    assert interval.value == pytest.approx(ratio)
+    error = math.sqrt(((d - ratio * s) ** 2).sum() / 59 / 60) / s.mean()
+    assert interval.standard_error == pytest.approx(error)
+    # Rows of the same ratio, however long, leave nothing uncertain.
+    assert rows_and_seeds(0.3 * s, sizes=s).standard_error == pytest.approx(0, abs=1e-15)
+
+
+def test_ratios_are_covered():
+    """Total nats over total symbols; lengths vary, and long rows differ more."""
+    covered = 0
+    for r in range(1000):
+        rng = np.random.default_rng(r)
+        s = rng.integers(1, 15, size=80).astype(float)
+        d = s * (0.2 + 0.3 * rng.normal(size=80)) + np.sqrt(s) * rng.normal(size=80)
+        stratum = np.arange(80) % 2
+        interval = rows_and_seeds(d, None, [0.5, 0.5], stratum, sizes=s)
+        covered += interval.low <= 0.2 <= interval.high
+    assert 0.92 <= covered / 1000 <= 0.97
+
+
+def test_what_would_decide_names_what_is_scarce():
+    rng = np.random.default_rng(1)
+    noisy = 0.2 + rng.normal(size=(1, 200)) + np.array([[-0.3], [0.3], [0.1]])
+    assert would_decide(rows_and_seeds(noisy), 0.01).endswith("training seeds")
+    assert rows_and_seeds(noisy).scarce == "training seeds"
+    assert rows_and_seeds(noisy[:1]).scarce == "rows"

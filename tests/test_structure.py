@@ -20,6 +20,7 @@ ROWS = [
     "truths",
     "readers",
     "encoders",
+    "networks",
     "models",
     "training",
     "metrics",

@@ -3,11 +3,15 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["InputError", "listing", "unknown"]
+__all__ = ["InputError", "TrainingFailed", "listing", "unknown"]
 
 
 class InputError(ValueError):
     """Bad input or usage. The command line prints its one line and exits with code 2."""
+
+
+class TrainingFailed(RuntimeError):
+    """Training broke down; the message says where and what to change. Exit code 1."""
 
 
 def listing(items: Iterable[object], limit: int = 8) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RunFolder",
     "default_folder",
+    "file_digest",
     "plain",
     "read_json",
     "read_tensors",
@@ -44,6 +45,16 @@ ASIDE = ".partial"
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that it is at every moment the old one or the whole new one."""
     data = content.encode() if isinstance(content, str) else content
+    try:
+        _write_aside(path, data)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say which file
+            error.filename = str(path)
+        raise
+    _sync_folder(path.parent)
+
+
+def _write_aside(path: Path, data: bytes) -> None:
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ASIDE, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -55,7 +66,6 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -112,6 +122,11 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
         raise InputError(f"{path} is damaged: {error}") from None
 
 
+def file_digest(path: Path) -> str:
+    """32 hexadecimal digits that change with any byte of a file."""
+    return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
     packages = ("sourcewise", "torch", "numpy", "scipy", "pandas")
@@ -128,9 +143,11 @@ def default_folder(name: str, config: Mapping[str, Any]) -> Path:
 # What runs write, beside config.yaml: all that is ever removed from a folder.
 _CONTENT = (
     "cells",
+    "training",
     "models",
     "samples",
     "results.csv",
+    "rows.safetensors",
     "scores.safetensors",
     "result.json",
     "log.csv",
@@ -140,6 +157,8 @@ _CONTENT = (
     "fig1.svg",
     "crossing.png",
     "crossing.svg",
+    "arm-?.png",
+    "arm-?.svg",
 )
 
 

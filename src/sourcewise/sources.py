@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Table, as_table, content
+from sourcewise.forms import Ragged, X, as_table, content, take
 from sourcewise.randomness import Noise
 from sourcewise.splits import deal, units
 
@@ -26,7 +26,7 @@ class Sources:
     (2, [3, 3], [3.0, 4.0, 5.0])
 
     Args:
-        x: n examples: a tensor (n, ...) or a `Table`.
+        x: n examples: a tensor (n, ...), a `Table` or `Ragged` sequences.
         y: (n,) integer source in {0, ..., K - 1}.
         names: the K sources' names, all different.
         group: (n,) integers; rows of one group stay together in splits and resampling.
@@ -35,7 +35,7 @@ class Sources:
         reading: the options it was read with.
     """
 
-    x: Tensor | Table
+    x: X
     y: Tensor
     names: Sequence[str]
     group: Tensor | None = None
@@ -71,9 +71,8 @@ class Sources:
 
     def take(self, index: Tensor) -> "Sources":
         """The examples at `index` (integers or a mask), all sources' names kept."""
-        x = self.x.take(index) if isinstance(self.x, Table) else self.x[index]
         group = None if self.group is None else self.group[index]
-        return replace(self, x=x, y=self.y[index], group=group)
+        return replace(self, x=take(self.x, index), y=self.y[index], group=group)
 
     def of(self, source: str | int) -> "Sources":
         """The examples of one source."""
@@ -89,10 +88,38 @@ class Sources:
                 digest.update(chunk)
         return digest.hexdigest()
 
+    @property
+    def rows(self) -> Tensor | Ragged:
+        """The examples in a form that tells which are identical: (n, d) numbers, or sequences."""
+        return self.x if isinstance(self.x, Ragged) else as_table(self.x).matrix()
+
     @cached_property
     def units(self) -> Tensor:
         """(n,) what stays together: examples of one group, or identical ones; see `splits`."""
-        return units(as_table(self.x).matrix(), self.group)
+        return units(self.rows, self.group)
+
+    @cached_property
+    def marks(self) -> Tensor:
+        """(n,) int64, the same for rows of equal values and source, whatever sample they are in.
+
+        >>> a = Sources(torch.tensor([[1.0], [2.0]]), torch.tensor([0, 1]), "ab")
+        >>> b = Sources(torch.tensor([[2.0]]), torch.tensor([0]), "b")
+        >>> (a.marks == b.marks).tolist()
+        [False, True]
+        """
+        labels = [self.names[k] for k in self.y.tolist()]
+        if isinstance(self.x, Ragged):
+            texts = zip(labels, self.x.strings(), strict=True)
+            keys = [repr(pair).encode("utf-8", "surrogatepass") for pair in texts]
+            digests = (blake2b(key, digest_size=8).digest() for key in keys)
+            return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests])
+        import pandas as pd
+
+        table = as_table(self.x)
+        cells = {f"{j}": table.cells(name) for j, name in enumerate(table.names)}
+        frame = pd.DataFrame({"source": labels, **cells})
+        hashes = pd.util.hash_pandas_object(frame, index=False)
+        return torch.from_numpy(hashes.to_numpy().astype("int64"))
 
     def folds(self, parts: int, noise: Noise) -> Tensor:
         """(n,) fold of each row: stratified by source, units whole."""

@@ -7,21 +7,29 @@ every source's folds exactly. Folds of one source differ by one row at most when
 single rows.
 """
 
+from fractions import Fraction
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 
-__all__ = ["deal", "identical", "repeats_by_chance", "units"]
+__all__ = ["deal", "hold_out", "identical", "repeats_by_chance", "units"]
 
 
-def identical(x: Tensor) -> Tensor:
+def identical(x: Tensor | Ragged) -> Tensor:
     """Number the different rows, in order of first appearance: (n,) for x (n, d), NaN equals NaN.
 
     >>> identical(torch.tensor([[3.0], [1.0], [3.0]])).tolist()
     [0, 1, 0]
+    >>> identical(Ragged.of_strings(["no", "yes", "no"])).tolist()
+    [0, 1, 0]
     """
+    if isinstance(x, Ragged):
+        return _identical_sequences(x)
     import pandas as pd
 
     frame = pd.DataFrame(x.numpy())
@@ -29,7 +37,15 @@ def identical(x: Tensor) -> Tensor:
     return torch.from_numpy(same.to_numpy(np.int64, copy=True))
 
 
-def repeats_by_chance(x: Tensor, same: Tensor) -> bool:
+def _identical_sequences(x: Ragged) -> Tensor:
+    raw = x.values.cpu().numpy().astype(np.int64).tobytes()  # noqa: PD011
+    ends = (8 * x.offsets).tolist()
+    seen: dict[bytes, int] = {}
+    numbers = [seen.setdefault(raw[a:b], len(seen)) for a, b in pairwise(ends)]
+    return torch.tensor(numbers, dtype=torch.int64)
+
+
+def repeats_by_chance(x: Tensor | Ragged, same: Tensor) -> bool:
     """Whether as few values as these columns have would make as many rows identical by chance.
 
     Were the columns independent, two rows would be identical with probability
@@ -37,11 +53,18 @@ def repeats_by_chance(x: Tensor, same: Tensor) -> bool:
     pairs as that are no sign of copied records: keeping them together would hold whole values
     out of training.
 
+    Sequences of one length are rows of symbols. Of other texts none repeat by chance: a word of
+    two languages is one unit.
+
     Args:
-        x: (n, d) rows.
+        x: (n, d) rows, or n sequences.
         same: (n,) from `identical`.
     """
     n = len(x)
+    if isinstance(x, Ragged):
+        if len(x.lengths.unique()) > 1:
+            return False
+        x = x.padded().double()
     pairs = _pairs(torch.bincount(same))
     chance = 1.0
     for column in x.T:
@@ -55,14 +78,14 @@ def _pairs(counts: Tensor) -> float:
     return float((counts * (counts - 1)).sum() / 2)
 
 
-def units(x: Tensor, group: Tensor | None = None) -> Tensor:
+def units(x: Tensor | Ragged, group: Tensor | None = None) -> Tensor:
     """Number the units: groups if given, otherwise identical rows, unless they are by chance.
 
     Groups say what belongs together; identical rows in different groups do not join them, or
     chance would chain whole groups into one.
 
     Args:
-        x: (n, d) rows as numbers; NaN (missing) equals NaN.
+        x: (n, d) rows as numbers, NaN (missing) equals NaN; or n sequences.
         group: (n,) a group for each row, or None.
 
     Returns:
@@ -96,6 +119,32 @@ def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:
         rows = np.flatnonzero(single & (y.numpy() == k))
         part[rows] = _level(load[k], len(rows), noise.of("single", k))
     return torch.from_numpy(part)
+
+
+def hold_out(unit: Tensor, y: Tensor, share: float, noise: Noise) -> Tensor:
+    """Choose about a share of every source, units whole.
+
+    A source of two units or more has at least one of them held out.
+
+    Args:
+        unit: (n,) unit of each row.
+        y: (n,) source of each row.
+        share: in [0, 1); 0: nothing.
+        noise: which of the random ways to choose.
+
+    Returns:
+        (n,) mask.
+    """
+    if share == 0:
+        return torch.zeros(len(y), dtype=torch.bool)
+    ratio = Fraction(share).limit_denominator(20) or Fraction(1, round(1 / share))
+    held = deal(unit, y, ratio.denominator, noise) < ratio.numerator
+    for k in y.unique().tolist():
+        rows = (y == k).nonzero().squeeze(1)
+        if not bool(held[rows].any()) and len(unit[rows].unique()) > 1:
+            chosen = unit[rows[int(noise.of("one", k).integers(len(rows), 1))]]
+            held |= unit == chosen
+    return held
 
 
 def _deal_units(

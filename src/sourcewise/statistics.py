@@ -50,12 +50,14 @@ class Interval:
         standard_error: its standard error.
         df: degrees of freedom of t.
         level: nominal coverage.
+        scarce: what most of the standard error would shrink with.
     """
 
     value: float
     standard_error: float
     df: float
     level: float = LEVEL
+    scarce: str = "rows"
 
     @property
     def half_width(self) -> float:
@@ -125,10 +127,13 @@ def rows_and_seeds(
     weight: ArrayLike | None = None,
     stratum: ArrayLike | None = None,
     level: float = LEVEL,
+    sizes: ArrayLike | None = None,
 ) -> Interval:
     """Interval of a (stratified) mean over test rows and training seeds, for these training data.
 
-    The value is `sum_k w_k mean_k`. Row i of stratum k moves it by `w_k (d_i - mean_k) / n_k`;
+    The value is `sum_k w_k R_k`, `R_k = sum_i d_i / sum_i s_i` over the rows of stratum k: a mean,
+    or, with sizes s, a ratio (nats per symbol). To first order row i moves it by
+    `w_k (d_i - R_k s_i) / sum_i s_i`;
     `SE^2 = m/(m-1) sum_units (sum of these)^2 + s_seeds^2 / S`, with the spread of the S seeds'
     values; degrees of freedom by Satterthwaite from m - 1 and S - 1.
 
@@ -138,15 +143,21 @@ def rows_and_seeds(
         weight: (K,) weight of each stratum; None: there is one.
         stratum: (n,) in {0, ..., K - 1}; a stratum of positive weight needs a row.
         level: nominal coverage.
+        sizes: (n,) units of each row, above 0; None: each row is one.
+
+    Reference:
+        Cochran, "Sampling techniques", 1977, section 6.4 (the ratio estimator).
     """
     values = np.atleast_2d(np.asarray(differences, dtype=float))
     S, n = values.shape
     k = np.zeros(n, int) if stratum is None else np.asarray(stratum)
     w = np.ones(1) if weight is None else np.asarray(weight, dtype=float)
-    counts = np.maximum(np.bincount(k, minlength=len(w)), 1)
-    means = np.stack([np.bincount(k, weights=row, minlength=len(w)) / counts for row in values])
+    s = np.ones(n) if sizes is None else np.asarray(sizes, dtype=float)
+    totals = np.bincount(k, weights=s, minlength=len(w))
+    totals[totals == 0] = 1.0
+    means = np.stack([np.bincount(k, weights=row, minlength=len(w)) / totals for row in values])
     by_seed = means @ w  # (S,)
-    moves = (w / counts)[k] * (values.mean(0) - means.mean(0)[k])
+    moves = (w / totals)[k] * (values.mean(0) - means.mean(0)[k] * s)
     used = w[k] > 0
     codes = np.unique(np.arange(n) if unit is None else unit, return_inverse=True)[1][used]
     sums = np.bincount(codes, weights=moves[used])
@@ -159,7 +170,8 @@ def rows_and_seeds(
     if total == 0:
         return Interval(value, 0.0, m - 1, level)
     spread = rows**2 / (m - 1) + (seeds**2 / (S - 1) if S > 1 else 0.0)
-    return Interval(value, math.sqrt(total), total**2 / spread, level)
+    scarce = "training seeds" if seeds > rows else "rows"
+    return Interval(value, math.sqrt(total), total**2 / spread, level, scarce)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -196,7 +208,8 @@ def judge_overall(
 def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     """What an undecided difference lacks, in words, if value and spread stay as they are.
 
-    The standard error shrinks like one over the root of the number of rows. A decision needs
+    The standard error shrinks like one over the root of the number of rows (or of training seeds,
+    where they make most of it). A decision needs
     |value| beyond the critical value of the first Holm step, `t_{df, 1 - .025/tests} SE`, or the
     whole interval inside the region; whichever takes fewer rows.
 
@@ -211,11 +224,11 @@ def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     ways = [(critical, abs(interval.value)), (interval.half_width, region - abs(interval.value))]
     ratio = min((width / gap for width, gap in ways if gap > 0), default=math.inf)
     if ratio > 10:
-        return "more than 100 times the rows"
+        return f"more than 100 times the {interval.scarce}"
     factor = ratio**2
     if factor < 1.1:
-        return "a few more rows"
-    return f"about {factor:.2g} times the rows"
+        return f"a few more {interval.scarce}"
+    return f"about {factor:.2g} times the {interval.scarce}"
 
 
 def beta_from_gain(gain: float, excess: float, K: int, J: int = 1) -> float:

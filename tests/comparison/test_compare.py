@@ -282,9 +282,9 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
     (run / "cells" / "0-3.safetensors").write_bytes(b"damaged")
     computed, original = [], scopes.Plan.run
 
-    def run_and_note(self, cell, prepared, splits=None):
+    def run_and_note(self, cell, shared, splits=None, **how):
         computed.append((str(cell), splits))
-        return original(self, cell, prepared, splits)
+        return original(self, cell, shared, splits, **how)
 
     monkeypatch.setattr(scopes.Plan, "run", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)

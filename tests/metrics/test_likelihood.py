@@ -7,11 +7,12 @@ from sourcewise.errors import InputError
 from sourcewise.metrics.distributions import as_gaussian
 from sourcewise.metrics.likelihood import expected_log_likelihood, log_likelihood
 from sourcewise.metrics.total_variation import total_variation
-from sourcewise.models.families import GaussianSettings, family
+from sourcewise.models.families import family
 from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.models.settings import GaussianSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.training import fit
+from sourcewise.training import TrainingData, fit
 from sourcewise.truths.gaussian import GaussianTruth, paper_gaussian
 
 K, D, N = 4, 3, 400
@@ -24,7 +25,7 @@ def fitted(partition: Partition, **options) -> PartitionedModel:
     names = tuple("abcd")
     build = lambda size: family("gaussian").build(settings, K=size, d=D)  # noqa: E731
     model = PartitionedModel(partition, build, names)
-    fit(model, TRUTH.sample(Y, noise=Noise(0)), Y, names)
+    fit(model, TrainingData.plain(TRUTH.sample(Y, noise=Noise(0)), Y), names=names)
     return model
 
 

@@ -16,12 +16,13 @@ from sklearn.discriminant_analysis import (
 )
 
 from sourcewise.errors import InputError
-from sourcewise.models.families import FAMILIES, GaussianSettings, family
+from sourcewise.models.families import FAMILIES, family
 from sourcewise.models.gaussian import Gaussian, ledoit_wolf_intensity
 from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.models.settings import GaussianSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.training import fit
+from sourcewise.training import TrainingData, fit
 
 K, D, N = 3, 4, 240
 Y = torch.arange(N) % K
@@ -229,21 +230,21 @@ def build(K):
 def test_separate_models_are_single_models_and_pooled_is_one():
     x = sample()
     separate = PartitionedModel(Partition.separate(K), build, NAMES)
-    fit(separate, x, Y, NAMES)
+    fit(separate, TrainingData.plain(x, Y), names=NAMES)
     for k in range(K):
         rows = Y == k
         alone = fitted(x[rows], K=1, y=torch.zeros(int(rows.sum()), dtype=torch.int64))
         zeros = torch.zeros(int(rows.sum()), dtype=torch.int64)
         assert torch.equal(separate.log_prob(x, Y)[rows], alone.log_prob(x[rows], zeros))
     pooled = PartitionedModel(Partition.pooled(K), build, NAMES)
-    fit(pooled, x, Y, NAMES)
+    fit(pooled, TrainingData.plain(x, Y), names=NAMES)
     assert torch.equal(pooled.log_prob(x, Y), fitted(x).log_prob(x, Y))
 
 
 def test_routing_keeps_order_noise_and_parameters():
     x = sample()
     groups = PartitionedModel(Partition(((2, 0), (1,))), build, NAMES)
-    fit(groups, x, Y, NAMES)
+    fit(groups, TrainingData.plain(x, Y), names=NAMES)
     order = Noise(5).permutation(N)
     assert torch.allclose(groups.log_prob(x[order], Y[order]), groups.log_prob(x, Y)[order])
     noise = Noise(1).each(Y)
@@ -255,7 +256,7 @@ def test_routing_keeps_order_noise_and_parameters():
 
 def test_a_source_outside_the_partition_is_refused():
     model = PartitionedModel(Partition(((0, 1),)), build, NAMES)
-    fit(model, sample(), Y, NAMES)
+    fit(model, TrainingData.plain(sample(), Y), names=NAMES)
     with pytest.raises(InputError, match="source 'c' was not trained"):
         model.log_prob(sample(), Y)
 

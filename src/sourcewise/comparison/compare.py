@@ -3,17 +3,20 @@
 import csv
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sourcewise.comparison import store
 from sourcewise.comparison.document import Context, document
 from sourcewise.comparison.duplicates import near_duplicates, repeats
-from sourcewise.comparison.evaluation import Fitted, evaluate, fit_all, lifted
+from sourcewise.comparison.evaluation import Fitted, Progress, fit_all, lifted, part
 from sourcewise.comparison.preparation import BASELINE, CompareSettings, Prepared, prepare
+from sourcewise.comparison.rehearsal import estimate
 from sourcewise.comparison.result import Comparison, load
-from sourcewise.comparison.scopes import FOLDS, CellScores
+from sourcewise.comparison.scopes import Cell, CellScores, Plan, Shared
+from sourcewise.comparison.search import Trial, search
 from sourcewise.comparison.sensitivity import shrinkage_matters
 from sourcewise.comparison.summary import Summary
 from sourcewise.errors import InputError, listing
@@ -23,8 +26,9 @@ from sourcewise.sources import Sources
 
 __all__ = ["compare", "estimate_seconds", "execute"]
 
-Progress = Callable[[int, int], None]
 Results = dict[str, dict[str, CellScores]]
+Finished = tuple[dict[str, CellScores], dict[str, Fitted]]
+Tuned = tuple[Prepared, dict[str, list[Trial]]]
 
 
 def compare(
@@ -50,7 +54,7 @@ def compare(
         out: the run folder; None keeps everything in memory. A folder that holds the same run,
             finished or not, is resumed.
         overwrite: replace another run in `out`.
-        progress: called with (cells done, cells in all).
+        progress: called with (done, in all).
         **changes: fields of the settings.
 
     Raises:
@@ -67,9 +71,10 @@ def execute(
 ) -> Comparison:
     """Run a prepared comparison; see `compare`."""
     if out is None:
-        results = _run_cells(prepared, None, progress)
-        fitted = _fit_all(prepared)
-        return Comparison(_document(prepared, results, fitted, None), lambda: fitted)
+        prepared, trials = _tuned(prepared, None, progress)
+        results, fitted = _run_cells(prepared, None, progress)
+        document = _document(prepared, results, fitted, trials, None)
+        return Comparison(document, lambda: fitted)
     with RunFolder(Path(out), prepared.config, overwrite) as folder:
         if not store.finished(folder.path):
             try:
@@ -89,34 +94,92 @@ def _settings(settings: CompareSettings | None, changes: Mapping[str, Any]) -> C
     return CompareSettings.parse({**(settings.model_dump() if settings else {}), **changes})
 
 
-def _run_cells(prepared: Prepared, folder: RunFolder | None, progress: Progress | None) -> Results:
-    """All cells, from the folder where they are finished."""
-    plan = prepared.plan
-    names = [strategy.name for strategy in plan.job.strategies]
-    results, shared, cells = {}, None, plan.cells
+def _tuned(prepared: Prepared, path: Path | None, progress: Progress | None) -> Tuned:
+    """The comparison with searched settings, and the trials; as it is without `trials`."""
+    trials = prepared.config["settings"]["trials"]
+    if not trials:
+        return prepared, {}
+    folder = path and path / store.TRAINING / "search"
+    plan, found = search(prepared.plan, trials, folder, progress)
+    return replace(prepared, plan=plan), found
+
+
+def _run_cells(
+    prepared: Prepared, folder: RunFolder | None, progress: Progress | None
+) -> tuple[Results, dict[str, Fitted]]:
+    """All cells, from the folder where they are finished, and the models to keep."""
+    plan, path = prepared.plan, folder.path if folder else None
+    results: Results = {}
+    fitted: dict[str, Fitted] = {}
+    shared, cells = None, plan.cells
     for done, cell in enumerate(cells):
         if progress:
             progress(done, len(cells))
-        scores = store.load_cell(folder.path, cell, names) if folder else None
-        if scores is None:
+        keeps = plan.keeps_models and cell == cells[0]
+        found = _finished_cell(plan, cell, keeps, path)
+        if found is None:
             if shared is None or shared[0] != cell.repetition:
                 shared = cell.repetition, plan.shared(cell.repetition)
-            scores = plan.run(cell, shared[1])
-            if folder:
-                store.save_cell(folder.path, cell, scores)
-        results[str(cell)] = scores
+            found = _run_cell(plan, cell, shared[1], keeps, path, part(progress, done, len(cells)))
+        results[str(cell)] = found[0]
+        fitted |= found[1]
+        if path is not None:
+            store.clear_training(path, str(cell))
+    if not plan.keeps_models:
+        fitted = _fit_all(plan, path)
     if progress:
         progress(len(cells), len(cells))
-    return results
+    return results, fitted
 
 
-def _fit_all(prepared: Prepared) -> dict[str, Fitted]:
-    plan = prepared.plan
-    return fit_all(plan.job, lifted(plan.job, plan.noise(0)), plan.folds(0), plan.noise(0))
+def _finished_cell(plan: Plan, cell: Cell, keeps: bool, path: Path | None) -> Finished | None:
+    """A cell finished earlier, with its models if they are to be kept."""
+    names = [strategy.name for strategy in plan.job.strategies]
+    scores = store.load_cell(path, cell, names) if path else None
+    if path is None or scores is None or not keeps:
+        return None if scores is None else (scores, {})
+    try:
+        fitted = store.load_models(path)
+    except (InputError, KeyError):
+        return None
+    return (scores, fitted) if set(fitted) == set(names) else None
+
+
+def _run_cell(
+    plan: Plan, cell: Cell, shared: Shared, keeps: bool, path: Path | None, progress: Any
+) -> Finished:
+    """Run a cell; in a folder, its models are saved before its scores."""
+    fitted: dict[str, Fitted] = {}
+    scores = plan.run(
+        cell,
+        shared,
+        folder=path and path / store.TRAINING / str(cell),
+        progress=progress,
+        keep=fitted.__setitem__ if keeps else None,
+    )
+    if path is not None:
+        if keeps:
+            store.save_models(path, fitted, plan.job)
+        store.save_cell(path, cell, scores)
+    return scores, fitted
+
+
+def _fit_all(plan: Plan, path: Path | None) -> dict[str, Fitted]:
+    folder = path and path / store.TRAINING / "kept"
+    rows, noise = lifted(plan.job, plan.noise(0)), plan.noise(0)
+    fitted = fit_all(plan.job, rows, plan.folds(0), noise, folder)
+    if path is not None:
+        store.save_models(path, fitted, plan.job)
+        store.clear_training(path, "kept")
+    return fitted
 
 
 def _document(
-    prepared: Prepared, results: Results, fitted: dict[str, Fitted], run: str | None
+    prepared: Prepared,
+    results: Results,
+    fitted: dict[str, Fitted],
+    trials: dict[str, list[Trial]],
+    run: str | None,
 ) -> dict[str, Any]:
     context = Context(
         prepared.screened,
@@ -124,7 +187,8 @@ def _document(
         BASELINE,
         prepared.config,
         _warnings(prepared, results),
-        {name: item.model.fitted for name, item in fitted.items()},
+        fitted,
+        trials,
     )
     return document(Summary(prepared.plan, results), context, run)
 
@@ -168,11 +232,10 @@ def _count(number: int, what: str) -> str:
 
 def _on_disk(prepared: Prepared, folder: RunFolder, progress: Progress | None) -> None:
     start, cpu = time.perf_counter(), time.process_time()
-    results = _run_cells(prepared, folder, progress)
-    fitted, job = _fit_all(prepared), prepared.plan.job
-    store.save_models(folder.path, fitted, job.family.name, job.settings.model_dump(mode="json"))
+    prepared, trials = _tuned(prepared, folder.path, progress)
+    results, fitted = _run_cells(prepared, folder, progress)
     store.save_samples(folder.path, fitted, Noise(prepared.plan.seed).of("samples"))
-    result = _document(prepared, results, fitted, str(folder.path))
+    result = _document(prepared, results, fitted, trials, str(folder.path))
     text = io.StringIO()
     spent = time.perf_counter() - start, time.process_time() - cpu
     csv.writer(text).writerows([("wall_seconds", "cpu_seconds"), spent])
@@ -181,11 +244,6 @@ def _on_disk(prepared: Prepared, folder: RunFolder, progress: Progress | None) -
 
 
 def estimate_seconds(prepared: Prepared) -> float:
-    """Time that the comparison will take: one split is timed, and multiplied."""
-    plan = prepared.plan
-    shared = plan.shared(0)
-    train, test = next(iter(plan.splits(plan.cells[0], shared[0])))
-    start = time.perf_counter()
-    evaluate(plan.job, shared[1], train, test, shared[2])
-    per_cell = FOLDS if plan.scope == "procedure" else 1
-    return (time.perf_counter() - start) * len(plan.cells) * per_cell
+    """Time that the comparison will take, its search included; see `rehearsal`."""
+    trials = prepared.config["settings"]["trials"]
+    return estimate(prepared.plan) * (1 + trials / len(prepared.plan.cells))

@@ -1,14 +1,17 @@
 """The result of a comparison as one JSON document: the contract of `compare --json`."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.scopes import FOLDS, GROUPS, Plan
+from sourcewise.comparison.search import Trial
 from sourcewise.comparison.summary import Summary
 from sourcewise.encoders.screening import Screened
 from sourcewise.errors import listing
 from sourcewise.files import plain
-from sourcewise.forms import as_table
 from sourcewise.splits import identical
 from sourcewise.statistics import Interval, holm, judge, judge_overall, would_decide
 from sourcewise.strategies import Strategy
@@ -16,8 +19,7 @@ from sourcewise.strategies import Strategy
 __all__ = ["Context", "document"]
 
 METRIC = "log_likelihood"
-UNIT = "nats per row"
-REGION_PER_VARIABLE = 0.01
+DEAF = 0.02  # of what the label changes in separate models
 _ESTIMAND = {
     "procedure": "the expected difference over new training samples of the size used in a fold "
     "(four fifths of the rows) and new test rows",
@@ -36,7 +38,8 @@ class Context:
         baseline: the strategy that differences are taken from.
         config: resolved settings, versions, fingerprint.
         warnings: one line each.
-        fitted: what the models trained on all rows chose, by strategy.
+        fitted: the models that are kept, by strategy.
+        trials: what a search over settings tried, by strategy; empty without one.
     """
 
     screened: Screened
@@ -44,13 +47,14 @@ class Context:
     baseline: str
     config: dict[str, Any]
     warnings: list[str]
-    fitted: dict[str, dict[str, list[float]]]
+    fitted: dict[str, Fitted]
+    trials: dict[str, list[Trial]]
 
 
 def document(summary: Summary, context: Context, run: str | None) -> dict[str, Any]:
     """Build the document; see docs for its keys."""
     plan = summary.plan
-    region = REGION_PER_VARIABLE * len(plan.job.columns)
+    region, unit = plan.job.region, plan.job.unit
     rivals = [s for s in plan.job.strategies if s.name != context.baseline]
     differences = _differences(summary, rivals, context.baseline, region)
     verdict = _verdict(summary, rivals, context, differences)
@@ -62,21 +66,58 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "scope": plan.scope,
             "estimand": _ESTIMAND[plan.scope],
             "primary_metric": METRIC,
-            "metrics": {METRIC: {"unit": UNIT, "higher_is_better": True, "region": region}},
-            "warnings": [*context.warnings, *_dominated(summary, first, context.baseline)],
+            "metrics": {METRIC: {"unit": unit, "higher_is_better": True, "region": region}},
+            "warnings": [
+                *context.warnings,
+                *_deaf(summary, context.baseline),
+                *_dominated(summary, first, context.baseline),
+            ],
             "run": run,
             "strategies": {
-                s.name: _strategy(summary, s) | {"fitted": context.fitted[s.name]}
+                s.name: _strategy(summary, s) | _kept(s.name, context.fitted[s.name], plan)
                 for s in plan.job.strategies
             },
             "differences": differences,
             "beta_hat": _beta(summary, first, context),
             "verdict": verdict,
             "settings": context.config["settings"],
+            "search": {name: [vars(t) for t in found] for name, found in context.trials.items()},
             "splits": _splits(plan),
             "versions": context.config["versions"],
         }
     )
+
+
+def _kept(name: str, fitted: Fitted, plan: Plan) -> dict[str, Any]:
+    """What fitting the kept models chose, and how each was trained."""
+    chosen: dict[str, Any] = {"fitted": fitted.model.fitted}
+    if name in plan.job.tuned:
+        chosen["settings"] = plan.job.tuned[name].model_dump(mode="json")
+    if plan.job.family.trained:
+        names = plan.job.names
+        chosen["training"] = [
+            {"sources": [names[k] for k in block], **vars(effort)}
+            for block, effort in zip(fitted.model.partition, fitted.efforts, strict=True)
+        ]
+    return chosen
+
+
+def _deaf(summary: Summary, baseline: str) -> list[str]:
+    """Models of several sources to which the label is worth next to nothing."""
+    job = summary.plan.job
+    known = float(summary.average(baseline, "label")[1])
+    warnings = []
+    for strategy in job.strategies:
+        change = float(summary.average(strategy.name, "label")[1])
+        if strategy.shuffled or strategy.name == baseline or not known > job.region:
+            continue
+        if change < DEAF * known:
+            warnings.append(
+                f"the {strategy.name} model ignores its source label: another label changes its "
+                f"log-likelihood by {change:.2g} {job.unit}, that of {baseline} models by "
+                f"{known:.2g}; what it loses to them says little about the data"
+            )
+    return warnings
 
 
 def _dominated(summary: Summary, strategy: str, baseline: str) -> list[str]:
@@ -102,14 +143,13 @@ def _data(plan: Plan, context: Context) -> dict[str, Any]:
         "name": data.name,
         "fingerprint": context.config["fingerprint"],
         "rows": len(data),
-        "columns": [
-            {"name": c.name, "log": c.log, "resolution": c.resolution} for c in plan.job.columns
-        ],
+        "columns": [_column(column) for column in plan.job.coding.columns],
         "left_out": [vars(item) for item in context.screened.left_out],
         "sources": [
             {
                 "name": name,
                 "rows": int(data.counts[k]),
+                "size": float(plan.job.sizes[data.y == k].sum()),
                 "tested": k in plan.job.tested,
                 "reason": context.too_few.get(name),
             }
@@ -118,15 +158,22 @@ def _data(plan: Plan, context: Context) -> dict[str, Any]:
         "group": list(data.group_by) or None,
         "units": int(data.units.max()) + 1,
         "duplicate_rows": duplicate_rows(plan),
+        "scored_per": plan.job.coding.unit,
         "dropped_rows": context.screened.dropped,
         "imputed_cells": context.screened.imputed,
         "missing": context.config["settings"]["missing"],
     }
 
 
+def _column(column: Any) -> dict[str, Any]:
+    """What a coding says of a column, in the words that it has for it."""
+    known = ("name", "kind", "log", "resolution")
+    return {key: getattr(column, key) for key in known if hasattr(column, key)}
+
+
 def duplicate_rows(plan: Plan) -> int:
     """Rows that are identical to an earlier row."""
-    same = identical(as_table(plan.job.data.x).matrix())
+    same = identical(plan.job.data.rows)
     return len(same) - (int(same.max()) + 1)
 
 
@@ -139,12 +186,15 @@ def _splits(plan: Plan) -> dict[str, Any]:
             "seed": plan.seed,
             "stratified_by": "source",
         }
-    return {
+    exact = {
         "test_share": 1 / FOLDS,
         "training_seeds": plan.repetitions,
         "seed": plan.seed,
         "stratified_by": "source",
     }
+    kept = "those of the first training seed, as tested"
+    trained = {"validation_share": plan.job.validation, "models_kept": kept}
+    return exact | (trained if plan.job.family.trained else {})
 
 
 def _ends(interval: Interval) -> dict[str, float]:
@@ -159,11 +209,20 @@ def _strategy(summary: Summary, strategy: Strategy) -> dict[str, Any]:
     partition = strategy.partition.keep(range(job.data.K), needed=job.tested)
     return {
         "parameters": float(summary.average(name, "parameters")),
+        **_label(summary, strategy),
         "blocks": [[job.names[k] for k in block] for block in partition],
         "per_source": per_source,
         "macro": {METRIC: _ends(summary.level(name, summary.macro))},
         "worst": {METRIC: {"source": worst, "mean": means[worst]}},
     }
+
+
+def _label(summary: Summary, strategy: Strategy) -> dict[str, Any]:
+    """What the label is worth: nats per unit under a row's own, above the average of others."""
+    value = float(summary.average(strategy.name, "label")[0])
+    if math.isnan(value):
+        return {"label_effect": None, "label_effect_reason": "no test row has another label"}
+    return {"label_effect": value}
 
 
 def _source(summary: Summary, name: str, k: int) -> dict[str, Any]:
@@ -175,11 +234,25 @@ def _source(summary: Summary, name: str, k: int) -> dict[str, Any]:
         "n_test": average("n_test"),
         "examples_seen": average("examples_seen"),
         "updates": average("updates"),
+        **(_stopping(average) if summary.plan.job.family.trained else {}),
         "metrics": {
             METRIC: _ends(summary.level(name, summary.source(k))),
             f"train_{METRIC}": {"mean": average("train"), "low": None, "high": None},
         },
     }
+
+
+def _stopping(average: Callable[[str], float]) -> dict[str, Any]:
+    """What validation rows decided; both numbers are null where there are none."""
+    values: dict[str, Any] = {"n_valid": average("n_valid")}
+    for quantity, why in (
+        ("best", "the last weights were kept, in some training at least"),
+        ("validation", "no validation rows, in some training at least"),
+    ):
+        values[quantity] = average(quantity)
+        if math.isnan(values[quantity]):
+            values |= {quantity: None, f"{quantity}_reason": why}
+    return values
 
 
 def _differences(
@@ -207,7 +280,7 @@ def _differences(
             stepped = holm([rows[i][2].p for i in family])
             adjusted |= {i: (p, len(family)) for i, p in zip(family, stepped, strict=True)}
     return [
-        _difference(*row, baseline, *adjusted.get(i, (1.0, 1)), region)
+        _difference(*row, baseline, *adjusted.get(i, (1.0, 1)), region, job.unit)
         for i, row in enumerate(rows)
     ]
 
@@ -220,6 +293,7 @@ def _difference(
     p_holm: float,
     tests: int,
     region: float,
+    unit: str,
 ) -> dict[str, Any]:
     verdict = judge(interval, p_holm, region)
     return {
@@ -227,7 +301,7 @@ def _difference(
         "strategy": strategy.name,
         "baseline": baseline,
         "metric": METRIC,
-        "unit": UNIT,
+        "unit": unit,
         "difference": interval.value,
         "low": interval.low,
         "high": interval.high,
@@ -246,7 +320,7 @@ def _beta(summary: Summary, strategy: str, context: Context) -> dict[str, Any]:
     if isinstance(beta, str):
         return {"value": None, "low": None, "high": None, "reason": beta}
     note = "to first order, for maximum likelihood" + (
-        "; shrinkage biases it" if "shrinkage" in context.fitted[baseline] else ""
+        "; shrinkage biases it" if "shrinkage" in context.fitted[baseline].model.fitted else ""
     )
     ends = {"value": beta.value, "low": beta.low, "high": beta.high}
     return ends | {"strategy": strategy, "note": note}
@@ -265,8 +339,7 @@ def _verdict(
     tested = [summary.plan.job.names[k] for k in summary.plan.job.tested]
     per_source = {name: mine[name]["verdict"] for name in tested}
     macro = summary.difference(main.name, context.baseline, summary.macro)
-    region = REGION_PER_VARIABLE * len(summary.plan.job.columns)
-    overall = judge_overall(macro, mine["macro"]["p_holm"], region, per_source)
+    overall = judge_overall(macro, mine["macro"]["p_holm"], summary.plan.job.region, per_source)
     recommended, why = _recommend(summary, candidates, context.baseline, differences)
     return {
         "overall": overall,
@@ -281,9 +354,9 @@ def _verdict(
 def _finding(
     overall: str, macro: dict[str, Any], per_source: dict[str, str], strategy: str
 ) -> str:
-    baseline = macro["baseline"]
+    baseline, unit = macro["baseline"], macro["unit"]
     span = (
-        f"{strategy} minus {baseline} is {macro['difference']:+.3g} {UNIT} on average over the "
+        f"{strategy} minus {baseline} is {macro['difference']:+.3g} {unit} on average over the "
         f"sources (95 % interval {macro['low']:+.3g} to {macro['high']:+.3g})"
     )
     if overall == "mixed":

@@ -1,8 +1,10 @@
 """Near copies of rows in other sources: leakage that makes pooling look good."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from sourcewise.forms import as_table
+from sourcewise.forms import Ragged, as_table
 from sourcewise.sources import Sources
 from sourcewise.splits import identical, repeats_by_chance
 
@@ -13,8 +15,10 @@ CLOSE = 1e-3
 
 def repeats(data: Sources) -> str | None:
     """A warning that tells what was made of identical rows, or None if there are few."""
-    x = as_table(data.x).matrix()
+    x = data.rows
     same = identical(x)
+    if isinstance(x, Ragged):
+        return _shared_sequences(data, same)
     repeated = len(same) - len(same.unique())
     if repeated == 0:
         return None
@@ -31,15 +35,30 @@ def repeats(data: Sources) -> str | None:
     return None
 
 
+def _shared_sequences(data: Sources, same: Tensor) -> str | None:
+    """How many different sequences stand in more than one source, and what was made of them."""
+    pairs = torch.stack([same, data.y], 1).unique(dim=0)
+    several = int((torch.bincount(pairs[:, 0]) > 1).sum())
+    if several == 0:
+        return None
+    apart = "" if torch.equal(data.units, same) else "not "
+    return (
+        f"{several} different texts stand in more than one source; copies of a text are {apart}"
+        "kept together in splits"
+    )
+
+
 def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     """A warning that counts the rows with a near copy, not identical, in another unit.
 
     A near copy differs by at most `close` standard deviations in every column. Identical rows are
-    no danger: they are kept together.
+    no danger: they are kept together. Sequences are not looked at: they have no columns.
 
     Returns:
         One line, or None if there are none.
     """
+    if isinstance(data.x, Ragged):
+        return None
     from scipy.spatial import cKDTree
 
     rows = as_table(data.x).matrix().numpy()

@@ -8,17 +8,19 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sourcewise.comparison.evaluation import Job
+from sourcewise.comparison.rehearsal import rehearse
 from sourcewise.comparison.scopes import FOLDS, Plan, Scope
-from sourcewise.encoders.numeric import plan_columns
-from sourcewise.encoders.screening import Missing, Screened, screen
+from sourcewise.encoders.registry import screen
+from sourcewise.encoders.screening import Missing, Screened, varies_within
 from sourcewise.errors import InputError, listing
 from sourcewise.files import default_folder, plain, versions
-from sourcewise.models.families import family
+from sourcewise.forms import Ragged, Table
+from sourcewise.models.families import FAMILIES, Family, family
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 
-__all__ = ["BASELINE", "CompareSettings", "Prepared", "prepare"]
+__all__ = ["BASELINE", "CompareSettings", "Prepared", "automatic", "prepare"]
 
 BASELINE = "separate"
 
@@ -32,7 +34,12 @@ class CompareSettings(Settings):
         default="pooled,separate",
         description="comma-separated: pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv",
     )
-    seeds: int = Field(default=3, ge=1, le=1000, description="repetitions, 1 to 1000")
+    trials: int = Field(
+        default=0, ge=0, le=1000, description="settings to try per strategy, 0 to 1000; 0: none"
+    )
+    seeds: int = Field(
+        default=3, ge=1, le=1000, description="repetitions, or training seeds, 1 to 1000"
+    )
     scope: Literal["auto", "procedure", "these models"] = Field(
         default="auto", description="auto, procedure, these models"
     )
@@ -65,17 +72,21 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     """
     if not isinstance(data, Sources):
         raise InputError(f"compare needs Sources, not {type(data).__name__}: use sourcewise.read")
-    chosen = family("gaussian" if settings.model == "auto" else settings.model)
+    chosen = automatic(data) if settings.model == "auto" else family(settings.model)
     model_settings = chosen.parse(settings.set)
+    if settings.trials and not chosen.trained:
+        raise InputError(f"--trials: {chosen.name} is fitted exactly, there is nothing to try")
     _check_names(data)
-    screened = screen(data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log)
+    options = {"min_rows": settings.min_rows, "missing": settings.missing, "log": settings.log}
+    screened = screen(chosen.coding, data, model_settings, **options)
     strategies = parse_strategies(settings.strategies, tuple(data.names))
     _check_strategies(strategies)
-    scope: Scope = "procedure" if settings.scope == "auto" else settings.scope
-    columns = plan_columns(screened.table, screened.log)
-    job = Job(screened.data, columns, chosen, model_settings, strategies, ())
+    usual: Scope = "these models" if chosen.trained else "procedure"
+    scope: Scope = usual if settings.scope == "auto" else settings.scope
+    job = Job(screened.data, screened.coding, chosen, model_settings, strategies, ())
     # An exact fit leaves nothing to a training seed.
-    plan = Plan(job, scope, settings.seeds if scope == "procedure" else 1, settings.seed)
+    repeats = scope == "procedure" or chosen.trained
+    plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed)
     too_few = _too_few(plan, settings.min_rows)
     plan = replace(plan, job=replace(job, tested=_tested(plan, too_few, settings.min_rows)))
     resolved = settings.model_dump(mode="json") | {
@@ -87,8 +98,18 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     }
     config = {"settings": resolved, "fingerprint": data.fingerprint(), "versions": versions()}
     prepared = Prepared(plan, screened, too_few, plain(config))
-    _rehearse(prepared.plan)
+    rehearse(prepared.plan)
     return prepared
+
+
+def automatic(data: Sources) -> Family:
+    """The family for this form of data: text, a table with categories, or numbers."""
+    if isinstance(data.x, Ragged):
+        return family("transformer")
+    mixed = isinstance(data.x, Table) and any(
+        column.kind == "category" and varies_within(data, column.name) for column in data.x.schema
+    )
+    return family("table" if mixed and "table" in FAMILIES else "gaussian")
 
 
 def _check_names(data: Sources) -> None:
@@ -141,9 +162,3 @@ def _tested(plan: Plan, too_few: Mapping[str, str], min_rows: int) -> tuple[int,
             f"{min_rows} asks for that many rows of each, and {FOLDS} units to split"
         )
     return tested
-
-
-def _rehearse(plan: Plan) -> None:
-    """Train everything once, on the smallest kind of split: what cannot be fitted shows here."""
-    cell = plan.cells[-1]
-    plan.run(cell, plan.shared(cell.repetition), splits=1)

@@ -62,7 +62,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     data, verdict = document["data"], document["verdict"]
     yield (
         f"{data['name']}: {data['rows']} rows, {len(data['sources'])} sources, "
-        f"{len(data['columns'])} columns; scope: {document['scope']}"
+        f"{_extent(data)}; scope: {document['scope']}"
     )
     for warning in document["warnings"]:
         yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
@@ -74,6 +74,14 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"verdict: {verdict['overall']}; recommended: {verdict['recommended']}"
     yield from wrap(verdict["reason"], 98, initial_indent="  ", subsequent_indent="  ")
+
+
+def _extent(data: dict[str, Any]) -> str:
+    """Of each row: its columns; of sequences: how many symbols there are in all."""
+    unit = data.get("scored_per", "row")
+    if unit == "row":
+        return f"{len(data['columns'])} columns"
+    return f"{sum(source['size'] for source in data['sources']):.0f} {unit}s"
 
 
 def _table(document: dict[str, Any], strategy: str) -> Iterator[str]:
@@ -134,7 +142,9 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         level = strategy["macro"]["log_likelihood"]["mean"]
         worst = strategy["worst"]["log_likelihood"]
         models = "1 model" if len(strategy["blocks"]) == 1 else f"{len(strategy['blocks'])} models"
-        notes = "".join(f", {key} {_span(v)}" for key, v in strategy.get("fitted", {}).items())
+        best = [e["best"] for e in strategy["per_source"].values() if e.get("best") is not None]
+        notes = f" (weights of update {_span(best, '.0f')} kept)" if best else ""
+        notes += "".join(f", {key} {_span(v)}" for key, v in strategy.get("fitted", {}).items())
         size = f"{strategy['parameters']:.0f} parameters"
         yield f"{name}: {models}, {size}, {updates:.0f} updates{notes}"
         yield (
@@ -143,8 +153,8 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _span(values: list[float]) -> str:
-    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+def _span(values: list[float], form: str = ".2g") -> str:
+    low, high = f"{min(values):{form}}", f"{max(values):{form}}"
     return low if low == high else f"{low} to {high}"
 
 

@@ -2,7 +2,9 @@
 
 - `procedure`: repeated 5-fold cross-validation of all rows, and of all rows but one of 10
   jackknife groups, each in turn: R x 11 x 5 splits.
-- `these models`: one split; the models are trained R times on the same rows.
+- `these models`: one split; the models are trained R times on the same rows, each time with other
+  initial weights and batches. Validation rows are set apart from the training rows once, the same
+  for all strategies and seeds.
 
 A *cell* of the plan is one repetition with one deletion: the unit of work that is saved, so that
 an interrupted comparison goes on where it stopped.
@@ -11,16 +13,29 @@ an interrupted comparison goes on where it stopped.
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.evaluation import Job, evaluate, lifted, shuffle
-from sourcewise.encoders.numeric import Lifted
+from sourcewise.comparison.evaluation import (
+    Job,
+    Keep,
+    Progress,
+    Scores,
+    Split,
+    Work,
+    evaluate,
+    lifted,
+    shuffle,
+)
+from sourcewise.encoders.base import Rows
 from sourcewise.randomness import Noise
 
-__all__ = ["FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope"]
+__all__ = ["FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope", "Shared"]
+
+Shared = tuple[Tensor, Rows, Tensor]  # folds, lifted rows, shuffled labels
 
 Scope = Literal["procedure", "these models"]
 FOLDS = 5
@@ -44,23 +59,33 @@ class CellScores:
 
     Args:
         rows: (n,) log density of each row when it was a test row, NaN if never; or empty.
-        test: (K,) mean over the source's test rows.
-        train: (K,) mean over the source's own training rows, averaged over folds.
+        test: (K,) sum over the source's test rows, per unit.
+        train: (K,) sum over the source's own training rows, per unit, averaged over folds.
         n_train: (K,) training rows, averaged over folds.
+        n_valid: (K,) validation rows, averaged over folds.
         n_test: (K,) test rows.
+        test_size: (K,) their units.
         examples_seen: (K,) averaged over folds.
         updates: (K,) averaged over folds.
+        best: (K,) the update whose weights were kept, averaged over folds; NaN if the last.
+        validation: (K,) their validation loss, averaged over folds; NaN without such rows.
         parameters: () of all models together, averaged over folds.
+        label: (2,) effect and change of `scoring.label_effect`, averaged over folds.
     """
 
     rows: Tensor
     test: Tensor
     train: Tensor
     n_train: Tensor
+    n_valid: Tensor
     n_test: Tensor
+    test_size: Tensor
     examples_seen: Tensor
     updates: Tensor
+    best: Tensor
+    validation: Tensor
     parameters: Tensor
+    label: Tensor
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """By name, for a file."""
@@ -107,51 +132,104 @@ class Plan:
         """(n,) fold of each row in a repetition."""
         return self.job.data.folds(FOLDS, self.noise(repetition).of("folds"))
 
-    def splits(self, cell: Cell, fold: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Indices of training and test rows, for each split of a cell."""
+    def training_noise(self, cell: Cell, part: int) -> Noise:
+        """Of all training on one split; each block's draws are keyed further, by its sources."""
+        deletion = "none" if cell.deletion is None else cell.deletion
+        return Noise(self.seed).of("training", cell.repetition, deletion, part)
+
+    @property
+    def keeps_models(self) -> bool:
+        """Whether the tested models are those to keep; otherwise new ones see all rows."""
+        return self.scope == "these models" and self.job.family.trained
+
+    def splits(self, cell: Cell, fold: Tensor) -> Iterator[Split]:
+        """Training, validation and test rows, for each split of a cell."""
+        noise = self.noise(cell.repetition).of("validation")
         tested = torch.isin(self.job.data.y, torch.tensor(self.job.tested))
         kept = torch.ones(len(fold), dtype=torch.bool)
         if cell.deletion is not None:
             kept = self.groups != cell.deletion
         for part in range(FOLDS) if self.scope == "procedure" else [0]:
             train, test = kept & (fold != part), kept & (fold == part) & tested
-            yield train.nonzero().squeeze(1), test.nonzero().squeeze(1)
+            train, test = train.nonzero().squeeze(1), test.nonzero().squeeze(1)
+            yield Split.of(self.job, train, test, noise.of(part))
 
-    def shared(self, repetition: int) -> tuple[Tensor, Lifted, Tensor]:
+    def shared(self, repetition: int) -> Shared:
         """What the cells of a repetition share: folds, lifted rows, shuffled labels."""
         noise, fold = self.noise(repetition), self.folds(repetition)
         return fold, lifted(self.job, noise), shuffle(self.job.data.y, fold, noise)
 
     def run(
-        self, cell: Cell, prepared: tuple[Tensor, Lifted, Tensor], splits: int | None = None
+        self,
+        cell: Cell,
+        shared: Shared,
+        splits: int | None = None,
+        *,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+        keep: Keep | None = None,
     ) -> dict[str, CellScores]:
-        """Train and score every strategy on every split of a cell, or on the first few."""
-        fold, rows, shuffled = prepared
-        y, K, n = self.job.data.y, self.job.data.K, len(self.job.data)
+        """Train and score every strategy on every split of a cell, or on the first few.
+
+        Args:
+            cell: which.
+            shared: from `shared`.
+            splits: how many of its splits; None: all.
+            folder: where training may leave checkpoints; None: nowhere.
+            progress: called with (done, in all).
+            keep: called with the name and models of every strategy.
+        """
+        fold, rows, shuffled = shared
         chosen = list(self.splits(cell, fold))[:splits]
-        per_split = [evaluate(self.job, rows, *split, shuffled) for split in chosen]
-        n_train = torch.stack([torch.bincount(y[train], minlength=K) for train, _ in chosen])
-        out = {}
-        for strategy in self.job.strategies:
-            scores = [by_name[strategy.name] for by_name in per_split]
-            by_row = torch.full((n,), torch.nan, dtype=torch.float64)
-            for (_, test), score in zip(chosen, scores, strict=True):
-                by_row[test] = score.test
-            scored = torch.cat([test for _, test in chosen]).sort().values
-            _refuse_non_finite(by_row[scored], strategy.name)
-            n_test = torch.bincount(y[scored], minlength=K).double()
-            sums = torch.zeros(K, dtype=torch.float64).index_add_(0, y[scored], by_row[scored])
-            out[strategy.name] = CellScores(
-                by_row if cell.deletion is None else by_row[:0],
-                sums / n_test,
-                torch.stack([s.train for s in scores]).nanmean(0),
-                n_train.double().mean(0),
-                n_test,
-                torch.stack([s.examples_seen for s in scores]).mean(0),
-                torch.stack([s.updates for s in scores]).mean(0),
-                torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
+        per_split = []
+        for part, split in enumerate(chosen):
+            probe = cell.deletion is None
+            work = Work(self.training_noise(cell, part), folder, progress, probe)
+            work = work.part(part, len(chosen), str(part))
+            per_split.append(evaluate(self.job, rows, split, shuffled, work, keep))
+        return {
+            strategy.name: self._collected(
+                cell, strategy.name, chosen, [scores[strategy.name] for scores in per_split]
             )
-        return out
+            for strategy in self.job.strategies
+        }
+
+    def _collected(
+        self, cell: Cell, name: str, splits: list[Split], scores: list[Scores]
+    ) -> CellScores:
+        """The scores of one strategy on all splits of a cell as one."""
+        y, K, n = self.job.data.y, self.job.data.K, len(self.job.data)
+        by_row = torch.full((n,), torch.nan, dtype=torch.float64)
+        for split, score in zip(splits, scores, strict=True):
+            by_row[split.test] = score.test
+        scored = torch.cat([split.test for split in splits]).sort().values
+        _refuse_non_finite(by_row[scored], name)
+        sums, sizes = torch.zeros(2, K, dtype=torch.float64)
+        sums.index_add_(0, y[scored], by_row[scored])
+        sizes.index_add_(0, y[scored], self.job.sizes[scored])
+
+        def mean(quantity: str) -> Tensor:
+            return torch.stack([getattr(s, quantity) for s in scores]).mean(0)
+
+        def count(rows: str) -> Tensor:
+            counts = [torch.bincount(y[getattr(s, rows)], minlength=K) for s in splits]
+            return torch.stack(counts).double().mean(0)
+
+        return CellScores(
+            rows=by_row if cell.deletion is None else by_row[:0],
+            test=sums / sizes,
+            train=torch.stack([s.train for s in scores]).nanmean(0),
+            n_train=count("train"),
+            n_valid=count("valid"),
+            n_test=torch.bincount(y[scored], minlength=K).double(),
+            test_size=sizes,
+            examples_seen=mean("examples_seen"),
+            updates=mean("updates"),
+            best=mean("best"),
+            validation=mean("validation"),
+            parameters=torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
+            label=mean("label"),
+        )
 
 
 def _refuse_non_finite(scores: Tensor, strategy: str) -> None:

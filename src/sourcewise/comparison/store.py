@@ -3,8 +3,10 @@
 `cells/` holds what is finished so far and is removed once `result.json`, written last, is there.
 """
 
+import contextlib
 import csv
 import io
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,17 +14,19 @@ from typing import Any
 
 import torch
 
-from sourcewise.comparison.evaluation import Fitted
+from sourcewise.comparison.evaluation import Fitted, Job
 from sourcewise.comparison.scopes import Cell, CellScores, Plan
-from sourcewise.encoders.numeric import NumericEncoder
+from sourcewise.encoders.registry import load
 from sourcewise.errors import InputError
 from sourcewise.files import (
+    file_digest,
     read_json,
     read_tensors,
     write_atomic,
     write_json,
     write_tensors,
 )
+from sourcewise.forms import Column, Ragged, Table, X, as_table
 from sourcewise.models.families import family
 from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition
@@ -30,6 +34,7 @@ from sourcewise.randomness import Noise
 from sourcewise.training import Effort
 
 __all__ = [
+    "clear_training",
     "finish",
     "finished",
     "load_cell",
@@ -55,6 +60,7 @@ FIELDS = [
 ]
 
 
+TRAINING = "training"
 FILES = ("results.csv", "scores.safetensors", "log.csv", "models", "samples", "result.json")
 
 
@@ -64,6 +70,16 @@ def finished(folder: Path) -> bool:
     if whole:
         shutil.rmtree(folder / "cells", ignore_errors=True)
     return whole
+
+
+def clear_training(folder: Path, cell: str) -> None:
+    """Remove the checkpoints of a finished cell; the logs of its training stay."""
+    for path in sorted((folder / TRAINING / cell).rglob("*"), reverse=True):
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # it holds a log
+                path.rmdir()
+        elif path.suffix != ".csv":
+            path.unlink()
 
 
 def save_cell(folder: Path, cell: Cell, scores: Mapping[str, CellScores]) -> None:
@@ -136,7 +152,7 @@ def _scores(
 ) -> dict[str, torch.Tensor]:
     """Per-row scores (R, n), replicate means (R, G, K), and what is needed to read them."""
     deletions = [cell.deletion for cell in plan.cells if cell.repetition == 0][1:]
-    tensors = {"source": plan.job.data.y, "unit": plan.job.data.units}
+    tensors = {"source": plan.job.data.y, "unit": plan.job.data.units, "size": plan.job.sizes}
     if deletions:
         tensors["group"] = plan.groups
     tensors["fold"] = torch.stack([plan.folds(r) for r in range(plan.repetitions)])
@@ -154,43 +170,65 @@ def _scores(
     return tensors
 
 
-def save_models(
-    folder: Path, fitted: Mapping[str, Fitted], family_name: str, settings: dict[str, Any]
-) -> None:
+def save_models(folder: Path, fitted: Mapping[str, Fitted], job: Job) -> None:
     """Write `models/<strategy>/<block>/` for every strategy."""
     for name, item in fitted.items():
+        settings = job.tuned.get(name, job.settings).model_dump(mode="json")
         for j, block in enumerate(item.model.partition):
             place = folder / "models" / name / str(j)
             place.mkdir(parents=True, exist_ok=True)
-            write_tensors(place / "model.safetensors", item.model.block(j).state_dict())
+            weights = place / "model.safetensors"
+            write_tensors(weights, item.model.block(j).state_dict())
             write_json(
                 place / "model.json",
                 {
-                    "family": family_name,
+                    "family": job.family.name,
                     "settings": settings,
-                    "d": len(item.encoder.columns),
+                    "sizes": item.encoder.sizes,
                     "block": list(block),
                     "sources": list(item.model.names),
                     "effort": vars(item.efforts[j]),
                     "encoder": item.encoder.to_json(),
+                    "digest": file_digest(weights),
                 },
             )
 
 
 def save_samples(folder: Path, fitted: Mapping[str, Fitted], noise: Noise) -> None:
-    """Write `samples/<strategy>.csv`: draws of every modelled source, in original units."""
-    import pandas as pd
+    """Write draws of every modelled source to `samples/`, in original units and types.
 
+    `<strategy>.csv` for tables, `<strategy>.jsonl` for text.
+    """
     (folder / "samples").mkdir(exist_ok=True)
     for name, item in fitted.items():
         sources = torch.tensor(item.model.partition.sources)
         y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
-        table = item.encoder.decode(item.model.sample(y, noise=noise))
-        frame = pd.DataFrame({column: table.columns[column].numpy() for column in table.names})
-        frame.insert(0, "source", [item.model.names[k] for k in y.tolist()], True)
-        write_atomic(
-            folder / "samples" / f"{name}.csv", frame.to_csv(index=False, float_format="%.9g")
-        )
+        with torch.no_grad():
+            x = item.encoder.decode(item.model.sample(y, noise=noise))
+        ending, text = _samples_text(x, [item.model.names[k] for k in y.tolist()])
+        write_atomic(folder / "samples" / f"{name}.{ending}", text)
+
+
+def _samples_text(x: X, sources: list[str]) -> tuple[str, str]:
+    """The ending and the text of a file of samples."""
+    import pandas as pd
+
+    if isinstance(x, Ragged):
+        rows = zip(sources, x.strings(), strict=True)
+        lines = (json.dumps({"source": s, "text": t}, ensure_ascii=False) for s, t in rows)
+        return "jsonl", "\n".join(lines) + "\n"
+    table = as_table(x)
+    frame = pd.DataFrame({column.name: _cells(table, column) for column in table.schema})
+    frame.insert(0, "source", sources, True)
+    return "csv", frame.to_csv(index=False, float_format="%.9g")
+
+
+def _cells(table: Table, column: Column) -> Any:
+    """A column as a file shows it: numbers, or the texts of its categories."""
+    values = table.columns[column.name]
+    if column.kind != "category":
+        return values.numpy()
+    return [column.categories[code] if code >= 0 else None for code in values.tolist()]
 
 
 def load_models(folder: Path) -> dict[str, Fitted]:
@@ -207,10 +245,14 @@ def _load_strategy(place: Path) -> Fitted:
     settings = chosen.parse(first["settings"])
     model = PartitionedModel(
         Partition(tuple(tuple(note["block"]) for note in notes)),
-        lambda K: chosen.build(settings, K=K, d=first["d"]),
+        lambda K: chosen.build(settings, K=K, **first["sizes"]),
         tuple(first["sources"]),
     )
     for j, block in enumerate(blocks):
-        model.block(j).load_state_dict(read_tensors(block / "model.safetensors"))
+        weights = block / "model.safetensors"
+        if weights.exists() and notes[j].get("digest", "") not in ("", file_digest(weights)):
+            raise InputError(f"{weights} is damaged: its bytes are not those that were written")
+        # Assigned, not copied into: training may have changed the precision.
+        model.block(j).load_state_dict(read_tensors(weights), assign=True)
     efforts = tuple(Effort(**note["effort"]) for note in notes)
-    return Fitted(model, NumericEncoder.from_json(first["encoder"]), efforts)
+    return Fitted(model, load(first["encoder"]), efforts)

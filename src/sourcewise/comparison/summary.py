@@ -23,7 +23,7 @@ Results = Mapping[str, Mapping[str, CellScores]]
 
 @dataclass(frozen=True)
 class Summary:
-    """Intervals of anything that is linear in the per-row scores, in either scope.
+    """Intervals of the sources' scores per unit, and of sums of them, in either scope.
 
     Args:
         plan: how the scores were made.
@@ -61,10 +61,10 @@ class Summary:
         return np.eye(self.plan.job.data.K)[tested].mean(0)
 
     @property
-    def by_rows(self) -> np.ndarray:
-        """(K,) weights by number of test rows."""
-        n_test = self.average(self.plan.job.strategies[0].name, "n_test")
-        return n_test / n_test.sum()
+    def by_size(self) -> np.ndarray:
+        """(K,) weights by the units of test rows: their number, or that of their symbols."""
+        size = self.average(self.plan.job.strategies[0].name, "test_size")
+        return size / size.sum()
 
     def beta(self, strategy: str, baseline: str) -> Interval | str:
         """Empirical beta of a strategy against training separately, or why there is none.
@@ -88,7 +88,7 @@ class Summary:
         return jackknife(values[0], values[1:])
 
     def _beta(self, strategy: str, baseline: str, deletion: int | None, K: int, J: int) -> float:
-        w = self.by_rows
+        w = self.by_size
         test = _dot(w, self.average(baseline, "test", deletion))
         excess = (_dot(w, self.average(baseline, "train", deletion)) - test) / 2
         gain = _dot(w, self.average(strategy, "test", deletion)) - test
@@ -116,15 +116,17 @@ class Summary:
         acts through training, and it is the least likely row of the group.
         """
         rows = self.cell(strategy, 0).rows - self.cell(baseline, 0).rows
+        sizes = self.plan.job.sizes
         y, inside = self.plan.job.data.y, self.plan.groups == group
         own, mine = (y == k) & ~rows.isnan(), (y == k) & ~rows.isnan() & inside
         weights, signs = self.source(k), {strategy: 1.0, baseline: -1.0}
         effect = self._signed(signs, weights, group) - self._signed(signs, weights, None)
-        alone = float(rows[own & ~inside].mean() - rows[own].mean())
+        level = rows[own].sum() / sizes[own].sum()
+        alone = float(rows[own & ~inside].sum() / sizes[own & ~inside].sum() - level)
         if mine.any() and abs(alone) > abs(effect) / 2:
-            unusual = torch.where(mine, (rows - rows[own].mean()).abs(), -1.0)
+            unusual = torch.where(mine, (rows - level * sizes).abs(), -1.0)
             return int(unusual.argmax()), "the most unusual row there is"
-        likely = torch.minimum(self.cell(strategy, 0).rows, self.cell(baseline, 0).rows)
+        likely = torch.minimum(self.cell(strategy, 0).rows, self.cell(baseline, 0).rows) / sizes
         likely = torch.where(inside & ~likely.isnan(), likely, torch.inf)
         return int(likely.argmin()), "it acts through training, and the least likely row there is"
 
@@ -154,7 +156,8 @@ class Summary:
         )
         scored = ~np.isnan(rows[0])
         units = self.plan.job.data.units.numpy()[scored]
-        return rows_and_seeds(rows[:, scored], units, weights, y[scored])
+        sizes = self.plan.job.sizes.numpy()[scored]
+        return rows_and_seeds(rows[:, scored], units, weights, y[scored], sizes=sizes)
 
 
 def _dot(weights: np.ndarray, values: np.ndarray) -> float:

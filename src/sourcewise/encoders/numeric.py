@@ -21,10 +21,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sourcewise.forms import Column, Table
+from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 
-__all__ = ["Lifted", "NumericColumn", "NumericEncoder", "lift", "plan_columns", "resolution"]
+__all__ = [
+    "Lifted",
+    "NumericCoding",
+    "NumericColumn",
+    "NumericEncoder",
+    "lift",
+    "plan_columns",
+    "resolution",
+]
 
 TIED = 0.9
 
@@ -45,6 +53,14 @@ class NumericColumn:
     resolution: float | None = None
     origin: float = 0.0
 
+    def recorded(self, v: Tensor) -> Tensor:
+        """(n,) lifted values in original units, on the lattice of recorded values."""
+        x = v.exp() if self.log else v
+        if self.resolution is None:
+            return x
+        steps = torch.floor((x - self.origin) / self.resolution + 1e-6)
+        return self.origin + steps * self.resolution
+
 
 @dataclass(frozen=True)
 class Lifted:
@@ -57,6 +73,9 @@ class Lifted:
 
     values: Tensor
     fill: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
 
     def take(self, index: Tensor) -> "Lifted":
         """The rows at `index`."""
@@ -147,6 +166,16 @@ class NumericEncoder:
         means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
         return cls(columns, mean, scale, means, _observed_covariance(z - means[y]))
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What a model must know: the number of variables, d."""
+        return {"d": len(self.columns)}
+
+    @property
+    def coding(self) -> "NumericCoding":
+        """The coding that it was fitted under."""
+        return NumericCoding(self.columns)
+
     def encode(self, rows: Lifted, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rows as a density is scored on them: gaps stay NaN.
 
@@ -179,11 +208,7 @@ class NumericEncoder:
         v = z * self.scale + self.mean
         columns = {}
         for j, column in enumerate(self.columns):
-            x = v[:, j].exp() if column.log else v[:, j]
-            if column.resolution is not None:
-                steps = torch.floor((x - column.origin) / column.resolution + 1e-6)
-                x = column.origin + steps * column.resolution
-            columns[column.name] = x
+            columns[column.name] = column.recorded(v[:, j])
         return Table(columns, tuple(Column(column.name) for column in self.columns))
 
     def to_json(self) -> dict[str, Any]:
@@ -207,6 +232,36 @@ class NumericEncoder:
             _tensor(document["scale"]),
             *(None if values is None else _tensor(values) for values in fills),
         )
+
+
+@dataclass(frozen=True)
+class NumericCoding:
+    """Numbers by columns; scores are per row.
+
+    Args:
+        columns: how each is encoded.
+        unit: what a score is divided by.
+    """
+
+    columns: tuple[NumericColumn, ...]
+    unit: str = "row"
+
+    @property
+    def variables(self) -> int:
+        """The number of columns."""
+        return len(self.columns)
+
+    def lift(self, x: X, noise: ExampleNoise) -> Lifted:
+        """See `lift`."""
+        return lift(as_table(x), self.columns, noise)
+
+    def fit(self, rows: Lifted, y: Tensor, K: int) -> NumericEncoder:
+        """See `NumericEncoder.fit`."""
+        return NumericEncoder.fit(self.columns, rows, y, K)
+
+    def sizes(self, x: X) -> Tensor:
+        """(n,) ones."""
+        return torch.ones(len(x), dtype=torch.float64)
 
 
 def _tensor(values: list[Any]) -> Tensor:

@@ -13,12 +13,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.numeric import resolution
+from sourcewise.encoders.base import Coding
+from sourcewise.encoders.numeric import NumericCoding, plan_columns, resolution
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Table, as_table
 from sourcewise.sources import Sources
 
-__all__ = ["LeftOut", "Missing", "Screened", "screen"]
+__all__ = [
+    "LeftOut",
+    "Missing",
+    "Screened",
+    "handle_missing",
+    "leave_out_dates",
+    "per_source",
+    "point_out_dates",
+    "point_out_identifiers",
+    "refuse_infinite",
+    "screen",
+    "take_logarithms",
+    "tested_sources",
+    "varies_within",
+]
 
 Missing = Literal["refuse", "drop", "impute"]
 DEPENDENT = 1e-8
@@ -36,15 +51,16 @@ class LeftOut:
 
 @dataclass
 class Screened:
-    """Numeric columns that a density can use.
+    """A sample that a density can use, and how its examples are encoded.
 
     Args:
-        data: the sample with these columns only (and without dropped rows).
+        data: the sample with usable columns only (and without dropped rows).
         log: the columns to take logarithms of.
         left_out: the columns left out.
         warnings: what the user should know, one line each.
         dropped: rows dropped for missing values.
         imputed: missing cells that will be filled in.
+        coding: how examples are encoded, settled last.
     """
 
     data: Sources
@@ -53,6 +69,7 @@ class Screened:
     warnings: list[str] = field(default_factory=list)
     dropped: int = 0
     imputed: int = 0
+    coding: Coding = field(default_factory=lambda: NumericCoding(()))
 
     @property
     def table(self) -> Table:
@@ -69,7 +86,12 @@ class Screened:
 
 
 def screen(
-    data: Sources, *, min_rows: int = 10, missing: Missing = "refuse", log: Sequence[str] = ()
+    data: Sources,
+    *,
+    min_rows: int = 10,
+    missing: Missing = "refuse",
+    log: Sequence[str] = (),
+    settings: object = None,
 ) -> Screened:
     """Choose the columns and rows that a density of real numbers can use.
 
@@ -79,6 +101,7 @@ def screen(
         missing: "refuse" missing values, "drop" their rows, or leave them to be imputed by the
             encoder, which is fitted on training rows only.
         log: columns to take logarithms of; ("all",) takes every column in use.
+        settings: of the family; none of them matters to columns of numbers.
 
     Raises:
         InputError: text columns, missing values (if refused), non-positive values under `log`,
@@ -88,23 +111,28 @@ def screen(
     for name in log if tuple(log) != ("all",) else ():
         if name not in screened.table.names:
             raise unknown("column", name, screened.table.names)
-    _dates(screened)
+    leave_out_dates(screened)
     _constants(screened, min_rows)
     _text(screened)
-    _infinite(screened)
-    _missing(screened, missing)
+    refuse_infinite(screened)
+    handle_missing(screened, missing)
     _constants(screened, min_rows)  # dropped rows can leave a column constant
-    _logarithms(screened, log)
+    take_logarithms(screened, log)
     _dependent(screened, min_rows)
-    _point_out(screened)
+    point_out_dates(screened)
+    _misfits(screened)
+    point_out_identifiers(screened)
+    screened.coding = NumericCoding(plan_columns(screened.table, screened.log))
     return screened
 
 
-def _tested(screened: Screened, min_rows: int) -> list[int]:
+def tested_sources(screened: Screened, min_rows: int) -> list[int]:
+    """Sources with enough rows to be looked at."""
     return (screened.data.counts >= max(min_rows, 2)).nonzero().squeeze(1).tolist()
 
 
-def _dates(screened: Screened) -> None:
+def leave_out_dates(screened: Screened) -> None:
+    """Leave out the columns of dates."""
     for column in screened.table.schema:
         if column.kind == "date":
             screened.leave_out(column.name, "a date")
@@ -113,12 +141,12 @@ def _dates(screened: Screened) -> None:
 def _constants(screened: Screened, min_rows: int) -> None:
     """Leave out what does not vary within some source: a code or descriptor of the source."""
     y, names = screened.data.y, screened.data.names
-    tested = _tested(screened, min_rows)
+    tested = tested_sources(screened, min_rows)
     for column in screened.table.schema:
         values = screened.table.columns[column.name].double()
         present = ~screened.table.missing(column.name)
-        low = _per_source(values, y, present, len(names), "amin")
-        high = _per_source(values, y, present, len(names), "amax")
+        low = per_source(values, y, present, len(names), "amin")
+        high = per_source(values, y, present, len(names), "amax")
         empty = [k for k in tested if high[k].isnan()]
         constant = [k for k in tested if high[k] == low[k]]
         nearly = _nearly_constant(values, y, present, tested) if column.kind == "number" else []
@@ -131,6 +159,14 @@ def _constants(screened: Screened, min_rows: int) -> None:
                 where = listing((repr(names[k]) for k in found), 3)
                 screened.leave_out(column.name, f"{what} {where}")
                 break
+
+
+def varies_within(data: Sources, column: str) -> bool:
+    """Whether a column takes more than one value within some source."""
+    table = as_table(data.x)
+    values, present = table.columns[column].double(), ~table.missing(column)
+    low, high = (per_source(values, data.y, present, data.K, f"a{end}") for end in ("min", "max"))
+    return bool((low < high).any())
 
 
 def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[int]) -> list[int]:
@@ -150,7 +186,8 @@ def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[in
     return found
 
 
-def _per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) -> Tensor:
+def per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) -> Tensor:
+    """(K,) "amin" or "amax" of the values present in each source, NaN where there are none."""
     out = torch.full((K,), torch.nan, dtype=torch.float64)
     rows = present.nonzero().squeeze(1)
     return out.scatter_reduce(0, y[rows], values[rows], reduce, include_self=False)
@@ -162,13 +199,16 @@ def _text(screened: Screened) -> None:
         names = [column.name for column in text]
         example = f" ({names[0]}: {text[0].categories[0]!r}, ...)" if text[0].categories else ""
         raise InputError(
-            f"text columns {listing(map(repr, names))}{example}: this family models numbers only; "
-            f"leave them out with --ignore {','.join(names)}"
+            f"text columns {listing(map(repr, names))}{example}: this family models numbers only: "
+            f"--model table models them too, --ignore {','.join(names)} leaves them out"
         )
 
 
-def _infinite(screened: Screened) -> None:
+def refuse_infinite(screened: Screened) -> None:
+    """Refuse numbers that are infinite, or whose squares would be."""
     for name, values in screened.table.columns.items():
+        if not values.is_floating_point():
+            continue
         for bad, what in ((values.isinf(), "infinite"), (values.abs() > HUGE, f"above {HUGE:g}")):
             if bool(bad.any()):
                 row = int(bad.nonzero()[0]) + 1
@@ -177,7 +217,8 @@ def _infinite(screened: Screened) -> None:
                 )
 
 
-def _missing(screened: Screened, missing: Missing) -> None:
+def handle_missing(screened: Screened, missing: Missing) -> None:
+    """Refuse missing values, drop their rows, or count them as cells to be filled in."""
     table = screened.table
     masks = {name: table.missing(name) for name in table.names}
     counts = {name: int(mask.sum()) for name, mask in masks.items() if mask.any()}
@@ -204,7 +245,8 @@ def _missing(screened: Screened, missing: Missing) -> None:
         )
 
 
-def _logarithms(screened: Screened, log: Sequence[str]) -> None:
+def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
+    """Note the columns to take logarithms of; values that have none are refused."""
     names = screened.table.names
     chosen = [name for name in (names if tuple(log) == ("all",) else log) if name in names]
     for name in chosen:
@@ -221,7 +263,7 @@ def _logarithms(screened: Screened, log: Sequence[str]) -> None:
 
 def _dependent(screened: Screened, min_rows: int) -> None:
     """Leave out columns that are exact linear functions of earlier ones within some source."""
-    for k in _tested(screened, min_rows):
+    for k in tested_sources(screened, min_rows):
         while (found := _first_dependent(screened, k)) is not None:
             source = screened.data.names[k]
             screened.leave_out(found, f"an exact linear function of the others within {source!r}")
@@ -263,8 +305,8 @@ def _first_beyond_rank(rows: np.ndarray, names: Sequence[str]) -> str | None:
     return None
 
 
-def _point_out(screened: Screened) -> None:
-    """Warn of dates and row identifiers, which a density should hardly ever model."""
+def point_out_dates(screened: Screened) -> None:
+    """Warn of columns of the calendar: rows close in time may be alike."""
     dates = [item.column for item in screened.left_out if item.reason == "a date"]
     dates += [name for name in screened.table.names if name.lower() in _CALENDAR]
     if dates and not screened.data.group_by:
@@ -273,7 +315,10 @@ def _point_out(screened: Screened) -> None:
             f"together with --group (for example --group {dates[0]}), or the intervals are too "
             "narrow"
         )
-    _misfits(screened)
+
+
+def point_out_identifiers(screened: Screened) -> None:
+    """Warn of columns that number the rows, which a density should hardly ever model."""
     for name, values in screened.table.columns.items():
         whole = len(values) > 20 and bool((values == values.round()).all())
         if whole and len(values.unique()) == len(values):

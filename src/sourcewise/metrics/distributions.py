@@ -19,6 +19,7 @@ from sourcewise.truths.gaussian import GaussianTruth
 __all__ = [
     "Conditional",
     "GaussianLike",
+    "Listed",
     "Moments",
     "as_gaussian",
     "distance",
@@ -54,6 +55,29 @@ class Conditional(Protocol):
     def sample(self, y: Tensor, *, noise: Noise | ExampleNoise) -> Any:
         """One sample per entry of y."""
         ...
+
+
+@runtime_checkable
+class Listed(Protocol):
+    """A distribution on a finite space that can be listed whole."""
+
+    def log_table(self, k: int) -> Tensor:
+        """(outcomes,) log-probabilities under source k, in an order that all lists share."""
+        ...
+
+
+def _home(p: Any, k: int) -> tuple[Any, int]:
+    """What models source k, and the source's number there."""
+    if not isinstance(p, PartitionedModel):
+        return p, k
+    ((j, _, local),) = p.route(torch.tensor([k]))
+    return p.block(j), int(local)
+
+
+def _listed(p: Any, k: int) -> Tensor:
+    home, local = _home(p, k)
+    with torch.no_grad():
+        return home.log_table(local).double()
 
 
 def as_gaussian(p: Any) -> GaussianTruth | None:
@@ -95,7 +119,8 @@ def distance(
     """The distance of each source by the best of three ways.
 
     Args:
-        p: a Gaussian, a table (K, outcomes) of log probabilities, or a `Conditional`.
+        p: a Gaussian, a table (K, outcomes) of log probabilities, anything `Listed`, or a
+            `Conditional`.
         q: likewise.
         K: number of sources; may be None where p tells it.
         gaussian: the closed form for two Gaussians; None where there is none.
@@ -105,6 +130,8 @@ def distance(
     if isinstance(p, Tensor) or isinstance(q, Tensor):
         p, q = _tables(p, q)
         return PerSource(tuple(finite(p[k], q[k]) for k in range(len(p))))
+    if K is not None and isinstance(_home(p, 0)[0], Listed) and isinstance(_home(q, 0)[0], Listed):
+        return PerSource(tuple(finite(_listed(p, k), _listed(q, k)) for k in range(K)))
     a, b = as_gaussian(p), as_gaussian(q)
     if a is not None and b is not None:
         if a.mean.shape != b.mean.shape:

@@ -2,59 +2,22 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, Any
 
 from sourcewise.errors import unknown
+from sourcewise.models.settings import (
+    ArmSettings,
+    GaussianSettings,
+    TableSettings,
+    TrainedSettings,
+    TransformerSettings,
+)
 from sourcewise.settings import Settings
 
 if TYPE_CHECKING:
     from sourcewise.models.base import ConditionalModel
 
-__all__ = ["FAMILIES", "Family", "GaussianSettings", "family"]
-
-
-class GaussianSettings(Settings):
-    """Settings of the Gaussian family; the defaults are those for data.
-
-    The paper's simulation uses `specific=d1, covariance="identity"`.
-    """
-
-    specific: int | Literal["all", "none"] = Field(
-        default="all",
-        description="all, none, or d1 >= 0: the first d1 mean coordinates differ between the "
-        "sources of a block, the others are shared",
-    )
-    covariance: Literal["identity", "diagonal", "full"] = Field(
-        default="full", description="identity, diagonal, full"
-    )
-    shared_covariance: bool = Field(
-        default=True,
-        description="true: one covariance for the sources of a block; false: each its own",
-    )
-    shrinkage: Literal["auto", "none", "ledoit-wolf"] | float = Field(
-        default="auto",
-        description="none, ledoit-wolf, a number in [0, 1], or auto: ledoit-wolf unless the "
-        "covariance is identity",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> "GaussianSettings":
-        if isinstance(self.specific, int) and self.specific < 0:
-            raise ValueError(f"specific must be >= 0, not {self.specific}")
-        if isinstance(self.shrinkage, float) and not 0 <= self.shrinkage <= 1:
-            raise ValueError(f"shrinkage must lie in [0, 1], not {self.shrinkage}")
-        if self.covariance == "identity" and self.shrinkage not in ("auto", "none"):
-            raise ValueError("shrinkage has nothing to shrink when covariance is identity")
-        return self
-
-    @property
-    def resolved_shrinkage(self) -> Literal["none", "ledoit-wolf"] | float:
-        """What `auto` stands for."""
-        if self.shrinkage != "auto":
-            return self.shrinkage
-        return "none" if self.covariance == "identity" else "ledoit-wolf"
+__all__ = ["FAMILIES", "Family", "family"]
 
 
 @dataclass(frozen=True)
@@ -66,17 +29,24 @@ class Family:
         settings: its settings class.
         home: "module:class" of the model, imported when one is built.
         about: one line for `--help`.
+        coding: how examples become tensors, a name in `encoders.registry`.
     """
 
     name: str
     settings: type[Settings]
     home: str
     about: str
+    coding: str = "numeric"
 
-    def build(self, settings: Settings, *, K: int, d: int) -> "ConditionalModel":
-        """An untrained model for K sources and d variables."""
+    @property
+    def trained(self) -> bool:
+        """Whether it is trained by gradients; otherwise it is fitted exactly."""
+        return issubclass(self.settings, TrainedSettings)
+
+    def build(self, settings: Settings, *, K: int, **sizes: Any) -> "ConditionalModel":
+        """An untrained model for K sources; `sizes` are those of the encoder."""
         module, name = self.home.split(":")
-        return getattr(import_module(module), name)(settings, K=K, d=d)
+        return getattr(import_module(module), name)(settings, K=K, **sizes)
 
     def parse(self, values: dict[str, Any] | Settings | None) -> Settings:
         """Settings from names and values; an unknown name is an `InputError`."""
@@ -92,6 +62,27 @@ FAMILIES = {
             "sourcewise.models.gaussian:Gaussian",
             "multivariate normal, fitted exactly",
         ),
+        Family(
+            "table",
+            TableSettings,
+            "sourcewise.models.table:TableModel",
+            "categories, numbers and gaps, one column after another",
+            coding="table",
+        ),
+        Family(
+            "arm",
+            ArmSettings,
+            "sourcewise.models.arm:Arm",
+            "the paper's autoregressive model of sequences of one length",
+            coding="tokens",
+        ),
+        Family(
+            "transformer",
+            TransformerSettings,
+            "sourcewise.models.transformer:Transformer",
+            "text and other sequences, one symbol after another",
+            coding="text",
+        ),
     ]
 }
 
@@ -99,10 +90,10 @@ FAMILIES = {
 def family(name: str) -> Family:
     """The family called `name`; an unknown name is an `InputError` that suggests the nearest.
 
-    >>> family("gausian")
+    >>> family("gausian")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    sourcewise.errors.InputError: no family 'gausian': did you mean 'gaussian'? (allowed: gaussian)
+    sourcewise.errors.InputError: no family 'gausian': did you mean 'gaussian'? (allowed: ...)
     """
     if name not in FAMILIES:
         raise unknown("family", name, FAMILIES)

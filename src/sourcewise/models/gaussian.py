@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sourcewise.errors import InputError, listing
 from sourcewise.models.base import ConditionalModel
-from sourcewise.models.families import GaussianSettings
+from sourcewise.models.settings import GaussianSettings
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
 

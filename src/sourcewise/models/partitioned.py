@@ -1,12 +1,13 @@
 """One model per block of sources, behind the face of a single model."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from sourcewise.errors import InputError
+from sourcewise.forms import Ragged, take
 from sourcewise.models.base import ConditionalModel, HasLogProb
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
@@ -74,10 +75,10 @@ class PartitionedModel(ConditionalModel):
         parts = torch.split(order, sizes.tolist())
         return [(j, rows, routes[rows, 1]) for j, rows in zip(blocks.tolist(), parts, strict=True)]
 
-    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor | Ragged, y: Tensor, *, c: Tensor | None = None) -> Tensor:
         """Log density of each row under its block's model, (B,)."""
 
-        def of_block(j: int, x: Tensor, y: Tensor, c: Tensor | None) -> Tensor:
+        def of_block(j: int, x: Any, y: Tensor, c: Tensor | None) -> Tensor:
             return cast(HasLogProb, self.block(j)).log_prob(x, y, c=c)
 
         return self._gather(of_block, x, y, c)
@@ -85,30 +86,57 @@ class PartitionedModel(ConditionalModel):
     def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
         """Loss of each row under its block's model, (B,)."""
 
-        def of_block(j: int, x: Tensor, y: Tensor, c: Tensor | None) -> Tensor:
+        def of_block(j: int, x: Any, y: Tensor, c: Tensor | None) -> Tensor:
             return self.block(j).loss(x, y, c=c, noise=noise.of("block", j))
 
         return self._gather(of_block, x, y, c)
 
     def _gather(
         self,
-        of_block: Callable[[int, Tensor, Tensor, Tensor | None], Tensor],
-        x: Tensor,
+        of_block: Callable[[int, Any, Tensor, Tensor | None], Tensor],
+        x: Tensor | Ragged,
         y: Tensor,
         c: Tensor | None,
     ) -> Tensor:
         """One value per row, (B,), each from its block."""
-        out = x.new_empty(len(y))
-        for j, rows, local in self.route(y):
-            out[rows] = of_block(j, x[rows], local, None if c is None else c[rows])
-        return out
+        device = x.values.device if isinstance(x, Ragged) else x.device
+        indices, values = [torch.empty(0, dtype=torch.int64)], []
+        for j, rows, local in self.route(y.cpu()):
+            part = None if c is None else c[rows]
+            values.append(of_block(j, take(x, rows), local.to(device), part))
+            indices.append(rows)
+        if not values:
+            return torch.empty(0, dtype=torch.float64, device=device)
+        return torch.cat(values)[torch.argsort(torch.cat(indices)).to(device)]
 
-    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
-        """One sample per entry of y; the noise is numbered before it is routed."""
+    def sample(
+        self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise, **options: Any
+    ) -> Any:
+        """One sample per entry of y; the noise is numbered before it is routed.
+
+        Args:
+            y: (B,) sources.
+            c: passed on.
+            noise: one stream per sample.
+            **options: passed on to the blocks: what their family's `sample` takes besides.
+        """
         noise = noise.each(y)
         parts, indices = [], []
         for j, rows, local in self.route(y):
             part = None if c is None else c[rows]
-            parts.append(self.block(j).sample(local, c=part, noise=noise.take(rows)))
+            parts.append(self.block(j).sample(local, c=part, noise=noise.take(rows), **options))
             indices.append(rows)
-        return torch.cat(parts)[torch.argsort(torch.cat(indices))]
+        return take(_joined(parts), torch.argsort(torch.cat(indices)))
+
+
+def _joined(parts: list[Any]) -> Tensor | Ragged:
+    """Samples of several blocks in one; padded sequences become as wide as the widest."""
+    if isinstance(parts[0], Ragged):
+        lengths = torch.cat([part.lengths for part in parts])
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        return Ragged(torch.cat([part.values for part in parts]), ends)
+    if parts[0].ndim == 2:
+        widest = max(part.shape[1] for part in parts)
+        pad = nn.functional.pad
+        parts = [pad(part, (0, widest - part.shape[1]), value=-1) for part in parts]
+    return torch.cat(parts)

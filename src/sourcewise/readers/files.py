@@ -12,7 +12,7 @@ from sourcewise.errors import InputError, listing
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MISSING", "read_csv", "read_parquet"]
+__all__ = ["MISSING", "read_csv", "read_parquet", "refuse_nameless", "refuse_repeated"]
 
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "?"]
 
@@ -68,7 +68,7 @@ def _header(path: Path) -> tuple[list[str], str]:
     if len(names) == 1:
         allowed = "columns are separated by commas, semicolons or tabs"
         raise InputError(f"{path}: the header has one column only, {names[0]!r}: {allowed}")
-    _refuse_nameless(names, path)
+    refuse_nameless(names, path)
     refuse_repeated(names, path)
     if second.strip() and separator not in second and '"' not in second:
         raise InputError(
@@ -78,7 +78,8 @@ def _header(path: Path) -> tuple[list[str], str]:
     return names, separator
 
 
-def _refuse_nameless(names: list[str], path: Path) -> None:
+def refuse_nameless(names: list[str], path: Path) -> None:
+    """Raise if a column has no name."""
     nameless = [j for j, name in enumerate(names, 1) if not name.strip()]
     if nameless:
         raise InputError(

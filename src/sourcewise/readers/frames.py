@@ -1,7 +1,7 @@
 """A pandas DataFrame -> `Sources`: which column is the source, and what kind each column is."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -11,12 +11,14 @@ from torch import Tensor
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.readers.files import refuse_repeated
+from sourcewise.readers.text_columns import default_text, refuse_for_text, strings
+from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["from_frame"]
+__all__ = ["MOST_SOURCES", "from_frame", "natural"]
 
 MOST_SOURCES = 10_000
 _KINDS = ("number", "category", "date")
@@ -32,19 +34,40 @@ def from_frame(
     ignore: Sequence[str],
     group: Sequence[str],
     types: Mapping[str, Kind],
+    text: str | None = None,
+    chunk: int | None = None,
+    place: Callable[[int], str] = lambda i: f"row {i + 1}",
 ) -> Sources:
-    """See `sourcewise.read`."""
+    """See `sourcewise.read`; `place` says where a row stands, for messages about its text."""
     frame = _plain(frame)
     names = list(frame.columns)
     refuse_repeated(names, name)
     if not len(frame):
         raise InputError(f"{name} holds no rows")
-    for given in (*(columns or ()), *ignore, *group, *types):
+    given_text = () if text is None else (text,)
+    for given in (*(columns or ()), *ignore, *group, *types, *given_text):
         if given not in names:
             raise unknown("column", given, names)
     refuse_repeated(list(columns or ()), "columns")
     label = _source_column(frame, source)
     y, source_names = _labels(frame[label], label)
+    keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
+    together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
+    text = text or default_text(frame, label, columns, (*ignore, *group), types)
+    if text is not None:
+        refuse_for_text(text, label, columns, ignore, types)
+        return text_sources(
+            strings(frame[text], place),
+            y,
+            source_names,
+            name=name,
+            place=place,
+            chunk=chunk,
+            group=together,
+            group_by=tuple(group),
+        )
+    if chunk is not None:
+        raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
     left = {label, *ignore, *(() if columns else group)}
     chosen = [column for column in (columns or names) if column not in left]
     if not chosen:
@@ -52,8 +75,6 @@ def from_frame(
     parsed = [_parse(frame[column], types.get(column)) for column in chosen]
     values = {column.name: tensor for column, tensor in parsed}
     table = Table(values, tuple(column for column, _ in parsed))
-    keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
-    together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
     return Sources(table, y, source_names, together, tuple(group), name)
 
 
@@ -79,7 +100,7 @@ def _source_column(frame: "pd.DataFrame", source: str | None) -> str:
 
 def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:
     """(n,) codes and the names of the sources, in natural order."""
-    empty = column.isna().to_numpy()
+    empty = column.isna().to_numpy() | (column.astype(object) == "").to_numpy(bool)
     if empty.any():
         first = int(empty.argmax()) + 1
         raise InputError(
@@ -93,7 +114,7 @@ def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:
             f"(at most {MOST_SOURCES}): is it an identifier? choose another with --source"
         )
     texts = [_text(value) for value in values]
-    order = sorted(range(len(texts)), key=lambda i: _natural(texts[i]))
+    order = sorted(range(len(texts)), key=lambda i: natural(texts[i]))
     rank = np.empty(len(texts), np.int64)
     rank[order] = np.arange(len(texts))
     return torch.from_numpy(rank[codes]), [texts[i] for i in order]
@@ -103,7 +124,7 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _natural(text: str) -> tuple[tuple[float, str], ...]:
+def natural(text: str) -> tuple[tuple[float, str], ...]:
     """Sort key that puts "a2" before "a10"."""
     parts = re.split(r"(\d+)", text)
     return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)

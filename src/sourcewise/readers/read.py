@@ -1,7 +1,7 @@
 """The one door for data: whatever it is, `read` makes it `Sources`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,12 @@ from sourcewise.forms import Kind
 from sourcewise.readers.arrays import from_arrays, read_npz
 from sourcewise.readers.builtin import BUILT_IN, built_in
 from sourcewise.readers.files import read_csv, read_parquet
+from sourcewise.readers.folders import FASTA, PLAIN, read_fasta, read_folder, refuse_single
 from sourcewise.readers.frames import from_frame
+from sourcewise.readers.plain import stem, suffix
+from sourcewise.readers.records import column_names, read_json_lines, read_text_table
+from sourcewise.readers.text_columns import may_be_text
+from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
 
 __all__ = ["read"]
@@ -22,6 +27,7 @@ _FRAMES = {
     ".tsv.gz": read_csv,
     ".parquet": read_parquet,
 }
+_JSON = (".jsonl", ".jsonl.gz")
 
 
 def read(
@@ -32,6 +38,8 @@ def read(
     ignore: Sequence[str] = (),
     group: Sequence[str] | str = (),
     types: Mapping[str, Kind] | None = None,
+    text: str | None = None,
+    chunk: int | None = None,
 ) -> Sources:
     """Read labelled data.
 
@@ -39,9 +47,9 @@ def read(
     ('class_0', 'class_1', 'class_2')
 
     Args:
-        data: a path (.csv, .tsv, each also .gz; .parquet; .npz), a built-in name, a pandas
-            DataFrame, NumPy or torch arrays (x, y) or (x, y, names), or `Sources`. A named index
-            of a DataFrame or .parquet file is a column too.
+        data: a path (.csv, .tsv, .jsonl, .fasta, each also .gz; .parquet; .npz; a folder of text),
+            a built-in name, a pandas DataFrame, NumPy or torch arrays (x, y) or (x, y, names), or
+            `Sources`. A named index of a DataFrame or .parquet file is a column too.
         source: the column (in an .npz, the array) that says where a row comes from; by default
             the one called `source` (`y`).
         columns: use only these columns.
@@ -51,9 +59,14 @@ def read(
         types: column to "number", "category" or "date", where the rule is wrong. The rule: numbers
             and booleans are numbers; text is a number if every value is one, a date if every
             value starts like 2026-01-31, and a category otherwise.
+        text: the column (in JSON lines, the key) that is the example, all others left out; by
+            default the one called `text`, unless `columns` or `types` choose a table. The examples
+            are `Ragged` code points.
+        chunk: cut longer texts into pieces of so many characters, which stay together.
 
-    An option that cannot apply is refused: tables in files and DataFrames take all, built-ins
-    `columns` and `ignore`, .npz files `source`, arrays and `Sources` none.
+    An option that cannot apply is refused: tables in files and DataFrames take all, JSON lines
+    `source`, `group`, `text` and `chunk`, folders and FASTA files `chunk`, built-ins `columns` and
+    `ignore`, .npz files `source`, arrays and `Sources` none.
 
     Raises:
         InputError: whatever is wrong with the data, in one line.
@@ -65,7 +78,11 @@ def read(
         "ignore": tuple(ignore),
         "group": group,
         "types": dict(types or {}),
+        "text": text,
+        "chunk": chunk,
     }
+    if chunk is not None:
+        check_chunk(chunk)
     read_with = {name: value for name, value in choose.items() if value}
     return replace(_read(data, choose), reading=read_with)
 
@@ -94,22 +111,60 @@ def _read_tuple(data: tuple[Any, ...], choose: dict[str, Any]) -> Sources:
 
 
 def _read_path(path: Path, choose: dict[str, Any]) -> Sources:
-    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    kind = suffix(path)
     if not path.exists():
-        if not suffix and len(path.parts) == 1:
+        if not kind and len(path.parts) == 1:
             raise unknown("file or built-in data set", str(path), BUILT_IN)
         raise InputError(f"no file {path}")
-    name = path.name.removesuffix(".gz").removesuffix(Path(path.name.removesuffix(".gz")).suffix)
+    name = path.resolve().name if path.is_dir() else stem(path)
     try:
-        if suffix.lower() == ".npz":
+        if path.is_dir() or kind in FASTA:
+            _refuse_options(str(path), choose, "chunk")
+            read_texts = read_folder if path.is_dir() else read_fasta
+            return read_texts(path, name=name, chunk=choose["chunk"])
+        if kind == ".npz":
             _refuse_options(str(path), choose, "source")
             return read_npz(path, source=choose["source"], name=name)
-        if suffix.lower() in _FRAMES:
-            frame = _FRAMES[suffix.lower()](path, text=choose["source"] or "source")
-            return from_frame(frame, name=name, **choose)
+        if kind in _JSON:
+            return _read_json_lines(path, name, choose)
+        if kind in _FRAMES:
+            return _read_frame(path, kind, name, choose)
+        if kind in PLAIN:
+            raise refuse_single(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     raise InputError(f"cannot read {path}: {_allowed()}")
+
+
+def _read_json_lines(path: Path, name: str, choose: dict[str, Any]) -> Sources:
+    _refuse_options(str(path), choose, "source", "group", "text", "chunk")
+    keys = {"source": choose["source"] or "source", "text": choose["text"] or "text"}
+    frame, lines = read_json_lines(path, group=choose["group"], **keys)
+    options: dict[str, Any] = choose | keys | {"place": _Lines(path, lines)}
+    return from_frame(frame, name=name, **options)
+
+
+def _read_frame(path: Path, kind: str, name: str, choose: dict[str, Any]) -> Sources:
+    label, left = choose["source"] or "source", (*choose["ignore"], *choose["group"])
+    text = choose["text"] or "text"
+    by_default = may_be_text(label, choose["columns"], left, choose["types"])
+    wanted = choose["text"] is not None or by_default
+    if wanted and kind != ".parquet" and text in column_names(path):
+        frame, lines = read_text_table(path)
+        options: dict[str, Any] = choose | {"text": text, "place": _Lines(path, lines)}
+        return from_frame(frame, name=name, **options)
+    return from_frame(_FRAMES[kind](path, text=label), name=name, **choose)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Where rows stand: a file, and the line of each."""
+
+    path: Path
+    lines: list[int]
+
+    def __call__(self, i: int) -> str:
+        return f"{self.path}, line {self.lines[i]}"
 
 
 def _refuse_options(what: str, choose: dict[str, Any], *allowed: str) -> None:
@@ -120,5 +175,8 @@ def _refuse_options(what: str, choose: dict[str, Any], *allowed: str) -> None:
 
 
 def _allowed() -> str:
-    kinds = ", ".join([*_FRAMES, ".npz"])
-    return f"allowed are {kinds} files, built-in names ({', '.join(BUILT_IN)}), DataFrames, (x, y)"
+    kinds = ", ".join([*_FRAMES, ".npz", *_JSON, *FASTA[:2]])
+    names = ", ".join(BUILT_IN)
+    return (
+        f"allowed are {kinds} files, folders of text, built-in names ({names}), DataFrames, (x, y)"
+    )

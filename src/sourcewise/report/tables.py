@@ -147,15 +147,23 @@ def models(result: Mapping[str, Any]) -> Table | None:
     chosen = list(
         dict.fromkeys(key for s in strategies.values() for key in table(s.get("fitted")))
     )
+    probed = any("label_effect" in strategy for strategy in strategies.values())
     rows = []
     for name, strategy in strategies.items():
         blocks = strategy.get("blocks") or []
         cells = [number(len(blocks)) if blocks else ABSENT, number(strategy.get("parameters"))]
         note = reason(strategy, "parameters")
         spans = [Cell(_span(table(strategy.get("fitted")).get(key))) for key in chosen]
+        spans += [_effect(strategy)] if probed else []
         rows.append([Cell(clean(name)), Cell(cells[0]), Cell(cells[1], note), *spans])
     heads = ["Strategy", "Models", "Parameters", *(clean(key).capitalize() for key in chosen)]
+    heads += ["Label is worth"] if probed else []
     return Table("", heads, rows, (0,))
+
+
+def _effect(strategy: Mapping[str, Any]) -> Cell:
+    """How much likelier rows are under their own label than under another."""
+    return Cell(number(strategy.get("label_effect")), reason(strategy, "label_effect"))
 
 
 def _span(values: Any) -> str:
@@ -168,9 +176,11 @@ def _span(values: Any) -> str:
 
 BUDGET = {
     "n_train": "Training rows",
+    "n_valid": "Validation rows",
     "n_test": "Test rows",
     "examples_seen": "Examples seen",
     "updates": "Updates",
+    "best": "Update kept",
     "parameters": "Parameters",
 }
 
@@ -212,12 +222,16 @@ def sources(result: Mapping[str, Any]) -> Table | None:
     found = table(result.get("data")).get("sources") or []
     if not found:
         return None
+    unit = clean(table(result.get("data")).get("scored_per") or "row")
+    sized = unit != "row"
     rows = [
         [
             Cell(clean(source.get("name"))),
             Cell(number(source.get("rows")), clean(source.get("rows_reason"))),
+            *([Cell(number(source.get("size")))] if sized else []),
             Cell("yes") if source.get("tested", True) else Cell("no", clean(source.get("reason"))),
         ]
         for source in found
     ]
-    return Table("", ["Source", "Rows", "Tested"], rows, (0, 2))
+    heads = ["Source", "Rows", *([f"{unit.capitalize()}s"] if sized else []), "Tested"]
+    return Table("", heads, rows, (0, len(heads) - 1))

@@ -4,6 +4,7 @@ A study has a settings class, is run once, and gives a result with `to_json`, a 
 if it has a figure, `draw(png, svg)`.
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Study:
         about: one line for `--help`.
         on_data: whether it is about a data set of the user's choice.
         draws: whether it has a figure.
+        resumes: whether it takes a folder, and goes on from what it finds there.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Study:
     about: str
     on_data: bool = False
     draws: bool = True
+    resumes: bool = False
 
     def load(self) -> tuple[Callable[..., StudyResult], type[Settings]]:
         """Its function and its settings class."""
@@ -71,6 +74,31 @@ STUDIES = {
             "crossing:crossing:CrossingSettings",
             "where separate overtakes pooled on a data set, beside its predictions",
             on_data=True,
+        ),
+        Study(
+            "arm-K",
+            "arm_study:arm_table:ArmKSettings",
+            "the paper's ARM table over the number of sources",
+            resumes=True,
+        ),
+        Study(
+            "arm-n",
+            "arm_study:arm_table:ArmNSettings",
+            "the paper's ARM table over the sample size",
+            resumes=True,
+        ),
+        Study(
+            "arm-D",
+            "arm_study:arm_table:ArmDSettings",
+            "the paper's ARM table over the number of positions",
+            resumes=True,
+        ),
+        Study(
+            "arm-search",
+            "arm_search:arm_search:ArmSearchSettings",
+            "which configuration comes closest to the paper's ARM cells",
+            draws=False,
+            resumes=True,
         ),
     ]
 }
@@ -104,12 +132,14 @@ class PlannedStudy:
         function, _ = self.study.load()
         data = () if self.data is None else (self.data,)
         start = time.perf_counter()
-        result: Any = function(*data, self.settings, progress=progress)
+        more = {"folder": folder / "cells"} if self.study.resumes else {}
+        result: Any = function(*data, self.settings, progress=progress, **more)
         if self.study.draws:
             result.draw(folder / f"{self.study.name}.png", folder / f"{self.study.name}.svg")
         write_atomic(folder / "table.txt", f"{result}\n")
         spent = {"seconds": time.perf_counter() - start, "run": str(folder.path)}
         write_json(folder / "result.json", spent | result.to_json())
+        shutil.rmtree(folder / "cells", ignore_errors=True)
 
 
 def plan_study(name: str, values: dict[str, Any], data: Sources | None = None) -> PlannedStudy:

@@ -21,8 +21,7 @@ from torch import Tensor
 from sourcewise.comparison import CompareSettings, compare, prepare
 from sourcewise.comparison.evaluation import fit_all
 from sourcewise.comparison.scopes import FOLDS
-from sourcewise.encoders.numeric import lift
-from sourcewise.forms import as_table
+from sourcewise.encoders.numeric import NumericEncoder
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
@@ -188,10 +187,11 @@ def _truth(likeness: Likeness, tails: Tails, n_k: int, samples: int, noise: Nois
     for i in range(samples):
         data = _draw(likeness, tails, size, noise.of(i))
         job = prepare(data, CompareSettings()).plan.job
-        rows = lift(as_table(data.x), job.columns, noise.each(data.y))
+        rows = job.coding.lift(data.x, noise.each(data.y))
         fitted = fit_all(job, rows, data.y, noise)
         scores = {}
         for name, item in fitted.items():
+            assert isinstance(item.encoder, NumericEncoder)
             scale = item.encoder.scale
             means = (torch.arange(K)[:, None] - item.encoder.mean) / scale
             scaled = C / (scale[:, None] * scale)

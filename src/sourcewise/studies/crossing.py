@@ -33,14 +33,15 @@ from sourcewise.encoders.numeric import NumericEncoder, lift, plan_columns
 from sourcewise.encoders.screening import Missing, screen
 from sourcewise.errors import InputError
 from sourcewise.metrics.likelihood import expected_log_likelihood
-from sourcewise.models.families import GaussianSettings, family
+from sourcewise.models.families import family
 from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.models.settings import GaussianSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.theory.gaussian import expected_kl
-from sourcewise.training import fit
+from sourcewise.training import TrainingData, fit
 
 __all__ = ["Crossing", "CrossingPoint", "CrossingSettings", "crossing"]
 
@@ -298,7 +299,7 @@ def _difference(population: Population, x: Tensor, n_k: int, settings: GaussianS
             lambda size: family("gaussian").build(settings, K=size, d=population.d),
             names,
         )
-        fit(model, x, y, names)
+        fit(model, TrainingData.plain(x, y), names=names)
         score = expected_log_likelihood(model, population.means, population.covariances)
         averages.append(score.average.value)
     return averages[0] - averages[1]

@@ -1,6 +1,7 @@
 """`fit`: whatever the model, this is how it is trained."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -8,51 +9,78 @@ from torch import Tensor
 
 from sourcewise.models.base import ConditionalModel, ExactFit
 from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.models.settings import TrainedSettings
+from sourcewise.randomness import Noise
+from sourcewise.settings import Settings
+from sourcewise.training.data import TrainingData
+from sourcewise.training.gradient import Effort, Member, train
 
-__all__ = ["Effort", "fit"]
+__all__ = ["fit"]
 
-
-@dataclass(frozen=True)
-class Effort:
-    """What training cost: the fair-budget columns of every table.
-
-    Args:
-        examples_seen: training examples processed, repeats counted.
-        updates: gradient steps; 0 for an exact solution.
-    """
-
-    examples_seen: int
-    updates: int
+Progress = Callable[[int, int], None]
 
 
-def fit(model: ConditionalModel, x: Tensor, y: Tensor, names: tuple[str, ...]) -> list[Effort]:
+def fit(
+    model: ConditionalModel,
+    data: TrainingData,
+    *,
+    names: tuple[str, ...],
+    noise: Noise | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> list[Effort]:
     """Train a model in place, block by block if it has blocks.
+
+    A model with `fit_exactly` is solved on training and validation rows together; every other
+    is trained by gradients on its `loss`. What a block becomes depends on its own rows, on the
+    settings, and on the noise of its sources' names; never on the blocks beside it.
 
     Args:
         model: the model.
-        x: (n, ...) encoded training examples.
-        y: (n,) their sources; rows of sources that the model does not have are left aside.
+        data: encoded rows; those of sources that the model does not have are left aside.
         names: the sources' names.
+        noise: all randomness of this training; seed 0 if None.
+        settings: how to train; None: as the model's own settings say.
+        progress: called with (examples seen, examples in all).
+        folder: where checkpoints go, and where an interrupted training is taken up; None: none.
 
     Returns:
         The effort of each block (one for a plain model).
+
+    Raises:
+        TrainingFailed: the loss is not finite.
     """
+    members = _members(model, data, names)
+    if hasattr(members[0].model, "fit_exactly"):
+        return [_fit_exactly(member) for member in members]
+    settings = settings or getattr(members[0].model, "settings", None)
+    if not isinstance(settings, TrainedSettings):
+        raise TypeError(f"{type(members[0].model).__name__} does not say how it is trained")
+    return train(members, settings, noise or Noise(0), progress, folder)
+
+
+def _members(model: ConditionalModel, data: TrainingData, names: tuple[str, ...]) -> list[Member]:
     if not isinstance(model, PartitionedModel):
-        return [_fit_one(model, x, y, names)]
-    inside = model.routes[y, 0] >= 0
-    rows_inside = inside.nonzero().squeeze(1)
-    rows_of = {j: (rows, local) for j, rows, local in model.route(y[rows_inside])}
-    nothing = torch.empty(0, dtype=torch.int64)
-    efforts = []
-    for j, block in enumerate(model.partition):
-        rows, local = rows_of.get(j, (nothing, nothing))
-        block_names = tuple(names[source] for source in block)
-        efforts.append(_fit_one(model.block(j), x[rows_inside[rows]], local, block_names))
-    return efforts
+        return [Member(names, model, data)]
+    return [
+        Member(
+            tuple(names[source] for source in block),
+            model.block(j),
+            data.of(_numbers(block, len(names))),
+        )
+        for j, block in enumerate(model.partition)
+    ]
 
 
-def _fit_one(model: ConditionalModel, x: Tensor, y: Tensor, names: tuple[str, ...]) -> Effort:
-    if not hasattr(model, "fit_exactly"):
-        raise TypeError(f"{type(model).__name__} does not say how it is trained")
-    cast(ExactFit, model).fit_exactly(x, y, names)
-    return Effort(len(x), 0)
+def _numbers(block: tuple[int, ...], K: int) -> Tensor:
+    """(K,) number of each source within a block, -1 outside."""
+    numbers = torch.full((K,), -1)
+    numbers[list(block)] = torch.arange(len(block))
+    return numbers
+
+
+def _fit_exactly(member: Member) -> Effort:
+    data = member.data.merged()
+    cast(ExactFit, member.model).fit_exactly(cast(Tensor, data.z), data.y, member.names)
+    return Effort(len(data), 0)

@@ -1,0 +1,131 @@
+"""Before the work starts: find what cannot be fitted, and guess how long it takes.
+
+- An exact family is fitted once on the smallest kind of split, and timed on one of the usual kind.
+- A trained family is not trained: all models are built, and each takes one loss and gradient on a
+  few rows of its own. Its time is that of a few updates, times their planned number.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from sourcewise.comparison.evaluation import Encoded, Split, Work, evaluate, untrained
+from sourcewise.comparison.scopes import FOLDS, Plan
+from sourcewise.errors import TrainingFailed, listing
+from sourcewise.models.base import ConditionalModel
+from sourcewise.models.settings import TrainedSettings
+from sourcewise.randomness import Noise
+from sourcewise.training.data import batch_of
+
+__all__ = ["estimate", "rehearse"]
+
+ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
+
+
+def rehearse(plan: Plan) -> None:
+    """Raise what would stop the comparison later.
+
+    Raises:
+        InputError: data that cannot be encoded or fitted.
+        TrainingFailed: a model whose first loss is not finite.
+    """
+    cell = plan.cells[-1]
+    if not plan.job.family.trained:
+        plan.run(cell, plan.shared(cell.repetition), splits=1)
+        return
+    for block in _blocks(plan, plan.cells[0].repetition):
+        noise = Noise(plan.seed).of("rehearsal")
+        block.model.reset(noise)
+        rows = torch.arange(min(ROWS, len(block.rows)))
+        if not math.isfinite(block.update(rows, noise)):
+            raise TrainingFailed(
+                f"{plan.job.family.name}, {block.strategy}: the first loss of "
+                f"{listing(block.names, 3)} is not finite: check --set"
+            )
+
+
+def estimate(plan: Plan) -> float:
+    """Seconds that the comparison will take; of trained families if no training stops early."""
+    splits = len(plan.cells) * (FOLDS if plan.scope == "procedure" else 1)
+    if plan.job.family.trained:
+        extra = 0 if plan.keeps_models else 1  # models to keep, of all rows
+        return (splits + extra) * sum(_training_seconds(plan))
+    fold, rows, shuffled = plan.shared(0)
+    split = next(iter(plan.splits(plan.cells[0], fold)))
+    start = time.perf_counter()
+    evaluate(plan.job, rows, split, shuffled, Work(plan.training_noise(plan.cells[0], 0)))
+    return (time.perf_counter() - start) * splits
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One model of a strategy with its training rows."""
+
+    strategy: str
+    names: tuple[str, ...]
+    model: ConditionalModel
+    encoded: Encoded
+    rows: Tensor  # among the encoded ones
+    y: Tensor
+
+    def update(self, index: Tensor, noise: Noise) -> float:
+        """The mean loss of some rows; gradients are computed."""
+        x = batch_of(self.encoded.filled, self.rows[index])
+        loss = self.model.loss(x, self.y[index], noise=noise).mean()
+        loss.backward()
+        self.model.zero_grad()
+        return float(loss.detach())
+
+
+def _blocks(plan: Plan, repetition: int) -> Iterator[_Block]:
+    """All models of all strategies, as the first split trains them."""
+    fold, rows, shuffled = plan.shared(repetition)
+    split: Split = next(iter(plan.splits(plan.cells[0], fold)))
+    encoded = Encoded.of(plan.job, rows, split)
+    for strategy in plan.job.strategies:
+        labels = (shuffled if strategy.shuffled else plan.job.data.y)[split.train]
+        model = untrained(plan.job, strategy, encoded.encoder, labels)
+        inside = (model.routes[labels, 0] >= 0).nonzero().squeeze(1)
+        for j, where, local in model.route(labels[inside]):
+            names = tuple(plan.job.names[k] for k in model.partition.blocks[j])
+            mine = inside[where]
+            yield _Block(strategy.name, names, model.block(j), encoded, mine, local)
+
+
+def _training_seconds(plan: Plan) -> Iterator[float]:
+    """Of each strategy: its largest model's update is timed, the others' by their batches."""
+    settings = cast(TrainedSettings, plan.job.settings)
+    by_strategy: dict[str, list[_Block]] = {}
+    for block in _blocks(plan, 0):
+        by_strategy.setdefault(block.strategy, []).append(block)
+    for blocks in by_strategy.values():
+        largest = max(blocks, key=lambda block: len(block.rows))
+        each = _update_seconds(largest, _batch(settings, largest))
+        examples = sum(_updates(settings, b) * _batch(settings, b) for b in blocks)
+        yield each * examples / _batch(settings, largest)
+
+
+def _update_seconds(block: _Block, batch: int) -> float:
+    noise = Noise(0).of("timing")
+    block.model.reset(noise)
+    index = noise.of("rows").permutation(len(block.rows))[:batch]
+    block.update(index, noise)
+    start = time.perf_counter()
+    for t in range(TIMED):
+        block.update(index, noise.of(t))
+    return (time.perf_counter() - start) / TIMED
+
+
+def _batch(settings: TrainedSettings, block: _Block) -> int:
+    n = len(block.rows)
+    return n if settings.batch == "all" else min(settings.batch, n)
+
+
+def _updates(settings: TrainedSettings, block: _Block) -> int:
+    passes = math.ceil(settings.passes * len(block.rows) / _batch(settings, block))
+    return max(settings.updates, passes)

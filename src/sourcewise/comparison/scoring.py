@@ -1,0 +1,98 @@
+"""Scores of trained models: log-likelihoods in chunks, and what the label is worth to them.
+
+A conditional model may learn to ignore its label: the pooled model of K sources then serves all
+of them with one distribution, and loses for a reason that has nothing to do with the data. The
+probe scores rows under the labels of other sources of their block:
+
+    effect = sum_i [log p(x_i | y_i) - mean_j log p(x_i | y_j)] / sum_i s_i
+    change = sum_i mean_j |log p(x_i | y_i) - log p(x_i | y_j)| / sum_i s_i
+
+in nats per unit. Separate models show what there is to know: they take the labels of all sources.
+"""
+
+import torch
+from torch import Tensor
+
+from sourcewise.encoders.base import Z
+from sourcewise.forms import Ragged, take
+from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.randomness import Noise
+from sourcewise.training.data import chunks
+
+__all__ = ["label_effect", "log_prob"]
+
+PROBED, OTHERS = 2000, 4  # rows, and other labels for each, at most
+
+
+@torch.no_grad()
+def log_prob(model: PartitionedModel, z: Z, y: Tensor) -> Tensor:
+    """(n,) float64 log density of encoded rows, where the parameters are, chunk by chunk.
+
+    Models without parameters have no activations to hold: they take all rows at once.
+    """
+    first = next(model.parameters(), None)
+    if first is None:
+        return model.log_prob(z, y).double()
+    out = torch.empty(len(y), dtype=torch.float64)
+    for rows in chunks(z):
+        part = take(z, rows)
+        if isinstance(part, Tensor) and part.is_floating_point():
+            part = part.to(first.dtype)
+        assert isinstance(part, Tensor | Ragged)
+        out[rows] = model.log_prob(part.to(first.device), y[rows]).double().cpu()
+    return out
+
+
+def label_effect(
+    model: PartitionedModel, own: Tensor, z: Z, y: Tensor, sizes: Tensor, noise: Noise
+) -> Tensor:
+    """(2,) effect and change (see above); NaN if no row has another label to take.
+
+    Args:
+        model: trained.
+        own: (n,) log density of the rows under their own label.
+        z: n encoded rows.
+        y: (n,) their sources.
+        sizes: (n,) their units.
+        noise: which rows and which labels.
+    """
+    circles = _circles(model)
+    rows = torch.tensor([k in circles for k in range(len(model.names))])[y].nonzero().squeeze(1)
+    if not len(rows):
+        return torch.full((2,), torch.nan, dtype=torch.float64)
+    rows = rows[noise.of("rows").permutation(len(rows))[:PROBED]].sort().values
+    z, y, own = take(z, rows), y[rows], own[rows]
+    effect, change, drawn = torch.zeros(3, len(rows), dtype=torch.float64)
+    for turn in range(OTHERS):
+        other = _others(circles, y, turn, noise.of("labels"))
+        some = other.ge(0).nonzero().squeeze(1)
+        if len(some):
+            gap = own[some] - log_prob(model, _tensors(take(z, some)), other[some])
+            effect[some], change[some] = effect[some] + gap, change[some] + gap.abs()
+            drawn[some] += 1
+    total = sizes[rows].sum()
+    return torch.stack([(effect / drawn).sum() / total, (change / drawn).sum() / total])
+
+
+def _tensors(z: object) -> Z:
+    assert isinstance(z, Tensor | Ragged)
+    return z
+
+
+def _circles(model: PartitionedModel) -> dict[int, tuple[int, ...]]:
+    """The labels that a source's rows may take: its block's; all, if every block is one source."""
+    blocks = list(model.partition)
+    if all(len(block) == 1 for block in blocks):
+        blocks = [model.partition.sources]
+    return {k: block for block in blocks if len(block) > 1 for k in block}
+
+
+def _others(circles: dict[int, tuple[int, ...]], y: Tensor, turn: int, noise: Noise) -> Tensor:
+    """(n,) another label for each row, each turn another one; -1 when there are no more."""
+    table = torch.full((int(y.max()) + 1,), -1)
+    for k in y.unique().tolist():
+        circle = circles[k]
+        steps = 1 + noise.of(len(circle)).permutation(len(circle) - 1)
+        if turn < len(steps):
+            table[k] = circle[(circle.index(k) + int(steps[turn])) % len(circle)]
+    return table[y]

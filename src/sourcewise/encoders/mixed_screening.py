@@ -1,0 +1,123 @@
+"""What a model of mixed tables can use: nearly every column, but no dates.
+
+Categories and missing values have codes; what is constant within a source, or depends exactly on
+other columns, is learned as such and breaks nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sourcewise.encoders.mixed import plan_mixed
+from sourcewise.encoders.screening import (
+    Missing,
+    Screened,
+    handle_missing,
+    leave_out_dates,
+    per_source,
+    point_out_dates,
+    point_out_identifiers,
+    refuse_infinite,
+    take_logarithms,
+    tested_sources,
+)
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.forms import as_table
+from sourcewise.sources import Sources
+
+__all__ = ["screen"]
+
+
+def screen(
+    data: Sources,
+    *,
+    min_rows: int = 10,
+    missing: Missing = "refuse",
+    log: Sequence[str] = (),
+    settings: Any = None,
+) -> Screened:
+    """Choose the columns and rows that a model of mixed tables can use.
+
+    Args:
+        data: the sample.
+        min_rows: sources with fewer rows are not looked at for constant columns.
+        missing: "drop" the rows with missing values; otherwise these are a value of their own.
+        log: columns of numbers to take logarithms of; ("all",) takes all of them.
+        settings: of the family: `bins` and `order`.
+
+    Raises:
+        InputError: `missing="impute"`, non-positive values under `log`, infinite values, no column
+            left, an unknown column.
+    """
+    if missing == "impute":
+        raise InputError(
+            "--missing impute: this family takes a missing value as a value of its own (allowed: "
+            "refuse, which refuses none here, and drop)"
+        )
+    screened = Screened(replace(data, x=as_table(data.x)))
+    log = _numbers(screened, log)
+    leave_out_dates(screened)
+    refuse_infinite(screened)
+    if missing == "drop":
+        handle_missing(screened, missing)
+    _uninformative(screened)
+    take_logarithms(screened, log)
+    _constants(screened, min_rows)
+    _gaps(screened)
+    point_out_dates(screened)
+    point_out_identifiers(screened)
+    table = screened.table
+    options = {} if settings is None else {"bins": settings.bins, "order": settings.order}
+    screened.coding = plan_mixed(table, screened.log, **options)
+    return screened
+
+
+def _numbers(screened: Screened, log: Sequence[str]) -> list[str]:
+    """The columns to take logarithms of, by name."""
+    kinds = {column.name: column.kind for column in screened.table.schema}
+    numbers = [name for name, kind in kinds.items() if kind == "number"]
+    if tuple(log) == ("all",):
+        return numbers
+    for name in log:
+        if name not in numbers:
+            raise unknown("column of numbers", name, numbers)
+    return list(log)
+
+
+def _uninformative(screened: Screened) -> None:
+    """Leave out columns without a value, and numbers that are all one: a spike has no density."""
+    for column in screened.table.schema:
+        values = screened.table.columns[column.name]
+        distinct = len(values[~screened.table.missing(column.name)].unique())
+        if distinct == 0:
+            screened.leave_out(column.name, "no value")
+        elif distinct == 1 and column.kind == "number":
+            screened.leave_out(column.name, "one value only")
+
+
+def _constants(screened: Screened, min_rows: int) -> None:
+    """Point out what does not vary within some source."""
+    y, names = screened.data.y, screened.data.names
+    found = []
+    for name in screened.table.names:
+        values = screened.table.columns[name].double()
+        present = ~screened.table.missing(name)
+        low = per_source(values, y, present, len(names), "amin")
+        high = per_source(values, y, present, len(names), "amax")
+        where = [repr(names[k]) for k in tested_sources(screened, min_rows) if low[k] == high[k]]
+        if where:
+            found.append(f"{name} ({listing(where, 3)})")
+    if found:
+        screened.warnings.append(
+            f"constant within a source: {listing(found)}; that alone tells sources apart"
+        )
+
+
+def _gaps(screened: Screened) -> None:
+    table = screened.table
+    counts = {name: int(table.missing(name).sum()) for name in table.names}
+    told = listing((f"{name} {count}" for name, count in counts.items() if count), 12)
+    if told:
+        screened.warnings.append(
+            f"{sum(counts.values())} missing cells ({told}): a value of their own"
+        )

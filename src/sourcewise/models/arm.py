@@ -1,0 +1,131 @@
+"""The paper's conditional autoregressive model (section 4.2), `p(x|y) = prod_d p(x_d|x_<d, y)`.
+
+Data are sequences in {0..M-1}^D. Since p(x_d | x_<d, y) sees its prefix only, the log-likelihood
+of any number of rows is a sum over the different prefixes that occur,
+
+    sum_i log p(x_i | y_i) = sum over (y, prefix) sum_m count(y, prefix, m) log p(m | prefix, y):
+
+counts are sufficient. `condense` finds them, and a step on the condensed rows is an exact
+full-batch gradient whatever n. The tree of all prefixes gives all M^D probabilities, so that
+distances to a truth are sums, not estimates.
+"""
+
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError
+from sourcewise.models.base import ConditionalModel
+from sourcewise.models.settings import ArmSettings
+from sourcewise.networks.arm import ArmNetwork
+from sourcewise.randomness import ExampleNoise, Noise
+
+__all__ = ["Arm", "grow"]
+
+LARGEST_TREE = 1 << 20
+
+
+class Arm(ConditionalModel):
+    """The conditional ARM.
+
+    Args:
+        settings: embedding, width, depth, encoder.
+        K: sources.
+        M: symbols.
+        D: positions.
+    """
+
+    stackable = True
+
+    def __init__(self, settings: ArmSettings, *, K: int, M: int, D: int):
+        super().__init__()
+        if settings.width < D:
+            raise InputError(f"setting width: at least the {D} positions, not {settings.width}")
+        self.settings, self.K, self.M, self.D = settings, K, M, D
+        sizes = settings.embedding, settings.width, settings.depth
+        self.network = ArmNetwork(K, M, D, *sizes, settings.encoder == "shared")
+
+    @property
+    def free_parameters(self) -> int:
+        """`P_shared + K P_src` of the theory (section 6, dense)."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
+        """(B,) natural log of the probability of sequences x (B, D)."""
+        logits = self.network(x, y)
+        return logits.log_softmax(-1).gather(-1, x[..., None]).squeeze(-1).sum(-1)
+
+    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+        """(B,) `-log p(x | y)`."""
+        return -self.log_prob(x, y)
+
+    def condense(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Different prefixes with the counts of what followed.
+
+        Returns:
+            (U, D + M): the prefix, -1 from where it ends, then count(y, prefix, m) for each m;
+            and (U,) the sources.
+        """
+        rows, sources, which = [], [], y
+        for d in range(self.D):
+            key = which * self.M + x[:, d - 1] if d else which
+            numbers, which = key.unique(return_inverse=True)  # of the prefixes, in their order
+            first = torch.empty_like(numbers)
+            first[which] = torch.arange(len(y), device=y.device)  # any row that has the prefix
+            size = len(numbers) * self.M
+            counts = torch.bincount(which * self.M + x[:, d], minlength=size).view(-1, self.M)
+            rest = torch.full((len(numbers), self.D - d), -1, device=x.device)
+            rows.append(torch.cat([x[first, :d], rest, counts], 1))
+            sources.append(y[first])
+        return torch.cat(rows), torch.cat(sources)
+
+    def condensed_loss(self, x: Tensor, y: Tensor, *, noise: Noise) -> Tensor:
+        """(U,) `-sum_m count log p(m | prefix, y)` of condensed rows."""
+        prefix, counts = x[..., : self.D], x[..., self.D :]
+        logits = self.network.mlp(self.network.encode(prefix, y))
+        return -(counts * logits.log_softmax(-1)).sum(-1)
+
+    def log_table(self, k: int) -> Tensor:
+        """(M^D,) log-probabilities of all sequences under source k, in lexicographic order.
+
+        The first layer acts on `[v_1, ..., v_d, 0, ..., 0]`: one symbol more adds one column to
+        its value, so a node of the prefix tree costs the layers after it only.
+
+        Raises:
+            InputError: M^D above 2^20.
+        """
+        _check_tree(self.M, self.D)
+        network = self.network
+        y = torch.full((1,), k, device=network.V_Y.weight.device)
+        first = network.mlp.first
+        codes, columns = network.symbol_codes(), first.weight.T  # (D - 1, M), (D, W)
+        source = network.encoder(network.V_Y(y)[:, None])[0]
+        h = (first.bias + source * columns[0])[None]  # (1, W): the empty prefix
+        log_p = torch.zeros(1, dtype=h.dtype, device=h.device)
+        for d in range(self.D):
+            conditional = network.mlp.after_first(h).log_softmax(-1)  # (M^d, M)
+            log_p = grow(log_p, conditional)
+            if d + 1 < self.D:
+                steps = codes[d][:, None] * columns[d + 1]  # (M, W)
+                h = (h[:, None] + steps).flatten(0, 1)  # (M^(d+1), W)
+        return log_p
+
+    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
+        """(B, D) sequences, symbol by symbol."""
+        u = noise.each(y).uniform(self.D).to(y.device)
+        x = torch.full((len(y), self.D), -1, device=y.device)
+        with torch.no_grad():
+            for d in range(self.D):
+                logits = self.network.mlp(self.network.encode(x, y))
+                below = logits.double().softmax(-1).cumsum(-1)
+                x[:, d] = (u[:, d, None] >= below[:, :-1]).sum(-1)
+        return x
+
+
+def grow(log_p: Tensor, conditional: Tensor) -> Tensor:
+    """One level of a prefix tree: (N,) log-probabilities and (N, M) of the next symbol, (N M,)."""
+    return (log_p[:, None] + conditional).flatten()
+
+
+def _check_tree(M: int, D: int) -> None:
+    if M**D > LARGEST_TREE:
+        raise InputError(f"{M}^{D} sequences are too many to list (at most 2^20)")

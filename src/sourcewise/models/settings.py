@@ -1,0 +1,248 @@
+"""Settings of the families; importing them imports no torch.
+
+A trained family adds its sizes to `TrainedSettings`, so that one `--set KEY=VALUE` reaches both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from sourcewise.settings import Settings
+
+__all__ = [
+    "ArmSettings",
+    "Choice",
+    "GaussianSettings",
+    "Range",
+    "TableSettings",
+    "TrainedSettings",
+    "TransformerSettings",
+]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a search draws a number from; evenly on a logarithmic scale if `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search chooses among."""
+
+    values: tuple[Any, ...]
+
+
+class TrainedSettings(Settings):
+    """How a family is trained by gradients; each family gives its own defaults.
+
+    Progress is counted in examples seen. A model of n_b training rows sees `passes * n_b` of them,
+    or `updates` batches if that is more, unless its validation loss stops improving before.
+
+    Attributes:
+        SPACE: what a search over settings (`--trials`) varies.
+    """
+
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {"learning_rate": Range(3e-4, 1e-2, log=True)}
+
+    batch: int | Literal["all"] = Field(
+        default=128, description="rows per update, >= 1, or all: exact full-batch gradients"
+    )
+    passes: float = Field(default=30, gt=0, description="passes over the training rows, above 0")
+    updates: int = Field(default=0, ge=0, description="updates at least, 0 or more")
+    optimizer: Literal["adam", "adamw"] = Field(default="adamw", description="adam, adamw")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak, above 0")
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
+        default="cosine", description="constant, cosine, inverse-sqrt (after the warm-up)"
+    )
+    warmup: float = Field(
+        default=0.05, ge=0, lt=1, description="share of the updates that warms up, in [0, 1)"
+    )
+    beta2: float = Field(default=0.99, gt=0, lt=1, description="of Adam, in (0, 1)")
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, 0 or more")
+    clip: float = Field(default=1.0, ge=0, description="largest gradient norm; 0: no clipping")
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay per update of the averaged weights that are kept, in [0, 1); 0: off",
+    )
+    validation: float = Field(
+        default=0.1, ge=0, lt=1, description="share of the training rows, in [0, 1); 0: none"
+    )
+    check: int = Field(
+        default=50, ge=1, description="updates between looks at the validation rows, >= 1"
+    )
+    patience: int = Field(
+        default=10, ge=0, description="looks without improvement before it stops; 0: never"
+    )
+    mixing: Literal["union", "weighted"] = Field(
+        default="union",
+        description="union: every row once per pass; weighted: sources drawn alike often",
+    )
+    checkpoint: float = Field(
+        default=60, ge=0, description="seconds between checkpoints, 0 or more"
+    )
+    stacked: bool = Field(
+        default=True, description="train the models of a partition at the same time"
+    )
+    track: Literal["none", "tensorboard", "wandb"] = Field(
+        default="none", description="none, tensorboard, wandb: where curves go besides log.csv"
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0, ...")
+    precision: Literal["float32", "float64", "bfloat16"] = Field(
+        default="float32", description="float32, float64, bfloat16 (autocast)"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainedSettings":
+        if isinstance(self.batch, int) and self.batch < 1:
+            raise ValueError(f"batch must be >= 1 or all, not {self.batch}")
+        if self.optimizer == "adam" and self.weight_decay:
+            raise ValueError("weight_decay belongs to adamw: set weight_decay=0 with adam")
+        return self
+
+
+class GaussianSettings(Settings):
+    """Settings of the Gaussian family; the defaults are those for data.
+
+    The paper's simulation uses `specific=d1, covariance="identity"`.
+    """
+
+    specific: int | Literal["all", "none"] = Field(
+        default="all",
+        description="all, none, or d1 >= 0: the first d1 mean coordinates differ between the "
+        "sources of a block, the others are shared",
+    )
+    covariance: Literal["identity", "diagonal", "full"] = Field(
+        default="full", description="identity, diagonal, full"
+    )
+    shared_covariance: bool = Field(
+        default=True,
+        description="true: one covariance for the sources of a block; false: each its own",
+    )
+    shrinkage: Literal["auto", "none", "ledoit-wolf"] | float = Field(
+        default="auto",
+        description="none, ledoit-wolf, a number in [0, 1], or auto: ledoit-wolf unless the "
+        "covariance is identity",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "GaussianSettings":
+        if isinstance(self.specific, int) and self.specific < 0:
+            raise ValueError(f"specific must be >= 0, not {self.specific}")
+        if isinstance(self.shrinkage, float) and not 0 <= self.shrinkage <= 1:
+            raise ValueError(f"shrinkage must lie in [0, 1], not {self.shrinkage}")
+        if self.covariance == "identity" and self.shrinkage not in ("auto", "none"):
+            raise ValueError("shrinkage has nothing to shrink when covariance is identity")
+        return self
+
+    @property
+    def resolved_shrinkage(self) -> Literal["none", "ledoit-wolf"] | float:
+        """What `auto` stands for."""
+        if self.shrinkage != "auto":
+            return self.shrinkage
+        return "none" if self.covariance == "identity" else "ledoit-wolf"
+
+
+class TransformerSettings(TrainedSettings):
+    """Settings of the transformer family; the defaults are for small sources on a CPU."""
+
+    SPACE = {
+        "learning_rate": Range(5e-4, 6e-3, log=True),
+        "dropout": Range(0.0, 0.4),
+        "weight_decay": Range(0.01, 0.5, log=True),
+        "width": Choice((32, 64, 96)),
+    }
+
+    width: int = Field(default=64, ge=2, description="channels of a position, >= 2")
+    layers: int = Field(default=2, ge=1, description="blocks, >= 1")
+    heads: int = Field(default=4, ge=1, description="heads, >= 1; width / heads must be even")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="share of channels set to zero in training, in [0, 1)"
+    )
+    label_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of strings trained without their label, in [0, 1)",
+    )
+    longest: int = Field(default=1000, ge=0, description="longest sample in symbols, 0 or more")
+    updates: int = Field(default=150, ge=0, description="updates at least, 0 or more")
+    learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
+    weight_decay: float = Field(default=0.1, ge=0, description="of AdamW, 0 or more")
+    check: int = Field(
+        default=20, ge=1, description="updates between looks at the validation rows, >= 1"
+    )
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "TransformerSettings":
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width / heads must be even, not {self.width} / {self.heads}")
+        return self
+
+
+class ArmSettings(TrainedSettings):
+    """Settings of the paper's autoregressive model (section 4.2)."""
+
+    SPACE = {"learning_rate": Range(3e-4, 3e-2, log=True), "embedding": Choice((4, 8, 16))}
+
+    embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding, >= 1")
+    width: int = Field(default=64, ge=1, description="W, at least the positions")
+    depth: int = Field(default=3, ge=1, description="L, affine layers, >= 1")
+    encoder: Literal["per position", "shared"] = Field(
+        default="per position", description="per position, shared"
+    )
+    batch: int | Literal["all"] = Field(
+        default=100, description="rows per update, >= 1, or all: exact full-batch gradients"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW, 0 or more")
+
+
+class TableSettings(TrainedSettings):
+    """Settings of the table family; the defaults are for small tables on a CPU."""
+
+    SPACE = {
+        "learning_rate": Range(5e-4, 6e-3, log=True),
+        "dropout": Range(0.0, 0.5),
+        "width": Choice((32, 64, 128)),
+    }
+
+    batch: int | Literal["all"] = Field(
+        default=256, description="rows per update, >= 1, or all: exact full-batch gradients"
+    )
+    passes: float = Field(default=10, gt=0, description="passes over the training rows, above 0")
+    updates: int = Field(default=500, ge=0, description="updates at least, 0 or more")
+    learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
+    check: int = Field(
+        default=20, ge=1, description="updates between looks at the validation rows, >= 1"
+    )
+    patience: int = Field(
+        default=8, ge=0, description="looks without improvement before it stops; 0: never"
+    )
+    bins: int | Literal["auto"] = Field(
+        default="auto",
+        description="bins of a column of numbers, >= 2, or auto: 2 n^(1/3) within 8 to 64",
+    )
+    order: tuple[str, ...] = Field(
+        default=("information",),
+        min_length=1,
+        description="given, information (each column after the one it depends on most), or names "
+        "of the columns that come first",
+    )
+    width: int = Field(default=64, ge=1, description="channels of a column, >= 1")
+    layers: int = Field(default=2, ge=0, description="residual blocks, >= 0")
+    dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="share of channels set to zero in training, in [0, 1)"
+    )
+
+    @model_validator(mode="after")
+    def _check_bins(self) -> "TableSettings":
+        if isinstance(self.bins, int) and self.bins < 2:
+            raise ValueError(f"bins must be >= 2 or auto, not {self.bins}")
+        return self

@@ -1,0 +1,1 @@
+"""Networks: `nn.Module`s that know nothing of probability."""

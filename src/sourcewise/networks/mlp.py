@@ -1,0 +1,48 @@
+"""The MLP class of the paper (Definition 4.2): L affine layers of width W with ReLU between them.
+
+f(x) = (A_L relu(.) + b_L) o ... o (A_1 x + b_1)
+"""
+
+import math
+from typing import cast
+
+from torch import Tensor, nn
+
+from sourcewise.networks.layers import Linear
+
+__all__ = ["MLP"]
+
+
+class MLP(nn.Module):
+    """`inputs -> W -> ... -> W -> outputs`.
+
+    Args:
+        inputs: size of x.
+        outputs: size of f(x).
+        width: W.
+        depth: L >= 1 affine layers.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, depth: int):
+        super().__init__()
+        sizes = [inputs, *[width] * (depth - 1), outputs]
+        # He's bound for what a ReLU halves.
+        gains = [math.sqrt(6.0)] * (depth - 1) + [1.0]
+        self.layers = nn.ModuleList(
+            Linear(a, b, gain=g) for a, b, g in zip(sizes[:-1], sizes[1:], gains, strict=True)
+        )
+
+    @property
+    def first(self) -> Linear:
+        """`A_1 x + b_1`."""
+        return cast(Linear, self.layers[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., outputs) of x (..., inputs)."""
+        return self.after_first(self.first(x))
+
+    def after_first(self, h: Tensor) -> Tensor:
+        """The rest of the network after `h = A_1 x + b_1`."""
+        for layer in list(self.layers)[1:]:
+            h = layer(h.relu())
+        return h

@@ -1,0 +1,117 @@
+"""Strings with their sources -> `Sources` of code points: limits, and long texts cut in chunks."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError
+from sourcewise.forms import Ragged
+from sourcewise.sources import Sources
+from sourcewise.splits import identical
+
+__all__ = ["LONGEST", "check_chunk", "cut", "labelled", "text_sources"]
+
+LONGEST = 100_000
+Place = Callable[[int], str]  # where an example stands: "FILE, line 3"
+
+
+def labelled(
+    examples: Sequence[tuple[int, str, str]],
+    names: Sequence[str],
+    *,
+    name: str,
+    chunk: int | None,
+) -> Sources:
+    """Examples that each know their source and place.
+
+    Args:
+        examples: (index of the source, place, text) of each.
+        names: the sources' names.
+        name: what the data set is called.
+        chunk: cut longer examples into pieces of so many characters.
+    """
+    y = torch.tensor([source for source, _, _ in examples], dtype=torch.int64)
+    texts = [text for _, _, text in examples]
+    return text_sources(texts, y, names, name=name, place=lambda i: examples[i][1], chunk=chunk)
+
+
+def text_sources(
+    texts: Sequence[str],
+    y: Tensor,
+    names: Sequence[str],
+    *,
+    name: str,
+    place: Place,
+    chunk: int | None = None,
+    group: Tensor | None = None,
+    group_by: tuple[str, ...] = (),
+) -> Sources:
+    """Strings as `Ragged` code points.
+
+    With `chunk`, the pieces of one text form a group, unless there are groups already; so do the
+    pieces of identical texts.
+
+    Args:
+        texts: n strings.
+        y: (n,) their sources.
+        names: the sources' names.
+        name: what the data set is called.
+        place: index to where the example stands, for messages.
+        chunk: cut longer examples into pieces of so many characters.
+        group: (n,) what belongs together, or None.
+        group_by: the columns that the group was made of.
+    """
+    x = Ragged.of_strings(texts)
+    _refuse_surrogates(x, place)
+    if chunk is None:
+        _refuse_long(x, place)
+        return Sources(x, y, names, group, group_by, name)
+    check_chunk(chunk)
+    pieces, row = cut(x, chunk)
+    if group is None:
+        group, group_by = identical(x), ("document",)
+    return Sources(pieces, y[row], names, group[row], group_by, name)
+
+
+def cut(x: Ragged, chunk: int) -> tuple[Ragged, Tensor]:
+    """Cut sequences into pieces of `chunk` entries, the last of each as long as is left.
+
+    >>> pieces, row = cut(Ragged.of_strings(["abcde", "", "fg"]), 2)
+    >>> pieces.strings(), row.tolist()
+    (['ab', 'cd', 'e', '', 'fg'], [0, 0, 0, 1, 2])
+
+    Returns:
+        the pieces, and (pieces,) the sequence that each is of.
+    """
+    counts = ((x.lengths + chunk - 1) // chunk).clamp(min=1)
+    row = torch.arange(len(x)).repeat_interleave(counts)
+    before = (counts.cumsum(0) - counts)[row]
+    starts = x.offsets[:-1][row] + chunk * (torch.arange(len(row)) - before)
+    return Ragged(x.values, torch.cat([starts, x.offsets[-1:]])), row
+
+
+def check_chunk(chunk: int) -> None:
+    """Raise unless a piece may be so long."""
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or not 1 <= chunk <= LONGEST:
+        raise InputError(f"chunk is {chunk!r}, not a whole number from 1 to {LONGEST}")
+
+
+def _refuse_long(x: Ragged, place: Place) -> None:
+    long = (x.lengths > LONGEST).nonzero().squeeze(1)
+    if len(long):
+        i = int(long[0])
+        more = f" (and {len(long) - 1} more such)" if len(long) > 1 else ""
+        raise InputError(
+            f"{place(i)} is one example of {int(x.lengths[i])} characters{more}, at most "
+            f"{LONGEST} are read: --chunk 1000 cuts longer ones into examples of 1000 characters"
+        )
+
+
+def _refuse_surrogates(x: Ragged, place: Place) -> None:
+    """Half a surrogate pair, which JSON can write, is no character."""
+    bad = ((x.values >= 0xD800) & (x.values <= 0xDFFF)).nonzero()
+    if len(bad):
+        i = int(torch.searchsorted(x.offsets, bad[0], right=True)) - 1
+        half = int(x.values[bad[0]])
+        raise InputError(f"{place(i)} holds half a surrogate pair (\\u{half:04x}): no character")

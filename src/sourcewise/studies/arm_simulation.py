@@ -1,0 +1,171 @@
+"""Simulated fits of the paper's ARM: truths, samples, both ways of training, exact errors.
+
+Each seed has its own truth, sample and starts; pooled and separate models learn from the same
+rows. Row i is of source i mod K, and its draw depends on (seed, source, i) alone, so a smaller
+sample is the beginning of a larger one. All seeds and blocks of a cell train as one stack.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sourcewise.metrics.total_variation import tv_table
+from sourcewise.models.arm import Arm
+from sourcewise.randomness import Noise
+from sourcewise.studies.arm_settings import STRATEGIES, ArmStudySettings, Place, Strategy
+from sourcewise.training.data import TrainingData
+from sourcewise.training.gradient import Member, train
+from sourcewise.truths.sequences import (
+    SequenceTruth,
+    independent_sequences,
+    shared_logits,
+)
+
+__all__ = ["Errors", "draw_truth", "measure", "realizable", "sample"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Average TV of one place, a value per seed.
+
+    Args:
+        separate: of one model each.
+        pooled: of one model for all.
+        frequencies: of the relative frequencies of sequences, source by source: a model that
+            learns its rows by heart.
+        updates: gradient steps of the longest-trained separate and pooled model.
+        similarity: of the truth.
+    """
+
+    separate: list[float]
+    pooled: list[float]
+    frequencies: list[float]
+    updates: dict[Strategy, int]
+    similarity: float
+
+
+def realizable(settings: ArmStudySettings, K: int, D: int, noise: Noise) -> SequenceTruth:
+    """A random ARM of the sizes that are trained, its last layer scaled.
+
+    The scale makes log p, averaged over sources, vary with the standard deviation `spread` over
+    all sequences; as it starts, a network is nearly uniform.
+    """
+    model = Arm(settings.training(), K=K, M=settings.M, D=D).double()
+    model.reset(noise)
+    last = model.network.mlp.layers[-1]
+    start = [p.detach().clone() for p in last.parameters()]
+
+    def table(scale: float) -> Tensor:
+        for parameter, value in zip(last.parameters(), start, strict=True):
+            parameter.data.copy_(scale * value)
+        with torch.no_grad():
+            return torch.stack([model.log_table(k) for k in range(K)])
+
+    low, high = 0.0, 1.0
+    while table(high).std(1).mean() < settings.spread:
+        low, high = high, 2 * high
+    for _ in range(20):
+        middle = (low + high) / 2
+        below = bool(table(middle).std(1).mean() < settings.spread)
+        low, high = (middle, high) if below else (low, middle)
+    return SequenceTruth(table(high), settings.M, D, settings.of_class(D).beta)
+
+
+def draw_truth(settings: ArmStudySettings, K: int, D: int, noise: Noise) -> SequenceTruth:
+    """The truth of one seed."""
+    M = settings.M
+    if settings.truth == "realizable":
+        return realizable(settings, K, D, noise)
+    if settings.truth == "independent":
+        return independent_sequences(K, M, D, noise, settings.concentration)
+    drawn = shared_logits(K, M, D, settings.own, noise)
+    total = (1 + settings.own**2) ** 0.5
+    log_p = (settings.spread / total * drawn.log_p).log_softmax(1)
+    return SequenceTruth(log_p, M, D, drawn.similarity)
+
+
+def sample(truth: SequenceTruth, K: int, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
+    """Sequences (n, D) and their sources (n,), `n / K` of each up to one."""
+    y = torch.arange(n) % K
+    return truth.sample(y, noise=noise), y
+
+
+def measure(
+    settings: ArmStudySettings,
+    place: Place,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> Errors:
+    """Draw, train both ways and measure, for all seeds of a place at once.
+
+    Args:
+        settings: of the table.
+        place: in the table.
+        progress: called with (examples seen, examples in all).
+        folder: where training leaves checkpoints and is taken up; None: none.
+    """
+    K, n, D = place.sizes
+    noise = Noise(settings.seed).of("arm")
+    truths, rows = [], []
+    for r in range(settings.seeds):
+        truths.append(draw_truth(settings, K, D, noise.of("truth", r, D)))
+        rows.append(sample(truths[-1], K, n, noise.of("sample", r, D)))
+    blocks = {"separate": [[k] for k in range(K)], "pooled": [list(range(K))]}
+    members = {
+        (r, tuple(block)): _member(settings, r, block, *rows[r], D)
+        for strategy in STRATEGIES
+        for block in blocks[strategy]
+        for r in range(settings.seeds)
+    }  # with K = 1 both strategies are one
+    of_place = noise.of("training", *place.sizes)
+    efforts = train(list(members.values()), settings.training(), of_place, progress, folder)
+    updates = dict(zip(members, (e.updates for e in efforts), strict=True))
+    errors: dict[str, list[float]] = {name: [] for name in (*STRATEGIES, "frequencies")}
+    for r, truth in enumerate(truths):
+        errors["frequencies"].append(_error(truth, _frequencies(truth, *rows[r])))
+        for strategy in STRATEGIES:
+            log_p = torch.empty_like(truth.log_p)
+            for block in blocks[strategy]:
+                model = members[r, tuple(block)].model.double()
+                with torch.no_grad():
+                    for i, k in enumerate(block):
+                        log_p[k] = model.log_table(i)  # pyright: ignore
+            errors[strategy].append(_error(truth, log_p))
+    most = {
+        name: max(updates[r, tuple(b)] for b in blocks[name] for r in range(settings.seeds))
+        for name in STRATEGIES
+    }
+    return Errors(**errors, updates=most, similarity=truths[0].similarity)
+
+
+def _member(
+    settings: ArmStudySettings, r: int, block: list[int], x: Tensor, y: Tensor, D: int
+) -> Member:
+    """An untrained model and its rows; the last `validation` share of all rows validates."""
+    number = torch.full((int(y.max()) + 1,), -1)
+    number[block] = torch.arange(len(block))
+    cut = len(y) - round(settings.validation * len(y))
+    ones = torch.ones(len(y), dtype=torch.float64)
+    data = TrainingData(x[:cut], y[:cut], ones[:cut], x[cut:], y[cut:], ones[cut:])
+    model = Arm(settings.training(), K=len(block), M=settings.M, D=D)
+    names = tuple(f"seed {r} source {k}" for k in block)
+    return Member(names, model, data.of(number))
+
+
+def _frequencies(truth: SequenceTruth, x: Tensor, y: Tensor) -> Tensor:
+    """(K, M^D) log of the relative frequencies of the rows."""
+    K, N = truth.log_p.shape
+    places = truth.M ** torch.arange(truth.D - 1, -1, -1)
+    counts = torch.bincount(y * N + (x * places).sum(1), minlength=K * N).view(K, N).double()
+    return (counts / counts.sum(1, keepdim=True)).log()
+
+
+def _error(truth: SequenceTruth, log_p: Tensor) -> float:
+    """Average TV."""
+    values = [tv_table(p, q).value for p, q in zip(truth.log_p, log_p, strict=True)]
+    return sum(values) / len(values)

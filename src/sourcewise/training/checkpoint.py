@@ -1,0 +1,81 @@
+"""Checkpoints: tensors as safetensors, everything else as JSON, the last two kept.
+
+The JSON is written last and holds a digest of the tensors: a checkpoint is whole, or it does not
+count. A damaged newest one gives way to the one before, with a warning.
+"""
+
+import warnings
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from sourcewise.errors import InputError
+from sourcewise.files import read_json, write_atomic, write_json
+
+__all__ = ["load", "remove", "save"]
+
+KEPT = 2
+Checkpoint = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+def save(
+    folder: Path, step: int, tensors: dict[str, Tensor], values: dict[str, Any], identity: str
+) -> None:
+    """Write checkpoint `step` and drop all but the last two.
+
+    Args:
+        folder: where; made if need be.
+        step: its number, growing.
+        tensors: by name.
+        values: anything JSON takes.
+        identity: names the training; `load` takes no other's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
+    name = f"checkpoint-{step:09d}"
+    write_atomic(folder / f"{name}.safetensors", raw)
+    note = {"identity": identity, "digest": _digest(raw), "values": values}
+    write_json(folder / f"{name}.json", note)
+    for old in _numbers(folder)[KEPT:]:
+        _drop(folder, old)
+
+
+def load(folder: Path, identity: str) -> Checkpoint | None:
+    """The newest whole checkpoint of this training; None if there is none."""
+    for name in _numbers(folder):
+        try:
+            note = read_json(folder / f"{name}.json")
+            raw = (folder / f"{name}.safetensors").read_bytes()
+            if note["digest"] != _digest(raw):
+                raise InputError(f"{folder / name}.safetensors is damaged")
+        except (InputError, OSError, KeyError, TypeError) as error:
+            told = error if isinstance(error, InputError) else f"{folder / name} is damaged"
+            warnings.warn(f"{told}: going back to the checkpoint before it", stacklevel=2)
+            continue
+        if note["identity"] == identity:
+            return load_tensors(raw), note["values"]
+    return None
+
+
+def remove(folder: Path) -> None:
+    """Remove all checkpoints of a folder."""
+    for name in _numbers(folder):
+        _drop(folder, name)
+
+
+def _numbers(folder: Path) -> list[str]:
+    """Names of the checkpoints that were finished, newest first."""
+    return sorted((path.stem for path in folder.glob("checkpoint-*.json")), reverse=True)
+
+
+def _drop(folder: Path, name: str) -> None:
+    for suffix in (".json", ".safetensors"):
+        (folder / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+def _digest(raw: bytes) -> str:
+    return blake2b(raw, digest_size=16).hexdigest()

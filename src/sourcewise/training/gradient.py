@@ -1,0 +1,243 @@
+"""Gradient training of the models of a partition: at the same time where they can be stacked.
+
+One loop serves all: a batch of each model, one objective per model,
+
+    sum over the batch of loss / sum over the batch of sizes,
+
+one step of Adam on the rows of a matrix (`training.stack`), a look at the validation rows every
+`check` updates. A model is done when its planned updates are over or its validation loss has not
+improved for `patience` looks; it leaves with its best weights, and the others go on.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import torch
+
+from sourcewise.errors import InputError
+from sourcewise.forms import content
+from sourcewise.models.base import ConditionalModel
+from sourcewise.models.settings import TrainedSettings
+from sourcewise.randomness import Noise
+from sourcewise.training import checkpoint
+from sourcewise.training.data import TrainingData
+from sourcewise.training.log import Log, tracker
+from sourcewise.training.memory import keep_freed_memory
+from sourcewise.training.optimizer import rate
+from sourcewise.training.processes import Processes, deal_out
+from sourcewise.training.run import Outcome, Run, Task
+from sourcewise.training.stack import alike
+
+__all__ = ["Effort", "Member", "train"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What training cost: the fair-budget columns of every table.
+
+    Args:
+        examples_seen: training examples processed, repeats counted.
+        updates: gradient steps; 0 for an exact solution.
+        best: the update whose weights were kept, None if they are the last.
+        validation: their loss on the validation rows, nats per unit; None without such rows.
+        how: what it was trained with, in words.
+    """
+
+    examples_seen: int
+    updates: int
+    best: int | None = None
+    validation: float | None = None
+    how: str = "exact"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model to train.
+
+    Args:
+        names: its sources.
+        model: trained in place.
+        data: its rows, sources numbered within it.
+    """
+
+    names: tuple[str, ...]
+    model: ConditionalModel
+    data: TrainingData
+
+    @property
+    def key(self) -> str:
+        """Names the block in noise and files."""
+        return "+".join(self.names)
+
+
+def train(
+    members: Sequence[Member],
+    settings: TrainedSettings,
+    noise: Noise,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> list[Effort]:
+    """Draw and train the models of all members in place; see `fit`."""
+    keep_freed_memory()
+    device, processes = _device(settings.device), Processes.found()
+    for member in members:
+        if not len(member.data):
+            raise InputError(f"no training rows for {member.key}")
+        member.model.reset(noise.of("block", member.key, "start"))
+    tasks = [Task(m.key, m.model, m.data, settings, noise, device) for m in members]
+    count = _Count(progress, sum(task.total * task.batch for task in tasks))
+    shares = [list(range(len(members)))]
+    dealt = folder is not None and 1 < processes.count <= len(members)
+    if dealt:
+        shares = deal_out([task.total * task.batch for task in tasks], processes.count)
+    efforts: dict[int, Effort] = {}
+    together = Processes() if dealt else processes
+    mine = processes.rank if dealt else 0
+    for rank in sorted(range(len(shares)), key=lambda rank: rank != mine):
+        for group, how in _groups(members, shares[rank], settings):
+            place = None if folder is None else folder / _name([members[i] for i in group])
+            run = Run([tasks[i] for i in group], settings, device, together)
+            identity = _identity(members, group, settings, noise)
+            if rank == mine:
+                _run(run, place, identity, count)
+            else:
+                _await(run, place, identity)
+            for s, i in enumerate(group):
+                outcome = run.done[s]
+                members[i].model.to(outcome.weights.dtype)
+                run.stack.unload(outcome.weights, members[i].model)
+                efforts[i] = _effort(outcome, tasks[i], how)
+    return [efforts[i] for i in range(len(members))]
+
+
+def _await(run: Run, folder: Path | None, identity: str) -> None:
+    """Wait until another process has trained these models, and take them from its checkpoint."""
+    assert folder is not None
+    while run.active:
+        found = checkpoint.load(folder, identity) if folder.exists() else None
+        if found is not None and not found[1]["active"]:
+            run.restore(*found)
+        else:
+            time.sleep(0.2)
+
+
+def _effort(outcome: Outcome, task: Task, how: str) -> Effort:
+    seen = outcome.updates * task.batch
+    return Effort(seen, outcome.updates, outcome.best, outcome.validation, how)
+
+
+def _groups(
+    members: Sequence[Member], share: Sequence[int], settings: TrainedSettings
+) -> Iterator[tuple[list[int], str]]:
+    """Which members of a process's share train as one stack, and how, in words."""
+    left = list(share)
+    while left:
+        first = members[left[0]].model
+        group = [i for i in left if alike(first, members[i].model)]
+        if not (settings.stacked and first.stackable):
+            group = group[:1]
+        left = [i for i in left if i not in group]
+        if len(group) > 1:
+            yield group, f"gradient, {len(group)} models at once"
+        elif len(members) > 1 and settings.stacked and not first.stackable:
+            yield group, "gradient, one after another: this family cannot be stacked"
+        elif len(members) > 1 and settings.stacked:
+            yield group, "gradient, alone: no other block is of its size"
+        else:
+            yield group, "gradient"
+
+
+def _run(run: Run, folder: Path | None, identity: str, count: "_Count") -> None:
+    """Train to the end, from the last checkpoint if there is one."""
+    found = None if folder is None else checkpoint.load(folder, identity)
+    if found is not None:
+        run.restore(*found)
+    place = folder if run.processes.rank == 0 else None
+    log = Log(place, run.step, tracker(run.settings.track, place) if run.active else None)
+    check, saved, start = run.settings.check, time.monotonic(), count.done
+    while run.active:
+        values = run.update()
+        log.add(values)
+        over = any(run.step >= run.tasks[i].total for i in run.active)
+        if over or run.step % check == 0:
+            _look(run, log)
+            last = folder is not None and not run.active
+            if (
+                folder is not None
+                and run.processes.rank == 0
+                and (last or time.monotonic() - saved >= run.settings.checkpoint)
+            ):
+                checkpoint.save(folder, run.step, *run.state(), identity)
+                saved = time.monotonic()
+        count.show(start + _seen(run))
+    count.done = start + _planned(run)
+
+
+def _look(run: Run, log: Log) -> None:
+    losses, tasks = run.look(), [run.tasks[i] for i in run.active]
+    rows = [
+        (run.step * task.batch, loss, rate(run.settings, run.step - 1, task.total))
+        for task, loss in zip(tasks, losses, strict=True)
+    ]
+    log.look([task.key for task in tasks], run.step, rows)
+    run.retire()
+
+
+def _seen(run: Run) -> int:
+    """Examples that need no more training: seen, or spared by stopping early."""
+    spared = sum(run.tasks[i].total * run.tasks[i].batch for i in run.done)
+    return spared + sum(run.step * run.tasks[i].batch for i in run.active)
+
+
+def _planned(run: Run) -> int:
+    return sum(task.total * task.batch for task in run.tasks)
+
+
+class _Count:
+    """Examples done of all, told a hundred times at most."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self.progress, self.total, self.done, self.told = progress, total, 0, -1
+
+    def show(self, done: int) -> None:
+        percent = 100 * done // max(self.total, 1)
+        if self.progress is not None and percent > self.told:
+            self.progress(done, self.total)
+            self.told = percent
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"no device {name!r} (allowed: auto, cpu, cuda, cuda:0, ...)") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r}: no GPU is there (allowed: auto, cpu)")
+    return device
+
+
+def _name(members: Sequence[Member]) -> str:
+    """A folder's name for a group of blocks."""
+    text = "|".join(member.key for member in members)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _identity(
+    members: Sequence[Member], group: Sequence[int], settings: TrainedSettings, noise: Noise
+) -> str:
+    """32 digits that change with the data, the settings and the noise of a group."""
+    digest = blake2b(repr((settings, noise)).encode(), digest_size=16)
+    for i in group:
+        digest.update(members[i].key.encode())
+        data = members[i].data
+        for part in (data.z, data.y, data.valid_z, data.valid_y):
+            for chunk in content(part):
+                digest.update(chunk)
+    return digest.hexdigest()

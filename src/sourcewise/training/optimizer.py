@@ -1,0 +1,76 @@
+"""Adam on the rows of a matrix, with a learning rate of each row's own; schedules; averages.
+
+    m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2,
+    theta <- theta - lr [ m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + e) + decay theta ]
+
+(Kingma and Ba, "Adam", 2015; the decay apart from the gradient: Loshchilov and Hutter, "Decoupled
+weight decay regularization", 2019). torch.optim knows no rows: S models that train as one matrix
+need S learning rates and S gradient norms.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sourcewise.models.settings import TrainedSettings
+
+__all__ = ["Adam", "average", "clip", "rate"]
+
+BETA1, EPSILON = 0.9, 1e-8
+
+
+class Adam:
+    """The state m, v of Adam for a matrix of parameters.
+
+    Args:
+        flat: (S, P) the parameters.
+        settings: beta2, weight decay.
+        matrices: (P,) the columns that decay.
+    """
+
+    def __init__(self, flat: Tensor, settings: TrainedSettings, matrices: Tensor):
+        self.m, self.v = torch.zeros_like(flat), torch.zeros_like(flat)
+        self.beta2 = settings.beta2
+        self.decay = settings.weight_decay * matrices.to(flat.dtype)
+
+    def step(self, flat: Tensor, grad: Tensor, lr: Tensor, t: int) -> None:
+        """Update t = 1, 2, ... in place; lr is (S, 1)."""
+        self.m.lerp_(grad, 1 - BETA1)
+        self.v.mul_(self.beta2).addcmul_(grad, grad, value=1 - self.beta2)
+        root = (self.v / (1 - self.beta2**t)).sqrt_().add_(EPSILON)
+        change = self.m.div(1 - BETA1**t).div_(root)
+        flat.sub_(change.addcmul_(flat, self.decay).mul_(lr))
+
+
+def clip(grad: Tensor, largest: float) -> Tensor:
+    """Scale each row (P,) of a gradient to at most this norm, in place; the norms before, (S,)."""
+    norms = grad.norm(dim=1)
+    if largest:
+        grad.mul_((largest / norms.clamp(min=largest))[:, None])
+    return norms
+
+
+def average(ema: Tensor, flat: Tensor, decay: float, t: int) -> None:
+    """`ema <- d ema + (1 - d) flat` in place, d = min(decay, t / (t + 9)): early weights fade."""
+    ema.lerp_(flat, 1 - min(decay, t / (t + 9)))
+
+
+def rate(settings: TrainedSettings, t: int, total: int) -> float:
+    """The learning rate of update t = 0, 1, ... of `total`.
+
+    Linear warm-up over w = warmup * total updates; then constant, half a cosine down to 0, or
+    `sqrt(w / t)`.
+
+    >>> settings = TrainedSettings(learning_rate=1.0, warmup=0.1)
+    >>> [round(rate(settings, t, 100), 3) for t in (0, 9, 10, 55, 100)]
+    [0.1, 1.0, 1.0, 0.5, 0.0]
+    """
+    w = math.ceil(settings.warmup * total)
+    if t < w:
+        return settings.learning_rate * (t + 1) / w
+    if settings.schedule == "cosine":
+        return settings.learning_rate * (1 + math.cos(math.pi * (t - w) / max(total - w, 1))) / 2
+    if settings.schedule == "inverse-sqrt":
+        return settings.learning_rate * math.sqrt(max(w, 1) / max(t, 1))
+    return settings.learning_rate

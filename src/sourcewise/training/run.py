@@ -1,0 +1,294 @@
+"""The training of stacked models, update by update; all of its state can be saved.
+
+What an update does follows from the state and from noise keyed by (seed, block, update): a run
+taken up from a checkpoint equals one that was never interrupted, bit for bit on one machine.
+"""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from sourcewise.encoders.base import Z
+from sourcewise.errors import TrainingFailed
+from sourcewise.models.base import Condensed, ConditionalModel
+from sourcewise.models.settings import TrainedSettings
+from sourcewise.randomness import Noise
+from sourcewise.training.data import Batches, TrainingData, batch_of, chunks, joined
+from sourcewise.training.optimizer import Adam, average, clip, rate
+from sourcewise.training.processes import Processes
+from sourcewise.training.stack import Stack, StepNoise
+
+__all__ = ["Outcome", "Run", "Task"]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a model left with.
+
+    Args:
+        weights: (P,) its parameters.
+        updates: the updates made.
+        best: the update the weights are of; None if the last.
+        validation: their validation loss, nats per unit; None without validation rows.
+    """
+
+    weights: Tensor
+    updates: int
+    best: int | None
+    validation: float | None
+
+
+class Task:
+    """One model's data and plan, on the device.
+
+    Args:
+        key: names the block; its batches and noise depend on no other.
+        model: untrained, already drawn.
+        data: its rows.
+        settings: of the family.
+        noise: of the whole training.
+        device: where to train.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        model: ConditionalModel,
+        data: TrainingData,
+        settings: TrainedSettings,
+        noise: Noise,
+        device: torch.device,
+    ):
+        dtype = torch.float64 if settings.precision == "float64" else torch.float32
+        self.key, self.model, self.noise = key, model, noise.of("block", key)
+        self.data = data.to(device, dtype)
+        n = len(data)
+        self.batch = n if settings.batch == "all" else min(settings.batch, n)
+        self.total = max(settings.updates, math.ceil(settings.passes * n / self.batch))
+        self.condensed = settings.batch == "all" and isinstance(model, Condensed)
+        if self.condensed:
+            self.z, self.y = cast(Condensed, model).condense(cast(Tensor, self.data.z), data.y)
+            units = torch.full((len(self.y),), float(data.sizes.sum()) / len(self.y))
+            self.units = units.double()
+        else:
+            self.z, self.y, self.units = self.data.z, data.y, data.sizes
+        size = len(self.y) if settings.batch == "all" else settings.batch
+        self.batches = Batches(self.y, size, settings.mixing, self.noise)
+
+    def index(self, t: int) -> Tensor:
+        """Rows of batch t."""
+        whole = self.batches.size == len(self.y) and self.batches.mixing == "union"
+        return torch.arange(len(self.y)) if whole else self.batches.index(t)
+
+
+class Run:
+    """The training of models that are stacked.
+
+    Args:
+        tasks: S models with equal shapes, all condensed or none.
+        settings: of the family.
+        device: where to train.
+        processes: those that share each batch.
+
+    Attributes:
+        step: updates made.
+        active: which tasks still train; the rows of all matrices.
+        done: task to outcome.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        settings: TrainedSettings,
+        device: torch.device,
+        processes: Processes,
+    ):
+        self.tasks, self.settings, self.device, self.processes = tasks, settings, device, processes
+        dtype = torch.float64 if settings.precision == "float64" else torch.float32
+        self.stack = Stack([task.model for task in tasks], device, dtype)
+        flat = self.stack.flat
+        self.adam = Adam(flat, settings, self.stack.matrices)
+        self.ema = flat.clone() if settings.ema else None
+        self.step, self.active = 0, list(range(len(tasks)))
+        self.done: dict[int, Outcome] = {}
+        self.best = flat.clone()
+        self.best_loss = [math.inf] * len(tasks)
+        self.best_step = [0] * len(tasks)
+        self.stale = [0] * len(tasks)  # looks without improvement
+        self._gather()
+
+    def _gather(self) -> None:
+        """The rows of all active tasks in one place."""
+        parts = [self.tasks[i] for i in self.active]
+        self.z: Z = parts[0].z if len(parts) == 1 else joined([task.z for task in parts])
+        self.y = torch.cat([task.y for task in parts])
+        self.units = torch.cat([task.units for task in parts])
+        counts = [0, *(len(task.y) for task in parts[:-1])]
+        self.start = torch.tensor(counts).cumsum(0)
+
+    @property
+    def weights(self) -> Tensor:
+        """(S, P) what is evaluated: the averaged weights, if there are such."""
+        return self.stack.flat if self.ema is None else self.ema
+
+    def update(self) -> Tensor:
+        """One step of all active models; their objectives, (S,)."""
+        tasks = [self.tasks[i] for i in self.active]
+        values = self.stack.descend(self._objective(tasks))
+        self.processes.add(self.stack.grad, values)
+        if not bool(values.isfinite().all()):
+            self._refuse(values, tasks)
+        clip(self.stack.grad, self.settings.clip)
+        lr = torch.tensor([rate(self.settings, self.step, task.total) for task in tasks])
+        lr = lr.to(self.stack.flat)[:, None]
+        self.step += 1
+        self.adam.step(self.stack.flat, self.stack.grad, lr, self.step)
+        if self.ema is not None:
+            average(self.ema, self.stack.flat, self.settings.ema, self.step)
+        return values
+
+    def _objective(self, tasks: Sequence[Task]) -> Any:
+        """The function of the stacked model that gives (S,) objectives of this step's batches."""
+        whole = [task.index(self.step) for task in tasks]
+        per_unit = torch.stack(
+            [1 / self.units[i + at].sum() for i, at in zip(whole, self.start, strict=True)]
+        )
+        mine = [i[self.processes.share] for i in whole]
+        width = max([1, *(len(i) for i in mine)])
+        index = torch.zeros(len(mine), width, dtype=torch.int64)
+        weight = torch.zeros(len(mine), width, dtype=torch.float64)
+        for s, (i, at) in enumerate(zip(mine, self.start, strict=True)):
+            index[s] = at
+            index[s, : len(i)] += i
+            weight[s, : len(i)] = per_unit[s]
+        weight = weight.to(self.stack.flat)
+        if len(tasks) == 1:
+            index, weight = index[0], weight[0]
+        x, y = batch_of(self.z, index), self.y[index].to(self.device)
+        noise = StepNoise(
+            [task.noise.of("step", self.step) for task in tasks],
+            [len(i) for i in whole],
+            self.processes.share,
+        )
+        name = "condensed_loss" if tasks[0].condensed else "loss"
+
+        def objective(model: ConditionalModel) -> Tensor:
+            with self._autocast():
+                loss = getattr(model, name)(x, y, noise=noise)
+            return (loss * weight).sum(-1).view(len(tasks))
+
+        return objective
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.settings.precision != "bfloat16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _refuse(self, values: Tensor, tasks: Sequence[Task]) -> None:
+        bad = [t.key for t, ok in zip(tasks, values.isfinite().tolist(), strict=True) if not ok]
+        s = self.settings
+        raise TrainingFailed(
+            f"the loss of {bad[0]} is not finite at update {self.step + 1} "
+            f"(learning_rate={s.learning_rate:g}, clip={s.clip:g}, precision={s.precision}): try "
+            f"--set learning_rate={s.learning_rate / 10:g}"
+        )
+
+    def look(self) -> list[float | None]:
+        """Validation losses of the active models; notes the best weights so far."""
+        losses: list[float | None] = []
+        for s, i in enumerate(self.active):
+            loss = self._validation_loss(s, self.tasks[i])
+            losses.append(loss)
+            if loss is None:
+                continue
+            if loss < self.best_loss[s]:
+                self.best_loss[s], self.best_step[s], self.stale[s] = loss, self.step, 0
+                self.best[s] = self.weights[s]
+            else:
+                self.stale[s] += 1
+        return losses
+
+    def _validation_loss(self, s: int, task: Task) -> float | None:
+        data = task.data
+        if not len(data.valid_y):
+            return None
+        model, total = self.stack.member(s, self.weights), 0.0
+        with torch.no_grad(), self._autocast():
+            for number, index in enumerate(chunks(data.valid_z)):
+                noise = StepNoise([task.noise.of("validation", number)], [len(index)])
+                x, y = batch_of(data.valid_z, index), data.valid_y[index].to(self.device)
+                total += float(model.loss(x, y, noise=cast(Noise, noise)).double().sum())
+        return total / float(data.valid_sizes.sum())
+
+    def retire(self) -> list[int]:
+        """Take out the models that are done, with their best weights; which ones."""
+        patience = self.settings.patience
+        over = [
+            s
+            for s, i in enumerate(self.active)
+            if self.step >= self.tasks[i].total or (patience and self.stale[s] >= patience)
+        ]
+        for s in over:
+            looked = math.isfinite(self.best_loss[s])
+            weights = (self.best if looked else self.weights)[s].clone()
+            best = self.best_step[s] if looked else None
+            loss = self.best_loss[s] if looked else None
+            self.done[self.active[s]] = Outcome(weights, self.step, best, loss)
+        if over:
+            self.keep([s for s in range(len(self.active)) if s not in over])
+        return over
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with some of the active models only."""
+        self.active = [self.active[s] for s in rows]
+        at = torch.tensor(rows, dtype=torch.int64, device=self.device)
+        self.adam.m, self.adam.v = self.adam.m[at], self.adam.v[at]
+        self.best, self.ema = self.best[at], None if self.ema is None else self.ema[at]
+        self.best_loss = [self.best_loss[s] for s in rows]
+        self.best_step = [self.best_step[s] for s in rows]
+        self.stale = [self.stale[s] for s in rows]
+        if rows:
+            self.stack.bind(self.stack.flat[at])
+            self._gather()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that an interrupted run needs, as tensors and plain values."""
+        tensors = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v, "best": self.best}
+        if self.ema is not None:
+            tensors["ema"] = self.ema
+        tensors |= {f"done/{i}": outcome.weights for i, outcome in self.done.items()}
+        done = {
+            str(i): {"updates": o.updates, "best": o.best, "validation": o.validation}
+            for i, o in self.done.items()
+        }
+        values = {
+            "step": self.step,
+            "active": self.active,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "stale": self.stale,
+            "done": done,
+        }
+        return {name: tensor.cpu() for name, tensor in tensors.items()}, values
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """The inverse of `state`, on a fresh run of the same tasks."""
+        on = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+        self.step, self.active = values["step"], list(values["active"])
+        self.best_loss = [math.inf if v is None else v for v in values["best_loss"]]
+        self.best_step, self.stale = list(values["best_step"]), list(values["stale"])
+        self.done = {
+            int(i): Outcome(on[f"done/{i}"], **outcome) for i, outcome in values["done"].items()
+        }
+        self.adam.m, self.adam.v, self.best = on["m"], on["v"], on["best"]
+        self.ema = on.get("ema")
+        if self.active:
+            self.stack.bind(on["flat"])
+            self._gather()
