@@ -102,3 +102,24 @@ def test_too_narrow_or_too_many():
         Arm(ArmSettings(width=8), K=1, M=2, D=9)
     with pytest.raises(InputError, match="too many to list"):
         build(M=2, D=21, width=21).log_table(0)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_prefixes_that_repeat_change_nothing(monkeypatch, stacked):
+    model = build(K=2, M=3, D=4)
+    x, y = Noise(1).integers(3, 90, 4), Noise(2).integers(2, 90)
+    if stacked:
+        for parameter in model.parameters():
+            parameter.data = torch.stack([parameter.data, 1.1 * parameter.data])
+        x, y = torch.stack([x, x.flip(0)]), torch.stack([y, y])
+    assert model._nodes(x if stacked else x[None], y if stacked else y[None]) is not None
+    short = model.log_prob(x, y)
+    gradients = torch.autograd.grad(short.sum(), list(model.parameters()))
+    monkeypatch.setattr(Arm, "_nodes", lambda *_: None)
+    long = model.log_prob(x, y)
+    assert short.shape == y.shape
+    assert torch.allclose(short, long, atol=1e-12)
+    for a, b in zip(
+        gradients, torch.autograd.grad(long.sum(), list(model.parameters())), strict=True
+    ):
+        assert torch.allclose(a, b, atol=1e-10)

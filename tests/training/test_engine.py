@@ -62,7 +62,7 @@ def flat(model: torch.nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("batch", [32, "all"])
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_stacked_training_equals_one_after_another(batch, ema):
-    options = {"precision": "float64", "batch": batch, "ema": ema, "passes": 6, "patience": 3}
+    options = {"precision": "float64", "batch": batch, "ema": ema, "passes": 6, "patience": 0.3}
     together, how = trained(Partition.separate(3), **options)
     apart, how_apart = trained(Partition.separate(3), stacked=False, **options)
     a, b = flat(together), flat(apart)
@@ -116,7 +116,7 @@ def test_blocks_of_other_sizes_train_alone_and_say_so():
 
 @pytest.mark.parametrize("partition", [Partition.pooled(3), Partition.separate(3)])
 def test_a_killed_training_goes_on_to_the_same_bits(partition, tmp_path: Path):
-    options = {"ema": 0.9, "passes": 8, "checkpoint": 0, "patience": 3}
+    options = {"ema": 0.9, "passes": 8, "checkpoint": 0, "patience": 0.3}
     expected, efforts = trained(partition, folder=tmp_path / "whole", **options)
 
     class Killed(Exception):
@@ -166,7 +166,7 @@ def test_other_settings_do_not_take_up_a_checkpoint(tmp_path: Path):
 
 
 def test_the_best_weights_are_kept():
-    model, (effort,) = trained(Partition.pooled(3), learning_rate=0.3, passes=20, patience=4)
+    model, (effort,) = trained(Partition.pooled(3), learning_rate=0.3, passes=20, patience=0.5)
     assert effort.best is not None
     assert effort.best < effort.updates
     held = data()

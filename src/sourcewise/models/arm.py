@@ -22,6 +22,7 @@ from sourcewise.randomness import ExampleNoise, Noise
 __all__ = ["Arm", "grow"]
 
 LARGEST_TREE = 1 << 20
+ALIKE = 4  # nodes of the tree per prefix in a batch, up to which batches are deduplicated
 
 
 class Arm(ConditionalModel):
@@ -51,8 +52,40 @@ class Arm(ConditionalModel):
 
     def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
         """(B,) natural log of the probability of sequences x (B, D)."""
-        logits = self.network(x, y)
-        return logits.log_softmax(-1).gather(-1, x[..., None]).squeeze(-1).sum(-1)
+        several = x if x.ndim == 3 else x[None]  # (S, B, D)
+        nodes = self._nodes(several, y if y.ndim == 2 else y[None])
+        if nodes is None:
+            log_p = self.network(x, y).log_softmax(-1).gather(-1, x[..., None])
+            return log_p.squeeze(-1).sum(-1)
+        v = self.network.encode(x, y)
+        log_p = self._by_prefix(v if v.ndim == 3 else v[None], several, nodes)
+        return log_p if x.ndim == 3 else log_p[0]
+
+    def _nodes(self, x: Tensor, y: Tensor) -> Tensor | None:
+        """(S, B, D) numbers of all prefixes in the trees of the sources; None if few are alike."""
+        per_source = (self.M**self.D - 1) // (self.M - 1)
+        if per_source * self.K > ALIKE * x[0].numel():
+            return None
+        first = [(self.M**d - 1) // (self.M - 1) for d in range(self.D)]  # of each level
+        within = torch.zeros_like(x)
+        for d in range(1, self.D):
+            within[..., d] = within[..., d - 1] * self.M + x[..., d - 1]
+        return within + torch.tensor(first, device=x.device) + per_source * y[..., None]
+
+    def _by_prefix(self, v: Tensor, x: Tensor, nodes: Tensor) -> Tensor:
+        """(S, B) log-probabilities, every different prefix going through the network once."""
+        S, B, D = x.shape
+        ids, symbols = nodes.flatten(1), x.flatten(1)  # (S, B D)
+        seen = torch.zeros(S, self.K * ((self.M**D - 1) // (self.M - 1)), device=x.device)
+        rank = seen.scatter_(1, ids, 1.0).cumsum(1).long() - 1
+        which = rank.gather(1, ids)  # (S, B D), the number of each prefix among the different ones
+        place = torch.zeros(S, int(rank[:, -1].max()) + 1, dtype=torch.int64, device=x.device)
+        place.scatter_(1, which, torch.arange(B * D, device=x.device).expand(S, -1))
+        row, d = place // D, place % D  # (S, U): a row that has the prefix, and its length
+        rows = v.gather(1, row[..., None].expand(-1, -1, D))
+        inside = torch.arange(D, device=x.device) <= d[..., None]
+        log_p = self.network.mlp(torch.where(inside, rows, 0.0)).log_softmax(-1)  # (S, U, M)
+        return log_p.flatten(1).gather(1, which * self.M + symbols).view(S, B, D).sum(-1)
 
     def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
         """(B,) `-log p(x | y)`."""

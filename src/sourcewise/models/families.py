@@ -43,10 +43,15 @@ class Family:
         """Whether it is trained by gradients; otherwise it is fitted exactly."""
         return issubclass(self.settings, TrainedSettings)
 
+    @property
+    def model(self) -> type["ConditionalModel"]:
+        """The class of its models."""
+        module, name = self.home.split(":")
+        return getattr(import_module(module), name)
+
     def build(self, settings: Settings, *, K: int, **sizes: Any) -> "ConditionalModel":
         """An untrained model for K sources; `sizes` are those of the encoder."""
-        module, name = self.home.split(":")
-        return getattr(import_module(module), name)(settings, K=K, **sizes)
+        return self.model(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
 
     def parse(self, values: dict[str, Any] | Settings | None) -> Settings:
         """Settings from names and values; an unknown name is an `InputError`."""

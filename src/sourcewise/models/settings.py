@@ -42,7 +42,8 @@ class TrainedSettings(Settings):
     """How a family is trained by gradients; each family gives its own defaults.
 
     Progress is counted in examples seen. A model of n_b training rows sees `passes * n_b` of them,
-    or `updates` batches if that is more, unless its validation loss stops improving before.
+    or `updates` batches if that is more, unless its validation loss stops improving before: models
+    of small and of large sources wait in proportion to what they have trained.
 
     Attributes:
         SPACE: what a search over settings (`--trials`) varies.
@@ -70,7 +71,8 @@ class TrainedSettings(Settings):
         default=0.0,
         ge=0,
         lt=1,
-        description="decay per update of the averaged weights that are kept, in [0, 1); 0: off",
+        description="decay per update of the averaged weights that are kept, in [0, 1); 0: off; "
+        "early on they average the last ninth of the updates",
     )
     validation: float = Field(
         default=0.1, ge=0, lt=1, description="share of the training rows, in [0, 1); 0: none"
@@ -78,8 +80,12 @@ class TrainedSettings(Settings):
     check: int = Field(
         default=50, ge=1, description="updates between looks at the validation rows, >= 1"
     )
-    patience: int = Field(
-        default=10, ge=0, description="looks without improvement before it stops; 0: never"
+    patience: float = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="share of the updates so far, and 5 looks, without improvement before it "
+        "stops, in [0, 1); 0: never",
     )
     mixing: Literal["union", "weighted"] = Field(
         default="union",
@@ -153,7 +159,7 @@ class GaussianSettings(Settings):
 class TransformerSettings(TrainedSettings):
     """Settings of the transformer family; the defaults are for small sources on a CPU."""
 
-    SPACE = {
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(5e-4, 6e-3, log=True),
         "dropout": Range(0.0, 0.4),
         "weight_decay": Range(0.01, 0.5, log=True),
@@ -190,7 +196,10 @@ class TransformerSettings(TrainedSettings):
 class ArmSettings(TrainedSettings):
     """Settings of the paper's autoregressive model (section 4.2)."""
 
-    SPACE = {"learning_rate": Range(3e-4, 3e-2, log=True), "embedding": Choice((4, 8, 16))}
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {
+        "learning_rate": Range(3e-4, 3e-2, log=True),
+        "embedding": Choice((4, 8, 16)),
+    }
 
     embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding, >= 1")
     width: int = Field(default=64, ge=1, description="W, at least the positions")
@@ -207,7 +216,7 @@ class ArmSettings(TrainedSettings):
 class TableSettings(TrainedSettings):
     """Settings of the table family; the defaults are for small tables on a CPU."""
 
-    SPACE = {
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(5e-4, 6e-3, log=True),
         "dropout": Range(0.0, 0.5),
         "width": Choice((32, 64, 128)),
@@ -221,9 +230,6 @@ class TableSettings(TrainedSettings):
     learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
     check: int = Field(
         default=20, ge=1, description="updates between looks at the validation rows, >= 1"
-    )
-    patience: int = Field(
-        default=8, ge=0, description="looks without improvement before it stops; 0: never"
     )
     bins: int | Literal["auto"] = Field(
         default="auto",

@@ -6,7 +6,8 @@ One loop serves all: a batch of each model, one objective per model,
 
 one step of Adam on the rows of a matrix (`training.stack`), a look at the validation rows every
 `check` updates. A model is done when its planned updates are over or its validation loss has not
-improved for `patience` looks; it leaves with its best weights, and the others go on.
+improved for a share `patience` of its updates; it leaves with its best weights, and the others go
+on. A fixed patience would stop the models of large sources too soon, or those of small ones late.
 """
 
 import time

@@ -11,16 +11,16 @@ from functools import cache
 __all__ = ["keep_freed_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt's parameters, from malloc.h
-_LARGE = 1 << 30
+_MOST = 32 << 20  # the highest threshold that glibc takes for pieces
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Raise both thresholds of malloc to 1 GiB, where there is glibc; whether it worked."""
+    """Raise malloc's thresholds as far as they go, where there is glibc; whether it worked."""
     if not sys.platform.startswith("linux"):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return all(mallopt(name, _LARGE) == 1 for name in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
+    return mallopt(_MMAP_THRESHOLD, _MOST) == 1 and mallopt(_TRIM_THRESHOLD, 1 << 30) == 1

@@ -25,7 +25,7 @@ from sourcewise.training.stack import Stack, StepNoise
 
 __all__ = ["Outcome", "Run", "Task"]
 
-Row = dict[str, Any]
+LOOKS = 5  # without improvement, at least, before a model stops early
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,6 @@ class Run:
         self.best = flat.clone()
         self.best_loss = [math.inf] * len(tasks)
         self.best_step = [0] * len(tasks)
-        self.stale = [0] * len(tasks)  # looks without improvement
         self._gather()
 
     def _gather(self) -> None:
@@ -209,10 +208,8 @@ class Run:
             if loss is None:
                 continue
             if loss < self.best_loss[s]:
-                self.best_loss[s], self.best_step[s], self.stale[s] = loss, self.step, 0
+                self.best_loss[s], self.best_step[s] = loss, self.step
                 self.best[s] = self.weights[s]
-            else:
-                self.stale[s] += 1
         return losses
 
     def _validation_loss(self, s: int, task: Task) -> float | None:
@@ -229,11 +226,10 @@ class Run:
 
     def retire(self) -> list[int]:
         """Take out the models that are done, with their best weights; which ones."""
-        patience = self.settings.patience
         over = [
             s
             for s, i in enumerate(self.active)
-            if self.step >= self.tasks[i].total or (patience and self.stale[s] >= patience)
+            if self.step >= self.tasks[i].total or self._stale(s)
         ]
         for s in over:
             looked = math.isfinite(self.best_loss[s])
@@ -245,6 +241,12 @@ class Run:
             self.keep([s for s in range(len(self.active)) if s not in over])
         return over
 
+    def _stale(self, s: int) -> bool:
+        """Whether model s has waited long enough for its validation loss to improve."""
+        wait = max(self.settings.patience * self.step, LOOKS * self.settings.check)
+        looks = self.settings.patience > 0 and math.isfinite(self.best_loss[s])
+        return looks and self.step - self.best_step[s] >= wait
+
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some of the active models only."""
         self.active = [self.active[s] for s in rows]
@@ -253,7 +255,6 @@ class Run:
         self.best, self.ema = self.best[at], None if self.ema is None else self.ema[at]
         self.best_loss = [self.best_loss[s] for s in rows]
         self.best_step = [self.best_step[s] for s in rows]
-        self.stale = [self.stale[s] for s in rows]
         if rows:
             self.stack.bind(self.stack.flat[at])
             self._gather()
@@ -273,7 +274,6 @@ class Run:
             "active": self.active,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
-            "stale": self.stale,
             "done": done,
         }
         return {name: tensor.cpu() for name, tensor in tensors.items()}, values
@@ -283,7 +283,7 @@ class Run:
         on = {name: tensor.to(self.device) for name, tensor in tensors.items()}
         self.step, self.active = values["step"], list(values["active"])
         self.best_loss = [math.inf if v is None else v for v in values["best_loss"]]
-        self.best_step, self.stale = list(values["best_step"]), list(values["stale"])
+        self.best_step = list(values["best_step"])
         self.done = {
             int(i): Outcome(on[f"done/{i}"], **outcome) for i, outcome in values["done"].items()
         }
