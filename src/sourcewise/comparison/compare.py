@@ -23,6 +23,7 @@ from sourcewise.errors import InputError, listing
 from sourcewise.files import RunFolder, write_atomic
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
+from sourcewise.training.processes import Processes
 
 __all__ = ["compare", "estimate_seconds", "execute"]
 
@@ -75,14 +76,26 @@ def execute(
         results, fitted = _run_cells(prepared, None, progress)
         document = _document(prepared, results, fitted, trials, None)
         return Comparison(document, lambda: fitted)
-    with RunFolder(Path(out), prepared.config, overwrite) as folder:
-        if not store.finished(folder.path):
-            try:
-                _on_disk(prepared, folder, progress)
-            except InputError:
-                folder.discard()  # it can never be finished
-                raise
-    return load(folder.path)
+    processes, path = Processes.found(), Path(out)
+    if not processes.first:
+        _follow(prepared, path, processes)
+    else:
+        with RunFolder(path, prepared.config, overwrite) as folder:
+            if not processes.agreed(store.finished(path)):
+                try:
+                    _on_disk(prepared, folder, progress)
+                except InputError:
+                    folder.discard()  # it can never be finished
+                    raise
+    processes.meet()
+    return load(path)
+
+
+def _follow(prepared: Prepared, path: Path, processes: Processes) -> None:
+    """The part of all processes but the first: the same trainings, of which nothing is kept."""
+    if not processes.agreed(False):
+        prepared, _ = _tuned(prepared, path, None)
+        _run_cells(prepared, path, None)
 
 
 def _settings(settings: CompareSettings | None, changes: Mapping[str, Any]) -> CompareSettings:
@@ -105,10 +118,10 @@ def _tuned(prepared: Prepared, path: Path | None, progress: Progress | None) -> 
 
 
 def _run_cells(
-    prepared: Prepared, folder: RunFolder | None, progress: Progress | None
+    prepared: Prepared, path: Path | None, progress: Progress | None
 ) -> tuple[Results, dict[str, Fitted]]:
     """All cells, from the folder where they are finished, and the models to keep."""
-    plan, path = prepared.plan, folder.path if folder else None
+    plan, processes = prepared.plan, Processes.found()
     results: Results = {}
     fitted: dict[str, Fitted] = {}
     shared, cells = None, plan.cells
@@ -116,20 +129,28 @@ def _run_cells(
         if progress:
             progress(done, len(cells))
         keeps = plan.keeps_models and cell == cells[0]
-        found = _finished_cell(plan, cell, keeps, path)
-        if found is None:
+        found = _finished_cell(plan, cell, keeps, path) if processes.first else None
+        if not processes.agreed(found is not None):
             if shared is None or shared[0] != cell.repetition:
                 shared = cell.repetition, plan.shared(cell.repetition)
             found = _run_cell(plan, cell, shared[1], keeps, path, part(progress, done, len(cells)))
-        results[str(cell)] = found[0]
-        fitted |= found[1]
-        if path is not None:
-            store.clear_training(path, str(cell))
+        if found is not None:
+            results[str(cell)] = found[0]
+            fitted |= found[1]
+        _clear(path, str(cell), processes)
     if not plan.keeps_models:
         fitted = _fit_all(plan, path)
     if progress:
         progress(len(cells), len(cells))
     return results, fitted
+
+
+def _clear(path: Path | None, cell: str, processes: Processes) -> None:
+    """Drop the checkpoints of a finished cell, once no process needs them."""
+    if path is not None:
+        processes.meet()
+        if processes.first:
+            store.clear_training(path, cell)
 
 
 def _finished_cell(plan: Plan, cell: Cell, keeps: bool, path: Path | None) -> Finished | None:
@@ -157,7 +178,7 @@ def _run_cell(
         progress=progress,
         keep=fitted.__setitem__ if keeps else None,
     )
-    if path is not None:
+    if path is not None and Processes.found().first:
         if keeps:
             store.save_models(path, fitted, plan.job)
         store.save_cell(path, cell, scores)
@@ -168,9 +189,10 @@ def _fit_all(plan: Plan, path: Path | None) -> dict[str, Fitted]:
     folder = path and path / store.TRAINING / "kept"
     rows, noise = lifted(plan.job, plan.noise(0)), plan.noise(0)
     fitted = fit_all(plan.job, rows, plan.folds(0), noise, folder)
-    if path is not None:
+    processes = Processes.found()
+    if path is not None and processes.first:
         store.save_models(path, fitted, plan.job)
-        store.clear_training(path, "kept")
+    _clear(path, "kept", processes)
     return fitted
 
 
@@ -233,7 +255,7 @@ def _count(number: int, what: str) -> str:
 def _on_disk(prepared: Prepared, folder: RunFolder, progress: Progress | None) -> None:
     start, cpu = time.perf_counter(), time.process_time()
     prepared, trials = _tuned(prepared, folder.path, progress)
-    results, fitted = _run_cells(prepared, folder, progress)
+    results, fitted = _run_cells(prepared, folder.path, progress)
     store.save_samples(folder.path, fitted, Noise(prepared.plan.seed).of("samples"))
     result = _document(prepared, results, fitted, trials, str(folder.path))
     text = io.StringIO()

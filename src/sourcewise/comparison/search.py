@@ -20,6 +20,7 @@ from sourcewise.models.settings import Range, TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.strategies import Strategy
+from sourcewise.training.processes import Processes
 
 __all__ = ["Trial", "search"]
 
@@ -95,13 +96,14 @@ def _trials(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     done: list[Trial] = []
+    processes = Processes.found()
     for number in range(trials):
         asked = study.ask() if number else None
         changes = {} if asked is None else {n: _suggest(asked, n, s) for n, s in space.items()}
         trial = _kept(folder, number, changes)
-        if trial is None:
+        if not processes.agreed(trial is not None) or trial is None:
             trial = Trial(changes, worth(changes))
-            if folder is not None:
+            if folder is not None and processes.first:
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / f"trial-{number:04d}.json", vars(trial))
         if asked is not None:

@@ -106,7 +106,7 @@ def load_cell(folder: Path, cell: Cell, names: list[str]) -> dict[str, CellScore
 def finish(
     folder: Path, plan: Plan, results: Mapping[str, Mapping[str, CellScores]], document: Any
 ) -> None:
-    """Write `results.csv`, `scores.safetensors` and, last, `result.json`."""
+    """Write `results.csv`, `scores.safetensors`, `rows.safetensors` and, last, `result.json`."""
     rows = _tidy(plan, results)
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
@@ -114,6 +114,7 @@ def finish(
     writer.writerows(rows)
     write_atomic(folder / "results.csv", text.getvalue())
     write_tensors(folder / "scores.safetensors", _scores(plan, results))
+    write_tensors(folder / "rows.safetensors", {"mark": plan.job.data.marks})
     write_json(folder / "result.json", document)
     shutil.rmtree(folder / "cells", ignore_errors=True)
 

@@ -78,7 +78,10 @@ class TrainedSettings(Settings):
         default=0.1, ge=0, lt=1, description="share of the training rows, in [0, 1); 0: none"
     )
     check: int = Field(
-        default=50, ge=1, description="updates between looks at the validation rows, >= 1"
+        default=10,
+        ge=1,
+        description="updates between looks at the validation rows, >= 1; 1/64 to 1/32 of the "
+        "updates so far if that is more",
     )
     patience: float = Field(
         default=0.5,
@@ -180,11 +183,14 @@ class TransformerSettings(TrainedSettings):
     )
     longest: int = Field(default=1000, ge=0, description="longest sample in symbols, 0 or more")
     updates: int = Field(default=150, ge=0, description="updates at least, 0 or more")
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
+        default="constant", description="constant, cosine, inverse-sqrt (after the warm-up)"
+    )
+    ema: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of the averaged weights, in [0, 1); 0: off"
+    )
     learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
     weight_decay: float = Field(default=0.1, ge=0, description="of AdamW, 0 or more")
-    check: int = Field(
-        default=20, ge=1, description="updates between looks at the validation rows, >= 1"
-    )
 
     @model_validator(mode="after")
     def _check_heads(self) -> "TransformerSettings":
@@ -227,10 +233,13 @@ class TableSettings(TrainedSettings):
     )
     passes: float = Field(default=10, gt=0, description="passes over the training rows, above 0")
     updates: int = Field(default=500, ge=0, description="updates at least, 0 or more")
-    learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
-    check: int = Field(
-        default=20, ge=1, description="updates between looks at the validation rows, >= 1"
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
+        default="constant", description="constant, cosine, inverse-sqrt (after the warm-up)"
     )
+    ema: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of the averaged weights, in [0, 1); 0: off"
+    )
+    learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
     bins: int | Literal["auto"] = Field(
         default="auto",
         description="bins of a column of numbers, >= 2, or auto: 2 n^(1/3) within 8 to 64",

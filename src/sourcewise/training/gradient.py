@@ -5,9 +5,10 @@ One loop serves all: a batch of each model, one objective per model,
     sum over the batch of loss / sum over the batch of sizes,
 
 one step of Adam on the rows of a matrix (`training.stack`), a look at the validation rows every
-`check` updates. A model is done when its planned updates are over or its validation loss has not
-improved for a share `patience` of its updates; it leaves with its best weights, and the others go
-on. A fixed patience would stop the models of large sources too soon, or those of small ones late.
+`check` updates (every 1/64 to 1/32 of them later on). A model is done when its planned updates are
+over or its validation loss has not improved for a share `patience` of its updates; it leaves with
+its best weights, and the others go on. A fixed patience would stop the models of large sources too
+soon, or those of small ones late.
 """
 
 import time
@@ -160,12 +161,11 @@ def _run(run: Run, folder: Path | None, identity: str, count: "_Count") -> None:
         run.restore(*found)
     place = folder if run.processes.rank == 0 else None
     log = Log(place, run.step, tracker(run.settings.track, place) if run.active else None)
-    check, saved, start = run.settings.check, time.monotonic(), count.done
+    saved, start = time.monotonic(), count.done
     while run.active:
         values = run.update()
         log.add(values)
-        over = any(run.step >= run.tasks[i].total for i in run.active)
-        if over or run.step % check == 0:
+        if run.due:
             _look(run, log)
             last = folder is not None and not run.active
             if (

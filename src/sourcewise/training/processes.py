@@ -46,7 +46,7 @@ class Processes:
             # The store outlives a restart: old addresses must not be found in it again.
             attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
             fresh = dist.PrefixStore(f"attempt {attempt}", store)  # pyright: ignore[reportPrivateImportUsage]
-            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
             dist.init_process_group(backend, store=fresh, rank=rank, world_size=count)
             atexit.register(dist.destroy_process_group)  # its threads must not outlive Python
         return cls(dist.get_rank(), count)
@@ -66,6 +66,10 @@ class Processes:
         word = torch.tensor(float(found and self.first))
         self.add(word)
         return bool(word)
+
+    def meet(self) -> None:
+        """Wait until all processes have come this far."""
+        self.agreed(True)
 
     def add(self, *tensors: Tensor) -> None:
         """Sum each tensor over the processes, in place."""

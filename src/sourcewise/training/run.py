@@ -88,6 +88,15 @@ class Task:
         return torch.arange(len(self.y)) if whole else self.batches.index(t)
 
 
+def look_gap(step: int, check: int) -> int:
+    """Updates between looks: `check`, doubled whenever it is 1/64 of the updates so far.
+
+    >>> [look_gap(step, 10) for step in (10, 630, 640, 1279, 1280)]
+    [10, 10, 20, 20, 40]
+    """
+    return check << max(0, (step // (32 * check)).bit_length() - 1)
+
+
 class Run:
     """The training of models that are stacked.
 
@@ -198,6 +207,13 @@ class Run:
             f"(learning_rate={s.learning_rate:g}, clip={s.clip:g}, precision={s.precision}): try "
             f"--set learning_rate={s.learning_rate / 10:g}"
         )
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look: a model's last update, or every `check`, later 2^j check."""
+        if any(self.step >= self.tasks[i].total for i in self.active):
+            return True
+        return self.step % look_gap(self.step, self.settings.check) == 0
 
     def look(self) -> list[float | None]:
         """Validation losses of the active models; notes the best weights so far."""
