@@ -3,9 +3,11 @@
     python benchmarks/stacked_training.py
 
 K = 10 of the paper's ARMs (M = 2, D = 10), batch 100, the same updates and the same results; one
-thread. Also the exact full-batch step on prefix counts.
+thread. Also the exact full-batch step on prefix counts. Exits with 1 if minibatches gain less than
+2.5 times, or results differ.
 """
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -45,8 +47,9 @@ def best(
     return results[0][0], min(seconds for _, seconds in results)
 
 
-def main() -> None:
+def main() -> int:
     torch.set_num_threads(1)
+    met = True
     for batch, passes, updates in ((100, 3, 60), ("all", 60, 60)):
         alone, slow = best(lambda: train(False, batch, passes))  # noqa: B023
         together, fast = best(lambda: train(True, batch, passes))  # noqa: B023
@@ -56,7 +59,9 @@ def main() -> None:
             f"{K}, stacked {1e3 * fast / updates:.1f} ms, ratio {slow / fast:.2f}, "
             f"largest difference {worst:.1e}"
         )
+        met &= worst < 1e-3 and (batch == "all" or slow / fast >= 2.5)
+    return 0 if met else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

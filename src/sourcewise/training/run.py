@@ -74,7 +74,9 @@ class Task:
         self.total = max(settings.updates, math.ceil(settings.passes * n / self.batch))
         self.condensed = settings.batch == "all" and isinstance(model, Condensed)
         if self.condensed:
-            self.z, self.y = cast(Condensed, model).condense(cast(Tensor, self.data.z), data.y)
+            z = cast(Tensor, self.data.z)
+            self.z, y = cast(Condensed, model).condense(z, data.y.to(device))
+            self.y = y.cpu()
             units = torch.full((len(self.y),), float(data.sizes.sum()) / len(self.y))
             self.units = units.double()
         else:
@@ -121,7 +123,8 @@ class Run:
     ):
         self.tasks, self.settings, self.device, self.processes = tasks, settings, device, processes
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
-        self.stack = Stack([task.model for task in tasks], device, dtype)
+        self.sharded = settings.shard and processes.count > 1 and len(tasks) == 1
+        self.stack = self._stack(dtype)
         flat = self.stack.flat
         self.adam = Adam(flat, settings, self.stack.matrices)
         self.ema = flat.clone() if settings.ema else None
@@ -131,6 +134,14 @@ class Run:
         self.best_loss = [math.inf] * len(tasks)
         self.best_step = [0] * len(tasks)
         self._gather()
+
+    def _stack(self, dtype: torch.dtype) -> Stack:
+        models = [task.model for task in self.tasks]
+        if not self.sharded:
+            return Stack(models, self.device, dtype)
+        from sourcewise.training.sharded import ShardedStack
+
+        return ShardedStack(models[0], self.device, dtype, self.processes)
 
     def _gather(self) -> None:
         """The rows of all active tasks in one place."""
@@ -150,10 +161,11 @@ class Run:
         """One step of all active models; their objectives, (S,)."""
         tasks = [self.tasks[i] for i in self.active]
         values = self.stack.descend(self._objective(tasks))
-        self.processes.add(self.stack.grad, values)
+        self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
         if not bool(values.isfinite().all()):
             self._refuse(values, tasks)
-        clip(self.stack.grad, self.settings.clip)
+        if self.settings.clip:
+            clip(self.stack.grad, self.stack.norms(), self.settings.clip)
         lr = torch.tensor([rate(self.settings, self.step, task.total) for task in tasks])
         lr = lr.to(self.stack.flat)[:, None]
         self.step += 1
@@ -232,13 +244,18 @@ class Run:
         data = task.data
         if not len(data.valid_y):
             return None
-        model, total = self.stack.member(s, self.weights), 0.0
+        model, share = self.stack.member(s, self.weights), self.processes.share
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         with torch.no_grad(), self._autocast():
             for number, index in enumerate(chunks(data.valid_z)):
-                noise = StepNoise([task.noise.of("validation", number)], [len(index)])
-                x, y = batch_of(data.valid_z, index), data.valid_y[index].to(self.device)
-                total += float(model.loss(x, y, noise=cast(Noise, noise)).double().sum())
-        return total / float(data.valid_sizes.sum())
+                noise = StepNoise([task.noise.of("validation", number)], [len(index)], share)
+                mine = index[share]
+                rows = mine if len(mine) else index[:1]  # all call: the call may gather weights
+                x, y = batch_of(data.valid_z, rows), data.valid_y[rows].to(self.device)
+                loss = model.loss(x, y, noise=cast(Noise, noise)).double()
+                total += loss[: len(mine)].sum()
+        self.processes.add(total)
+        return float(total) / float(data.valid_sizes.sum())
 
     def retire(self) -> list[int]:
         """Take out the models that are done, with their best weights; which ones."""
@@ -276,7 +293,11 @@ class Run:
             self._gather()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that an interrupted run needs, as tensors and plain values."""
+        """All that an interrupted run needs, as tensors and plain values.
+
+        Tensors are of whole models, whoever holds the parts. All processes of a sharded run call
+        it; the first one gets them.
+        """
         tensors = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v, "best": self.best}
         if self.ema is not None:
             tensors["ema"] = self.ema
@@ -292,11 +313,12 @@ class Run:
             "best_step": self.best_step,
             "done": done,
         }
-        return {name: tensor.cpu() for name, tensor in tensors.items()}, values
+        first = self.processes.first
+        return {name: self.stack.whole(v, first) for name, v in tensors.items()}, values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """The inverse of `state`, on a fresh run of the same tasks."""
-        on = {name: tensor.to(self.device) for name, tensor in tensors.items()}
+        on = {name: self.stack.part(tensor) for name, tensor in tensors.items()}
         self.step, self.active = values["step"], list(values["active"])
         self.best_loss = [math.inf if v is None else v for v in values["best_loss"]]
         self.best_step = list(values["best_step"])
