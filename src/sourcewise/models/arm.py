@@ -22,6 +22,7 @@ from sourcewise.randomness import ExampleNoise, Noise
 __all__ = ["Arm", "grow"]
 
 LARGEST_TREE = 1 << 20
+CHUNK = 1 << 11  # prefixes at a time
 ALIKE = 4  # nodes of the tree per prefix in a batch, up to which batches are deduplicated
 
 
@@ -133,14 +134,24 @@ class Arm(ConditionalModel):
         codes, columns = network.symbol_codes(), first.weight.T  # (D - 1, M), (D, W)
         source = network.encoder(network.V_Y(y)[:, None])[0]
         h = (first.bias + source * columns[0])[None]  # (1, W): the empty prefix
-        log_p = torch.zeros(1, dtype=h.dtype, device=h.device)
-        for d in range(self.D):
-            conditional = network.mlp.after_first(h).log_softmax(-1)  # (M^d, M)
-            log_p = grow(log_p, conditional)
-            if d + 1 < self.D:
-                steps = codes[d][:, None] * columns[d + 1]  # (M, W)
-                h = (h[:, None] + steps).flatten(0, 1)  # (M^(d+1), W)
-        return log_p
+        steps = codes[:, :, None] * columns[1:, None]  # (D - 1, M, W): what one symbol adds to h
+        return self._descend(h, torch.zeros(1, dtype=h.dtype, device=h.device), steps)
+
+    def _descend(self, h: Tensor, log_p: Tensor, steps: Tensor) -> Tensor:
+        """(N M^r,) log-probabilities below N prefixes, r positions before the end.
+
+        Args:
+            h: (N, W) values of the first layer.
+            log_p: (N,) of the prefixes.
+            steps: (r - 1, M, W) what each symbol adds to h.
+        """
+        if len(h) > CHUNK:  # a subtree at a time stays in the cache
+            parts = zip(h.split(CHUNK), log_p.split(CHUNK), strict=True)
+            return torch.cat([self._descend(*part, steps) for part in parts])
+        log_p = grow(log_p, self.network.mlp.after_first(h).log_softmax(-1))
+        if not len(steps):
+            return log_p
+        return self._descend((h[:, None] + steps[0]).flatten(0, 1), log_p, steps[1:])
 
     def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
         """(B, D) sequences, symbol by symbol."""

@@ -100,6 +100,11 @@ class TrainedSettings(Settings):
     stacked: bool = Field(
         default=True, description="train the models of a partition at the same time"
     )
+    shard: bool = Field(
+        default=False,
+        description="under torchrun, spread each model's parameters over the processes, one model "
+        "after another: for networks too large for one device",
+    )
     track: Literal["none", "tensorboard", "wandb"] = Field(
         default="none", description="none, tensorboard, wandb: where curves go besides log.csv"
     )
