@@ -58,7 +58,9 @@ def test_help_is_quick_and_light():
     assert float(seconds) < 0.5
 
 
-@pytest.mark.parametrize("verb", ["compare", "reproduce", "report", "bound"])
+@pytest.mark.parametrize(
+    "verb", ["compare", "train", "sample", "evaluate", "reproduce", "report", "bound"]
+)
 def test_every_verb_explains_itself(command, verb):
     code, out, _ = command(verb, "-h")
     assert code == 0
@@ -159,7 +161,7 @@ BAD = [
     (["compare", "data.csv", "--min-rows", "100"], "fewer than two sources can be tested"),
     (["compare", "infinite.csv"], "infinite values"),
     (["compare", "missing.csv"], "missing values .a 1; 60 rows.: --missing drop"),
-    (["compare", "text.csv"], "text columns 'w'.*--ignore w"),
+    (["compare", "text.csv", "--model", "gaussian"], "text columns 'w'.*--ignore w"),
     (["compare", "mixed.csv"], "holds text among its numbers"),
     (["compare", "twice.csv"], "duplicate column names"),
     (["compare", "bad.parquet"], "damaged"),
@@ -175,6 +177,16 @@ BAD = [
     (["compare", "data.csv", "--out", "data.csv/run"], "cannot write the run folder"),
     (["compare", "data.csv", "--out", "occupied"], "not empty and holds no run"),
     (["report", "nowhere"], "holds no finished comparison"),
+    (["train", "data.csv", "--strategy", "pooled,separate"], "train takes one of pooled"),
+    (["train", "data.csv", "--strategy", "poled"], "did you mean 'pooled'"),
+    (["train", "data.csv", "--set", "shrink=1"], "did you mean 'shrinkage'"),
+    (["train", "data.csv", "--out", "occupied"], "not empty and holds no run"),
+    (["train", "data.csv", "--out", "data.csv/run"], "cannot write the run folder"),
+    (["train", "data.csv", "--model", "arm"], "this family takes whole numbers"),
+    (["sample", "nowhere"], "no run folder nowhere"),
+    (["sample", "occupied"], "occupied holds no run"),
+    (["evaluate", "occupied", "data.csv"], "occupied holds no run"),
+    (["evaluate", "nowhere", "data.csv", "--missing", "guess"], "allowed are refuse, drop"),
     (["compare", "huge.csv"], "values that are above 1e"),
     (["compare", "data.csv", "--set", "specific=5"], "at most the 2 columns"),
     (["reproduce", "fig2"], "did you mean 'fig1'"),
@@ -256,6 +268,60 @@ def test_another_run_in_the_folder_is_kept_unless_overwritten(command, here):
     )
     assert code == 0
     assert Path("run/results.csv").read_bytes() != before
+
+
+def test_a_model_is_trained_sampled_and_evaluated(command, here):
+    data = table(here / "data.csv", group=["x", "y", "z"] * 20)
+    options = ("--source", "source", "--ignore", "group", "--set", "shrinkage=none")
+    code, planned, _ = command("train", data, *options, "--dry-run", "--json")
+    assert (code, json.loads(planned)["settings"]["strategy"]) == (0, {"pooled": [["0", "1"]]})
+    assert json.loads(planned)["seconds"] >= 0
+    assert sorted(os.listdir()) == ["data.csv"]
+    code, out, err = command("train", data, *options, "--strategy", "separate", "--out", "run")
+    assert (code, err) == (0, "")
+    assert "gaussian, separate: 2 models" in out
+    assert out.splitlines()[-1] == "run: run"
+    code, again, _ = command(
+        "train", data, *options, "--strategy", "separate", "--out", "run", "--json"
+    )
+    assert json.loads(again) == json.loads(Path("run/result.json").read_text())
+    code, out, err = command("sample", "run", "-n", 2, "--source", "1", "--json")
+    document = json.loads(out)
+    assert (code, err, list(document["samples"])) == (0, "", ["1"])
+    assert [sorted(row) for row in document["samples"]["1"]] == [["a", "b"]] * 2
+    code, out, _ = command("sample", "run", "-n", 30, "--out", "new.csv")
+    assert (code, out) == (0, "60 samples: new.csv\n")
+    code, out, _ = command("evaluate", "run", "new.csv", "--json", "--out", "scores.json")
+    document = json.loads(out)
+    assert document == json.loads(Path("scores.json").read_text())
+    assert document["strategies"]["separate"]["per_source"]["0"]["n_test"] == 30
+    code, out, _ = command("evaluate", "run", "new.csv")
+    assert "scope: these models on these rows" in out
+    code, out, _ = command("evaluate", "run", "new.csv", "--dry-run", "--json")
+    assert json.loads(out)["reading"]["columns"] == ["a", "b"]
+    code, out, _ = command("sample", "run", "--dry-run")
+    assert "strategy: separate" in out
+    for arguments, message in (
+        (("sample", "run", "--source", "2"), "no source '2'"),
+        (("sample", "run", "--strategy", "pooled"), "no strategy in this run 'pooled'"),
+        (("sample", "run", "--out", "new.doc"), "samples go to .csv"),
+        (("sample", "run", "--temperature", "2"), "has no temperature"),
+        (("evaluate", "run", "absent.csv"), "no file absent.csv"),
+    ):
+        code, out, err = command(*arguments)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert message in err
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(capsys, monkeypatch):
+    from sourcewise.commands import progress
+
+    now = iter([0.0, 10.0, 29.0, 31.0, 40.0, 200.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    with progress.Progress("training") as told:
+        for done in (10, 20, 31, 40, 100):
+            told(done, 100)
+    assert capsys.readouterr().err == "training: 31 %, about 2 minutes left\n"
 
 
 def test_a_failure_is_one_line_with_exit_code_1(command, monkeypatch):

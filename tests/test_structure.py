@@ -27,8 +27,10 @@ ROWS = [
     "strategies",
     "statistics",
     "comparison",
+    "lifecycle",
     "studies",
     "report",
+    "commands",
     "cli",
 ]
 

@@ -15,9 +15,12 @@ _HOMES = {
     "Partition": "sourcewise.partition",
     "Sources": "sourcewise.sources",
     "compare": "sourcewise.comparison",
-    "load": "sourcewise.comparison",
+    "evaluate": "sourcewise.lifecycle",
+    "load": "sourcewise.lifecycle",
     "read": "sourcewise.readers",
     "report": "sourcewise.report",
+    "sample": "sourcewise.lifecycle",
+    "train": "sourcewise.lifecycle",
 }
 
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -25,8 +28,11 @@ __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll
 if TYPE_CHECKING:
     from sourcewise.comparison import Comparison as Comparison
     from sourcewise.comparison import compare as compare
-    from sourcewise.comparison import load as load
     from sourcewise.errors import InputError as InputError
+    from sourcewise.lifecycle import evaluate as evaluate
+    from sourcewise.lifecycle import load as load
+    from sourcewise.lifecycle import sample as sample
+    from sourcewise.lifecycle import train as train
     from sourcewise.partition import Partition as Partition
     from sourcewise.randomness import Noise as Noise
     from sourcewise.readers import read as read

@@ -48,8 +48,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     try:
         _write_aside(path, data)
     except OSError as error:
-        if error.filename is None:  # a full disk does not say which file
-            error.filename = str(path)
+        error.filename = str(path)  # a full disk does not say which file
         raise
     _sync_folder(path.parent)
 

@@ -245,6 +245,7 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
     assert files == {
         "config.yaml",
         "results.csv",
+        "rows.safetensors",
         "scores.safetensors",
         "log.csv",
         "models",

@@ -34,17 +34,13 @@ Progress = Callable[[int, int], None]
 
 # Each is told apart from the defaults of the tables only.
 CANDIDATES = (
-    "own=0.15",
-    "own=0.3",
+    "own=0.2",
+    "own=0.2 width=96 learning_rate=0.02",
     "own=1",
     "truth=independent",
     "truth=realizable",
-    "truth=realizable spread=2",
     "width=64",
-    "width=64 learning_rate=0.01 updates=2000",
     "depth=4 width=64",
-    "embedding=2",
-    "encoder=shared",
     "batch=100 passes=20 updates=0 learning_rate=0.005",
     "validation=0.1",
 )
@@ -59,7 +55,7 @@ class ArmSearchSettings(Settings):
         "defaults",
     )
     places: tuple[str, ...] = Field(
-        default=("1/30000/10", "3/1000/10", "10/30000/10"),
+        default=("3/1000/10", "10/30000/10", "3/10000/12"),
         description="where all candidates are measured: K/n/D of a cell of the paper",
     )
     finalists: int = Field(default=0, ge=0, description="how many go on to all cells, 0 or more")

@@ -90,9 +90,19 @@ class ArmStudySettings(ArmSettings):
         description="shared, realizable: standard deviation of log p, above 0",
     )
     seeds: int = Field(
-        default=5, ge=2, description="truths, samples and starts per cell, at least 2"
+        default=3, ge=2, description="truths, samples and starts per cell, at least 2"
     )
     seed: int = Field(default=0, description="seed of all draws")
+    width: int = Field(default=80, ge=1, description="W, at least the positions")
+    batch: int | Literal["all"] = Field(
+        default="all", description="rows per update, >= 1, or all: exact full-batch gradients"
+    )
+    passes: float = Field(default=1, gt=0, description="passes over the training rows, above 0")
+    updates: int = Field(default=1000, ge=0, description="updates at least, 0 or more")
+    learning_rate: float = Field(default=0.03, gt=0, description="peak, above 0")
+    validation: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the rows that tells when to stop; 0: none"
+    )
 
     @model_validator(mode="after")
     def _check_places(self) -> "ArmStudySettings":
@@ -154,6 +164,9 @@ class ArmDSettings(ArmStudySettings):
         default=(10, 12, 14, 16, 18), description="positions, >= 1"
     )
     n: Positive = Field(default=10000, description="examples in all, >= 1")
+    seeds: int = Field(
+        default=2, ge=2, description="truths, samples and starts per cell, at least 2"
+    )
 
     @property
     def sweep(self) -> Sweep:

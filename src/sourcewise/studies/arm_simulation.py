@@ -5,15 +5,17 @@ rows. Row i is of source i mod K, and its draw depends on (seed, source, i) alon
 sample is the beginning of a larger one. All seeds and blocks of a cell train as one stack.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from sourcewise.metrics.total_variation import tv_table
 from sourcewise.models.arm import Arm
+from sourcewise.models.base import ConditionalModel
 from sourcewise.randomness import Noise
 from sourcewise.studies.arm_settings import STRATEGIES, ArmStudySettings, Place, Strategy
 from sourcewise.training.data import TrainingData
@@ -111,50 +113,59 @@ def measure(
     """
     K, n, D = place.sizes
     noise = Noise(settings.seed).of("arm")
-    truths, rows = [], []
+    truths, members = [], {}
+    frequencies = []
     for r in range(settings.seeds):
-        truths.append(draw_truth(settings, K, D, noise.of("truth", r, D)))
-        rows.append(sample(truths[-1], K, n, noise.of("sample", r, D)))
-    blocks = {"separate": [[k] for k in range(K)], "pooled": [list(range(K))]}
-    members = {
-        (r, tuple(block)): _member(settings, r, block, *rows[r], D)
-        for strategy in STRATEGIES
-        for block in blocks[strategy]
-        for r in range(settings.seeds)
-    }  # with K = 1 both strategies are one
-    of_place = noise.of("training", *place.sizes)
+        truth = draw_truth(settings, K, D, noise.of("truth", r, D))
+        x, y = sample(truth, K, n, noise.of("sample", r, D))
+        truths.append(truth)
+        frequencies.append(_error(truth, _frequencies(truth, x, y)))
+        for block in dict.fromkeys(_blocks("separate", K) + _blocks("pooled", K)):
+            members[r, block] = _member(settings, r, block, x, y)  # with K = 1 both are one
+    of_place = noise.of("training", K, n, D)
     efforts = train(list(members.values()), settings.training(), of_place, progress, folder)
-    updates = dict(zip(members, (e.updates for e in efforts), strict=True))
-    errors: dict[str, list[float]] = {name: [] for name in (*STRATEGIES, "frequencies")}
-    for r, truth in enumerate(truths):
-        errors["frequencies"].append(_error(truth, _frequencies(truth, *rows[r])))
-        for strategy in STRATEGIES:
-            log_p = torch.empty_like(truth.log_p)
-            for block in blocks[strategy]:
-                model = members[r, tuple(block)].model.double()
-                with torch.no_grad():
-                    for i, k in enumerate(block):
-                        log_p[k] = model.log_table(i)  # pyright: ignore
-            errors[strategy].append(_error(truth, log_p))
-    most = {
-        name: max(updates[r, tuple(b)] for b in blocks[name] for r in range(settings.seeds))
-        for name in STRATEGIES
-    }
-    return Errors(**errors, updates=most, similarity=truths[0].similarity)
+    made = dict(zip(members, (effort.updates for effort in efforts), strict=True))
+    errors: dict[str, list[float]] = {"separate": [], "pooled": []}
+    updates: dict[Strategy, int] = {}
+    for strategy in STRATEGIES:
+        blocks = _blocks(strategy, K)
+        updates[strategy] = max(made[r, block] for r in range(len(truths)) for block in blocks)
+        for r, truth in enumerate(truths):
+            models = {block: members[r, block].model for block in blocks}
+            errors[strategy].append(_error(truth, _tables(models, truth)))
+    similarity = truths[0].similarity
+    return Errors(**errors, frequencies=frequencies, updates=updates, similarity=similarity)
 
 
-def _member(
-    settings: ArmStudySettings, r: int, block: list[int], x: Tensor, y: Tensor, D: int
-) -> Member:
+Block = tuple[int, ...]
+
+
+def _blocks(strategy: Strategy, K: int) -> list[Block]:
+    """The sources of each model."""
+    return [tuple(range(K))] if strategy == "pooled" else [(k,) for k in range(K)]
+
+
+def _member(settings: ArmStudySettings, r: int, block: Block, x: Tensor, y: Tensor) -> Member:
     """An untrained model and its rows; the last `validation` share of all rows validates."""
     number = torch.full((int(y.max()) + 1,), -1)
-    number[block] = torch.arange(len(block))
+    number[list(block)] = torch.arange(len(block))
     cut = len(y) - round(settings.validation * len(y))
     ones = torch.ones(len(y), dtype=torch.float64)
     data = TrainingData(x[:cut], y[:cut], ones[:cut], x[cut:], y[cut:], ones[cut:])
-    model = Arm(settings.training(), K=len(block), M=settings.M, D=D)
+    model = Arm(settings.training(), K=len(block), M=settings.M, D=x.shape[1])
     names = tuple(f"seed {r} source {k}" for k in block)
     return Member(names, model, data.of(number))
+
+
+def _tables(models: Mapping[Block, ConditionalModel], truth: SequenceTruth) -> Tensor:
+    """(K, M^D) log-probabilities of all sequences under trained models."""
+    log_p = torch.empty_like(truth.log_p)
+    for block, model in models.items():
+        arm = cast(Arm, model.double())
+        with torch.no_grad():
+            for i, k in enumerate(block):
+                log_p[k] = arm.log_table(i)
+    return log_p
 
 
 def _frequencies(truth: SequenceTruth, x: Tensor, y: Tensor) -> Tensor:

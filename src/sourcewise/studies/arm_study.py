@@ -158,10 +158,13 @@ class ArmTable:
     def from_json(cls, document: dict[str, Any]) -> "ArmTable":
         """The result again from its JSON document."""
         known = {field.name for field in fields(Cell)}
-        cells = [{k: v for k, v in cell.items() if k in known} for cell in document["cells"]]
+        cells: list[dict[str, Any]] = [
+            {k: tuple(v) if k == "per_seed" else v for k, v in cell.items() if k in known}
+            for cell in document["cells"]
+        ]
         return cls(
             CLASSES[document["name"].removeprefix("arm-")].parse(document["settings"]),
-            tuple(Cell(**cell | {"per_seed": tuple(cell["per_seed"])}) for cell in cells),
+            tuple(Cell(**cell) for cell in cells),
             tuple(Fit(**fit) for fit in document["fits"]),
             document["similarity"],
             document["seconds"],

@@ -53,8 +53,8 @@ def _header(table: "ArmTable") -> list[str]:
         f"Average TV of conditional ARMs against {s.sweep} ({fixed}), exact; not stated by the "
         "paper, so chosen by us:",
         *choices(s),
-        "+-: half of the 95 % t interval over seeds; counts: relative frequencies of the same rows; "
-        "class, saturated: sqrt(p / (2 pi n))",
+        "+-: half of the 95 % t interval over seeds; counts: relative frequencies of the same "
+        "rows; class, saturated: sqrt(p / (2 pi n))",
     ]
 
 

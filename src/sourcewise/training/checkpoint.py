@@ -53,6 +53,8 @@ def load(folder: Path, identity: str) -> Checkpoint | None:
             if note["digest"] != _digest(raw):
                 raise InputError(f"{folder / name}.safetensors is damaged")
         except (InputError, OSError, KeyError, TypeError) as error:
+            if not (folder / f"{name}.json").exists():
+                continue  # its writer dropped it meanwhile
             told = error if isinstance(error, InputError) else f"{folder / name} is damaged"
             warnings.warn(f"{told}: going back to the checkpoint before it", stacklevel=2)
             continue

@@ -1,0 +1,107 @@
+"""`sourcewise compare`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from sourcewise.commands.options import (
+    Chunk,
+    Columns,
+    Data,
+    DryRun,
+    Group,
+    Ignore,
+    Json,
+    Log,
+    Missing,
+    Model,
+    Out,
+    Overwrite,
+    Seed,
+    Set,
+    SourceColumn,
+    Text,
+    Types,
+    names,
+    pair,
+    print_config,
+    read_data,
+)
+from sourcewise.commands.progress import Progress
+
+__all__ = ["compare"]
+
+
+def compare(
+    data: Data = "wine",
+    source: SourceColumn = None,
+    columns: Columns = None,
+    ignore: Ignore = None,
+    log: Log = None,
+    group: Group = None,
+    types: Types = None,
+    text: Text = None,
+    chunk: Chunk = None,
+    missing: Missing = "refuse",
+    min_rows: Annotated[
+        int, typer.Option(help="Sources with fewer rows train, but are not tested.")
+    ] = 10,
+    model: Model = "auto",
+    set_: Set = None,
+    strategies: Annotated[
+        str,
+        typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv"),
+    ] = "pooled,separate",
+    trials: Annotated[
+        int, typer.Option(help="Settings to try per strategy, judged on validation rows.")
+    ] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="Repetitions of the cross-validation, or training seeds.")
+    ] = 3,
+    scope: Annotated[
+        str, typer.Option(help="What intervals cover: auto, procedure, 'these models'.")
+    ] = "auto",
+    seed: Seed = 0,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train pooled and separate models and say which is better for which source."""
+    chosen = {
+        "model": model,
+        "set": dict(pair(text, "--set") for text in set_ or ()),
+        "strategies": strategies,
+        "trials": trials,
+        "seeds": seeds,
+        "scope": scope,
+        "seed": seed,
+        "min_rows": min_rows,
+        "missing": missing,
+        "log": tuple(names(log)),
+    }
+    kinds = dict(pair(text, "--types") for text in names(types))
+    sources = read_data(data, source, columns, ignore, group, kinds, text, chunk)
+    from sourcewise.comparison import CompareSettings, estimate_seconds, execute, prepare
+
+    settings = CompareSettings.parse(chosen)
+    prepared = prepare(sources, settings)
+    out = out or prepared.folder
+    if dry_run:
+        seconds = round(estimate_seconds(prepared), 2)
+        config = {**prepared.config, "run": str(out), "seconds": seconds}
+        if prepared.plan.job.family.trained:
+            config["seconds_reason"] = "if no training stops early"
+        print_config(config, as_json)
+        return
+    with Progress("comparing") as report_progress:
+        result = execute(prepared, out, overwrite, report_progress)
+    from sourcewise.report import report as write_report
+
+    page = write_report(result, out / "report.html")
+    if as_json:
+        print(json.dumps(result.document, ensure_ascii=False, allow_nan=False))
+    else:
+        print(result)
+        print(f"report: {page}")

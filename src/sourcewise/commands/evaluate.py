@@ -1,0 +1,82 @@
+"""`sourcewise evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sourcewise.commands.options import (
+    Chunk,
+    DryRun,
+    Group,
+    Json,
+    RunFolder,
+    Seed,
+    SourceColumn,
+    Text,
+    Types,
+    names,
+    pair,
+    print_config,
+    print_json,
+)
+from sourcewise.errors import InputError
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: RunFolder,
+    data: Annotated[
+        str, typer.Argument(help="New rows: a file, folder or built-in name.", show_default=False)
+    ],
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="Only this strategy of the run; repeat for more.")
+    ] = None,
+    source: SourceColumn = None,
+    group: Group = None,
+    types: Types = None,
+    text: Text = None,
+    chunk: Chunk = None,
+    missing: Annotated[
+        str | None, typer.Option(help="Missing values: refuse, drop or impute; as the run.")
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Score new rows under the models of a finished run; read as its data unless you say so."""
+    if missing not in (None, "refuse", "drop", "impute"):
+        raise InputError(f"--missing {missing}: allowed are refuse, drop, impute")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"{out}: there is no folder {out.parent}")
+    kinds = None if types is None else dict(pair(item, "--types") for item in names(types))
+    given = {
+        "source": source,
+        "group": None if group is None else names(group),
+        "types": kinds,
+        "text": text,
+        "chunk": chunk,
+    }
+    from sourcewise.lifecycle.evaluate import evaluate as score
+    from sourcewise.lifecycle.rows import reading_options
+    from sourcewise.lifecycle.run import load, strategies_of
+
+    opened = load(run)
+    if dry_run:
+        reading = reading_options(opened, data, given)
+        told = {"data": data, "reading": reading, "strategies": strategy or strategies_of(opened)}
+        untimed = {"seconds": None, "seconds_reason": "scoring is not timed in advance"}
+        print_config({"run": str(run), **told, "seed": seed, **untimed}, as_json)
+        return
+    found = score(opened, data, strategies=strategy, missing=missing, seed=seed, **given)
+    document = {**found.document, "run": str(run)}
+    if out is not None:
+        from sourcewise.files import write_json
+
+        write_json(out, document)
+    if as_json:
+        print_json(document)
+    else:
+        print(found)

@@ -1,0 +1,132 @@
+"""Options that several verbs share, and what verbs do with them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sourcewise.errors import InputError
+
+if TYPE_CHECKING:
+    from sourcewise.sources import Sources
+
+__all__ = [
+    "Chunk",
+    "Columns",
+    "Data",
+    "DryRun",
+    "Group",
+    "Ignore",
+    "Json",
+    "Log",
+    "Missing",
+    "Model",
+    "Out",
+    "Overwrite",
+    "RunFolder",
+    "Seed",
+    "Set",
+    "SourceColumn",
+    "Text",
+    "Types",
+    "names",
+    "pair",
+    "print_config",
+    "print_json",
+    "read_data",
+]
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A .csv, .tsv, .jsonl, .fasta (also .gz), .parquet or .npz file, a folder of "
+        ".txt files, or a built-in name: wine, breast-cancer, digits, gaussian."
+    ),
+]
+SourceColumn = Annotated[
+    str | None, typer.Option("--source", help="Column that says where a row comes from.")
+]
+Columns = Annotated[str | None, typer.Option(help="Use only these columns: A,B.")]
+Ignore = Annotated[str | None, typer.Option(help="Leave these columns out: A,B.")]
+Group = Annotated[str | None, typer.Option(help="Rows alike in these columns stay together: A,B.")]
+Types = Annotated[str | None, typer.Option(help="Column types: A=category,B=number,C=date.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting of the family, KEY=VALUE; repeat for more."),
+]
+Missing = Annotated[str, typer.Option(help="Missing values: refuse, drop (their rows) or impute.")]
+Model = Annotated[
+    str,
+    typer.Option(help="Model family: auto, gaussian (fitted exactly), table, transformer, arm."),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(help="The folder of a finished compare or train.", show_default=False)
+]
+Text = Annotated[
+    str | None, typer.Option("--text", help="Column of text that is the example; text.")
+]
+Chunk = Annotated[
+    int | None, typer.Option("--chunk", help="Cut longer texts into pieces of N characters.")
+]
+Log = Annotated[str | None, typer.Option(help="Take logarithms of these columns: A,B, or all.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only resolved settings and a time estimate.")
+]
+Overwrite = Annotated[bool, typer.Option(help="Replace another run in the folder.")]
+
+
+def names(text: str | None) -> list[str]:
+    """The names in `A,B`."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def pair(text: str, option: str) -> tuple[str, Any]:
+    """Key and value of `KEY=VALUE`."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InputError(f"{option} {text}: write KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def read_data(
+    data: str,
+    source: str | None,
+    columns: str | None,
+    ignore: str | None,
+    group: str | None,
+    types: dict[str, Any],
+    text: str | None = None,
+    chunk: int | None = None,
+) -> "Sources":
+    """`sourcewise.read`, with options as they are typed."""
+    from sourcewise.readers import read
+
+    return read(
+        data,
+        source=source,
+        columns=names(columns) or None,
+        ignore=names(ignore),
+        group=names(group),
+        types=types,
+        text=text,
+        chunk=chunk,
+    )
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def print_config(config: dict[str, Any], as_json: bool) -> None:
+    """What `--dry-run` shows."""
+    if as_json:
+        print_json(config)
+        return
+    import yaml
+
+    print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), end="")

@@ -1,0 +1,27 @@
+"""`sourcewise report`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sourcewise.commands.options import Json
+
+__all__ = ["report"]
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file; default RUN/report.html. .png, .svg: the plot.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the HTML report (or the plot) of a finished run again, from its files."""
+    from sourcewise.comparison import load
+    from sourcewise.report import report as write_report
+
+    result = load(run)
+    page = write_report(result, out or run / "report.html")
+    print(json.dumps({"run": str(run), "report": str(page)}) if as_json else f"report: {page}")

@@ -1,0 +1,62 @@
+"""`sourcewise sample`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sourcewise.commands.options import DryRun, Json, RunFolder, Seed, print_config, print_json
+
+__all__ = ["sample"]
+
+
+def sample(
+    run: RunFolder,
+    strategy: Annotated[
+        str | None, typer.Option(help="One of the run's; by default the recommended one.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="Draw this source; repeat for more.")
+    ] = None,
+    number: Annotated[int, typer.Option("-n", "--number", help="Draws per source.")] = 10,
+    temperature: Annotated[
+        float | None, typer.Option(help="Below 1: likelier draws; transformer only.")
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="A file: .csv, .jsonl, .txt (one source) or .npz.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Draw from the models of a finished run, in the original types."""
+    from sourcewise.lifecycle.export import check_file, write_samples
+    from sourcewise.lifecycle.run import load, usual_strategy
+    from sourcewise.lifecycle.sample import sample as draw
+
+    opened = load(run)
+    if out is not None:
+        check_file(out)
+    if dry_run:
+        told = {"strategy": usual_strategy(opened, strategy), "sources": source, "n": number}
+        told |= {"temperature": temperature, "seed": seed, "out": out and str(out)}
+        untimed = {"seconds": None, "seconds_reason": "drawing is not timed in advance"}
+        print_config({"run": str(run), **told, **untimed}, as_json)
+        return
+    samples = draw(
+        opened,
+        strategy=strategy,
+        sources=source,
+        n=number,
+        seed=seed,
+        temperature=temperature,
+    )
+    if out is not None:
+        write_samples(samples, out)
+    if as_json:
+        file = {"file": str(out)} if out is not None else {"samples": samples.plain()}
+        print_json({**samples.document, "run": str(run), **file})
+    elif out is not None:
+        print(f"{len(samples)} samples: {out}")
+    else:
+        print(samples)

@@ -1,0 +1,124 @@
+"""The result of a training as one JSON document: the contract of `train --json`."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from sourcewise.comparison.evaluation import Fitted, Job, Split
+from sourcewise.errors import listing
+from sourcewise.files import plain
+from sourcewise.lifecycle.plan import PreparedTraining
+
+__all__ = ["columns_of", "document"]
+
+
+def document(
+    prepared: PreparedTraining,
+    fitted: Mapping[str, Fitted],
+    seconds: Mapping[str, float] | float,
+    run: str | None,
+) -> dict[str, Any]:
+    """Build the document; see docs for its keys.
+
+    Args:
+        prepared: what was trained.
+        fitted: its models.
+        seconds: that each block, by its name, was in training (blocks that train at the same time
+            share them); or all of them.
+        run: the folder.
+    """
+    plan, name = prepared.plan, prepared.strategy.name
+    job, split, config = plan.job, plan.split, prepared.config
+    item = fitted[name]
+    return plain(
+        {
+            "schema_version": 1,
+            "kind": "train",
+            "data": _data(prepared, split),
+            "strategy": {
+                "name": name,
+                "blocks": [[job.names[k] for k in block] for block in item.model.partition],
+            },
+            "unit": job.unit,
+            "models": [_model(job, item, j, split, seconds) for j in range(len(item.efforts))],
+            "fitted": item.model.fitted,
+            "warnings": [*prepared.screened.warnings, *_left_out(prepared)],
+            "run": run,
+            "settings": config["settings"],
+            "versions": config["versions"],
+        }
+    )
+
+
+def _data(prepared: PreparedTraining, split: Split) -> dict[str, Any]:
+    job, screened = prepared.plan.job, prepared.screened
+    data = job.data
+    train, valid = (
+        torch.bincount(data.y[i], minlength=data.K) for i in (split.train, split.valid)
+    )
+    return {
+        "name": data.name,
+        "fingerprint": prepared.config["fingerprint"],
+        "rows": len(data),
+        "columns": columns_of(job.coding.columns),
+        "variables": job.coding.variables,
+        "left_out": [vars(item) for item in screened.left_out],
+        "sources": [
+            {
+                "name": name,
+                "rows": int(data.counts[k]),
+                "size": float(job.sizes[data.y == k].sum()),
+                "n_train": int(train[k]),
+                "n_valid": int(valid[k]),
+            }
+            for k, name in enumerate(data.names)
+        ],
+        "group": list(data.group_by) or None,
+        "scored_per": job.coding.unit,
+        "dropped_rows": screened.dropped,
+        "imputed_cells": screened.imputed,
+        "missing": prepared.config["settings"]["missing"],
+    }
+
+
+def columns_of(columns: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """What a coding says of its columns, in the words that it has for them."""
+    known = ("name", "kind", "categories", "log", "resolution", "missing")
+    views = ([c, getattr(c, "schema", None), getattr(c, "number", None)] for c in columns)
+    return [
+        {key: getattr(v, key) for v in view for key in known if hasattr(v, key)} for view in views
+    ]
+
+
+def _model(
+    job: Job, item: Fitted, j: int, split: Split, seconds: Mapping[str, float] | float
+) -> dict[str, Any]:
+    """What training one block took."""
+    block, effort = item.model.partition.blocks[j], item.efforts[j]
+    inside = torch.tensor(block)
+    names = [job.names[k] for k in block]
+    out = {
+        "sources": names,
+        "parameters": item.model.block(j).free_parameters,
+        "n_train": int(torch.isin(job.data.y[split.train], inside).sum()),
+        "n_valid": int(torch.isin(job.data.y[split.valid], inside).sum()),
+        **vars(effort),
+        "seconds": round(seconds["+".join(names)] if isinstance(seconds, Mapping) else seconds, 4),
+    }
+    for key, why in (
+        ("best", "the last weights were kept"),
+        ("validation", "there are no validation rows"),
+    ):
+        if out[key] is None or not math.isfinite(out[key]):
+            out |= {key: None, f"{key}_reason": why}
+    return out
+
+
+def _left_out(prepared: PreparedTraining) -> list[str]:
+    """One line per reason."""
+    by_reason: dict[str, list[str]] = {}
+    for item in prepared.screened.left_out:
+        by_reason.setdefault(item.reason, []).append(item.column)
+    return [f"left out {listing(names, 6)}: {why}" for why, names in by_reason.items()]

@@ -1,0 +1,297 @@
+"""`evaluate`: new rows under saved models.
+
+The score of a source is `sum_i log p(x_i | y_i) / sum_i s_i` over its rows, in nats per row or
+symbol. Intervals cover other rows like these, for these models: nothing is trained again, so they
+say nothing about other training samples or seeds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+import torch
+
+from sourcewise.comparison.evaluation import Fitted
+from sourcewise.encoders.screening import Missing
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.files import plain
+from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
+from sourcewise.lifecycle.run import Run, opened, strategies_of
+from sourcewise.lifecycle.trained import aligned, brief
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+from sourcewise.statistics import Interval, rows_and_seeds
+
+__all__ = ["Evaluation", "evaluate"]
+
+METRIC = "log_likelihood"
+SCOPE = "these models on these rows"
+BASELINE = "separate"
+MOST_LINES = 60
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of new rows. `print(evaluation)` shows them by source and strategy.
+
+    Args:
+        document: the JSON document (see docs).
+        rows: strategy to (n,) log density of each row used, in its order; NaN without a model.
+    """
+
+    document: dict[str, Any]
+    rows: dict[str, np.ndarray]
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self.document))
+
+
+def evaluate(
+    run: str | Path | Run,
+    data: Sources | str | Path,
+    *,
+    strategies: Sequence[str] | None = None,
+    missing: Missing | None = None,
+    seed: int = 0,
+    **reading: Any,
+) -> Evaluation:
+    """Score new rows under the models of a run.
+
+    >>> import sourcewise as sw
+    >>> wine = sw.read("wine")
+    >>> scores = sw.evaluate(sw.train(wine), wine)
+    >>> scores.document["warnings"][0][:29]
+    'these are the very rows that '
+
+    Args:
+        run: a run folder of `compare` or `train`, or what these return.
+        data: new rows: a path, a built-in name, or `Sources`; columns and sources are matched by
+            name.
+        strategies: some of the run's; all if None.
+        missing: "refuse", "drop" or "impute"; as the run if None.
+        seed: of the uniform noise that ties in numbers are spread by.
+        **reading: options of `sourcewise.read` that differ from those of the run.
+
+    Raises:
+        InputError: no such run or strategy; sources, columns or symbols that its models do not
+            know.
+    """
+    run = opened(run)
+    names = _strategies(run, strategies)
+    if not isinstance(data, Sources):
+        data = read_rows(run, str(data), reading)
+    elif reading:
+        raise InputError(f"options that do not apply to Sources: {listing(reading)}")
+    fingerprint = data.fingerprint()
+    settings = run.document["settings"]
+    scored = {
+        name: _Scored.of(run.models[name], data, missing or settings["missing"], seed)
+        for name in names
+    }
+    first = next(iter(scored.values()))
+    warnings = [*first.warnings, known_rows(run, first.data, fingerprint)]
+    warnings += [item.without_model(name) for name, item in scored.items()]
+    document = {
+        "schema_version": 1,
+        "kind": "evaluate",
+        "run": run.document["run"],
+        "data": _data(first, fingerprint),
+        "scope": SCOPE,
+        "primary_metric": METRIC,
+        "metrics": {METRIC: {"unit": first.unit, "higher_is_better": True}},
+        "warnings": [text for text in warnings if text],
+        "strategies": {name: item.levels() for name, item in scored.items()},
+        "differences": _differences(scored),
+        "settings": {"missing": missing or settings["missing"], "seed": seed},
+    }
+    return Evaluation(plain(document), {name: item.rows for name, item in scored.items()})
+
+
+def _strategies(run: Run, wanted: Sequence[str] | None) -> list[str]:
+    allowed = strategies_of(run)
+    for name in wanted or ():
+        if name not in allowed:
+            raise unknown("strategy in this run", name, allowed)
+    return list(dict.fromkeys(wanted or allowed))
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The rows under the models of one strategy.
+
+    Args:
+        data: the rows, sources numbered as in the run.
+        unit: what scores are in.
+        sizes: (n,) what a row's score is divided by.
+        rows: (n,) log densities, NaN where the strategy has no model of the source.
+        warnings: what happened to the rows.
+    """
+
+    data: Sources
+    unit: str
+    sizes: np.ndarray
+    rows: np.ndarray
+    warnings: list[str]
+
+    @classmethod
+    def of(cls, fitted: Fitted, data: Sources, missing: Missing, seed: int) -> "_Scored":
+        """Match, encode and score."""
+        screened = matched(data, fitted, missing)
+        data, coding = screened.data, screened.coding
+        lifted = coding.lift(data.x, Noise(seed).of("evaluate", "encode").each(data.y))
+        inside = (fitted.model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
+        rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
+        if len(inside):
+            rows[inside] = fitted.log_prob(lifted.take(inside), data.y[inside])
+        bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
+        if len(bad):
+            row = int(inside[bad[0]]) + 1
+            raise FloatingPointError(
+                f"{len(bad)} of {len(inside)} scores are not finite (first: row {row} of those "
+                "used)"
+            )
+        sizes = coding.sizes(data.x).numpy()
+        notes = (*screened.warnings, rough(data), new_characters(lifted, fitted))
+        warnings = [text for text in notes if text]
+        return cls(data, f"nats per {coding.unit}", sizes, rows.numpy(), warnings)
+
+    @property
+    def scored(self) -> list[int]:
+        """The sources with scores."""
+        return sorted(set(self.data.y.numpy()[~np.isnan(self.rows)].tolist()))
+
+    def without_model(self, name: str) -> str | None:
+        """What to say of rows that are not scored."""
+        left = self.data.y[torch.from_numpy(np.isnan(self.rows))].unique().tolist()
+        told = listing((repr(self.data.names[k]) for k in left), 5)
+        return f"{name} has no model of {told}: these rows are not scored" if left else None
+
+    def levels(self) -> dict[str, Any]:
+        """Per source, on average over the sources, and the worst."""
+        entries = {self.data.names[k]: self._entry(k) for k in self.scored}
+        means = {name: entry["metrics"][METRIC]["mean"] for name, entry in entries.items()}
+        worst = min(means, key=means.__getitem__) if means else None
+        return {
+            "per_source": entries,
+            "macro": {METRIC: _ends(_interval(self.rows, self, self.scored))},
+            "worst": {METRIC: None if worst is None else {"source": worst, "mean": means[worst]}},
+        }
+
+    def _entry(self, k: int) -> dict[str, Any]:
+        own = int((self.data.y.numpy() == k).sum())
+        return {"n_test": own, "metrics": {METRIC: _ends(_interval(self.rows, self, [k]))}}
+
+
+def _interval(rows: np.ndarray, item: _Scored, sources: Sequence[int]) -> Interval | float | None:
+    """Of the equal-weight mean over sources; the mean alone if there are too few rows."""
+    if not sources:
+        return None
+    y = item.data.y.numpy()
+    used = np.isin(y, sources) & ~np.isnan(rows)
+    weights = np.zeros(item.data.K)
+    weights[list(sources)] = 1 / len(sources)
+    units = item.data.units.numpy()[used]
+    if len(np.unique(units)) < 2:
+        masks = [used & (y == k) for k in sources]
+        return float(np.mean([rows[mask].sum() / item.sizes[mask].sum() for mask in masks]))
+    return rows_and_seeds(rows[None, used], units, weights, y[used], sizes=item.sizes[used])
+
+
+def _ends(interval: Interval | float | None) -> dict[str, Any]:
+    if isinstance(interval, Interval):
+        return {
+            "mean": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "standard_error": interval.standard_error,
+        }
+    reason = "no rows" if interval is None else "fewer than two different rows"
+    ends = {"low": None, "high": None, "standard_error": None, "reason": reason}
+    return {"mean": interval, **ends}
+
+
+def _differences(scored: Mapping[str, _Scored]) -> list[dict[str, Any]]:
+    """Each strategy minus the baseline, on the rows that both score."""
+    baseline = BASELINE if BASELINE in scored else next(iter(scored))
+    out = []
+    for name, item in scored.items():
+        if name == baseline:
+            continue
+        rows = item.rows - scored[baseline].rows
+        y = item.data.y.numpy()
+        sources = sorted(set(y[~np.isnan(rows)].tolist()))
+        for label, chosen in [*((item.data.names[k], [k]) for k in sources), ("macro", sources)]:
+            interval = _interval(rows, item, chosen)
+            ends = _ends(interval)
+            value = ends.pop("mean")
+            exact = isinstance(interval, Interval)
+            more = {"df": interval.df, "p": interval.p} if exact else {"df": None, "p": None}
+            head = {"source": label, "strategy": name, "baseline": baseline, "metric": METRIC}
+            out.append({**head, "unit": item.unit, "difference": value, **ends, **more})
+    return out
+
+
+def _data(item: _Scored, fingerprint: str) -> dict[str, Any]:
+    data = item.data
+    return {
+        "name": data.name,
+        "fingerprint": fingerprint,
+        "rows": len(data),
+        "sources": [
+            {
+                "name": name,
+                "rows": int(data.counts[k]),
+                "size": float(item.sizes[data.y.numpy() == k].sum()),
+            }
+            for k, name in enumerate(data.names)
+        ],
+    }
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    data, unit = document["data"], document["metrics"][METRIC]["unit"]
+    yield f"{data['name']}: {data['rows']} rows; scope: {document['scope']}"
+    for warning in document["warnings"]:
+        yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
+    strategies = document["strategies"]
+    yield ""
+    yield f"log-likelihood, {unit}, ± standard error over rows"
+    yield from aligned(("source", "rows", *strategies), _level_rows(document))
+    for name in dict.fromkeys(d["strategy"] for d in document["differences"]):
+        mine = [d for d in document["differences"] if d["strategy"] == name]
+        yield ""
+        yield f"{name} - {mine[0]['baseline']}, {unit}: above 0 favours {name}"
+        shown = [*mine[:-1][:MOST_LINES], mine[-1]]
+        yield from aligned(
+            ("source", "difference", "95 % interval"),
+            [(brief(d["source"]), f"{d['difference']:+.4f}", _span(d)) for d in shown],
+        )
+
+
+def _level_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
+    strategies = document["strategies"].values()
+    rows = []
+    present = [source for source in document["data"]["sources"] if source["rows"]]
+    for source in present[:MOST_LINES]:
+        entries = (s["per_source"].get(source["name"]) for s in strategies)
+        cells = ("-" if e is None else _level(e["metrics"][METRIC]) for e in entries)
+        rows.append((brief(source["name"]), str(source["rows"]), *cells))
+    if len(present) > MOST_LINES:
+        rows.append((f"... {len(present) - MOST_LINES} more", "", *("" for _ in strategies)))
+    return [*rows, ("macro", "", *(_level(s["macro"][METRIC]) for s in strategies))]
+
+
+def _level(ends: dict[str, Any]) -> str:
+    if ends["mean"] is None:
+        return "-"
+    error = "" if ends["standard_error"] is None else f" ± {ends['standard_error']:.4f}"
+    return f"{ends['mean']:.4f}{error}"
+
+
+def _span(ends: dict[str, Any]) -> str:
+    if ends["low"] is None:
+        return "-"
+    return f"{ends['low']:+.4f} to {ends['high']:+.4f}"

@@ -1,0 +1,85 @@
+"""Samples as files that `read` takes back: .csv, .jsonl, .txt, .npz."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+
+from sourcewise.errors import InputError, listing
+from sourcewise.files import write_atomic
+from sourcewise.forms import Ragged, Table, as_table
+from sourcewise.lifecycle.sample import Samples
+
+__all__ = ["ENDINGS", "check_file", "write_samples"]
+
+ENDINGS = (".csv", ".jsonl", ".txt", ".npz")
+
+
+def check_file(path: Path) -> None:
+    """Raise if samples cannot be written there, whatever they are.
+
+    Raises:
+        InputError: another ending, or no such folder.
+    """
+    if path.suffix not in ENDINGS:
+        raise InputError(f"{path}: samples go to {listing(ENDINGS)} files")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder")
+
+
+def write_samples(samples: Samples, path: Path) -> None:
+    """Write the samples, in the way that the file's ending says.
+
+    Raises:
+        InputError: an ending that these samples have no form for.
+    """
+    check_file(path)
+    forms = {".csv": _csv, ".jsonl": _json_lines, ".txt": _lines, ".npz": _arrays}
+    write_atomic(path, forms[path.suffix](samples))
+
+
+def _csv(samples: Samples) -> str:
+    return samples.frame().to_csv(index=False, float_format="%.9g", lineterminator="\n")
+
+
+def _json_lines(samples: Samples) -> str:
+    """One object a draw: the source, and its text, its columns or its numbers."""
+    lines = []
+    for source, values in samples.plain().items():
+        for value in values:
+            row = {samples.text: value} if isinstance(value, str) else value
+            row = row if isinstance(row, dict) else {"x": row}
+            lines.append(json.dumps({samples.source: source, **row}, ensure_ascii=False))
+    return "\n".join(lines) + "\n"
+
+
+def _lines(samples: Samples) -> str:
+    """One text a line: what `read` takes as one source."""
+    if not isinstance(samples.x, Ragged):
+        raise InputError("a .txt file holds texts, and these samples are rows: .csv, .jsonl, .npz")
+    sources = dict.fromkeys(samples.labels)
+    if len(sources) > 1:
+        raise InputError(
+            f"a .txt file holds one source, not {len(sources)}: --source NAME, or .jsonl"
+        )
+    texts = samples.x.strings()
+    for i, text in enumerate(texts):
+        if len(text.splitlines()) > 1 or not text.strip():
+            raise InputError(f"sample {i + 1} holds a line break, or nothing: use .jsonl")
+    return "\n".join(texts) + "\n"
+
+
+def _arrays(samples: Samples) -> bytes:
+    """`x`, `y` and `names`, as `read` takes them."""
+    x = samples.x
+    if isinstance(x, Ragged):
+        raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
+    if isinstance(x, Table) and any(column.kind == "category" for column in x.schema):
+        raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
+    values = as_table(x).matrix().numpy() if isinstance(x, Table) else x.numpy(force=True)
+    raw = io.BytesIO()
+    np.savez(raw, x=values, y=samples.y.numpy(), names=np.array(samples.names))
+    return raw.getvalue()

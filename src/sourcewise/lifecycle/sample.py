@@ -1,0 +1,232 @@
+"""`sample`: draws from saved models, in the original types.
+
+A draw is keyed by (seed, source, its number within the source): more draws begin with the same
+ones, and those of a source do not depend on which other sources are asked for.
+"""
+
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sourcewise.comparison.evaluation import Fitted
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.lifecycle.run import Run, opened, usual_strategy
+from sourcewise.lifecycle.trained import brief
+from sourcewise.models.families import FAMILIES
+from sourcewise.randomness import Noise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Samples", "sample"]
+
+MOST = 10_000_000
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Draws of some sources. `print(samples)` shows them by source.
+
+    Args:
+        x: the draws, in the form that the data had.
+        y: (n,) the source of each.
+        names: the sources' names.
+        document: where they come from: run, strategy, seed, number per source, temperature, and
+            `reading`: what the data called source and text.
+    """
+
+    x: X
+    y: Tensor
+    names: tuple[str, ...]
+    document: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def source(self) -> str:
+        """What the data called the column of the source."""
+        return self.document["reading"]["source"]
+
+    @property
+    def text(self) -> str:
+        """What the data called the column of the text."""
+        return self.document["reading"]["text"]
+
+    @property
+    def labels(self) -> list[str]:
+        """The name of each draw's source."""
+        return [self.names[k] for k in self.y.tolist()]
+
+    def frame(self) -> "pd.DataFrame":
+        """A DataFrame with the source's column first; missing values are NaN or None."""
+        import pandas as pd
+
+        if isinstance(self.x, Ragged):
+            return pd.DataFrame({self.source: self.labels, self.text: self.x.strings()})
+        table = as_table(self.x)
+        frame = pd.DataFrame({name: table.cells(name) for name in table.names})
+        frame.insert(0, self.source, self.labels, True)
+        return frame
+
+    def plain(self) -> dict[str, list[Any]]:
+        """Source to its draws: texts, rows by column, or (of a matrix) lists of numbers."""
+        out: dict[str, list[Any]] = {name: [] for name in dict.fromkeys(self.labels)}
+        for label, value in zip(self.labels, self._values(), strict=True):
+            out[label].append(value)
+        return out
+
+    def _values(self) -> list[Any]:
+        if isinstance(self.x, Ragged):
+            return self.x.strings()
+        if isinstance(self.x, Table):
+            names, columns = self.x.names, [self.x.cells(name).tolist() for name in self.x.names]
+            rows = zip(*columns, strict=True)
+            return [dict(zip(names, map(_number, row), strict=True)) for row in rows]
+        return self.x.tolist()
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def sample(
+    run: str | Path | Run,
+    *,
+    strategy: str | None = None,
+    sources: Sequence[str] | None = None,
+    n: int = 10,
+    seed: int = 0,
+    temperature: float | None = None,
+) -> Samples:
+    """Draw from the models of a run.
+
+    >>> import sourcewise as sw
+    >>> trained = sw.train(sw.read("wine"))
+    >>> sw.sample(trained, sources=["class_1"], n=3).x.columns["ash"].shape
+    torch.Size([3])
+
+    Args:
+        run: a run folder of `compare` or `train`, or what these return.
+        strategy: one of the run's; the recommended one if None.
+        sources: names; all that the strategy models if None.
+        n: draws per source.
+        seed: of all draws.
+        temperature: divides the logits, above 0, for families that have it; 1 if None.
+
+    Raises:
+        InputError: no such run, strategy or source; a family without temperature.
+    """
+    run = opened(run)
+    strategy = usual_strategy(run, strategy)
+    fitted = run.models[strategy]
+    chosen = _sources(fitted, strategy, sources)
+    if not 1 <= n <= MOST // len(chosen):
+        raise InputError(f"{n} draws per source: allowed are 1 to {MOST // len(chosen)}")
+    options = _options(run, fitted, temperature)
+    y = torch.tensor(chosen).repeat_interleave(n)
+    noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
+    with torch.no_grad():
+        x = fitted.encoder.decode(fitted.model.sample(y, noise=noise, **options))
+    reading = run.document["settings"]["data"]
+    document = {
+        "schema_version": 1,
+        "kind": "sample",
+        "run": run.document["run"],
+        "strategy": strategy,
+        "family": run.document["settings"]["model"],
+        "seed": seed,
+        "n": n,
+        "temperature": temperature,
+        "reading": {name: reading.get(name) or name for name in ("source", "text")},
+    }
+    return Samples(x, y, fitted.model.names, document)
+
+
+def _sources(fitted: Fitted, strategy: str, wanted: Sequence[str] | None) -> list[int]:
+    """The sources to draw, in the order asked for."""
+    names, modelled = fitted.model.names, fitted.model.partition.sources
+    allowed = [names[k] for k in sorted(modelled)]
+    for name in wanted or ():
+        if name in names and name not in allowed:
+            raise InputError(
+                f"{strategy} has no model of {name!r}, which had too few rows (allowed: "
+                f"{listing(allowed, 12)})"
+            )
+        if name not in names:
+            raise unknown("source", name, allowed)
+    return [names.index(name) for name in dict.fromkeys(wanted or allowed)]
+
+
+def _options(run: Run, fitted: Fitted, temperature: float | None) -> dict[str, Any]:
+    """What the family's `sample` takes besides."""
+    if temperature is None:
+        return {}
+    if "temperature" not in inspect.signature(fitted.model.block(0).sample).parameters:
+        raise InputError(
+            f"the family {run.document['settings']['model']!r} has no temperature (those that "
+            f"have: {listing(_with_temperature())})"
+        )
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise InputError(f"temperature must be above 0, not {temperature:g}")
+    return {"temperature": temperature}
+
+
+def _with_temperature() -> list[str]:
+    found = []
+    for name, family in FAMILIES.items():
+        if "temperature" in inspect.signature(family.model.sample).parameters:
+            found.append(name)
+    return found
+
+
+def _number(value: Any) -> Any:
+    """A cell as JSON has it: whole numbers without a point, missing as null."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    return value
+
+
+def _lines(samples: Samples) -> Iterator[str]:
+    document = samples.document
+    hot = "" if document["temperature"] is None else f", temperature {document['temperature']:g}"
+    yield f"{document['family']}, {document['strategy']}; seed {document['seed']}{hot}"
+    for name in dict.fromkeys(samples.labels):
+        k = samples.names.index(name)
+        rows = (samples.y == k).nonzero().squeeze(1)
+        yield ""
+        yield f"{brief(name, 60)}:"
+        yield from (f"  {line}" for line in _shown(samples, rows))
+
+
+def _shown(samples: Samples, rows: Tensor) -> list[str]:
+    x = samples.x
+    if isinstance(x, Ragged):
+        return [_printable(text) for text in x.take(rows).strings()]
+    table = as_table(x).take(rows)
+    columns = {name: [_cell(v) for v in table.cells(name).tolist()] for name in table.names}
+    widths = {n: max(len(brief(n, 20)), *map(len, cells)) for n, cells in columns.items()}
+    head = "  ".join(f"{brief(name, 20):>{widths[name]}}" for name in columns)
+    lines = [
+        "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths.values(), strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+    return [head, *lines]
+
+
+def _cell(value: Any) -> str:
+    value = _number(value)
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _printable(text: str) -> str:
+    """A text on one line: what cannot be printed as an escape."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,97 @@
+"""What training gives back: a document, the models, and a table to read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from textwrap import wrap
+from typing import Any
+
+from sourcewise.comparison.evaluation import Fitted
+from sourcewise.errors import listing
+
+__all__ = ["Trained", "aligned", "brief"]
+
+MOST_LINES = 60
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One strategy, trained on all rows. `print(trained)` shows what training took.
+
+    Args:
+        document: the JSON document (see docs).
+        get_models: fits or loads the models on first use.
+    """
+
+    document: dict[str, Any]
+    get_models: Callable[[], dict[str, Fitted]]
+
+    @cached_property
+    def models(self) -> dict[str, Fitted]:
+        """The strategy's models, by its name."""
+        return self.get_models()
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self.document))
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    data, strategy, models = document["data"], document["strategy"], document["models"]
+    count = "1 model" if len(models) == 1 else f"{len(models)} models"
+    extent = f"{data['variables']} columns"
+    if data["scored_per"] == "symbol":
+        extent = f"{sum(source['size'] for source in data['sources']):.0f} symbols"
+    sources = "1 source" if len(data["sources"]) == 1 else f"{len(data['sources'])} sources"
+    yield (
+        f"{data['name']}: {data['rows']} rows, {sources}, {extent}; "
+        f"{document['settings']['model']}, {strategy['name']}: {count}"
+    )
+    for warning in document["warnings"]:
+        yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
+    yield ""
+    head = (
+        "sources",
+        "rows",
+        "valid",
+        "saw",
+        "updates",
+        "kept",
+        "loss",
+        "parameters",
+        "seconds",
+    )
+    yield from aligned(head, [_cells(model) for model in models[:MOST_LINES]])
+    if len(models) > MOST_LINES:
+        yield f"  ... {len(models) - MOST_LINES} more in result.json"
+    if any(model["validation"] is not None for model in models):
+        yield f"loss: of the validation rows (valid) under the weights kept, {document['unit']}"
+
+
+def _cells(model: dict[str, Any]) -> tuple[str, ...]:
+    loss, best = model["validation"], model["best"]
+    names = listing([brief(name, 20) for name in model["sources"]], 3)
+    return (
+        names,
+        str(model["n_train"]),
+        str(model["n_valid"]),
+        str(model["examples_seen"]),
+        str(model["updates"]),
+        "last" if best is None else str(best),
+        "-" if loss is None else f"{loss:.4f}",
+        str(model["parameters"]),
+        f"{model['seconds']:.2f}",
+    )
+
+
+def aligned(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    """A table: the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, *rows):
+        cells = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join([f"  {row[0]:{widths[0]}}", *cells]).rstrip()
+
+
+def brief(name: str, limit: int = 28) -> str:
+    """A name that fits a table."""
+    name = "".join(c if c.isprintable() else " " for c in name)
+    return name if len(name) <= limit else name[: limit - 1] + "…"
