@@ -73,7 +73,7 @@ class TextCoding:
             raise InputError(
                 f"row {first + 1}{more} holds {int(rows.lengths[first])} {self.symbols}, at most "
                 f"{self.longest} are modelled: --chunk {self.longest // 2} cuts longer texts when "
-                "they are read"
+                "they are read; --set longest=N takes them whole"
             )
         return rows
 
@@ -183,13 +183,17 @@ def screen(
         min_rows: sources with fewer rows are not tested.
         missing: text has no missing values: anything but "refuse" is refused.
         log: for columns of numbers: refused.
-        settings: of the family; `symbols`, if it has that, is "characters" or "bytes".
+        settings: of the family, if it has any: `symbols`, "characters" or "bytes"; `longest`.
 
     Raises:
         InputError: no text, an example that is too long, an option that does not apply.
     """
     refuse_table_options("text", missing, log)
-    coding = TextCoding(getattr(settings, "symbols", "characters"))
+    symbols, longest = (
+        getattr(settings, "symbols", "characters"),
+        getattr(settings, "longest", None),
+    )
+    coding = TextCoding(symbols, longest or LONGEST)
     coding.lift(data.x)
     return Screened(data, warnings=screen_text(data, min_rows), coding=coding)
 

@@ -186,7 +186,12 @@ class TransformerSettings(TrainedSettings):
         lt=1,
         description="share of strings trained without their label, in [0, 1)",
     )
-    longest: int = Field(default=1000, ge=0, description="longest sample in symbols, 0 or more")
+    symbols: Literal["characters", "bytes"] = Field(
+        default="characters", description="characters, bytes (of UTF-8)"
+    )
+    longest: int = Field(
+        default=2048, ge=1, description="longest text in symbols, given or drawn, >= 1"
+    )
     updates: int = Field(default=150, ge=0, description="updates at least, 0 or more")
     schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
         default="constant", description="constant, cosine, inverse-sqrt (after the warm-up)"
