@@ -3,6 +3,7 @@
 import math
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -171,7 +172,12 @@ def test_the_best_weights_are_kept():
     assert effort.best < effort.updates
     held = data()
     with torch.no_grad():
-        loss = model.loss(held.valid_z, held.valid_y, noise=Noise(0)).double().mean().item()
+        loss = (
+            model.loss(cast(torch.Tensor, held.valid_z), held.valid_y, noise=Noise(0))
+            .double()
+            .mean()
+            .item()
+        )
     assert loss == pytest.approx(effort.validation, rel=1e-5)
 
 

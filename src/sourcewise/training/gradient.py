@@ -11,6 +11,7 @@ its best weights, and the others go on. A fixed patience would stop the models o
 soon, or those of small ones late.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -94,14 +95,15 @@ def train(
     tasks = [Task(m.key, m.model, m.data, settings, noise, device) for m in members]
     count = _Count(progress, sum(task.total * task.batch for task in tasks))
     shares = [list(range(len(members)))]
-    dealt = folder is not None and 1 < processes.count <= len(members)
+    sharded = settings.shard and processes.count > 1
+    dealt = folder is not None and 1 < processes.count <= len(members) and not sharded
     if dealt:
         shares = deal_out([task.total * task.batch for task in tasks], processes.count)
     efforts: dict[int, Effort] = {}
     together = Processes() if dealt else processes
     mine = processes.rank if dealt else 0
     for rank in sorted(range(len(shares)), key=lambda rank: rank != mine):
-        for group, how in _groups(members, shares[rank], settings):
+        for group, how in _groups(members, shares[rank], settings, processes):
             place = None if folder is None else folder / _name([members[i] for i in group])
             run = Run([tasks[i] for i in group], settings, device, together)
             identity = _identity(members, group, settings, noise)
@@ -134,9 +136,25 @@ def _effort(outcome: Outcome, task: Task, how: str) -> Effort:
 
 
 def _groups(
-    members: Sequence[Member], share: Sequence[int], settings: TrainedSettings
+    members: Sequence[Member],
+    share: Sequence[int],
+    settings: TrainedSettings,
+    processes: Processes,
 ) -> Iterator[tuple[list[int], str]]:
     """Which members of a process's share train as one stack, and how, in words."""
+    if settings.shard and processes.count > 1:
+        how = f"gradient, sharded over {processes.count} processes"
+        yield from (([i], how) for i in share)
+        return
+    note = ", not sharded: one process" if settings.shard else ""
+    for group, how in _stacks(members, share, settings):
+        yield group, how + note
+
+
+def _stacks(
+    members: Sequence[Member], share: Sequence[int], settings: TrainedSettings
+) -> Iterator[tuple[list[int], str]]:
+    """Members of equal size as one stack, if that is wanted."""
     left = list(share)
     while left:
         first = members[left[0]].model
@@ -167,16 +185,24 @@ def _run(run: Run, folder: Path | None, identity: str, count: "_Count") -> None:
         log.add(values)
         if run.due:
             _look(run, log)
-            last = folder is not None and not run.active
-            if (
-                folder is not None
-                and run.processes.rank == 0
-                and (last or time.monotonic() - saved >= run.settings.checkpoint)
-            ):
-                checkpoint.save(folder, run.step, *run.state(), identity)
+            due = not run.active or time.monotonic() - saved >= run.settings.checkpoint
+            if _save(run, folder if due else None, identity):
                 saved = time.monotonic()
         count.show(start + _seen(run))
     count.done = start + _planned(run)
+
+
+def _save(run: Run, folder: Path | None, identity: str) -> bool:
+    """Write a checkpoint; whether it was time. The first process knows and writes."""
+    due = folder is not None and run.processes.first
+    if run.sharded:  # all processes give their parts
+        due = run.processes.agreed(due)
+    if not due:
+        return False
+    state = run.state()
+    if folder is not None and run.processes.first:
+        checkpoint.save(folder, run.step, *state, identity)
+    return True
 
 
 def _look(run: Run, log: Log) -> None:
@@ -214,7 +240,8 @@ class _Count:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        local = os.environ.get("LOCAL_RANK", "0")  # torchrun: a GPU for each process
+        return torch.device(f"cuda:{local}" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:

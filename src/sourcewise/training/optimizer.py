@@ -43,12 +43,9 @@ class Adam:
         flat.sub_(change.addcmul_(flat, self.decay).mul_(lr))
 
 
-def clip(grad: Tensor, largest: float) -> Tensor:
-    """Scale each row (P,) of a gradient to at most this norm, in place; the norms before, (S,)."""
-    norms = grad.norm(dim=1)
-    if largest:
-        grad.mul_((largest / norms.clamp(min=largest))[:, None])
-    return norms
+def clip(grad: Tensor, norms: Tensor, largest: float) -> None:
+    """Scale each row (P,) of a gradient, of norms (S,), to at most this norm, in place."""
+    grad.mul_((largest / norms.clamp(min=largest))[:, None])
 
 
 def average(ema: Tensor, flat: Tensor, decay: float, t: int) -> None:

@@ -47,6 +47,9 @@ class Processes:
             attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
             fresh = dist.PrefixStore(f"attempt {attempt}", store)  # pyright: ignore[reportPrivateImportUsage]
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            if torch.cuda.is_available():  # "cuda" is this process's own
+                local = int(os.environ.get("LOCAL_RANK", "0"))
+                torch.cuda.set_device(local % torch.cuda.device_count())
             dist.init_process_group(backend, store=fresh, rank=rank, world_size=count)
             atexit.register(dist.destroy_process_group)  # its threads must not outlive Python
         return cls(dist.get_rank(), count)
@@ -78,15 +81,6 @@ class Processes:
 
             for tensor in tensors:
                 dist.all_reduce(tensor)
-
-    def agree(self, value: int) -> int:
-        """What the first process says, told to all; whoever asks waits for the others."""
-        if self.count == 1:
-            return value
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        told = torch.tensor(value if self.rank == 0 else 0, device=device)
-        self.add(told)
-        return int(told)
 
 
 def deal_out(costs: Sequence[float], count: int) -> list[list[int]]:

@@ -33,7 +33,7 @@ class Outcome:
     """What a model left with.
 
     Args:
-        weights: (P,) its parameters.
+        weights: (P,) its parameters; of a sharded run, this process's part.
         updates: the updates made.
         best: the update the weights are of; None if the last.
         validation: their validation loss, nats per unit; None without validation rows.

@@ -8,6 +8,7 @@ axis on every parameter (see `networks.layers`), so that a batched product does 
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class Stack:
         grad: (S, P) their gradients.
         matrices: (P,) which of them belong to weights with two axes or more: what decays.
     """
+
+    summed: ClassVar[bool] = False  # whether `grad` is a sum over all processes as it is
 
     def __init__(
         self, models: Sequence[ConditionalModel], device: torch.device, dtype: torch.dtype
@@ -79,6 +82,18 @@ class Stack:
         parts = torch.autograd.grad(values.sum(), parameters, materialize_grads=True)
         self.grad = torch.cat([part.reshape(len(self), -1) for part in parts], 1)
         return values.detach()
+
+    def norms(self) -> Tensor:
+        """(S,) norms of the gradients."""
+        return self.grad.norm(dim=1)
+
+    def whole(self, matrix: Tensor, keep: bool = True) -> Tensor:
+        """(..., P) on the CPU, of parameters as they are held here."""
+        return matrix.cpu()
+
+    def part(self, matrix: Tensor) -> Tensor:
+        """The inverse of `whole`."""
+        return matrix.to(self.flat.device)
 
     def unload(self, row: Tensor, model: ConditionalModel) -> None:
         """Write a row (P,) into a model like those of the stack."""
