@@ -20,7 +20,7 @@ V does not count the end of the sequence: families add it, and sizes count it as
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -189,11 +189,8 @@ def screen(
         InputError: no text, an example that is too long, an option that does not apply.
     """
     refuse_table_options("text", missing, log)
-    symbols, longest = (
-        getattr(settings, "symbols", "characters"),
-        getattr(settings, "longest", None),
-    )
-    coding = TextCoding(symbols, longest or LONGEST)
+    symbols = cast(Symbols, getattr(settings, "symbols", "characters"))
+    coding = TextCoding(symbols, getattr(settings, "longest", LONGEST))
     coding.lift(data.x)
     return Screened(data, warnings=screen_text(data, min_rows), coding=coding)
 
