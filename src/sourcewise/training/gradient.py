@@ -31,7 +31,7 @@ from sourcewise.training.log import Log, tracker
 from sourcewise.training.memory import keep_freed_memory
 from sourcewise.training.optimizer import rate
 from sourcewise.training.processes import Processes, deal_out
-from sourcewise.training.run import Outcome, Run, Task
+from sourcewise.training.run import Run, Task
 from sourcewise.training.stack import alike
 
 __all__ = ["Effort", "Member", "train"]
@@ -94,15 +94,10 @@ def train(
         member.model.reset(noise.of("block", member.key, "start"))
     tasks = [Task(m.key, m.model, m.data, settings, noise, device) for m in members]
     count = _Count(progress, sum(task.total * task.batch for task in tasks))
-    shares = [list(range(len(members)))]
-    sharded = settings.shard and processes.count > 1
-    dealt = folder is not None and 1 < processes.count <= len(members) and not sharded
-    if dealt:
-        shares = deal_out([task.total * task.batch for task in tasks], processes.count)
+    shares, mine = _shares(tasks, settings, processes, folder)
+    together = processes if len(shares) == 1 else Processes()
     efforts: dict[int, Effort] = {}
-    together = Processes() if dealt else processes
-    mine = processes.rank if dealt else 0
-    for rank in sorted(range(len(shares)), key=lambda rank: rank != mine):
+    for rank in sorted(range(len(shares)), key=lambda rank: rank != mine):  # its own share first
         for group, how in _groups(members, shares[rank], settings, processes):
             place = None if folder is None else folder / _name([members[i] for i in group])
             run = Run([tasks[i] for i in group], settings, device, together)
@@ -112,11 +107,32 @@ def train(
             else:
                 _await(run, place, identity)
             for s, i in enumerate(group):
-                outcome = run.done[s]
-                members[i].model.to(outcome.weights.dtype)
-                run.stack.unload(outcome.weights, members[i].model)
-                efforts[i] = _effort(outcome, tasks[i], how)
+                efforts[i] = _unload(run, s, members[i].model, tasks[i], how)
     return [efforts[i] for i in range(len(members))]
+
+
+def _shares(
+    tasks: Sequence[Task], settings: TrainedSettings, processes: Processes, folder: Path | None
+) -> tuple[list[list[int]], int]:
+    """The tasks that each process trains alone, and which share is this one's.
+
+    There is one share, and all processes work on each batch of it, where there are fewer models
+    than processes, where a model is sharded, and where no folder can tell that a model is done.
+    """
+    sharded = settings.shard and processes.count > 1
+    if folder is None or sharded or not 1 < processes.count <= len(tasks):
+        return [list(range(len(tasks)))], 0
+    costs = [task.total * task.batch for task in tasks]
+    return deal_out(costs, processes.count), processes.rank
+
+
+def _unload(run: Run, s: int, model: ConditionalModel, task: Task, how: str) -> Effort:
+    """Write the outcome of task s of a run into its model."""
+    outcome = run.done[s]
+    model.to(outcome.weights.dtype)
+    run.stack.unload(outcome.weights, model)
+    seen = outcome.updates * task.batch
+    return Effort(seen, outcome.updates, outcome.best, outcome.validation, how)
 
 
 def _await(run: Run, folder: Path | None, identity: str) -> None:
@@ -128,11 +144,6 @@ def _await(run: Run, folder: Path | None, identity: str) -> None:
             run.restore(*found)
         else:
             time.sleep(0.2)
-
-
-def _effort(outcome: Outcome, task: Task, how: str) -> Effort:
-    seen = outcome.updates * task.batch
-    return Effort(seen, outcome.updates, outcome.best, outcome.validation, how)
 
 
 def _groups(
