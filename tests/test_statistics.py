@@ -139,8 +139,8 @@ def test_strata_do_not_inflate_each_other():
     interval = rows_and_seeds(rows, None, [0.5, 0.5], stratum)
     parts = rows[:1000], rows[1000:]
     assert math.isclose(interval.value, sum(part.mean() for part in parts) / 2)
-    stratified = math.sqrt(sum((part.std() ** 2) / len(part) for part in parts)) / 2
-    assert interval.standard_error == pytest.approx(stratified, rel=0.001)
+    stratified = math.sqrt(sum(part.var(ddof=1) / len(part) for part in parts)) / 2
+    assert interval.standard_error == pytest.approx(stratified, rel=1e-9)
 
 
 def test_a_difference_of_nothing_is_certain():
@@ -215,3 +215,24 @@ def test_what_would_decide_names_what_is_scarce():
     assert would_decide(rows_and_seeds(noisy), 0.01).endswith("training seeds")
     assert rows_and_seeds(noisy).scarce == "training seeds"
     assert rows_and_seeds(noisy[:1]).scarce == "rows"
+
+
+@pytest.mark.parametrize(("K", "m"), [(20, 2), (14, 3), (10, 20)])
+def test_the_macro_of_many_small_sources_is_covered(K, m):
+    rng = np.random.default_rng(K)
+    stratum, hits = np.repeat(np.arange(K), m), 0
+    for _ in range(1000):
+        interval = rows_and_seeds(rng.normal(size=K * m), None, np.full(K, 1 / K), stratum)
+        hits += interval.low <= 0 <= interval.high
+    assert 0.93 <= hits / 1000 <= 0.99
+
+
+def test_units_with_rows_in_two_sources_count_once():
+    rng = np.random.default_rng(5)
+    per_unit = rng.normal(size=30)
+    twice = rows_and_seeds(
+        np.tile(per_unit, 2), np.tile(np.arange(30), 2), [0.5, 0.5], np.repeat([0, 1], 30)
+    )
+    once = rows_and_seeds(per_unit)
+    assert twice.standard_error == pytest.approx(once.standard_error)
+    assert twice.df <= 29

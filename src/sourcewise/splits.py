@@ -124,12 +124,12 @@ def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:
 def hold_out(unit: Tensor, y: Tensor, share: float, noise: Noise) -> Tensor:
     """Choose about a share of every source, units whole.
 
-    A source of two units or more has at least one of them held out.
+    A source of two units or more has at least one of them held out, and every source keeps one.
 
     Args:
         unit: (n,) unit of each row.
         y: (n,) source of each row.
-        share: in [0, 1); 0: nothing.
+        share: in [0, .5]; 0: nothing.
         noise: which of the random ways to choose.
 
     Returns:
@@ -137,13 +137,18 @@ def hold_out(unit: Tensor, y: Tensor, share: float, noise: Noise) -> Tensor:
     """
     if share == 0:
         return torch.zeros(len(y), dtype=torch.bool)
-    ratio = Fraction(share).limit_denominator(20) or Fraction(1, round(1 / share))
+    ratio = Fraction(share).limit_denominator(200) or Fraction(1, round(1 / share))
     held = deal(unit, y, ratio.denominator, noise) < ratio.numerator
     for k in y.unique().tolist():
         rows = (y == k).nonzero().squeeze(1)
         if not bool(held[rows].any()) and len(unit[rows].unique()) > 1:
             chosen = unit[rows[int(noise.of("one", k).integers(len(rows), 1))]]
             held |= unit == chosen
+    for k in y.unique().tolist():  # a unit of several sources may have taken the last of one
+        rows = (y == k).nonzero().squeeze(1)
+        if bool(held[rows].all()):
+            kept = unit[rows[int(noise.of("kept", k).integers(len(rows), 1))]]
+            held &= unit != kept
     return held
 
 

@@ -131,17 +131,18 @@ def rows_and_seeds(
 ) -> Interval:
     """Interval of a (stratified) mean over test rows and training seeds, for these training data.
 
-    The value is `sum_k w_k R_k`, `R_k = sum_i d_i / sum_i s_i` over the rows of stratum k: a mean,
-    or, with sizes s, a ratio (nats per symbol). To first order row i moves it by
-    `w_k (d_i - R_k s_i) / sum_i s_i`;
-    `SE^2 = m/(m-1) sum_units (sum of these)^2 + s_seeds^2 / S`, with the spread of the S seeds'
-    values; degrees of freedom by Satterthwaite from m - 1 and S - 1.
+    The value is `sum_k w_k R_k`, `R_k = sum_i d_i / sum_i s_i` over the rows of stratum k: a
+    mean, or, with sizes s, a ratio (nats per symbol). To first order row i of a stratum with m_k
+    units moves it by `z_i = w_k (d_i - R_k s_i) / sum_i s_i`; each stratum has a mean of its own,
+    so these are scaled by `sqrt(m_k / (m_k - 1))`. A unit may have rows in several strata:
+    `SE^2 = sum_units (sum of its z)^2 + s_seeds^2 / S`, with the spread of the S seeds' values;
+    degrees of freedom by Satterthwaite from the m_k - 1 and S - 1.
 
     Args:
         differences: (S, n) per training seed and test row.
         unit: (n,) rows of one unit stay together; None: each row is a unit.
         weight: (K,) weight of each stratum; None: there is one.
-        stratum: (n,) in {0, ..., K - 1}; a stratum of positive weight needs a row.
+        stratum: (n,) in {0, ..., K - 1}; a stratum of positive weight needs two units.
         level: nominal coverage.
         sizes: (n,) units of each row, above 0; None: each row is one.
 
@@ -158,20 +159,39 @@ def rows_and_seeds(
     means = np.stack([np.bincount(k, weights=row, minlength=len(w)) / totals for row in values])
     by_seed = means @ w  # (S,)
     moves = (w / totals)[k] * (values.mean(0) - means.mean(0)[k] * s)
-    used = w[k] > 0
-    codes = np.unique(np.arange(n) if unit is None else unit, return_inverse=True)[1][used]
-    sums = np.bincount(codes, weights=moves[used])
-    m = len(np.unique(codes))
-    if m < 2:
-        raise ValueError("an interval needs test rows of at least two units")
-    rows = m / (m - 1) * float((sums**2).sum())
+    rows, df = _of_rows(moves, k, np.arange(n) if unit is None else np.asarray(unit), w > 0)
     seeds = float(by_seed.var(ddof=1)) / S if S > 1 else 0.0
     total, value = rows + seeds, float(by_seed.mean())
     if total == 0:
-        return Interval(value, 0.0, m - 1, level)
-    spread = rows**2 / (m - 1) + (seeds**2 / (S - 1) if S > 1 else 0.0)
+        return Interval(value, 0.0, df, level)
+    spread = rows**2 / df + (seeds**2 / (S - 1) if S > 1 else 0.0)
     scarce = "training seeds" if seeds > rows else "rows"
     return Interval(value, math.sqrt(total), total**2 / spread, level, scarce)
+
+
+def _of_rows(
+    moves: np.ndarray, stratum: np.ndarray, unit: np.ndarray, used: np.ndarray
+) -> tuple[float, float]:
+    """The variance that test rows make, and its degrees of freedom.
+
+    Args:
+        moves: (n,) by which each row moves the value.
+        stratum: (n,) of each row.
+        unit: (n,) of each row.
+        used: (K,) the strata of positive weight.
+    """
+    kept = used[stratum]
+    moves, k, u = moves[kept], stratum[kept], np.unique(unit[kept], return_inverse=True)[1]
+    pairs, pair = np.unique(np.stack([k, u]), axis=1, return_inverse=True)  # stratum and unit
+    m = np.bincount(pairs[0], minlength=len(used))
+    if (m[used] < 2).any():
+        raise ValueError("an interval needs test rows of at least two units of each source")
+    z = np.bincount(pair, weights=moves) * np.sqrt(m / np.maximum(m - 1, 1))[pairs[0]]
+    total = float((np.bincount(pairs[1], weights=z) ** 2).sum())
+    own = np.bincount(pairs[0], weights=z**2, minlength=len(used))
+    spread = float((own[used] ** 2 / (m[used] - 1)).sum())
+    most = float(pairs[1].max())  # all units but one: no more than that where they are shared
+    return total, min(total**2 / spread, most) if spread > 0 else most
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -76,6 +76,11 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     model_settings = chosen.parse(settings.set)
     if settings.trials and not chosen.trained:
         raise InputError(f"--trials: {chosen.name} is fitted exactly, there is nothing to try")
+    if settings.trials and settings.scope == "procedure":
+        raise InputError(
+            "--trials needs --scope 'these models': settings found on the rows of one split would "
+            "have seen the test rows of the others"
+        )
     _check_names(data)
     options = {"min_rows": settings.min_rows, "missing": settings.missing, "log": settings.log}
     screened = screen(chosen.coding, data, model_settings, **options)

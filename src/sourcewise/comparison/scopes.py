@@ -133,9 +133,12 @@ class Plan:
         return self.job.data.folds(FOLDS, self.noise(repetition).of("folds"))
 
     def training_noise(self, cell: Cell, part: int) -> Noise:
-        """Of all training on one split; each block's draws are keyed further, by its sources."""
-        deletion = "none" if cell.deletion is None else cell.deletion
-        return Noise(self.seed).of("training", cell.repetition, deletion, part)
+        """Of all training on one split; each block's draws are keyed further, by its sources.
+
+        Jackknife replicates share that of no deletion: they tell what other rows would change, and
+        the jackknife multiplies whatever else differs between them.
+        """
+        return Noise(self.seed).of("training", cell.repetition, "none", part)
 
     @property
     def keeps_models(self) -> bool:

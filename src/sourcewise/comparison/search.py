@@ -66,7 +66,10 @@ def search(
         def worth(
             changes: dict[str, Any], strategy: Strategy = strategy, place: Path | None = place
         ) -> float | None:
-            tuned = {strategy.name: settings.parse(settings.model_dump() | changes)}
+            try:
+                tuned = {strategy.name: settings.parse(settings.model_dump() | changes)}
+            except InputError:
+                return None  # settings that do not go together
             job = replace(plan.job, tuned=tuned)
             work = Work(noise.of("training"), None, None)
             return _validation(job, strategy, encoded, split, shared, work)

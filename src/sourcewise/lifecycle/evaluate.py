@@ -194,7 +194,7 @@ def _interval(rows: np.ndarray, item: _Scored, sources: Sequence[int]) -> Interv
     weights = np.zeros(item.data.K)
     weights[list(sources)] = 1 / len(sources)
     units = item.data.units.numpy()[used]
-    if len(np.unique(units)) < 2:
+    if any(len(np.unique(units[y[used] == k])) < 2 for k in sources):
         masks = [used & (y == k) for k in sources]
         return float(np.mean([rows[mask].sum() / item.sizes[mask].sum() for mask in masks]))
     return rows_and_seeds(rows[None, used], units, weights, y[used], sizes=item.sizes[used])
@@ -208,7 +208,7 @@ def _ends(interval: Interval | float | None) -> dict[str, Any]:
             "high": interval.high,
             "standard_error": interval.standard_error,
         }
-    reason = "no rows" if interval is None else "fewer than two different rows"
+    reason = "no rows" if interval is None else "fewer than two different rows of a source"
     ends = {"low": None, "high": None, "standard_error": None, "reason": reason}
     return {"mean": interval, **ends}
 

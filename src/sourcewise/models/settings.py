@@ -75,7 +75,7 @@ class TrainedSettings(Settings):
         "early on they average the last ninth of the updates",
     )
     validation: float = Field(
-        default=0.1, ge=0, lt=1, description="share of the training rows, in [0, 1); 0: none"
+        default=0.1, ge=0, le=0.5, description="share of the training rows, in [0, .5]; 0: none"
     )
     check: int = Field(
         default=10,
@@ -117,6 +117,8 @@ class TrainedSettings(Settings):
     def _check(self) -> "TrainedSettings":
         if isinstance(self.batch, int) and self.batch < 1:
             raise ValueError(f"batch must be >= 1 or all, not {self.batch}")
+        if self.batch == "all" and self.mixing == "weighted":
+            raise ValueError("batch=all takes every row once: mixing=weighted needs batches")
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError("weight_decay belongs to adamw: set weight_decay=0 with adam")
         return self

@@ -37,7 +37,7 @@ class Packed:
         self.sequence, self.position = cells // L, cells % L
         starts = B * L * torch.arange(lead[0] if lead else 1, device=inside.device)
         self.cells = (cells.view(-1, N) + starts[:, None]).flatten()  # (S N) in the batch of all
-        self.full = N == B * L
+        self.full = bool(inside.all())  # one member may be full, and another not
 
     def rows(self, padded: Tensor) -> Tensor:
         """(*S, N, ...) the real positions of (*S, B, L, ...)."""

@@ -75,7 +75,7 @@ class Member:
     @property
     def key(self) -> str:
         """Names the block in noise and files."""
-        return "+".join(self.names)
+        return "+".join(name.replace("+", "++") for name in self.names)
 
 
 def train(
@@ -276,7 +276,7 @@ def _identity(
     for i in group:
         digest.update(members[i].key.encode())
         data = members[i].data
-        for part in (data.z, data.y, data.valid_z, data.valid_y):
+        for part in (data.z, data.y, data.sizes, data.valid_z, data.valid_y, data.valid_sizes):
             for chunk in content(part):
                 digest.update(chunk)
     return digest.hexdigest()

@@ -77,8 +77,8 @@ class Task:
             z = cast(Tensor, self.data.z)
             self.z, y = cast(Condensed, model).condense(z, data.y.to(device))
             self.y = y.cpu()
-            units = torch.full((len(self.y),), float(data.sizes.sum()) / len(self.y))
-            self.units = units.double()
+            units = torch.full((len(self.y),), 1 / len(self.y), dtype=torch.float64)
+            self.units = units * data.sizes.sum()
         else:
             self.z, self.y, self.units = self.data.z, data.y, data.sizes
         size = len(self.y) if settings.batch == "all" else settings.batch
@@ -162,8 +162,9 @@ class Run:
         tasks = [self.tasks[i] for i in self.active]
         values = self.stack.descend(self._objective(tasks))
         self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
-        if not bool(values.isfinite().all()):
-            self._refuse(values, tasks)
+        for value, task in zip(values.tolist(), tasks, strict=True):
+            if not math.isfinite(value):
+                self._refuse("loss", task.key)
         if self.settings.clip:
             clip(self.stack.grad, self.stack.norms(), self.settings.clip)
         lr = torch.tensor([rate(self.settings, self.step, task.total) for task in tasks])
@@ -211,11 +212,10 @@ class Run:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def _refuse(self, values: Tensor, tasks: Sequence[Task]) -> None:
-        bad = [t.key for t, ok in zip(tasks, values.isfinite().tolist(), strict=True) if not ok]
+    def _refuse(self, what: str, key: str) -> None:
         s = self.settings
         raise TrainingFailed(
-            f"the loss of {bad[0]} is not finite at update {self.step + 1} "
+            f"the {what} of {key} is not finite at update {self.step} "
             f"(learning_rate={s.learning_rate:g}, clip={s.clip:g}, precision={s.precision}): try "
             f"--set learning_rate={s.learning_rate / 10:g}"
         )
@@ -235,6 +235,8 @@ class Run:
             losses.append(loss)
             if loss is None:
                 continue
+            if not math.isfinite(loss):
+                self._refuse("validation loss", self.tasks[i].key)
             if loss < self.best_loss[s]:
                 self.best_loss[s], self.best_step[s] = loss, self.step
                 self.best[s] = self.weights[s]
@@ -267,6 +269,8 @@ class Run:
         for s in over:
             looked = math.isfinite(self.best_loss[s])
             weights = (self.best if looked else self.weights)[s].clone()
+            if not bool(weights.isfinite().all()):  # its very last gradient was not
+                self._refuse("weights", self.tasks[self.active[s]].key)
             best = self.best_step[s] if looked else None
             loss = self.best_loss[s] if looked else None
             self.done[self.active[s]] = Outcome(weights, self.step, best, loss)
