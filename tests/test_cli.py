@@ -372,3 +372,20 @@ def test_killed_and_run_again_gives_the_same_bytes(here):
     documents = [json.loads((here / n / "result.json").read_text()) for n in ("killed", "whole")]
     assert documents[0] | {"run": ""} == documents[1] | {"run": ""}
     assert not list((here / "killed").rglob(".*"))  # nothing half-written is left
+
+
+def test_an_interrupted_run_says_that_it_goes_on(tmp_path):
+    command = [sys.executable, "-m", "sourcewise.cli", "compare", "digits", "--seeds", "50"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "config.yaml").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.strip() == "interrupted; the same command goes on where this one stopped"

@@ -40,6 +40,8 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            _stop(_GOES_ON, _INTERRUPTED)
         raise SystemExit(code if isinstance(code, int) else 0)
     except InputError as error:
         _stop(f"error: {_line(str(error))}", 2)
@@ -48,7 +50,7 @@ def main() -> None:
         raise SystemExit(1) from None
     except Exception as error:
         if type(error).__name__ == "Abort":  # Ctrl-C, as the option parser passes it on
-            _stop("interrupted; the same command goes on where this one stopped", 130)
+            _stop(_GOES_ON, _INTERRUPTED)
         told = getattr(error, "format_message", None)  # a usage error of the option parser
         if told is not None:
             _stop(f"error: {_line(told())} (see --help)", 2)
@@ -61,6 +63,9 @@ def main() -> None:
         where = "(SOURCEWISE_TRACEBACK=1 shows where)"
         _stop(f"failed: {type(error).__name__}: {_line(str(error))} {where}", 1)
 
+
+_INTERRUPTED = 130  # Ctrl-C: by the option parser's version a code, or an exception called Abort
+_GOES_ON = "interrupted; the same command goes on where this one stopped"
 
 # What a disk says when it takes no more; a run goes on from its last whole file.
 _DISK = (
