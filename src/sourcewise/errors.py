@@ -26,12 +26,14 @@ def listing(items: Iterable[object], limit: int = 8) -> str:
 
 
 def unknown(what: str, name: str, allowed: Iterable[object]) -> InputError:
-    """Error for a name that is not among the allowed ones; suggests the nearest.
+    """Error for a name that is not among those there are; suggests the nearest.
 
     >>> print(unknown("column", "heigth", ["height", "weight"]))
-    no column 'heigth': did you mean 'height'? (allowed: height, weight)
+    no column 'heigth': did you mean 'height'? (there are: height, weight)
+    >>> print(unknown("column", "age", ["height", "weight"]))
+    no column 'age' (there are: height, weight)
     """
     names = [str(item) for item in allowed]
     near = get_close_matches(str(name), names, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"no {what} {str(name)!r}: {hint}(allowed: {listing(names, 12)})")
+    hint = f": did you mean {near[0]!r}?" if near else ""
+    return InputError(f"no {what} {str(name)!r}{hint} (there are: {listing(names, 12)})")

@@ -13,8 +13,9 @@ __all__ = ["Settings"]
 class Settings(BaseModel):
     """A frozen set of named values; an unknown or bad value is an `InputError`.
 
+    >>> from pydantic import Field
     >>> class Size(Settings):
-    ...     width: int = 3
+    ...     width: int = Field(default=3, ge=1, description="numbers per row, >= 1")
     >>> Size.parse({"width": "5"})
     Size(width=5)
     >>> class Grid(Settings):
@@ -24,7 +25,11 @@ class Settings(BaseModel):
     >>> Size.parse({"widht": 5})
     Traceback (most recent call last):
     ...
-    sourcewise.errors.InputError: no setting 'widht': did you mean 'width'? (allowed: width)
+    sourcewise.errors.InputError: no setting 'widht': did you mean 'width'? (there are: width)
+    >>> Size.parse({"width": "wide"})
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: setting width: not 'wide' (allowed: numbers per row, >= 1)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -38,10 +43,7 @@ class Settings(BaseModel):
         try:
             return cls(**{name: _split(cls, name, value) for name, value in values.items()})
         except ValidationError as error:
-            first = error.errors()[0]
-            where = str(first["loc"][0]) if first["loc"] else cls.__name__
-            allowed = _allowed(cls, where)
-            raise InputError(f"setting {where}: {first['msg']}{allowed}") from None
+            raise InputError(_explained(cls, error.errors()[0])) from None
 
 
 def _split(cls: type[Settings], field: str, value: Any) -> Any:
@@ -50,8 +52,14 @@ def _split(cls: type[Settings], field: str, value: Any) -> Any:
     return value.split(",") if several and isinstance(value, str) else value
 
 
-def _allowed(cls: type[Settings], field: str) -> str:
-    if field not in cls.model_fields:
-        return ""
-    text = cls.model_fields[field].description
-    return f" (allowed: {text})" if text else ""
+def _explained(cls: type[Settings], error: Any) -> str:
+    """One line for what pydantic found: the setting, its value, and what is allowed."""
+    words = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # several settings that do not go together
+        return f"settings: {words}"
+    name = str(error["loc"][0])
+    field = cls.model_fields[name]
+    allowed = "true, false" if field.annotation is bool else field.description
+    if error["type"] == "value_error" or not allowed:
+        return f"setting {name}: {words}"
+    return f"setting {name}: not {error['input']!r} (allowed: {allowed})"

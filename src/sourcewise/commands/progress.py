@@ -1,5 +1,6 @@
 """How far a job is, on stderr: a bar on a terminal, otherwise a line every half minute."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,9 @@ class Progress:
         self.start = self.told = time.monotonic()
         self.first: int | None = None  # what an earlier run had done already
 
-    def __enter__(self) -> Callable[[int, int], None]:
+    def __enter__(self) -> Callable[[int, int], None] | None:
+        if os.environ.get("RANK", "0") != "0":  # of several processes the first alone speaks
+            return None
         if not sys.stderr.isatty():
             return self._line
         from rich.console import Console

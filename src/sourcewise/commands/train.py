@@ -1,6 +1,5 @@
 """`sourcewise train`."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -72,17 +71,12 @@ def train(
 
     prepared = prepare(sources, TrainSettings.parse(chosen))
     out = out or prepared.folder
-    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun: it alone speaks
     if dry_run:
-        if first:
-            config = {**prepared.config, "run": str(out)}
-            config["seconds"] = round(estimate_seconds(prepared), 2)
-            if prepared.plan.job.family.trained:
-                config["seconds_reason"] = "if no training stops early"
-            print_config(config, as_json)
-        return
-    if not first:
-        execute(prepared, out, overwrite)
+        config = {**prepared.config, "run": str(out)}
+        config["seconds"] = round(estimate_seconds(prepared), 2)
+        if prepared.plan.job.family.trained:
+            config["seconds_reason"] = "if no training stops early"
+        print_config(config, as_json)
         return
     with Progress("training") as report_progress:
         trained = execute(prepared, out, overwrite, report_progress)

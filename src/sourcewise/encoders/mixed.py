@@ -25,7 +25,7 @@ from sourcewise.encoders.levels import Levels
 from sourcewise.encoders.numeric import NumericColumn, lift, plan_columns
 from sourcewise.encoders.ordering import dependence_order
 from sourcewise.errors import InputError, unknown
-from sourcewise.forms import Column, Table, X, as_table
+from sourcewise.forms import Column, Kind, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 
 __all__ = ["MixedCoding", "MixedColumn", "MixedEncoder", "MixedRows", "plan_mixed"]
@@ -48,10 +48,24 @@ class MixedColumn:
     missing: bool = False
 
     @property
+    def kind(self) -> Kind:
+        """number or category."""
+        return "category" if self.number is None else "number"
+
+    @property
+    def log(self) -> bool:
+        """Whether its logarithm is taken."""
+        return self.number is not None and self.number.log
+
+    @property
+    def resolution(self) -> float | None:
+        """The step between recorded numbers, if it has ties."""
+        return None if self.number is None else self.number.resolution
+
+    @property
     def schema(self) -> Column:
         """The column of the table."""
-        kind = "number" if self.number is not None else "category"
-        return Column(self.name, kind, self.categories)
+        return Column(self.name, self.kind, self.categories)
 
 
 @dataclass(frozen=True)
@@ -288,7 +302,9 @@ class MixedEncoder:
         return z
 
     def decode(self, z: Tensor) -> Table:
-        """Back to a table of the original types, numbers on their lattice of recorded values.
+        """Back to a table of the original types, numbers as they were recorded.
+
+        On their lattice if they have ties, and with the recorded decimals in any case.
 
         Args:
             z: (n, C) samples z + u, or codes (then numbers come from the middle of their bin).
@@ -330,5 +346,6 @@ def _decoded(column: MixedColumn, item: Bins | Levels, z: Tensor, gaps: Tensor) 
         return v.long().masked_fill(gaps, -1)
     x = column.number.recorded(v)
     if isinstance(item, Bins):  # the lattice is regular at most where it must be guessed
-        x = torch.where(item.recorded(z), v.exp() if column.number.log else v, x)
+        own = column.number.rounded(v.exp() if column.number.log else v)
+        x = torch.where(item.recorded(z), own, x)
     return x.masked_fill(gaps, torch.nan)

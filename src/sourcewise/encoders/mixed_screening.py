@@ -1,14 +1,18 @@
 """What a model of mixed tables can use: nearly every column, but no dates.
 
 Categories and missing values have codes; what is constant within a source, or depends exactly on
-other columns, is learned as such and breaks nothing.
+other columns, is learned as such and breaks nothing. What is one constant everywhere has nothing to
+learn.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from sourcewise.encoders.mixed import plan_mixed
+from sourcewise.encoders.numeric import TIED
 from sourcewise.encoders.screening import (
     Missing,
     Screened,
@@ -66,6 +70,7 @@ def screen(
     _gaps(screened)
     point_out_dates(screened)
     point_out_identifiers(screened)
+    _texts(screened)
     table = screened.table
     options = {} if settings is None else {"bins": settings.bins, "order": settings.order}
     screened.coding = plan_mixed(table, screened.log, **options)
@@ -85,23 +90,29 @@ def _numbers(screened: Screened, log: Sequence[str]) -> list[str]:
 
 
 def _uninformative(screened: Screened) -> None:
-    """Leave out columns without a value, and numbers that are all one: a spike has no density."""
+    """Leave out columns without a value, and constants.
+
+    Numbers that are one value beside gaps go too: a spike has no density.
+    """
     for column in screened.table.schema:
-        values = screened.table.columns[column.name]
-        distinct = len(values[~screened.table.missing(column.name)].unique())
+        gaps = screened.table.missing(column.name)
+        distinct = len(screened.table.columns[column.name][~gaps].unique())
         if distinct == 0:
             screened.leave_out(column.name, "no value")
+        elif distinct == 1 and not bool(gaps.any()):
+            screened.leave_out(column.name, "constant")
         elif distinct == 1 and column.kind == "number":
-            screened.leave_out(column.name, "one value only")
+            screened.leave_out(column.name, "one value only, beside gaps")
 
 
 def _constants(screened: Screened, min_rows: int) -> None:
-    """Point out what does not vary within some source."""
+    """Point out what does not vary within some source; a gap is a value of its own."""
     y, names = screened.data.y, screened.data.names
     found = []
     for name in screened.table.names:
         values = screened.table.columns[name].double()
-        present = ~screened.table.missing(name)
+        gaps = screened.table.missing(name)
+        values, present = values.masked_fill(gaps, -torch.inf), torch.ones_like(gaps)
         low = per_source(values, y, present, len(names), "amin")
         high = per_source(values, y, present, len(names), "amax")
         where = [repr(names[k]) for k in tested_sources(screened, min_rows) if low[k] == high[k]]
@@ -111,6 +122,21 @@ def _constants(screened: Screened, min_rows: int) -> None:
         screened.warnings.append(
             f"constant within a source: {listing(found)}; that alone tells sources apart"
         )
+
+
+def _texts(screened: Screened) -> None:
+    """Warn of categories that nearly all differ: no probability of them can be learned."""
+    for column in screened.table.schema:
+        if column.kind != "category":
+            continue
+        present = ~screened.table.missing(column.name)
+        rows = int(present.sum())
+        if rows > 20 and len(screened.table.columns[column.name][present].unique()) > TIED * rows:
+            name = column.name
+            screened.warnings.append(
+                f"nearly every value of {name!r} is different: an identifier? --ignore {name}, or "
+                f"--text {name} to model it"
+            )
 
 
 def _gaps(screened: Screened) -> None:

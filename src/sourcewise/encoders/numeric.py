@@ -6,6 +6,8 @@
   u on [0, 1) spreads each value over its own cell, so that ties are no spikes of density. It is
   drawn once per row and is the same for all arms.
 - *Standardise*: m and s over the training rows of all sources, the same for all arms.
+- *Decode*: draws go to the recorded values: to the start of their cell, and to the decimals that the
+  column was recorded with, whether it has ties or not. Scores know nothing of that.
 - *Fill in*, for training only: a missing value is drawn from a normal given the row's observed
   values, with the mean of its source and the covariance within sources (both of the training
   rows). A constant would be a spike, an independent draw would undo correlations.
@@ -29,12 +31,14 @@ __all__ = [
     "NumericCoding",
     "NumericColumn",
     "NumericEncoder",
+    "decimals",
     "lift",
     "plan_columns",
     "resolution",
 ]
 
 TIED = 0.9
+MOST_DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,29 @@ class NumericColumn:
         log: take its logarithm.
         resolution: r, the step between recorded values, or None.
         origin: a recorded value: the lattice is `origin + r Z`.
+        decimals: with how many all values were recorded, ties or not; None: no fixed number.
     """
 
     name: str
     log: bool = False
     resolution: float | None = None
     origin: float = 0.0
+    decimals: int | None = None
 
     def recorded(self, v: Tensor) -> Tensor:
         """(n,) lifted values in original units, on the lattice of recorded values."""
         x = v.exp() if self.log else v
-        if self.resolution is None:
+        if self.resolution is not None:
+            steps = torch.floor((x - self.origin) / self.resolution + 1e-6)
+            x = self.origin + steps * self.resolution
+        return self.rounded(x)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """(n,) values with the recorded decimals; those of a logarithm stay above 0."""
+        if self.decimals is None:
             return x
-        steps = torch.floor((x - self.origin) / self.resolution + 1e-6)
-        return self.origin + steps * self.resolution
+        x = _rounded(x, self.decimals)
+        return x.clamp(min=10.0**-self.decimals) if self.log else x
 
 
 @dataclass(frozen=True)
@@ -98,13 +111,31 @@ def resolution(values: Tensor) -> float | None:
     return float(f"{float(real.min()):.9g}") if len(real) else None
 
 
+def decimals(values: Tensor) -> int | None:
+    """The fewest decimals with which every value can be written; None if more than nine.
+
+    >>> decimals(torch.tensor([37.03, 1.5], dtype=torch.float64)), decimals(torch.tensor([3.0]))
+    (2, 0)
+    """
+    present = values[~values.isnan()]
+    return next(
+        (k for k in range(MOST_DECIMALS + 1) if torch.equal(_rounded(present, k), present)), None
+    )
+
+
+def _rounded(x: Tensor, k: int) -> Tensor:
+    """To k decimals, each the float that a file with k decimals is read as."""
+    return (x * 10.0**k).round() / 10.0**k
+
+
 def plan_columns(table: Table, log: Collection[str]) -> tuple[NumericColumn, ...]:
     """How each column of a table will be encoded."""
     columns = []
     for name in table.names:
         values = table.columns[name]
         lowest = float(values[~values.isnan()].min())
-        columns.append(NumericColumn(name, name in log, resolution(values), lowest))
+        step, places = resolution(values), decimals(values)
+        columns.append(NumericColumn(name, name in log, step, lowest, places))
     return tuple(columns)
 
 
@@ -204,7 +235,7 @@ class NumericEncoder:
         return z
 
     def decode(self, z: Tensor) -> Table:
-        """Back to original units, each column on its own lattice of recorded values."""
+        """Back to original units, each column with the decimals or on the lattice recorded."""
         v = z * self.scale + self.mean
         columns = {}
         for j, column in enumerate(self.columns):

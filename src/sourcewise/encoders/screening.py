@@ -319,7 +319,9 @@ def point_out_dates(screened: Screened) -> None:
 
 def point_out_identifiers(screened: Screened) -> None:
     """Warn of columns that number the rows, which a density should hardly ever model."""
-    for name, values in screened.table.columns.items():
+    numbers = [column.name for column in screened.table.schema if column.kind == "number"]
+    for name in numbers:
+        values = screened.table.columns[name]
         whole = len(values) > 20 and bool((values == values.round()).all())
         if whole and len(values.unique()) == len(values):
             screened.warnings.append(

@@ -190,8 +190,8 @@ def _equal_lengths(x: Ragged, D: int | None = None) -> int:
     if len(other):
         row = int(other[0])
         raise InputError(
-            f"row {row + 1} holds {int(lengths[row])} symbols, not {D}: this family takes rows of "
-            "one length only"
+            f"row {row + 1} holds {int(lengths[row])} symbols, not {D}: --model arm takes rows of "
+            "one length only, --model transformer takes any"
         )
     if D == 0:
         raise InputError("row 1 holds no symbols")

@@ -98,7 +98,7 @@ def family(name: str) -> Family:
     >>> family("gausian")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    sourcewise.errors.InputError: no family 'gausian': did you mean 'gaussian'? (allowed: ...)
+    sourcewise.errors.InputError: no family 'gausian': did you mean 'gaussian'? (there are: ...)
     """
     if name not in FAMILIES:
         raise unknown("family", name, FAMILIES)

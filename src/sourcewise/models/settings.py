@@ -220,7 +220,7 @@ class ArmSettings(TrainedSettings):
     }
 
     embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding, >= 1")
-    width: int = Field(default=64, ge=1, description="W, at least the positions")
+    width: int = Field(default=64, ge=1, description="W, at least the positions, >= 1")
     depth: int = Field(default=3, ge=1, description="L, affine layers, >= 1")
     encoder: Literal["per position", "shared"] = Field(
         default="per position", description="per position, shared"

@@ -82,9 +82,11 @@ def _labels(records: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def refuse_single(path: Path) -> InputError:
-    """The error for one file of plain text, which is one source."""
-    fasta = next((line for line in read_lines(path) if line.strip()), "").startswith(">")
-    hint = "; if it holds FASTA records, call it .fasta" if fasta else ""
+    """The error for one file of plain text, which is empty or one source."""
+    first = next((line for line in read_lines(path) if line.strip()), "")
+    if not first:
+        return InputError(f"{path} is empty")
+    hint = "; if it holds FASTA records, call it .fasta" if first.startswith(">") else ""
     return InputError(f"{path} is one source only: bring {_BRING}{hint}")
 
 
