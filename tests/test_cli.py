@@ -155,7 +155,7 @@ BAD = [
     (["compare", "wien"], "did you mean 'wine'"),
     (["compare", "empty.csv"], "is empty"),
     (["compare", "data.csv", "--source", "sourse"], "did you mean 'source'"),
-    (["compare", "data.csv", "--columns", "a,c"], "no column 'c'"),
+    (["compare", "data.csv", "--columns", "a,c"], "no column 'c' .there are: source, a, b"),
     (["compare", "data.csv", "--ignore", "a,b"], "no column left"),
     (["compare", "one.csv"], "one source only"),
     (["compare", "data.csv", "--min-rows", "100"], "fewer than two sources can be tested"),
@@ -173,7 +173,9 @@ BAD = [
     (["compare", "data.csv", "--set", "shrinkage"], "write KEY=VALUE"),
     (["compare", "data.csv", "--strategies", "poled,separate"], "did you mean 'pooled'"),
     (["compare", "data.csv", "--strategies", "separate,groups:0+3"], "no source '3'"),
-    (["compare", "data.csv", "--seeds", "0"], "setting seeds"),
+    (["compare", "data.csv", "--seeds", "0"], "setting seeds: not 0 .allowed: [^()]*.$"),
+    (["compare", "data.csv", "--model", "table", "--set", "batch=0"], "settings: batch must be"),
+    (["compare", "empty.txt"], "empty.txt is empty"),
     (["compare", "data.csv", "--out", "data.csv/run"], "cannot write the run folder"),
     (["compare", "data.csv", "--out", "occupied"], "not empty and holds no run"),
     (["report", "nowhere"], "holds no finished comparison"),
@@ -200,6 +202,7 @@ BAD = [
 def bad_files(here):
     table(here / "data.csv")
     (here / "empty.csv").write_text("")
+    (here / "empty.txt").write_text("\n")
     table(here / "huge.csv", a=[1e200, *range(59)])
     table(here / "one.csv", source=["only"] * 60)
     table(here / "infinite.csv", a=[np.inf] + [1.0] * 59)

@@ -377,19 +377,6 @@ def test_shrinkage_that_changes_the_story_is_pointed_out():
     assert all(0 < a < 1 for a in fitted)
 
 
-def test_the_sources_decide_where_the_average_does_not():
-    from sourcewise.comparison.document import _side
-
-    rows = [
-        {"strategy": "pooled", "verdict": word} for word in ("separate", "undecided", "separate")
-    ]
-    assert _side("pooled", "undecided", rows) == "separate"
-    assert _side("pooled", "equivalent", rows) == "equivalent"
-    assert _side("pooled", "undecided", [*rows, {"strategy": "pooled", "verdict": "pool"}]) == (
-        "undecided"
-    )
-
-
 def test_edited_groups_are_another_run(tmp_path, monkeypatch):
     groups = tmp_path / "groups.csv"
     groups.write_text("source,group\ns0,x\ns1,x\n")

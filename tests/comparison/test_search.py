@@ -36,6 +36,14 @@ def test_every_strategy_gets_the_same_trials_and_its_best(tmp_path):
         best = min(trials, key=lambda trial: trial["validation"])
         used = result.document["strategies"][name]["settings"]
         assert best["changes"].items() <= used.items()
+        searched = result.document["strategies"][name]["searched"]
+        assert searched == {"trials": 3, "chosen": best["changes"]}
+        for key, value in best["changes"].items():
+            assert f"{key}={value:.3g}" in str(result)
+    assert str(result).count("3 trials, chose") == 2
+    page = sw.report(result, tmp_path / "report.html").read_text()
+    assert "Settings searched" in page
+    assert "of 3 trials" in page
     assert run().document["search"] == search
 
 

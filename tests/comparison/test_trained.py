@@ -206,6 +206,27 @@ def test_budgets_tell_what_training_cost():
     assert document["splits"]["training_seeds"] == 2
 
 
+def test_one_seed_is_said_and_three_are_not():
+    one, several = run(seeds=1).document, run().document
+    assert "what another seed would give is not covered" in one["estimand"]
+    assert "training seeds" in several["estimand"]
+    told = [w for w in one["warnings"] if w.startswith("one training seed")]
+    assert len(told) == 1
+    assert not any(w.startswith("one training seed") for w in several["warnings"])
+
+
+def test_models_that_are_not_done_are_pointed_out():
+    short, long = run(set={**FAST, "passes": 2}), run(set={**FAST, "passes": 300})
+    told = [w for w in short.document["warnings"] if "still improving" in w]
+    assert [w.split()[0] for w in told] == ["pooled", "separate"]
+    assert told[0].endswith("more --set passes=4")
+    assert not any("still improving" in w for w in long.document["warnings"])
+    least = run(set={**FAST, "passes": 1, "updates": 25}).document["warnings"]
+    assert any(w.endswith("more --set updates=50") for w in least)
+    blind = run(set={**FAST, "passes": 2, "validation": 0}).document["warnings"]
+    assert not any("still improving" in w for w in blind)
+
+
 def test_procedure_pays_for_refits():
     small = {"passes": 1, "batch": 16, "validation": 0.2}
     document = run(words(20, K=2), scope="procedure", seeds=1, set=small).document
@@ -244,6 +265,7 @@ def test_words_of_the_table_are_those_of_the_unit(tmp_path: Path):
     text = str(result)
     assert "nats per symbol" in text
     assert "symbols" in text.splitlines()[0]
+    assert "updates (mean of 2 seeds)" in text
     page = sw.report(result, tmp_path / "report.html").read_text()
     assert "nats per symbol" in page
     assert "nats per row" not in page

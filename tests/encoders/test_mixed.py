@@ -295,13 +295,14 @@ def test_screening_keeps_what_codes_can_hold():
         twice=2 * Noise(0).normal(60).numpy(),
         holes=values.numpy(),
         one=1.0,
+        same="x",
         day=[f"2020-01-{1 + i % 28:02d}" for i in range(60)],
     )
     result = screen(sw.read(data, source="source"))
     left = {item.column: item.reason for item in result.left_out}
-    assert left == {"day": "a date", "one": "one value only"}
+    assert left == {"day": "a date", "one": "constant", "same": "constant"}
     told = " ".join(result.warnings)
-    assert "constant within a source: code ('u', 'v')" in told
+    assert "constant within a source: code ('u', 'v');" in told
     assert "1 missing cells (holes 1): a value of their own" in told
     assert "--group" in told
     assert result.coding.variables == 5
@@ -311,6 +312,45 @@ def test_screening_keeps_what_codes_can_hold():
         screen(sw.read(data, source="source"), missing="impute")
     with pytest.raises(sw.InputError, match="no column of numbers 'word'"):
         screen(sw.read(data, source="source"), log=("word",))
+
+
+def test_one_value_beside_gaps_is_constant_only_where_the_gaps_are_not():
+    gaps = [None, "x", "x", "x"]
+    varied = screen(sw.read(frame(note=gaps * 15), source="source", types={"note": "category"}))
+    assert "note" in varied.table.names
+    assert "constant within a source: note ('v');" in " ".join(varied.warnings)
+    both = screen(sw.read(frame(note=(gaps + gaps[::-1]) * 7 + gaps), source="source"))
+    assert "constant" not in " ".join(both.warnings)
+    number = screen(sw.read(frame(b=[1.0, None] * 30), source="source"))
+    assert [item.reason for item in number.left_out] == ["one value only, beside gaps"]
+
+
+def test_texts_that_all_differ_are_pointed_out_once():
+    result = screen(sw.read(frame(smiles=[f"C{i}" for i in range(58)] + ["C0"] * 2)))
+    assert [w for w in result.warnings if "smiles" in w] == [
+        "nearly every value of 'smiles' is different: an identifier? --ignore smiles, or "
+        "--text smiles to model it"
+    ]
+
+
+@pytest.mark.parametrize("log", [(), ("price",)])
+def test_draws_have_the_recorded_decimals_without_ties_too(log):
+    """Prices with two decimals, hardly two alike: a density, but draws are prices."""
+    price = (Noise(0).normal(N).exp() * 1e4 + 1).mul(100).round() / 100
+    assert len(price.unique()) > 0.9 * N
+    encoder, rows = fitted(Table({"price": price}, (Column("price"),)), log)
+    (column,) = encoder.columns
+    assert (column.resolution, column.log, column.kind) == (None, bool(log), "number")
+    u = Noise(1).uniform(1000, 1) * encoder.sizes["codes"][0]
+    drawn = encoder.decode(u).columns["price"]
+    assert torch.equal((drawn * 100).round() / 100, drawn)
+    assert not log or float(drawn.min()) > 0
+    assert torch.equal(encoder.decode(encoder.place(rows)).columns["price"], price)
+
+
+def test_columns_tell_their_resolution():
+    resolutions = {column.name: column.resolution for column in plan_mixed(mixed()).columns}
+    assert resolutions == {"free": None, "word": None, "count": 0.5, "flag": None}
 
 
 def test_a_fold_without_values_still_has_a_density():

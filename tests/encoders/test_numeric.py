@@ -66,6 +66,17 @@ def test_resolution_is_the_smallest_gap_of_tied_columns():
     assert resolution(torch.tensor([1.0, torch.nan, 1.0, 3.0])) == 2.0
 
 
+def test_draws_have_the_recorded_decimals():
+    free = Noise(0).normal(N)
+    t = table(cents=(free * 1e5).round() / 100, free=free, whole=torch.arange(N).double())
+    encoder, _ = fitted(t)
+    assert [column.decimals for column in encoder.columns] == [2, None, 0]
+    drawn = encoder.decode(Noise(1).normal(N, 3)).columns
+    assert torch.equal((drawn["cents"] * 100).round() / 100, drawn["cents"])
+    assert torch.equal(drawn["whole"].round(), drawn["whole"])
+    assert not torch.equal((drawn["free"] * 1e9).round() / 1e9, drawn["free"])
+
+
 def test_dequantised_values_stay_in_their_cell_and_fill_it():
     t = table(a=Noise(0).integers(3, N).double())
     rows = lift(t, plan_columns(t, ()), Noise(1).each(Y))

@@ -92,6 +92,32 @@ def test_rows_that_the_models_know_are_pointed_out(words, tmp_path):
         assert not any("equal" in text for text in warned)
 
 
+def test_the_rows_are_known_without_a_column_that_was_left_out(frame, tmp_path):
+    numbers = frame.drop(columns="kind").dropna().assign(code=lambda f: f["site"].map(len))
+    numbers.to_csv(tmp_path / "a.csv", index=False)
+    trained = sw.train(sw.read(tmp_path / "a.csv", source="site"), out=tmp_path / "run")
+    assert [item["column"] for item in trained.document["data"]["left_out"]] == ["code"]
+    warned = sw.evaluate(tmp_path / "run", tmp_path / "a.csv").document["warnings"]
+    assert any("these are the very rows" in text for text in warned)
+
+
+def test_averages_are_over_the_sources_that_all_strategies_score(words, tmp_path):
+    few = (words.y != 2) | (torch.arange(90) < 12)  # 4 rows of the last source
+    sw.compare(words.take(few), seeds=1, set=SMALL, out=tmp_path / "run")
+    found = sw.evaluate(tmp_path / "run", words)
+    levels = {name: macro(found, name) for name in ("pooled", "separate")}
+    last = found.document["differences"][-1]
+    assert last["difference"] == pytest.approx(
+        levels["pooled"]["mean"] - levels["separate"]["mean"]
+    )
+    assert set(found.document["strategies"]["pooled"]["per_source"]) == {"one", "two", "three"}
+    assert found.document["strategies"]["pooled"]["macro"]["sources"] == ["one", "two"]
+    assert any("left out 'three'" in text for text in found.document["warnings"])
+    only = sw.evaluate(tmp_path / "run", words.take(words.y == 2))
+    assert only.document["differences"][-1]["difference"] is None
+    assert "no average" in str(only)
+
+
 def test_what_the_models_do_not_know(words, symbols, frame):
     texts = sw.train(words, set=SMALL)
     with pytest.raises(InputError, match="no model knows the sources 'four'"):

@@ -46,7 +46,7 @@ def test_temperature_is_for_families_that_have_it(texts):
 def test_names_that_are_not_there(texts):
     with pytest.raises(InputError, match="no source 'tow': did you mean 'two'"):
         sw.sample(texts, sources=["tow"])
-    with pytest.raises(InputError, match="no strategy in this run 'pooled': .allowed: groups"):
+    with pytest.raises(InputError, match="no strategy in this run 'pooled' .there are: groups"):
         sw.sample(texts, strategy="pooled")
     with pytest.raises(InputError, match="0 draws per source"):
         sw.sample(texts, n=0)

@@ -221,6 +221,50 @@ def test_beta_hat_is_never_clipped(result):
     assert "as here" in text
 
 
+def test_harm_is_read_from_beta_hat(result):
+    result["beta_hat"] = {"value": -406.0, "low": -900.0, "high": 2.0, "reading": "harm: it is"}
+    assert "as here, says harm: it is" in Page(render(result)).text
+
+
+def test_missing_values_of_their_own_are_counted(result):
+    result["data"]["columns"][0]["missing"] = True
+    result["data"]["missing_cells"] = 289
+    text = Page(render(result)).text
+    assert "a value of their own (289 cells)" in text
+    assert "there are none" not in text
+
+
+def test_one_seed_promises_no_others(result):
+    result["scope"], result["splits"] = "these models", {"training_seeds": 1, "seed": 0}
+    assert "test rows." in Page(render(result)).text
+    for strategy in result["strategies"].values():
+        for record in strategy["per_source"].values():
+            record["updates"] = 12.5
+    assert "What another seed would give is not covered." in Page(render(result)).text
+    result["splits"]["training_seeds"] = 3
+    text = Page(render(result)).text
+    assert "new training seeds." in text
+    assert "Counts are means over 3 seeds." in text
+
+
+def test_the_worth_of_a_label_has_a_unit_and_is_of_shared_models(result):
+    for strategy in result["strategies"].values():
+        strategy["label_effect"] = 0.25
+    text = Page(render(result)).text
+    assert "Label is worth, nats per row" in text
+    assert "one source per model" in text
+    assert "ignores its label" in text
+    assert "ignores its label" not in Page(render({**result, "strategies": {}})).text
+
+
+def test_few_degrees_of_freedom_are_shown(result):
+    for d in result["differences"]:
+        d["df"] = 9.0
+    assert "degrees of freedom" not in Page(render(result)).text
+    result["differences"][0]["df"] = result["differences"][1]["df"] = 2.31
+    assert Page(render(result)).text.count("2.3 degrees of freedom") == 2
+
+
 def test_too_few_rows_is_said(result):
     name = "tiny <clinic>"
     result["data"]["sources"].append(

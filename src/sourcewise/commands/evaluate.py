@@ -39,7 +39,8 @@ def evaluate(
     text: Text = None,
     chunk: Chunk = None,
     missing: Annotated[
-        str | None, typer.Option(help="Missing values: refuse, drop or impute; as the run.")
+        str | None,
+        typer.Option(help="Missing values: refuse, drop or impute (gaussian only); as the run."),
     ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,

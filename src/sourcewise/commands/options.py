@@ -53,9 +53,18 @@ Group = Annotated[str | None, typer.Option(help="Rows alike in these columns sta
 Types = Annotated[str | None, typer.Option(help="Column types: A=category,B=number,C=date.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A setting of the family, KEY=VALUE; repeat for more."),
+    typer.Option(
+        "--set",
+        help="A setting of the family, KEY=VALUE; repeat for more; docs/families.md has them all.",
+    ),
 ]
-Missing = Annotated[str, typer.Option(help="Missing values: refuse, drop (their rows) or impute.")]
+Missing = Annotated[
+    str,
+    typer.Option(
+        help="Missing values: refuse, drop (their rows) or impute: gaussian only; the table "
+        "family takes gaps as values."
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(help="Model family: auto, gaussian (fitted exactly), table, transformer, arm."),

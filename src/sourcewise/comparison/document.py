@@ -51,16 +51,12 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
     region, unit = plan.job.region, plan.job.unit
     rivals = [s for s in plan.job.strategies if s.name != context.baseline]
     differences = _differences(summary, rivals, context.baseline, region)
-    verdict = verdict_of(
-        summary, rivals, context.baseline, context.too_few, differences
-    )
+    verdict = verdict_of(summary, rivals, context.baseline, context.too_few, differences)
     first = verdict["strategy"]
     return plain(
         {
             "schema_version": 1,
-            "data": data_facts(
-                plan, context.screened, context.too_few, context.config
-            ),
+            "data": data_facts(plan, context.screened, context.too_few, context.config),
             "scope": plan.scope,
             "estimand": estimand(plan),
             "primary_metric": METRIC,
@@ -167,6 +163,8 @@ def _differences(
     for strategy in rivals:
         for k in job.tested:
             interval = summary.difference(strategy.name, baseline, summary.source(k))
+            if _same_model(summary, strategy, baseline, k):
+                interval = Interval(0.0, 0.0, interval.df)  # but for rounding
             rows.append((strategy, job.names[k], interval))
         macro = summary.difference(strategy.name, baseline, summary.macro)
         rows.append((strategy, "macro", macro))
@@ -186,6 +184,15 @@ def _differences(
         _difference(*row, baseline, *adjusted.get(i, (1.0, 1)), region, job.unit)
         for i, row in enumerate(rows)
     ]
+
+
+def _same_model(summary: Summary, strategy: Strategy, baseline: str, k: int) -> bool:
+    """Whether a source's model is trained alike in both strategies: same block, same settings."""
+    job = summary.plan.job
+    other = next(s for s in job.strategies if s.name == baseline)
+    blocks = [next(block for block in s.partition if k in block) for s in (strategy, other)]
+    alike = job.settings_of(strategy) == job.settings_of(other)
+    return alike and blocks[0] == blocks[1] and strategy.shuffled == other.shuffled
 
 
 def _difference(

@@ -1,6 +1,6 @@
 """What a comparison gives back: a document, its models, and a table to read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +9,11 @@ from typing import Any
 
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.store import load_models
+from sourcewise.comparison.verdict import quoted
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
 
-__all__ = ["Comparison", "load"]
+__all__ = ["Comparison", "averaged_over", "extent", "load"]
 
 MOST_LINES = 60
 
@@ -62,7 +63,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     data, verdict = document["data"], document["verdict"]
     yield (
         f"{data['name']}: {data['rows']} rows, {len(data['sources'])} sources, "
-        f"{_extent(data)}; scope: {document['scope']}"
+        f"{extent(data)}; scope: {document['scope']}"
     )
     for warning in document["warnings"]:
         yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
@@ -72,16 +73,25 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from _budgets(document)
     yield ""
-    yield f"verdict: {verdict['overall']}; recommended: {verdict['recommended']}"
+    how = f", {verdict['recommended_how']}" if verdict.get("recommended_how") else ""
+    yield f"verdict: {verdict['overall']}; recommended: {verdict['recommended']}{how}"
     yield from wrap(verdict["reason"], 98, initial_indent="  ", subsequent_indent="  ")
 
 
-def _extent(data: dict[str, Any]) -> str:
-    """Of each row: its columns; of sequences: how many symbols there are in all."""
+def extent(data: Mapping[str, Any]) -> str:
+    """Of each row: its columns, or its positions; of sequences: how many symbols in all.
+
+    >>> extent({"scored_per": "row", "columns": [], "variables": 4, "symbols": 20})
+    '4 positions of 20 symbols'
+    """
     unit = data.get("scored_per", "row")
-    if unit == "row":
-        return f"{len(data['columns'])} columns"
-    return f"{sum(source['size'] for source in data['sources']):.0f} {unit}s"
+    if unit != "row":
+        return f"{sum(source['size'] for source in data['sources']):.0f} {unit}s"
+    count = len(data["columns"])
+    if not count:
+        of = f" of {data['symbols']} symbols" if data.get("symbols") else ""
+        return f"{data.get('variables', 0)} positions{of}"
+    return f"{count} columns" if count != 1 else "1 column"
 
 
 def _table(document: dict[str, Any], strategy: str) -> Iterator[str]:
@@ -93,7 +103,7 @@ def _table(document: dict[str, Any], strategy: str) -> Iterator[str]:
     head = ("source", "rows", "saw", "difference", "95 % interval", "p (Holm)", "verdict")
     widths = [max(len(row[i]) for row in [head, *cells]) for i in range(len(head) - 1)]
     yield f"{strategy} - {baseline}, {unit}: above 0 favours {strategy}, within ±{region:g} is"
-    yield f"equivalent; saw: training examples seen by {strategy} / {baseline}"
+    yield f"equivalent; saw: training examples seen by {strategy} / {baseline}, repeats counted"
     for row in (head, *cells[:-1]):
         yield _aligned(row, widths)
     if len(sources) > MOST_LINES:
@@ -146,11 +156,37 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         notes = f" (weights of update {_span(best, '.0f')} kept)" if best else ""
         notes += "".join(f", {key} {_span(v)}" for key, v in strategy.get("fitted", {}).items())
         size = f"{strategy['parameters']:.0f} parameters"
-        yield f"{name}: {models}, {size}, {updates:.0f} updates{notes}"
+        over = averaged_over(document) if updates else ""
+        updates = f"{updates:.0f} updates" + (f" (mean of {over})" if over else "")
+        yield f"{name}: {models}, {size}, {updates}{notes}"
+        if "searched" in strategy:
+            yield f"  {_searched(strategy['searched'])}"
         yield (
             f"  held-out log-likelihood {level:.4f} on average, worst {worst['mean']:.4f} "
-            f"({_short(worst['source'])})"
+            f"({_short(quoted(worst['source']))})"
         )
+
+
+def averaged_over(document: Mapping[str, Any]) -> str:
+    """What counts such as updates are means of; empty if every model was trained once."""
+    splits = document.get("splits") or {}
+    if splits.get("folds") and splits.get("repetitions"):
+        return f"{splits['folds']} folds x {splits['repetitions']}"
+    seeds = splits.get("training_seeds") or 1
+    return f"{seeds} seeds" if seeds > 1 else ""
+
+
+def _searched(searched: Mapping[str, Any]) -> str:
+    """What a search over settings found."""
+    count = searched["trials"]
+    chosen = ", ".join(f"{key}={_setting(value)}" for key, value in searched["chosen"].items())
+    return f"{'1 trial' if count == 1 else f'{count} trials'}, chose " + (
+        chosen or "the settings as given"
+    )
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _span(values: list[float], form: str = ".2g") -> str:

@@ -6,7 +6,6 @@
 import contextlib
 import csv
 import io
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from sourcewise.comparison.drawn import as_csv, as_json_lines
 from sourcewise.comparison.evaluation import Fitted, Job
 from sourcewise.comparison.scopes import Cell, CellScores, Plan
 from sourcewise.encoders.registry import load
@@ -26,7 +26,7 @@ from sourcewise.files import (
     write_json,
     write_tensors,
 )
-from sourcewise.forms import Column, Ragged, Table, X, as_table
+from sourcewise.forms import Ragged
 from sourcewise.models.families import family
 from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition
@@ -206,30 +206,9 @@ def save_samples(folder: Path, fitted: Mapping[str, Fitted], noise: Noise) -> No
         y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
         with torch.no_grad():
             x = item.encoder.decode(item.model.sample(y, noise=noise))
-        ending, text = _samples_text(x, [item.model.names[k] for k in y.tolist()])
-        write_atomic(folder / "samples" / f"{name}.{ending}", text)
-
-
-def _samples_text(x: X, sources: list[str]) -> tuple[str, str]:
-    """The ending and the text of a file of samples."""
-    import pandas as pd
-
-    if isinstance(x, Ragged):
-        rows = zip(sources, x.strings(), strict=True)
-        lines = (json.dumps({"source": s, "text": t}, ensure_ascii=False) for s, t in rows)
-        return "jsonl", "\n".join(lines) + "\n"
-    table = as_table(x)
-    frame = pd.DataFrame({column.name: _cells(table, column) for column in table.schema})
-    frame.insert(0, "source", sources, True)
-    return "csv", frame.to_csv(index=False, float_format="%.9g")
-
-
-def _cells(table: Table, column: Column) -> Any:
-    """A column as a file shows it: numbers, or the texts of its categories."""
-    values = table.columns[column.name]
-    if column.kind != "category":
-        return values.numpy()
-    return [column.categories[code] if code >= 0 else None for code in values.tolist()]
+        labels = [item.model.names[k] for k in y.tolist()]
+        ending, form = ("jsonl", as_json_lines) if isinstance(x, Ragged) else ("csv", as_csv)
+        write_atomic(folder / "samples" / f"{name}.{ending}", form(x, labels))
 
 
 def load_models(folder: Path) -> dict[str, Fitted]:

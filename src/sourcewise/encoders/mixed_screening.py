@@ -1,8 +1,7 @@
 """What a model of mixed tables can use: nearly every column, but no dates.
 
 Categories and missing values have codes; what is constant within a source, or depends exactly on
-other columns, is learned as such and breaks nothing. What is one constant everywhere has nothing to
-learn.
+other columns, is learned as such and breaks nothing. What is constant everywhere is left out.
 """
 
 from collections.abc import Sequence

@@ -6,8 +6,8 @@
   u on [0, 1) spreads each value over its own cell, so that ties are no spikes of density. It is
   drawn once per row and is the same for all arms.
 - *Standardise*: m and s over the training rows of all sources, the same for all arms.
-- *Decode*: draws go to the recorded values: to the start of their cell, and to the decimals that the
-  column was recorded with, whether it has ties or not. Scores know nothing of that.
+- *Decode*: draws go to the start of their cell, and are rounded to the decimals that the column
+  was recorded with, whether it has ties or not. Scores know nothing of that.
 - *Fill in*, for training only: a missing value is drawn from a normal given the row's observed
   values, with the mean of its source and the covariance within sources (both of the training
   rows). A constant would be a spike, an independent draw would undo correlations.

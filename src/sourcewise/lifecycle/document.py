@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
+from sourcewise.comparison.data_document import common_facts, source_facts
 from sourcewise.comparison.evaluation import Fitted, Job, Split
 from sourcewise.errors import listing
 from sourcewise.files import plain
 from sourcewise.lifecycle.plan import PreparedTraining
 
-__all__ = ["columns_of", "document"]
+__all__ = ["document"]
 
 
 def document(
@@ -53,43 +54,18 @@ def document(
 
 
 def _data(prepared: PreparedTraining, split: Split) -> dict[str, Any]:
-    job, screened = prepared.plan.job, prepared.screened
+    job = prepared.plan.job
     data = job.data
     train, valid = (
         torch.bincount(data.y[i], minlength=data.K) for i in (split.train, split.valid)
     )
     return {
-        "name": data.name,
-        "fingerprint": prepared.config["fingerprint"],
-        "rows": len(data),
-        "columns": columns_of(job.coding.columns),
-        "variables": job.coding.variables,
-        "left_out": [vars(item) for item in screened.left_out],
+        **common_facts(job, prepared.screened, prepared.config),
         "sources": [
-            {
-                "name": name,
-                "rows": int(data.counts[k]),
-                "size": float(job.sizes[data.y == k].sum()),
-                "n_train": int(train[k]),
-                "n_valid": int(valid[k]),
-            }
-            for k, name in enumerate(data.names)
+            source_facts(job, k) | {"n_train": int(train[k]), "n_valid": int(valid[k])}
+            for k in range(data.K)
         ],
-        "group": list(data.group_by) or None,
-        "scored_per": job.coding.unit,
-        "dropped_rows": screened.dropped,
-        "imputed_cells": screened.imputed,
-        "missing": prepared.config["settings"]["missing"],
     }
-
-
-def columns_of(columns: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """What a coding says of its columns, in the words that it has for them."""
-    known = ("name", "kind", "categories", "log", "resolution", "missing")
-    views = ([c, getattr(c, "schema", None), getattr(c, "number", None)] for c in columns)
-    return [
-        {key: getattr(v, key) for v in view for key in known if hasattr(v, key)} for view in views
-    ]
 
 
 def _model(

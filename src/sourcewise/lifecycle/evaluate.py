@@ -94,6 +94,8 @@ def evaluate(
     first = next(iter(scored.values()))
     warnings = [*first.warnings, known_rows(run, first.data, fingerprint)]
     warnings += [item.without_model(name) for name, item in scored.items()]
+    common = _common(scored)
+    warnings.append(_apart(first.data, common, scored))
     document = {
         "schema_version": 1,
         "kind": "evaluate",
@@ -103,8 +105,8 @@ def evaluate(
         "primary_metric": METRIC,
         "metrics": {METRIC: {"unit": first.unit, "higher_is_better": True}},
         "warnings": [text for text in warnings if text],
-        "strategies": {name: item.levels() for name, item in scored.items()},
-        "differences": _differences(scored),
+        "strategies": {name: item.levels(common) for name, item in scored.items()},
+        "differences": _differences(scored, common),
         "settings": {"missing": missing or settings["missing"], "seed": seed},
     }
     return Evaluation(plain(document), {name: item.rows for name, item in scored.items()})
@@ -169,20 +171,40 @@ class _Scored:
         told = listing((repr(self.data.names[k]) for k in left), 5)
         return f"{name} has no model of {told}: these rows are not scored" if left else None
 
-    def levels(self) -> dict[str, Any]:
-        """Per source, on average over the sources, and the worst."""
+    def levels(self, common: Sequence[int]) -> dict[str, Any]:
+        """Per source, on average over the common sources, and the worst."""
         entries = {self.data.names[k]: self._entry(k) for k in self.scored}
         means = {name: entry["metrics"][METRIC]["mean"] for name, entry in entries.items()}
         worst = min(means, key=means.__getitem__) if means else None
         return {
             "per_source": entries,
-            "macro": {METRIC: _ends(_interval(self.rows, self, self.scored))},
+            "macro": {
+                METRIC: _ends(_interval(self.rows, self, common)),
+                "sources": [self.data.names[k] for k in common],
+            },
             "worst": {METRIC: None if worst is None else {"source": worst, "mean": means[worst]}},
         }
 
     def _entry(self, k: int) -> dict[str, Any]:
         own = int((self.data.y.numpy() == k).sum())
         return {"n_test": own, "metrics": {METRIC: _ends(_interval(self.rows, self, [k]))}}
+
+
+def _common(scored: Mapping[str, _Scored]) -> list[int]:
+    """The sources that every strategy has scores of: what averages are over, to be comparable."""
+    return sorted(set.intersection(*(set(item.scored) for item in scored.values())))
+
+
+def _apart(data: Sources, common: Sequence[int], scored: Mapping[str, _Scored]) -> str | None:
+    """What to say of averages that leave sources out which some strategy scores."""
+    left = sorted({k for item in scored.values() for k in item.scored} - set(common))
+    if not left:
+        return None
+    told = listing((repr(data.names[k]) for k in left), 5)
+    which = "no source has a model under every strategy, so there is no average"
+    if common:
+        which = "averages are over the sources that have a model under every strategy"
+    return f"{which}: left out {told}"
 
 
 def _interval(rows: np.ndarray, item: _Scored, sources: Sequence[int]) -> Interval | float | None:
@@ -213,7 +235,7 @@ def _ends(interval: Interval | float | None) -> dict[str, Any]:
     return {"mean": interval, **ends}
 
 
-def _differences(scored: Mapping[str, _Scored]) -> list[dict[str, Any]]:
+def _differences(scored: Mapping[str, _Scored], common: Sequence[int]) -> list[dict[str, Any]]:
     """Each strategy minus the baseline, on the rows that both score."""
     baseline = BASELINE if BASELINE in scored else next(iter(scored))
     out = []
@@ -223,7 +245,7 @@ def _differences(scored: Mapping[str, _Scored]) -> list[dict[str, Any]]:
         rows = item.rows - scored[baseline].rows
         y = item.data.y.numpy()
         sources = sorted(set(y[~np.isnan(rows)].tolist()))
-        for label, chosen in [*((item.data.names[k], [k]) for k in sources), ("macro", sources)]:
+        for label, chosen in [*((item.data.names[k], [k]) for k in sources), ("macro", common)]:
             interval = _interval(rows, item, chosen)
             ends = _ends(interval)
             value = ends.pop("mean")
@@ -267,7 +289,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         shown = [*mine[:-1][:MOST_LINES], mine[-1]]
         yield from aligned(
             ("source", "difference", "95 % interval"),
-            [(brief(d["source"]), f"{d['difference']:+.4f}", _span(d)) for d in shown],
+            [(brief(d["source"]), _signed(d), _span(d)) for d in shown],
         )
 
 
@@ -281,6 +303,7 @@ def _level_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
         rows.append((brief(source["name"]), str(source["rows"]), *cells))
     if len(present) > MOST_LINES:
         rows.append((f"... {len(present) - MOST_LINES} more", "", *("" for _ in strategies)))
+    # Also where a strategy has no model of some source: the same sources in every column.
     return [*rows, ("macro", "", *(_level(s["macro"][METRIC]) for s in strategies))]
 
 
@@ -289,6 +312,10 @@ def _level(ends: dict[str, Any]) -> str:
         return "-"
     error = "" if ends["standard_error"] is None else f" ± {ends['standard_error']:.4f}"
     return f"{ends['mean']:.4f}{error}"
+
+
+def _signed(ends: dict[str, Any]) -> str:
+    return "-" if ends["difference"] is None else f"{ends['difference']:+.4f}"
 
 
 def _span(ends: dict[str, Any]) -> str:

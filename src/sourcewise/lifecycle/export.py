@@ -1,11 +1,11 @@
 """Samples as files that `read` takes back: .csv, .jsonl, .txt, .npz."""
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
 
+from sourcewise.comparison.drawn import as_csv, as_json_lines
 from sourcewise.errors import InputError, listing
 from sourcewise.files import write_atomic
 from sourcewise.forms import Ragged, Table, as_table
@@ -42,18 +42,11 @@ def write_samples(samples: Samples, path: Path) -> None:
 
 
 def _csv(samples: Samples) -> str:
-    return samples.frame().to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    return as_csv(samples.x, samples.labels, samples.source, samples.text)
 
 
 def _json_lines(samples: Samples) -> str:
-    """One object a draw: the source, and its text, its columns or its numbers."""
-    lines = []
-    for source, values in samples.plain().items():
-        for value in values:
-            row = {samples.text: value} if isinstance(value, str) else value
-            row = row if isinstance(row, dict) else {"x": row}
-            lines.append(json.dumps({samples.source: source, **row}, ensure_ascii=False))
-    return "\n".join(lines) + "\n"
+    return as_json_lines(samples.x, samples.labels, samples.source, samples.text)
 
 
 def _lines(samples: Samples) -> str:

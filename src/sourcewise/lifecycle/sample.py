@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sourcewise.comparison.drawn import as_frame, number, values
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.errors import InputError, listing, unknown
-from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.forms import Ragged, X, as_table
 from sourcewise.lifecycle.run import Run, opened, usual_strategy
 from sourcewise.lifecycle.trained import brief
 from sourcewise.models.families import FAMILIES
@@ -67,30 +68,14 @@ class Samples:
 
     def frame(self) -> "pd.DataFrame":
         """A DataFrame with the source's column first; missing values are NaN or None."""
-        import pandas as pd
-
-        if isinstance(self.x, Ragged):
-            return pd.DataFrame({self.source: self.labels, self.text: self.x.strings()})
-        table = as_table(self.x)
-        frame = pd.DataFrame({name: table.cells(name) for name in table.names})
-        frame.insert(0, self.source, self.labels, True)
-        return frame
+        return as_frame(self.x, self.labels, self.source, self.text)
 
     def plain(self) -> dict[str, list[Any]]:
         """Source to its draws: texts, rows by column, or (of a matrix) lists of numbers."""
         out: dict[str, list[Any]] = {name: [] for name in dict.fromkeys(self.labels)}
-        for label, value in zip(self.labels, self._values(), strict=True):
+        for label, value in zip(self.labels, values(self.x), strict=True):
             out[label].append(value)
         return out
-
-    def _values(self) -> list[Any]:
-        if isinstance(self.x, Ragged):
-            return self.x.strings()
-        if isinstance(self.x, Table):
-            names, columns = self.x.names, [self.x.cells(name).tolist() for name in self.x.names]
-            rows = zip(*columns, strict=True)
-            return [dict(zip(names, map(_number, row), strict=True)) for row in rows]
-        return self.x.tolist()
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -186,15 +171,6 @@ def _with_temperature() -> list[str]:
     return found
 
 
-def _number(value: Any) -> Any:
-    """A cell as JSON has it: whole numbers without a point, missing as null."""
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    return value
-
-
 def _lines(samples: Samples) -> Iterator[str]:
     document = samples.document
     hot = "" if document["temperature"] is None else f", temperature {document['temperature']:g}"
@@ -223,7 +199,7 @@ def _shown(samples: Samples, rows: Tensor) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    value = _number(value)
+    value = number(value)
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

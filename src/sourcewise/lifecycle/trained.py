@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import Any
 
 from sourcewise.comparison.evaluation import Fitted
+from sourcewise.comparison.result import extent
 from sourcewise.errors import listing
 
 __all__ = ["Trained", "aligned", "brief"]
@@ -38,12 +39,9 @@ class Trained:
 def _lines(document: dict[str, Any]) -> Iterator[str]:
     data, strategy, models = document["data"], document["strategy"], document["models"]
     count = "1 model" if len(models) == 1 else f"{len(models)} models"
-    extent = f"{data['variables']} columns"
-    if data["scored_per"] == "symbol":
-        extent = f"{sum(source['size'] for source in data['sources']):.0f} symbols"
     sources = "1 source" if len(data["sources"]) == 1 else f"{len(data['sources'])} sources"
     yield (
-        f"{data['name']}: {data['rows']} rows, {sources}, {extent}; "
+        f"{data['name']}: {data['rows']} rows, {sources}, {extent(data)}; "
         f"{document['settings']['model']}, {strategy['name']}: {count}"
     )
     for warning in document["warnings"]:

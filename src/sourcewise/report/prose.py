@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sourcewise.comparison.result import averaged_over
+from sourcewise.comparison.verdict import few_degrees
 from sourcewise.report.words import (
     clean,
     decimals,
@@ -21,6 +23,7 @@ from sourcewise.report.words import (
 )
 
 __all__ = [
+    "averaged",
     "beta",
     "data",
     "details",
@@ -44,11 +47,15 @@ HEADLINES = {
 SCOPES = {
     "procedure": "The intervals hold for new training samples of this size and new test rows.",
     "these models": "The intervals hold for these data: new test rows and new training seeds.",
+    "one seed": "The intervals hold for these data and this one training seed: new test rows. "
+    "What another seed would give is not covered.",
+    "exact": "The intervals hold for these data: new test rows.",
 }
 MISSING = {
     "refuse": "refused; there are none",
     "drop": "rows that have any are dropped",
     "impute": "imputed, as fitted on the training rows",
+    "own": "a value of their own",
 }
 _ASKED = {"pool": "pooled", "separate": "separate"}
 MEANING = {
@@ -98,6 +105,7 @@ def macro(result: Mapping[str, Any], metric: str) -> list[dict[str, str]]:
             "interval": interval(d.get("low"), d.get("high"), places),
             "p": p_value(d["p"]) if real(d.get("p")) is not None else "",
             "reason": reason(d, "difference", "low", "high"),
+            "rough": few_degrees(real(d.get("df"))),
             "kind": clean(d.get("verdict")).replace(" ", "-"),
             "verdict": favours(
                 clean(d.get("verdict")),
@@ -119,7 +127,8 @@ def verdict(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
     if overall in ("pool", "separate") and best and best != _ASKED[overall]:
         headline = f"Use {best}."
     elif overall == "undecided" and best:
-        headline = f"{headline[:-1]}; by default, {best}."
+        how = clean(found.get("recommended_how")) or "by default"
+        headline = f"{headline[:-1]}; {how}, {best}."
     facts = {
         "Recommended": f"{best}: {MEANING[best]}" if best in MEANING else best,
         "Compared": _compared(result, metric),
@@ -172,6 +181,8 @@ def _sure(result: Mapping[str, Any], metric: str) -> str:
 
 def _scope(result: Mapping[str, Any]) -> str:
     scope = clean(result.get("scope"))
+    if scope == "these models" and table(result.get("splits")).get("training_seeds") == 1:
+        scope = "exact" if solved_exactly(result) else "one seed"
     return SCOPES.get(scope, scope)
 
 
@@ -205,7 +216,7 @@ def data(result: Mapping[str, Any]) -> dict[str, Any]:
         "Rows kept together": f"by {group}" if group else "",
         "Independent units": "" if units is None else number(units),
         "Duplicate rows": number(about["duplicate_rows"]) if "duplicate_rows" in about else "",
-        "Missing values": MISSING.get(clean(about.get("missing")), clean(about.get("missing"))),
+        "Missing values": _missing(about),
     }
     return {
         "facts": {key: text for key, text in facts.items() if text},
@@ -215,6 +226,15 @@ def data(result: Mapping[str, Any]) -> dict[str, Any]:
             for column in about.get("left_out") or []
         ],
     }
+
+
+def _missing(about: Mapping[str, Any]) -> str:
+    """What became of missing values, and how many there are."""
+    columns = about.get("columns") or []
+    own = any(table(column).get("missing") is True for column in columns)
+    told = "own" if own else clean(about.get("missing"))
+    text, cells = MISSING.get(told, told), real(about.get("missing_cells"))
+    return f"{text} ({number(cells)} cells)" if cells and told in ("own", "impute") else text
 
 
 def _column(column: Mapping[str, Any]) -> tuple[str, str]:
@@ -251,6 +271,11 @@ def solved_exactly(result: Mapping[str, Any]) -> bool:
     return bool(updates) and not any(updates)
 
 
+def averaged(result: Mapping[str, Any]) -> str:
+    """What the counts of the budgets are means of; empty if each model was trained once."""
+    return clean(averaged_over(result))
+
+
 def beta(result: Mapping[str, Any]) -> dict[str, str]:
     """The empirical sharing factor as it came out, never clipped; empty if not computed."""
     found = table(result.get("beta_hat"))
@@ -264,6 +289,7 @@ def beta(result: Mapping[str, Any]) -> dict[str, str]:
         "reason": reason(found, "value", "low", "high"),
         "note": sentence(clean(found.get("note"))),
         "outside": "" if value is None or 0 <= value <= 1 else "yes",
+        "reading": clean(found.get("reading")),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sourcewise.comparison.verdict import few_degrees
 from sourcewise.report.rows import MEAN
 from sourcewise.report.words import (
     ABSENT,
@@ -14,6 +15,7 @@ from sourcewise.report.words import (
     interval,
     number,
     p_value,
+    phrase,
     real,
     reason,
     signed,
@@ -88,12 +90,13 @@ def _difference(d: Mapping[str, Any], places: int, many: bool) -> list[Cell]:
     word = favours(verdict, strategy, baseline)
     word = "favours it" if many and word == f"favours {strategy}" else word
     note = f"would decide: {decide}" if decide else ""
+    ends = interval(d.get("low"), d.get("high"), places)
     return [
         Cell(clean(d.get("source"))),
         *([Cell(strategy)] if many else []),
         Cell(word, note, verdict.replace(" ", "-")),
         Cell(signed(d.get("difference"), places), reason(d, "difference")),
-        Cell(interval(d.get("low"), d.get("high"), places) or ABSENT, reason(d, "low", "high")),
+        Cell(ends or ABSENT, reason(d, "low", "high") or few_degrees(real(d.get("df")))),
         Cell(p_value(d.get("p_holm")), reason(d, "p_holm", "p")),
     ]
 
@@ -147,7 +150,8 @@ def models(result: Mapping[str, Any]) -> Table | None:
     chosen = list(
         dict.fromkeys(key for s in strategies.values() for key in table(s.get("fitted")))
     )
-    probed = any("label_effect" in strategy for strategy in strategies.values())
+    probed = any(_shares(s) and "label_effect" in s for s in strategies.values())
+    searched = any("searched" in strategy for strategy in strategies.values())
     rows = []
     for name, strategy in strategies.items():
         blocks = strategy.get("blocks") or []
@@ -155,15 +159,38 @@ def models(result: Mapping[str, Any]) -> Table | None:
         note = reason(strategy, "parameters")
         spans = [Cell(_span(table(strategy.get("fitted")).get(key))) for key in chosen]
         spans += [_effect(strategy)] if probed else []
+        spans += [_searched(table(strategy.get("searched")))] if searched else []
         rows.append([Cell(clean(name)), Cell(cells[0]), Cell(cells[1], note), *spans])
     heads = ["Strategy", "Models", "Parameters", *(clean(key).capitalize() for key in chosen)]
-    heads += ["Label is worth"] if probed else []
-    return Table("", heads, rows, (0,))
+    unit = table(table(result.get("metrics")).get(str(result.get("primary_metric")))).get("unit")
+    heads += [f"Label is worth, {clean(unit) or 'nats'}"] if probed else []
+    heads += ["Settings searched"] if searched else []
+    return Table("", heads, rows, (0, len(heads) - 1) if searched else (0,))
+
+
+def _shares(strategy: Mapping[str, Any]) -> bool:
+    """Whether a model serves several sources, so that it has a label to listen to."""
+    return any(len(block) > 1 for block in strategy.get("blocks") or [])
 
 
 def _effect(strategy: Mapping[str, Any]) -> Cell:
     """How much likelier rows are under their own label than under another."""
+    if not _shares(strategy):
+        return Cell(ABSENT, "one source per model")
     return Cell(number(strategy.get("label_effect")), reason(strategy, "label_effect"))
+
+
+def _searched(found: Mapping[str, Any]) -> Cell:
+    """What a search chose, and of how many trials."""
+    if not found:
+        return Cell(ABSENT)
+    chosen = ", ".join(f"{clean(k)} {_setting(v)}" for k, v in table(found.get("chosen")).items())
+    count = number(found.get("trials"))
+    return Cell(chosen or "as given", f"of {count} trial" + ("" if count == "1" else "s"))
+
+
+def _setting(value: Any) -> str:
+    return phrase(value) if real(value) is None else number(value)
 
 
 def _span(values: Any) -> str:
