@@ -322,6 +322,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(capsys, monkeypatch)
     now = iter([0.0, 10.0, 29.0, 31.0, 40.0, 200.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     with progress.Progress("training") as told:
+        assert told is not None
         for done in (10, 20, 31, 40, 100):
             told(done, 100)
     assert capsys.readouterr().err == "training: 31 %, about 2 minutes left\n"
