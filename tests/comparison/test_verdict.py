@@ -75,3 +75,12 @@ def test_few_degrees_of_freedom_are_said():
 
 def test_the_extent_of_a_table_is_its_columns():
     assert extent({"scored_per": "row", "columns": [{"name": "a"}], "variables": 1}) == "1 column"
+
+
+def test_densities_that_are_normalised_roughly_are_named():
+    from sourcewise.comparison.cautions import rough_normalisers
+
+    fitted = {"pooled": {"quadrature error": [1e-5, 0.01]}, "separate": {"shrinkage": [0.3]}}
+    (line,) = rough_normalisers(fitted, region=0.02)
+    assert line.startswith("the densities of the pooled models are normalised to 0.01 nats only")
+    assert rough_normalisers(fitted, region=0.2) == []

@@ -17,6 +17,7 @@ SMALL = {
     "arm": {"embedding": 4, "width": 8, "depth": 2},
     "transformer": {"width": 8, "heads": 2, "layers": 1},
     "table": {"width": 8, "layers": 1},
+    "energy": {"embedding": 2, "width": 8, "depth": 3, "nodes": 6},
 }
 
 
@@ -31,6 +32,8 @@ def strings(y: torch.Tensor) -> Ragged:
 def rows(family: str, y: torch.Tensor):
     if family == "transformer":
         return strings(y), {"vocabulary": 5}
+    if family == "energy":
+        return Noise(2).uniform(len(y), 2), {"D": 2}
     z = Noise(2).integers(3, len(y), 4)
     return z, {"M": 3, "D": 4} if family == "arm" else {"codes": [3, 3, 3, 3]}
 

@@ -1,6 +1,6 @@
 """What a reader must know before believing the numbers of a comparison: one line each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sourcewise.comparison.scopes import Plan
 from sourcewise.comparison.summary import Summary
@@ -8,7 +8,7 @@ from sourcewise.errors import listing
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.strategies import Strategy
 
-__all__ = ["cautions", "estimand"]
+__all__ = ["cautions", "estimand", "rough_normalisers"]
 
 DEAF = 0.02  # of what the label changes in separate models
 
@@ -26,6 +26,22 @@ def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
         *_unfinished(summary),
         *_deaf(summary, baseline),
         *_dominated(summary, strategy, baseline),
+    ]
+
+
+def rough_normalisers(fitted: Mapping[str, Mapping[str, list[float]]], region: float) -> list[str]:
+    """Strategies whose densities are known less well than a tenth of what counts as a difference.
+
+    Args:
+        fitted: of every strategy, what fitting found beside parameters; "quadrature error", nats.
+        region: half the width of practical equivalence.
+    """
+    worst = {name: max(found.get("quadrature error", [0.0])) for name, found in fitted.items()}
+    return [
+        f"the densities of the {name} models are normalised to {error:.2g} nats only, more than a "
+        f"tenth of the region of equivalence ({region:g}): --set nodes=N, or no verdict on them"
+        for name, error in worst.items()
+        if error > region / 10
     ]
 
 

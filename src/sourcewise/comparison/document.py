@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sourcewise.comparison.cautions import cautions, estimand
+from sourcewise.comparison.cautions import cautions, estimand, rough_normalisers
 from sourcewise.comparison.data_document import data_facts, splits
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.scopes import Plan
@@ -61,7 +61,11 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "estimand": estimand(plan),
             "primary_metric": METRIC,
             "metrics": {METRIC: {"unit": unit, "higher_is_better": True, "region": region}},
-            "warnings": [*context.warnings, *cautions(summary, first, context.baseline)],
+            "warnings": [
+                *context.warnings,
+                *cautions(summary, first, context.baseline),
+                *rough_normalisers({n: f.model.fitted for n, f in context.fitted.items()}, region),
+            ],
             "run": run,
             "strategies": {
                 s.name: _strategy(summary, s)

@@ -19,6 +19,7 @@ SCREENS = {
     "text": "sourcewise.encoders.text:screen",
     "tokens": "sourcewise.encoders.tokens:screen",
     "table": "sourcewise.encoders.mixed_screening:screen",
+    "box": "sourcewise.encoders.box:screen",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {
@@ -26,6 +27,7 @@ ENCODERS = {
     "text": "sourcewise.encoders.text:TextEncoder",
     "tokens": "sourcewise.encoders.tokens:TokenEncoder",
     "mixed": "sourcewise.encoders.mixed:MixedEncoder",
+    "box": "sourcewise.encoders.box:BoxEncoder",
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sourcewise.errors import unknown
 from sourcewise.models.settings import (
     ArmSettings,
+    EnergySettings,
     GaussianSettings,
     TableSettings,
     TrainedSettings,
@@ -87,6 +88,13 @@ FAMILIES = {
             "sourcewise.models.transformer:Transformer",
             "text and other sequences, one symbol after another",
             coding="text",
+        ),
+        Family(
+            "energy",
+            EnergySettings,
+            "sourcewise.models.energy:Energy",
+            "one to three columns of numbers in a box, exact likelihood by quadrature",
+            coding="box",
         ),
     ]
 }

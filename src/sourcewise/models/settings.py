@@ -14,6 +14,7 @@ from sourcewise.settings import Settings
 __all__ = [
     "ArmSettings",
     "Choice",
+    "EnergySettings",
     "GaussianSettings",
     "Range",
     "TableSettings",
@@ -272,4 +273,43 @@ class TableSettings(TrainedSettings):
     def _check_bins(self) -> "TableSettings":
         if isinstance(self.bins, int) and self.bins < 2:
             raise ValueError(f"bins must be >= 2 or auto, not {self.bins}")
+        return self
+
+
+class EnergySettings(TrainedSettings):
+    """Settings of the energy family; the defaults are for small tables on a CPU."""
+
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {
+        "learning_rate": Range(5e-4, 1e-2, log=True),
+        "weight_decay": Range(1e-3, 0.3, log=True),
+        "width": Choice((32, 64, 128)),
+    }
+
+    embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding, >= 1")
+    width: int = Field(default=64, ge=1, description="W, at least D + d_e, >= 1")
+    depth: int = Field(default=3, ge=1, description="L, affine layers, >= 1")
+    activation: Literal["relu", "silu", "softplus"] = Field(
+        default="silu", description="relu (the paper's), silu, softplus"
+    )
+    nodes: int | Literal["auto"] = Field(
+        default="auto",
+        description="nodes per axis of the quadrature in training, >= 2, or auto: 64, 32, 16 for "
+        "1, 2, 3 columns; twice as many for validation, four times for scores",
+    )
+    batch: int | Literal["all"] = Field(
+        default=256, description="rows per update, >= 1, or all: exact full-batch gradients"
+    )
+    updates: int = Field(default=2000, ge=0, description="updates at least, 0 or more")
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
+        default="constant", description="constant, cosine, inverse-sqrt (after the warm-up)"
+    )
+    ema: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of the averaged weights, in [0, 1); 0: off"
+    )
+    learning_rate: float = Field(default=1e-2, gt=0, description="peak, above 0")
+
+    @model_validator(mode="after")
+    def _check_nodes(self) -> "EnergySettings":
+        if isinstance(self.nodes, int) and self.nodes < 2:
+            raise ValueError(f"nodes must be >= 2 or auto, not {self.nodes}")
         return self

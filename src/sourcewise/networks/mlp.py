@@ -1,16 +1,20 @@
 """The MLP class of the paper (Definition 4.2): L affine layers of width W with ReLU between them.
 
 f(x) = (A_L relu(.) + b_L) o ... o (A_1 x + b_1)
+
+Smooth functions may stand for ReLU.
 """
 
 import math
-from typing import cast
+from typing import Literal, cast
 
 from torch import Tensor, nn
 
 from sourcewise.networks.layers import Linear
 
-__all__ = ["MLP"]
+__all__ = ["MLP", "Activation"]
+
+Activation = Literal["relu", "silu", "softplus"]
 
 
 class MLP(nn.Module):
@@ -21,15 +25,28 @@ class MLP(nn.Module):
         outputs: size of f(x).
         width: W.
         depth: L >= 1 affine layers.
+        activation: what stands between the layers.
+        offset: whether there is b_L.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, depth: int):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        depth: int,
+        activation: Activation = "relu",
+        offset: bool = True,
+    ):
         super().__init__()
+        self.activation = getattr(nn.functional, activation)
         sizes = [inputs, *[width] * (depth - 1), outputs]
         # He's bound for what a ReLU halves.
         gains = [math.sqrt(6.0)] * (depth - 1) + [1.0]
+        biases = [True] * (depth - 1) + [offset]
         self.layers = nn.ModuleList(
-            Linear(a, b, gain=g) for a, b, g in zip(sizes[:-1], sizes[1:], gains, strict=True)
+            Linear(a, b, bias=c, gain=g)
+            for a, b, c, g in zip(sizes[:-1], sizes[1:], biases, gains, strict=True)
         )
 
     @property
@@ -44,5 +61,5 @@ class MLP(nn.Module):
     def after_first(self, h: Tensor) -> Tensor:
         """The rest of the network after `h = A_1 x + b_1`."""
         for layer in list(self.layers)[1:]:
-            h = layer(h.relu())
+            h = layer(self.activation(h))
         return h

@@ -1,0 +1,196 @@
+"""Numeric columns <-> the cube [0,1]^D, with the Jacobian back to original units.
+
+    x  --dequantise-->  x + r u  --log (chosen)-->  v  --box-->  z = (v - low) / (high - low)
+
+The box is the range of each column over the whole sample, cells of ties included, widened by 5 %
+of itself at both ends. It is settled before any row is split, it is the same for all arms, and
+nothing else is learnt from it: a box that held training rows only would leave test rows of
+density 0. Strictly, then, scores hold for rows within the range of the sample at hand; new rows
+outside the box are refused, not scored.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sourcewise.encoders import screening
+from sourcewise.encoders.numeric import Lifted, NumericColumn, lift, plan_columns
+from sourcewise.encoders.screening import Screened
+from sourcewise.errors import InputError, listing
+from sourcewise.forms import Column, Table, X, as_table
+from sourcewise.randomness import ExampleNoise
+from sourcewise.sources import Sources
+
+__all__ = ["BoxCoding", "BoxEncoder", "plan_box", "screen"]
+
+MARGIN = 0.05
+MOST_COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class BoxCoding:
+    """Numbers by columns, each in its interval; scores are per row.
+
+    Args:
+        columns: how each is lifted.
+        low: where each interval begins, in lifted units.
+        high: where it ends.
+        unit: what a score is divided by.
+    """
+
+    columns: tuple[NumericColumn, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    unit: str = "row"
+
+    @property
+    def variables(self) -> int:
+        """The number of columns, D."""
+        return len(self.columns)
+
+    def lift(self, x: X, noise: ExampleNoise) -> Lifted:
+        """See `numeric.lift`."""
+        return lift(as_table(x), self.columns, noise)
+
+    def fit(self, rows: Lifted, y: Tensor, K: int) -> "BoxEncoder":
+        """Nothing is fitted."""
+        return BoxEncoder(self)
+
+    def sizes(self, x: X) -> Tensor:
+        """(n,) ones."""
+        return torch.ones(len(x), dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class BoxEncoder:
+    """The affine map of the box onto the cube.
+
+    Args:
+        coding: the box.
+    """
+
+    coding: BoxCoding
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What a model must know: the number of variables, D."""
+        return {"D": self.coding.variables}
+
+    @property
+    def low(self) -> Tensor:
+        """(D,) where the box begins."""
+        return torch.tensor(self.coding.low, dtype=torch.float64)
+
+    @property
+    def width(self) -> Tensor:
+        """(D,) its sides."""
+        return torch.tensor(self.coding.high, dtype=torch.float64) - self.low
+
+    def encode(self, rows: Lifted, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows in the cube.
+
+        Returns:
+            z: (n, D).
+            log_det: (n,) the log of |dz/dx|, to be added to log p(z).
+
+        Raises:
+            InputError: a value is missing or outside the box.
+        """
+        v = rows.values
+        z = (v - self.low) / self.width
+        self._check(v, z)
+        logs = [j for j, column in enumerate(self.coding.columns) if column.log]
+        return z, -self.width.log().sum() - v[:, logs].sum(1)
+
+    def _check(self, v: Tensor, z: Tensor) -> None:
+        bad = ~((z >= 0) & (z <= 1))
+        if not bool(bad.any()):
+            return
+        row, j = bad.nonzero()[0].tolist()
+        column, value = self.coding.columns[j], float(v[row, j])
+        if value != value:
+            raise InputError(
+                f"column {column.name!r}: a missing value, which the energy family cannot score: "
+                "--missing drop"
+            )
+        ends = torch.tensor([value, self.coding.low[j], self.coding.high[j]], dtype=torch.float64)
+        found, low, high = (ends.exp() if column.log else ends).tolist()
+        raise InputError(
+            f"column {column.name!r}: {found:g} lies outside the box [{low:g}, {high:g}] "
+            f"({int(bad.any(1).sum())} such rows): the energy family scores rows within the range "
+            "of the sample it was made for, widened by 5 %"
+        )
+
+    def fill(self, z: Tensor, rows: Lifted, y: Tensor) -> Tensor:
+        """z itself: it has no gaps."""
+        return z
+
+    def decode(self, z: Tensor) -> Table:
+        """Back to original units, each column with the decimals or on the lattice recorded."""
+        v = z * self.width + self.low
+        columns = {
+            column.name: column.recorded(v[:, j]) for j, column in enumerate(self.coding.columns)
+        }
+        return Table(columns, tuple(Column(name) for name in columns))
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values; floats survive exactly."""
+        return {
+            "kind": "box",
+            "columns": [vars(column) for column in self.coding.columns],
+            "low": list(self.coding.low),
+            "high": list(self.coding.high),
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "BoxEncoder":
+        """The inverse of `to_json`."""
+        columns = tuple(NumericColumn(**column) for column in document["columns"])
+        return cls(BoxCoding(columns, tuple(document["low"]), tuple(document["high"])))
+
+
+def plan_box(table: Table, columns: tuple[NumericColumn, ...]) -> BoxCoding:
+    """The box of a table: the range of each lifted column, widened by 5 % at both ends."""
+    ends = [_range(table.columns[column.name], column) for column in columns]
+    margins = [MARGIN * (high - low) for low, high in ends]
+    return BoxCoding(
+        columns,
+        tuple(low - margin for (low, _), margin in zip(ends, margins, strict=True)),
+        tuple(high + margin for (_, high), margin in zip(ends, margins, strict=True)),
+    )
+
+
+def _range(values: Tensor, column: NumericColumn) -> tuple[float, float]:
+    """Smallest and largest value that a lifted column can take, whatever the draws."""
+    ends = torch.stack([values.min(), values.max() + (column.resolution or 0.0)]).double()
+    low, high = (ends.log() if column.log else ends).tolist()
+    return low, high
+
+
+def screen(data: Sources, **options: Any) -> Screened:
+    """Columns and rows for a density on a box; as `screening.screen`, at most three columns.
+
+    Args:
+        data: the sample.
+        **options: those of `screening.screen`; missing values are refused or dropped.
+
+    Raises:
+        InputError: those of `screening.screen`, more than three columns, missing="impute" where
+            values are missing.
+    """
+    screened = screening.screen(data, **options)
+    if screened.imputed:
+        raise InputError(
+            f"{screened.imputed} missing cells: the energy family cannot score rows with gaps: "
+            "--missing drop leaves these rows out"
+        )
+    names = screened.table.names
+    if len(names) > MOST_COLUMNS:
+        raise InputError(
+            f"{len(names)} columns ({listing(names, 6)}): the energy family takes 1 to "
+            f"{MOST_COLUMNS} for now: choose with --columns"
+        )
+    screened.coding = plan_box(screened.table, plan_columns(screened.table, screened.log))
+    return screened

@@ -1,0 +1,228 @@
+"""The energy family against finer rules, finite differences, theory's counts and a Gaussian."""
+
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+from sourcewise.errors import InputError
+from sourcewise.models.energy import CELLS, Energy, gauss_legendre
+from sourcewise.models.settings import EnergySettings
+from sourcewise.randomness import ExampleNoise, Noise
+from sourcewise.theory import energy as theory
+from sourcewise.training import TrainingData, fit
+
+ACTIVATIONS = ("relu", "silu", "softplus")
+
+
+def build(K=3, D=2, seed=0, **options) -> Energy:
+    values = {"embedding": 4, "width": 12, "depth": 3} | options
+    model = Energy(EnergySettings.parse(values), K=K, D=D)
+    model.reset(Noise(seed))
+    return model.double()
+
+
+def data(model: Energy, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return Noise(1).uniform(n, model.D), Noise(2).integers(model.K, n)
+
+
+def grid(model: Energy, nodes: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Densities of source k and weights of a rule."""
+    x, log_weight = gauss_legendre(nodes, model.D)
+    density = model.log_prob(x, torch.full((len(x),), k)).exp()
+    return density.detach(), log_weight.exp()
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.sampled_from(ACTIVATIONS),
+)
+def test_parameters_are_those_of_the_theory(K, D, d_e, depth, activation):
+    options = {"embedding": d_e, "depth": depth, "activation": activation}
+    counts = theory.Sizes(D=D, d_e=d_e, W=12, L=depth, B=1)
+    assert build(K, D, **options).free_parameters == theory.m_pooled(counts, K)
+    assert K * build(1, D, **options).free_parameters == theory.m_separate(counts, K)
+
+
+@pytest.mark.parametrize("D", [1, 2, 3])
+@pytest.mark.parametrize("activation", ["silu", "softplus"])
+def test_density_integrates_to_one_by_a_finer_rule(D, activation):
+    model = build(K=2, D=D, activation=activation)
+    for k in range(2):
+        density, weight = grid(model, {1: 500, 2: 150, 3: 45}[D], k)
+        assert abs(float(density @ weight) - 1) < 1e-6
+    assert float(model.quadrature_error(model.nodes).max()) < 1e-6
+
+
+def test_log_prob_is_that_of_the_theory():
+    model = build(K=3, activation="relu")
+    parts = {name: p.detach().numpy() for name, p in model.network.mlp.named_parameters()}
+    none = np.zeros(1)
+    layers = [(parts[f"layers.{i}.weight"], parts.get(f"layers.{i}.bias", none)) for i in range(3)]
+    member = theory.Member(model.network.V_Y.weight.detach().numpy(), layers)
+    x, log_weight = gauss_legendre(4 * model.nodes, 2)
+    for k in range(3):
+        expected = theory.log_density(member, x.numpy(), k, log_weight.numpy())
+        found = model.log_prob(x, torch.full((len(x),), k))
+        assert torch.allclose(found, torch.from_numpy(expected), atol=1e-10)
+
+
+@pytest.mark.parametrize("K", [1, 3])
+@pytest.mark.parametrize("D", [1, 3])
+def test_gradient_of_the_likelihood_equals_finite_differences(K, D):
+    model = build(K, D, width=8, nodes=8).train()
+    x, y = data(model, 20)
+
+    def likelihood() -> torch.Tensor:
+        return model.loss(x, y, noise=Noise(0)).mean()
+
+    gradients = torch.autograd.grad(likelihood(), list(model.parameters()))
+    step = 1e-5
+    with torch.no_grad():
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            for i in range(0, parameter.numel(), 7):
+                entry = parameter.view(-1)
+                value = entry[i].item()
+                ends = []
+                for sign in (1, -1):
+                    entry[i] = value + sign * step
+                    ends.append(likelihood().item())
+                entry[i] = value
+                assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(
+                    gradient.flatten()[i].item(), abs=1e-8, rel=1e-5
+                )
+
+
+def test_scores_take_the_finest_rule_and_training_the_coarsest():
+    model = build(nodes=3)
+    x, y = data(model, 50)
+    scored = model.eval().loss(x, y, noise=Noise(0))
+    finer = (scored + model.log_prob(x, y)).abs()
+    assert torch.allclose(finer, model.quadrature_error(2 * model.nodes)[y], rtol=1e-6, atol=1e-12)
+    gap = (model.train().loss(x, y, noise=Noise(0)) - scored).abs()
+    assert torch.allclose(gap, model.quadrature_error(model.nodes)[y], rtol=1e-6, atol=1e-12)
+    assert gap.max() > 1e-9
+
+
+def test_the_rule_is_cut_in_chunks_without_a_trace(monkeypatch):
+    model = build(K=3)
+    whole = model.log_normaliser(20)
+    monkeypatch.setattr("sourcewise.models.energy.CHUNK", 100)
+    assert torch.allclose(model.log_normaliser(20), whole, atol=1e-12)
+
+
+def test_new_weights_have_a_new_normaliser():
+    model = build()
+    x, y = data(model, 5)
+    before = model.log_prob(x, y)
+    model.reset(Noise(5))
+    density, weight = grid(model, 80, 0)
+    assert not torch.allclose(model.log_prob(x, y), before)
+    assert abs(float(density @ weight) - 1) < 1e-6
+
+
+@pytest.mark.parametrize("D", [1, 2])
+def test_a_truncated_gaussian_is_recovered(D):
+    n, mean, sd = 20_000, 0.35, 0.15
+    x = mean + sd * Noise(0).normal(2 * n, D)
+    x = x[((x > 0) & (x < 1)).all(1)][:n]
+    settings = EnergySettings.parse({"passes": 3, "updates": 0, "validation": 0, "width": 32})
+    model = Energy(settings, K=1, D=D)
+    fit(model, TrainingData.plain(x, torch.zeros(n).long()), names=("a",), settings=settings)
+    points, log_weight = gauss_legendre(80, D)
+    truth = (log_weight - ((points - mean) / sd).square().sum(1) / 2).softmax(0)
+    density, weight = grid(model.double(), 80, 0)
+    assert float((density * weight - truth).abs().sum()) / 2 < 0.05
+
+
+@pytest.mark.parametrize("D", [1, 2, 3])
+def test_samples_have_the_frequencies_of_the_density(D):
+    model, n, bins = build(K=2, D=D), 40_000, {1: 16, 2: 4, 3: 2}[D]
+    for parameter in model.parameters():
+        parameter.data *= 1.6  # far from uniform
+    y = torch.arange(n) % 2
+    x = model.sample(y, noise=Noise(0))
+    assert x.shape == (n, D)
+    assert bool(((x >= 0) & (x <= 1)).all())
+    corners = torch.cartesian_prod(*[torch.arange(bins)] * D).view(-1, D)
+    points, log_weight = gauss_legendre(8, D)  # of one bin
+    inner = ((corners[:, None] + points) / bins).flatten(0, 1)
+    cells = (x * bins).long() @ bins ** torch.arange(D).flip(0)
+    for k in range(2):
+        density = model.log_prob(inner, torch.full((len(inner),), k)).exp().view(bins**D, -1)
+        p = (density @ log_weight.exp()).detach() / bins**D
+        counts = torch.bincount(cells[y == k], minlength=bins**D)
+        chi2 = ((counts - n / 2 * p).square() / (n / 2 * p)).sum()
+        assert chi2 < len(p) + 5 * (2 * len(p)) ** 0.5
+        assert p.max() > 1.2 * p.min()
+
+
+class Even:
+    """Quantiles in place of draws: evenly spread cells, and places within a cell."""
+
+    def __init__(self, key: str = ""):
+        self.key = key
+
+    def each(self, y):
+        return self
+
+    def of(self, key: str) -> "Even":
+        return Even(key)
+
+    def uniform(self, *event: int) -> torch.Tensor:
+        u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+        return u if self.key == "cell" else (u * 20_000 * 0.6180339887 % 1)[:, None]
+
+
+def test_error_of_sampling_is_of_second_order(monkeypatch):
+    model = build(K=1, D=1)
+    for parameter in model.parameters():
+        parameter.data *= 2
+    x, _ = gauss_legendre(200, 1)
+    density, weight = grid(model, 200, 0)
+    mean = float((density * weight) @ x[:, 0])
+
+    errors = []
+    for cells in (4, 8):
+        monkeypatch.setitem(CELLS, 1, cells)
+        drawn = model.sample(torch.zeros(20_000).long(), noise=cast(ExampleNoise, Even()))
+        errors.append(abs(float(drawn.mean()) - mean))
+    assert 3 < errors[0] / errors[1] < 5.5
+
+
+@limits(max_examples=5)
+@given(st.integers(1, 30))
+def test_samples_do_not_depend_on_the_batch(cut):
+    model = build(K=2, D=1)
+    y = torch.arange(31) % 2
+    noise = Noise(3).each(y)
+    whole = model.sample(y, noise=noise)
+    rows = torch.arange(31)
+    parts = [model.sample(y[i], noise=noise.take(i)) for i in (rows[:cut], rows[cut:])]
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-12)
+
+
+def test_off_the_cube_the_density_is_zero():
+    model = build(K=1)
+    x = torch.tensor([[0.5, 1.1], [-0.1, 0.5], [0.0, 1.0]])
+    assert (model.log_prob(x, torch.zeros(3).long()) == -torch.inf).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "D", "message"),
+    [
+        ({}, 4, "takes 1 to 3 columns for now, not 4"),
+        ({"width": 5}, 2, "at least the 2 columns"),
+        ({"nodes": 1}, 2, "nodes must be >= 2 or auto"),
+    ],
+)
+def test_what_is_not_allowed_is_said(options, D, message):
+    with pytest.raises(InputError, match=message):
+        build(D=D, **options)
