@@ -1,6 +1,5 @@
 """`sourcewise compare`."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -24,9 +23,10 @@ from sourcewise.commands.options import (
     Text,
     Types,
     names,
-    pair,
-    print_config,
+    print_json,
+    print_plan,
     read_data,
+    settings_of,
 )
 from sourcewise.commands.progress import Progress
 
@@ -71,7 +71,7 @@ def compare(
     """Train pooled and separate models and say which is better for which source."""
     chosen = {
         "model": model,
-        "set": dict(pair(text, "--set") for text in set_ or ()),
+        "set": settings_of(set_),
         "strategies": strategies,
         "trials": trials,
         "seeds": seeds,
@@ -81,19 +81,14 @@ def compare(
         "missing": missing,
         "log": tuple(names(log)),
     }
-    kinds = dict(pair(text, "--types") for text in names(types))
-    sources = read_data(data, source, columns, ignore, group, kinds, text, chunk)
+    sources = read_data(data, source, columns, ignore, group, types, text, chunk)
     from sourcewise.comparison import CompareSettings, estimate_seconds, execute, prepare
 
-    settings = CompareSettings.parse(chosen)
-    prepared = prepare(sources, settings)
+    prepared = prepare(sources, CompareSettings.parse(chosen))
     out = out or prepared.folder
     if dry_run:
-        seconds = round(estimate_seconds(prepared), 2)
-        config = {**prepared.config, "run": str(out), "seconds": seconds}
-        if prepared.plan.job.family.trained:
-            config["seconds_reason"] = "if no training stops early"
-        print_config(config, as_json)
+        trained = prepared.plan.job.family.trained
+        print_plan(prepared.config, out, estimate_seconds(prepared), trained, as_json)
         return
     with Progress("comparing") as report_progress:
         result = execute(prepared, out, overwrite, report_progress)
@@ -101,7 +96,7 @@ def compare(
 
     page = write_report(result, out / "report.html")
     if as_json:
-        print(json.dumps(result.document, ensure_ascii=False, allow_nan=False))
+        print_json(result.document)
     else:
         print(result)
         print(f"report: {page}")

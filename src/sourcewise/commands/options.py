@@ -34,7 +34,9 @@ __all__ = [
     "pair",
     "print_config",
     "print_json",
+    "print_plan",
     "read_data",
+    "settings_of",
 ]
 
 Data = Annotated[
@@ -67,7 +69,9 @@ Missing = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option(help="Model family: auto, gaussian (fitted exactly), table, transformer, arm."),
+    typer.Option(
+        help="Model family: auto, gaussian (fitted exactly), table, transformer, arm, energy."
+    ),
 ]
 RunFolder = Annotated[
     Path, typer.Argument(help="The folder of a finished compare or train.", show_default=False)
@@ -107,7 +111,7 @@ def read_data(
     columns: str | None,
     ignore: str | None,
     group: str | None,
-    types: dict[str, Any],
+    types: str | None,
     text: str | None = None,
     chunk: int | None = None,
 ) -> "Sources":
@@ -120,10 +124,15 @@ def read_data(
         columns=names(columns) or None,
         ignore=names(ignore),
         group=names(group),
-        types=types,
+        types=dict(pair(item, "--types") for item in names(types)),
         text=text,
         chunk=chunk,
     )
+
+
+def settings_of(items: list[str] | None) -> dict[str, Any]:
+    """What `--set KEY=VALUE`, given any number of times, sets."""
+    return dict(pair(item, "--set") for item in items or ())
 
 
 def print_json(document: Any) -> None:
@@ -139,3 +148,19 @@ def print_config(config: dict[str, Any], as_json: bool) -> None:
     import yaml
 
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), end="")
+
+
+def print_plan(
+    config: dict[str, Any], out: Path, seconds: float, trained: bool, as_json: bool
+) -> None:
+    """What `--dry-run` shows of a run that takes a while.
+
+    Args:
+        config: resolved settings, versions, fingerprint.
+        out: the run folder.
+        seconds: that it will take.
+        trained: whether training may stop early.
+        as_json: as one JSON document.
+    """
+    reason = {"seconds_reason": "if no training stops early"} if trained else {}
+    print_config({**config, "run": str(out), "seconds": round(seconds, 2), **reason}, as_json)

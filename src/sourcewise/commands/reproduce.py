@@ -1,6 +1,5 @@
 """`sourcewise reproduce`."""
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -16,9 +15,10 @@ from sourcewise.commands.options import (
     Seed,
     SourceColumn,
     names,
-    pair,
     print_config,
+    print_json,
     read_data,
+    settings_of,
 )
 from sourcewise.commands.progress import Progress
 from sourcewise.errors import InputError
@@ -61,14 +61,14 @@ def reproduce(
 
     if data is None and (unused := [o for o in (source, columns, ignore, log) if o]):
         raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
-    values: dict[str, Any] = dict(pair(text, "--set") for text in set_ or ()) | {"seed": seed}
+    values: dict[str, Any] = settings_of(set_) | {"seed": seed}
     given = {
         "seeds": seeds,
         "paper_estimator": paper_estimator or None,
         "log": names(log) or None,
     }
     values |= {key: value for key, value in given.items() if value is not None}
-    sources = None if data is None else read_data(data, source, columns, ignore, None, {})
+    sources = None if data is None else read_data(data, source, columns, ignore, None, None)
     planned = plan_study(name, values, sources)
     from sourcewise.files import default_folder
 
@@ -80,7 +80,7 @@ def reproduce(
     with Progress(name) as report_progress:
         document, table = planned.run(out, overwrite, report_progress)
     if as_json:
-        print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+        print_json(document)
     else:
         print(table, end="")
         print(f"files: {out}")

@@ -23,10 +23,10 @@ from sourcewise.commands.options import (
     Text,
     Types,
     names,
-    pair,
-    print_config,
     print_json,
+    print_plan,
     read_data,
+    settings_of,
 )
 from sourcewise.commands.progress import Progress
 
@@ -58,30 +58,26 @@ def train(
     """Train one strategy on all rows and keep its models."""
     chosen = {
         "model": model,
-        "set": dict(pair(text, "--set") for text in set_ or ()),
+        "set": settings_of(set_),
         "strategy": strategy,
         "seed": seed,
         "missing": missing,
         "log": tuple(names(log)),
     }
-    kinds = dict(pair(text, "--types") for text in names(types))
-    sources = read_data(data, source, columns, ignore, group, kinds, text, chunk)
+    sources = read_data(data, source, columns, ignore, group, types, text, chunk)
     from sourcewise.lifecycle.plan import TrainSettings, prepare
     from sourcewise.lifecycle.train import estimate_seconds, execute
 
     prepared = prepare(sources, TrainSettings.parse(chosen))
     out = out or prepared.folder
     if dry_run:
-        config = {**prepared.config, "run": str(out)}
-        config["seconds"] = round(estimate_seconds(prepared), 2)
-        if prepared.plan.job.family.trained:
-            config["seconds_reason"] = "if no training stops early"
-        print_config(config, as_json)
+        trained = prepared.plan.job.family.trained
+        print_plan(prepared.config, out, estimate_seconds(prepared), trained, as_json)
         return
     with Progress("training") as report_progress:
-        trained = execute(prepared, out, overwrite, report_progress)
+        result = execute(prepared, out, overwrite, report_progress)
     if as_json:
-        print_json(trained.document)
+        print_json(result.document)
     else:
-        print(trained)
+        print(result)
         print(f"run: {out}")

@@ -40,15 +40,7 @@ def from_frame(
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages about its text."""
     frame = _plain(frame)
-    names = list(frame.columns)
-    refuse_repeated(names, name)
-    if not len(frame):
-        raise InputError(f"{name} holds no rows")
-    given_text = () if text is None else (text,)
-    for given in (*(columns or ()), *ignore, *group, *types, *given_text):
-        if given not in names:
-            raise unknown("column", given, names)
-    refuse_repeated(list(columns or ()), "columns")
+    _check_names(frame, name, columns, (*ignore, *group, *types, *([text] if text else [])))
     label = _source_column(frame, source)
     y, source_names = _labels(frame[label], label)
     keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
@@ -69,13 +61,31 @@ def from_frame(
     if chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
     left = {label, *ignore, *(() if columns else group)}
-    chosen = [column for column in (columns or names) if column not in left]
+    chosen = [column for column in (columns or frame.columns) if column not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
-    parsed = [_parse(frame[column], types.get(column)) for column in chosen]
-    values = {column.name: tensor for column, tensor in parsed}
-    table = Table(values, tuple(column for column, _ in parsed))
+    table = _table(frame[chosen], types)
     return Sources(table, y, source_names, together, tuple(group), name)
+
+
+def _check_names(
+    frame: "pd.DataFrame", name: str, columns: Sequence[str] | None, others: Sequence[str]
+) -> None:
+    """Raise if columns have one name, or if one that is asked for is not there."""
+    names = list(frame.columns)
+    refuse_repeated(names, name)
+    if not len(frame):
+        raise InputError(f"{name} holds no rows")
+    for given in (*(columns or ()), *others):
+        if given not in names:
+            raise unknown("column", given, names)
+    refuse_repeated(list(columns or ()), "columns")
+
+
+def _table(frame: "pd.DataFrame", types: Mapping[str, Kind]) -> Table:
+    """All columns, each by the rule in `sourcewise.read` or as `types` says."""
+    parsed = [_parse(frame[column], types.get(column)) for column in frame.columns]
+    return Table({c.name: values for c, values in parsed}, tuple(c for c, _ in parsed))
 
 
 def _plain(frame: "pd.DataFrame") -> "pd.DataFrame":
