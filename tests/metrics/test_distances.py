@@ -20,9 +20,12 @@ from sourcewise.metrics.total_variation import (
     tv_gaussian_1d,
     tv_gaussian_equal_covariance,
     tv_monte_carlo,
+    tv_quadrature,
 )
 from sourcewise.randomness import ExampleNoise, Noise
+from sourcewise.truths.box import BoxMixture
 from sourcewise.truths.gaussian import GaussianTruth
+from sourcewise.truths.square import checkerboard
 
 quiet = settings(deadline=None, derandomize=True)
 means = st.floats(-5, 5)
@@ -263,6 +266,94 @@ def test_simulation_is_reproducible_and_sources_do_not_share_draws():
     assert total_variation(p, q, K=1, samples=200, noise=Noise(1))[0] == first[0]
     assert total_variation(p, q, K=3, samples=200, noise=Noise(2)) != first
     assert len(set(first.values)) == 3
+
+
+# --- quadrature on the cube
+
+
+def truncated(mean: float, scale: float, D: int = 1) -> BoxMixture:
+    """A normal in the first coordinate, the same for all in the others."""
+    means, scales = (torch.full((1, 1, D), v).double() for v in (0.4, 0.3))
+    means[..., 0], scales[..., 0] = mean, scale
+    return BoxMixture(torch.ones(1, 1).double(), means, scales)
+
+
+def tv_of_truncated(m_p: float, m_q: float, s: float) -> float:
+    """`|P(t) - Q(t)|` where the densities cross: their log ratio is a line."""
+
+    def below(m: float, t: float) -> float:
+        a, b = norm.cdf([0, 1], m, s)
+        return (norm.cdf(t, m, s) - a) / (b - a)
+
+    masses = [norm.cdf(1, m, s) - norm.cdf(0, m, s) for m in (m_p, m_q)]
+    t = (m_p + m_q) / 2 - s**2 * math.log(masses[0] / masses[1]) / (m_q - m_p)
+    return abs(below(m_p, t) - below(m_q, t))
+
+
+@pytest.mark.parametrize(("D", "nodes"), [(1, 200), (2, 60), (3, 20)])
+@pytest.mark.parametrize("rule", ["gauss-legendre", "clenshaw-curtis", "midpoints"])
+def test_tv_of_truncated_gaussians_by_quadrature(D, nodes, rule):
+    p, q = truncated(0.2, 0.3, D), truncated(0.9, 0.3, D)
+    found, exact = tv_quadrature(p, q, 0, nodes, D, rule), tv_of_truncated(0.2, 0.9, 0.3)
+    assert abs(found.value - exact) < 1.5 / (2 * nodes) ** 2
+    assert 0 < found.standard_error < 10 / nodes**2
+    assert found.method == f"quadrature: {rule}, {2 * nodes} per axis"
+
+
+def test_the_stated_error_of_quadrature_covers_the_true_one():
+    """Where the kink sits among the nodes is chance."""
+    covered, below, cases = 0, 0, 0
+    for m_q in np.linspace(0.31, 0.89, 30):
+        exact = tv_of_truncated(0.2, float(m_q), 0.15)
+        for nodes in (10, 25, 60):
+            found = tv_quadrature(truncated(0.2, 0.15), truncated(float(m_q), 0.15), 0, nodes, 1)
+            covered += found.low <= exact <= found.high
+            below += abs(found.value - exact) <= found.standard_error
+            cases += 1
+    assert covered >= 0.95 * cases
+    assert below >= 0.9 * cases
+
+
+def test_spikes_that_the_rule_does_not_see_are_in_the_stated_error():
+    p, q = truncated(0.2, 1e-4), truncated(0.7, 1e-4)
+    found = tv_quadrature(p, q, 0, 8, 1)  # all nodes miss both
+    assert found.value < 1e-6
+    assert found.high > 0.9
+
+
+def test_quadrature_of_a_distribution_from_itself_and_of_two_without_overlap():
+    p = truncated(0.2, 0.1, 2)
+    same = tv_quadrature(p, p, 0, 40, 2)
+    assert (same.value, same.standard_error) == (0.0, 0.0)
+    board, shifted = checkerboard(1, 0.0), checkerboard(1, 0.125)  # by half a cell
+    assert tv_quadrature(board, shifted, 0, 16, 2, "midpoints").value == pytest.approx(0.5)
+    far = tv_quadrature(truncated(0.1, 0.01), truncated(0.9, 0.01), 0, 100, 1)
+    assert far.value == pytest.approx(1, abs=1e-9)
+    assert far.value <= 1
+
+
+def test_quadrature_agrees_with_simulation():
+    board, p = checkerboard(2, 0.1, smooth=True, contrast=0.8), truncated(0.3, 0.2, 2)
+    weight, mean, scale = (torch.cat([part] * 2) for part in (p.weight, p.mean, p.scale))
+    twice = BoxMixture(weight, mean, scale)
+    for k in range(2):
+        found = tv_quadrature(board, twice, k, 40, 2)
+        simulated = tv_monte_carlo(board, twice, k, 20_000, Noise(0))
+        assert abs(found.value - simulated.value) < 4 * simulated.standard_error
+        assert found.standard_error < 1e-3
+
+
+def test_bad_input_of_quadrature():
+    p = truncated(0.2, 0.1)
+    with pytest.raises(InputError, match="no rule 'midpoint': did you mean 'midpoints'"):
+        tv_quadrature(p, p, 0, 8, 1, "midpoint")
+
+    class Broken(Laplace):
+        def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+            return torch.full((len(x),), math.nan)
+
+    with pytest.raises(InputError, match="source 0 is not a number"):
+        tv_quadrature(p, Broken(torch.zeros(1)), 0, 8, 1)
 
 
 # --- bad input

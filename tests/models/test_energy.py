@@ -10,8 +10,10 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from sourcewise.errors import InputError
-from sourcewise.models.energy import CELLS, Energy, gauss_legendre
+from sourcewise.models.energy import Energy
+from sourcewise.models.energy.grid import CELLS
 from sourcewise.models.settings import EnergySettings
+from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.theory import energy as theory
 from sourcewise.training import TrainingData, fit
@@ -114,7 +116,7 @@ def test_scores_take_the_finest_rule_and_training_the_coarsest():
 def test_the_rule_is_cut_in_chunks_without_a_trace(monkeypatch):
     model = build(K=3)
     whole = model.log_normaliser(20)
-    monkeypatch.setattr("sourcewise.models.energy.CHUNK", 100)
+    monkeypatch.setattr("sourcewise.models.energy.quadrature.CHUNK", 100)
     assert torch.allclose(model.log_normaliser(20), whole, atol=1e-12)
 
 
@@ -218,7 +220,15 @@ def test_off_the_cube_the_density_is_zero():
 @pytest.mark.parametrize(
     ("options", "D", "message"),
     [
-        ({}, 4, "takes 1 to 3 columns for now, not 4"),
+        ({"objective": "likelihood"}, 4, "likelihood needs 1 to 3 columns"),
+        ({"sampler": "grid"}, 4, "grid needs 1 to 3 columns, not 4"),
+        ({"rule": "grid", "nodes": 100}, 4, "too many to sum over"),
+        ({"rule": "grid"}, 2, "rule=grid needs nodes=N"),
+        ({"rule": "grid", "nodes": 4, "objective": "nce"}, 2, "goes with objective=likelihood"),
+        ({"rule": "grid", "nodes": 4, "sampler": "hmc"}, 2, "no slopes to follow"),
+        ({"objective": "sliced", "activation": "relu"}, 2, "smooth activation"),
+        ({"network": "convolutional"}, 4, "setting image: channels,height,width"),
+        ({"negatives": 3, "objective": "pcd"}, 4, "negatives serves objective=nce only"),
         ({"width": 5}, 2, "at least the 2 columns"),
         ({"nodes": 1}, 2, "nodes must be >= 2 or auto"),
     ],

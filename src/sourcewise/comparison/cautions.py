@@ -8,7 +8,7 @@ from sourcewise.errors import listing
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.strategies import Strategy
 
-__all__ = ["cautions", "estimand", "rough_normalisers"]
+__all__ = ["cautions", "estimand", "rough_normalisers", "simulated_normalisers"]
 
 DEAF = 0.02  # of what the label changes in separate models
 
@@ -30,19 +30,40 @@ def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
 
 
 def rough_normalisers(fitted: Mapping[str, Mapping[str, list[float]]], region: float) -> list[str]:
-    """Strategies whose densities are known less well than a tenth of what counts as a difference.
+    """Strategies whose densities are not known well enough, or only by simulation.
+
+    By quadrature, a tenth of what counts as a difference is allowed.
 
     Args:
-        fitted: of every strategy, what fitting found beside parameters; "quadrature error", nats.
+        fitted: of every strategy, what fitting found beside parameters; "quadrature error" and
+            "annealing error" in nats.
         region: half the width of practical equivalence.
     """
+    return [*_rough_rules(fitted, region), *simulated_normalisers(fitted)]
+
+
+def _rough_rules(fitted: Mapping[str, Mapping[str, list[float]]], region: float) -> Iterator[str]:
+    """Of quadrature."""
     worst = {name: max(found.get("quadrature error", [0.0])) for name, found in fitted.items()}
-    return [
+    yield from (
         f"the densities of the {name} models are normalised to {error:.2g} nats only, more than a "
         f"tenth of the region of equivalence ({region:g}): --set nodes=N, or no verdict on them"
         for name, error in worst.items()
         if error > region / 10
-    ]
+    )
+
+
+def simulated_normalisers(fitted: Mapping[str, Mapping[str, list[float]]]) -> Iterator[str]:
+    """Log-likelihoods that rest on a simulation are never used without a word."""
+    found = {n: max(f["annealing error"]) for n, f in fitted.items() if "annealing error" in f}
+    if not found:
+        return
+    told = ", ".join(f"{name} {error:.2g}" for name, error in found.items())
+    yield (
+        "these log-likelihoods are no exact ones: normalisers come from annealed importance "
+        f"sampling, to within {told} nats (intervals are wider for it), which overstates "
+        "log-likelihoods in expectation; --set temperatures=N, --set particles=N know them better"
+    )
 
 
 def estimand(plan: Plan) -> str:

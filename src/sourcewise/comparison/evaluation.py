@@ -170,6 +170,7 @@ class Scores:
         validation: (K,) their loss on the validation rows; NaN without such rows.
         parameters: free parameters of all models together.
         label: (2,) from `label_effect`; NaN where not asked for.
+        density_error: (K,) standard error that the log densities of a source share; 0 if exact.
     """
 
     test: Tensor
@@ -180,6 +181,7 @@ class Scores:
     validation: Tensor
     parameters: int
     label: Tensor
+    density_error: Tensor
 
 
 @dataclass(frozen=True)
@@ -298,6 +300,7 @@ def _score(
         **_per_source(fitted),
         parameters=model.free_parameters,
         label=label,
+        density_error=model.density_error,
     )
 
 

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -17,14 +18,16 @@ from torch import Tensor
 from sourcewise.comparison.evaluation import Encoded, Split, Work, evaluate, untrained
 from sourcewise.comparison.scopes import FOLDS, Plan
 from sourcewise.errors import TrainingFailed, listing
-from sourcewise.models.base import ConditionalModel
+from sourcewise.models.base import Carried, ConditionalModel, Staged
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import batch_of
+from sourcewise.training.stack import StepNoise
 
 __all__ = ["estimate", "rehearse"]
 
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
+MOST = 1000  # rows that a staged model begins with
 
 
 def rehearse(plan: Plan) -> None:
@@ -73,10 +76,25 @@ class _Block:
     rows: Tensor  # among the encoded ones
     y: Tensor
 
+    @cached_property
+    def carried(self) -> Carried:
+        """What a staged model begins with, from some of its rows."""
+        if not isinstance(self.model, Staged):
+            return {}
+        x = batch_of(self.encoded.filled, self.rows[:MOST])
+        dtype = next(self.model.parameters()).dtype
+        begun = self.model.begin(x, self.y[:MOST], Noise(0).of("rehearsal"))
+        return {name: v.to(dtype) for name, v in begun.items()}
+
     def update(self, index: Tensor, noise: Noise) -> float:
         """The mean loss of some rows; gradients are computed."""
-        x = batch_of(self.encoded.filled, self.rows[index])
-        loss = self.model.loss(x, self.y[index], noise=noise).mean()
+        x, y = batch_of(self.encoded.filled, self.rows[index]), self.y[index]
+        if isinstance(self.model, Staged) and self.carried:
+            step = StepNoise([noise], [len(index)])
+            carried = self.model.advance(self.carried, step)
+            loss = self.model.staged_loss(x, y, carried, noise=step).mean()
+        else:
+            loss = self.model.loss(x, y, noise=noise).mean()
         loss.backward()
         self.model.zero_grad()
         return float(loss.detach())

@@ -71,6 +71,7 @@ class CellScores:
         validation: (K,) their validation loss, averaged over folds; NaN without such rows.
         parameters: () of all models together, averaged over folds.
         label: (2,) effect and change of `scoring.label_effect`, averaged over folds.
+        density_error: (K,) per row, of a source's log densities, averaged over folds; 0 if exact.
     """
 
     rows: Tensor
@@ -86,6 +87,7 @@ class CellScores:
     validation: Tensor
     parameters: Tensor
     label: Tensor
+    density_error: Tensor
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """By name, for a file."""
@@ -230,6 +232,7 @@ class Plan:
             updates=mean("updates"),
             best=mean("best"),
             validation=mean("validation"),
+            density_error=mean("density_error"),
             parameters=torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
             label=mean("label"),
         )

@@ -1,7 +1,7 @@
 """From the scores of all cells to intervals of levels, differences and beta-hat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -157,7 +157,26 @@ class Summary:
         scored = ~np.isnan(rows[0])
         units = self.plan.job.data.units.numpy()[scored]
         sizes = self.plan.job.sizes.numpy()[scored]
-        return rows_and_seeds(rows[:, scored], units, weights, y[scored], sizes=sizes)
+        interval = rows_and_seeds(rows[:, scored], units, weights, y[scored], sizes=sizes)
+        return self._with_density_errors(interval, signs, weights)
+
+    def _with_density_errors(
+        self, interval: Interval, signs: Mapping[str, float], weights: np.ndarray
+    ) -> Interval:
+        """Wider by what is not known of normalisers, which all rows of a source share.
+
+        Each seed's normalisers have errors of their own, so they are also seen in the spread over
+        seeds; one seed shows nothing of them.
+        """
+        used, R = weights > 0, self.plan.repetitions
+        errors = [self.average(name, "density_error")[used] for name in signs]
+        variance = sum(
+            float((weights[used] * error) @ (weights[used] * error)) for error in errors
+        )
+        if not variance:
+            return interval
+        total = float(np.sqrt(interval.standard_error**2 + variance / R))
+        return replace(interval, standard_error=total)
 
 
 def _dot(weights: np.ndarray, values: np.ndarray) -> float:

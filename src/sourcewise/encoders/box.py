@@ -7,26 +7,37 @@ of itself at both ends. It is settled before any row is split, it is the same fo
 nothing else is learnt from it: a box that held training rows only would leave test rows of
 density 0. Strictly, then, scores hold for rows within the range of the sample at hand; new rows
 outside the box are refused, not scored.
+
+Pixels (`network=convolutional`) have one lattice and one box, those of all pixels together; none
+is left out, however constant.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sourcewise.encoders import screening
-from sourcewise.encoders.numeric import Lifted, NumericColumn, lift, plan_columns
-from sourcewise.encoders.screening import Screened
-from sourcewise.errors import InputError, listing
+from sourcewise.encoders.numeric import (
+    Lifted,
+    NumericColumn,
+    decimals,
+    lift,
+    plan_columns,
+    resolution,
+)
+from sourcewise.encoders.screening import Missing, Screened, handle_missing, refuse_infinite
+from sourcewise.errors import InputError
 from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.sources import Sources
 
-__all__ = ["BoxCoding", "BoxEncoder", "plan_box", "screen"]
+__all__ = ["BoxCoding", "BoxEncoder", "pixels", "plan_box", "screen"]
 
 MARGIN = 0.05
-MOST_COLUMNS = 3
 
 
 @dataclass(frozen=True)
@@ -38,12 +49,14 @@ class BoxCoding:
         low: where each interval begins, in lifted units.
         high: where it ends.
         unit: what a score is divided by.
+        shape: channels, height and width, if the columns are the pixels of an image.
     """
 
     columns: tuple[NumericColumn, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     unit: str = "row"
+    shape: tuple[int, int, int] | None = None
 
     @property
     def variables(self) -> int:
@@ -75,8 +88,9 @@ class BoxEncoder:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What a model must know: the number of variables, D."""
-        return {"D": self.coding.variables}
+        """What a model must know: the number of variables, D; of images their shape."""
+        shape = {} if self.coding.shape is None else {"shape": self.coding.shape}
+        return {"D": self.coding.variables} | shape
 
     @property
     def low(self) -> Tensor:
@@ -142,13 +156,16 @@ class BoxEncoder:
             "columns": [vars(column) for column in self.coding.columns],
             "low": list(self.coding.low),
             "high": list(self.coding.high),
+            "shape": self.coding.shape and list(self.coding.shape),
         }
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "BoxEncoder":
         """The inverse of `to_json`."""
         columns = tuple(NumericColumn(**column) for column in document["columns"])
-        return cls(BoxCoding(columns, tuple(document["low"]), tuple(document["high"])))
+        shape = document.get("shape")
+        ends = tuple(document["low"]), tuple(document["high"])
+        return cls(BoxCoding(columns, *ends, shape=shape and tuple(shape)))
 
 
 def plan_box(table: Table, columns: tuple[NumericColumn, ...]) -> BoxCoding:
@@ -169,28 +186,79 @@ def _range(values: Tensor, column: NumericColumn) -> tuple[float, float]:
     return low, high
 
 
-def screen(data: Sources, **options: Any) -> Screened:
-    """Columns and rows for a density on a box; as `screening.screen`, at most three columns.
+def screen(data: Sources, *, settings: Any, **options: Any) -> Screened:
+    """Columns and rows for a density on a box; as `screening.screen`, and `pixels` for images.
 
     Args:
         data: the sample.
+        settings: of the family: are the columns pixels?
         **options: those of `screening.screen`; missing values are refused or dropped.
 
     Raises:
-        InputError: those of `screening.screen`, more than three columns, missing="impute" where
-            values are missing.
+        InputError: those of `screening.screen`, missing="impute" where values are missing.
     """
-    screened = screening.screen(data, **options)
+    if settings.network == "convolutional":
+        return pixels(data, settings.image, **options)
+    screened = screening.screen(data, settings=settings, **options)
     if screened.imputed:
         raise InputError(
             f"{screened.imputed} missing cells: the energy family cannot score rows with gaps: "
             "--missing drop leaves these rows out"
         )
-    names = screened.table.names
-    if len(names) > MOST_COLUMNS:
-        raise InputError(
-            f"{len(names)} columns ({listing(names, 6)}): the energy family takes 1 to "
-            f"{MOST_COLUMNS} for now: choose with --columns"
-        )
     screened.coding = plan_box(screened.table, plan_columns(screened.table, screened.log))
     return screened
+
+
+def pixels(
+    data: Sources,
+    image: tuple[int, ...] = (),
+    *,
+    min_rows: int = 10,
+    missing: Missing = "refuse",
+    log: Sequence[str] = (),
+) -> Screened:
+    """Images as rows of a density on a box.
+
+    Args:
+        data: the sample: an array (n, H, W) or (n, C, H, W), or columns channel by channel and
+            row by row.
+        image: channels, height and width, where the array does not tell.
+        min_rows: not used.
+        missing: rows with gaps are refused or dropped.
+        log: none can be taken.
+
+    Raises:
+        InputError: no shape of an image, a shape that does not fit, gaps, logarithms.
+    """
+    screened = Screened(replace(data, x=as_table(data.x)))
+    if log or missing == "impute":
+        raise InputError("pixels: --log and --missing impute do not go with images")
+    shape = _shape(data.x, image)
+    refuse_infinite(screened)
+    handle_missing(screened, missing)
+    table = screened.table
+    if len(table.names) != math.prod(shape):
+        raise InputError(
+            f"setting image: {','.join(map(str, shape))} are {math.prod(shape)} pixels, but there "
+            f"are {len(table.names)} columns"
+        )
+    every = torch.cat([values.double() for values in table.columns.values()])
+    low, step, places = float(every.min()), resolution(every), decimals(every)
+    columns = tuple(NumericColumn(name, False, step, low, places) for name in table.names)
+    high, D = float(every.max()) + (step or 0.0), len(columns)
+    if high == low:
+        raise InputError(f"{data.name}: all pixels are {low:g}")
+    screened.coding = BoxCoding(columns, (low,) * D, (high,) * D, shape=shape)
+    return screened
+
+
+def _shape(x: X, image: tuple[int, ...]) -> tuple[int, int, int]:
+    """Channels, height and width; a setting goes before the array's own axes."""
+    if not image and isinstance(x, Tensor) and x.ndim in (3, 4):
+        image = (1, *x.shape[1:]) if x.ndim == 3 else tuple(x.shape[1:])
+    if len(image) != 3:
+        raise InputError(
+            "network=convolutional needs images: --set image=CHANNELS,HEIGHT,WIDTH, or an array "
+            "(n, H, W) or (n, C, H, W)"
+        )
+    return image[0], image[1], image[2]

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from sourcewise.comparison.cautions import rough_normalisers
 from sourcewise.comparison.data_document import common_facts, source_facts
 from sourcewise.comparison.evaluation import Fitted, Job, Split
 from sourcewise.errors import listing
@@ -45,7 +46,11 @@ def document(
             "unit": job.unit,
             "models": [_model(job, item, j, split, seconds) for j in range(len(item.efforts))],
             "fitted": item.model.fitted,
-            "warnings": [*prepared.screened.warnings, *_left_out(prepared)],
+            "warnings": [
+                *prepared.screened.warnings,
+                *_left_out(prepared),
+                *rough_normalisers({name: item.model.fitted}, job.region),
+            ],
             "run": run,
             "settings": config["settings"],
             "versions": config["versions"],

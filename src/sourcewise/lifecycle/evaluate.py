@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sourcewise.comparison.cautions import simulated_normalisers
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.encoders.screening import Missing
 from sourcewise.errors import InputError, listing, unknown
@@ -156,7 +157,12 @@ class _Scored:
                 "used)"
             )
         sizes = coding.sizes(data.x).numpy()
-        notes = (*screened.warnings, rough(data), new_characters(lifted, fitted))
+        notes = (
+            *screened.warnings,
+            rough(data),
+            new_characters(lifted, fitted),
+            *simulated_normalisers({"the": fitted.model.fitted}),
+        )
         warnings = [text for text in notes if text]
         return cls(data, f"nats per {coding.unit}", sizes, rows.numpy(), warnings)
 

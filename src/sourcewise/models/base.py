@@ -1,14 +1,28 @@
 """What every family offers: a loss per example, and samples per entry of y."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from sourcewise.networks.layers import reset
 from sourcewise.randomness import ExampleNoise, Noise
 
-__all__ = ["Condensed", "ConditionalModel", "ExactFit", "HasLogProb"]
+__all__ = [
+    "BatchNoise",
+    "Carried",
+    "Condensed",
+    "ConditionalModel",
+    "DensityEstimate",
+    "ExactFit",
+    "HasLogProb",
+    "HasLogProbEstimate",
+    "Staged",
+]
+
+Carried = dict[str, Tensor]
 
 
 class ConditionalModel(nn.Module, ABC):
@@ -38,6 +52,11 @@ class ConditionalModel(nn.Module, ABC):
         return {}
 
     @property
+    def density_error(self) -> Tensor | None:
+        """(K,) standard error that log densities of a source share; None where they are exact."""
+        return None
+
+    @property
     @abstractmethod
     def free_parameters(self) -> int:
         """Number of free parameters, as the theory counts them."""
@@ -48,6 +67,87 @@ class HasLogProb(Protocol):
 
     def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
         """Natural log of the density of each row under its source, (B,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class DensityEstimate:
+    """Log densities known up to simulation or quadrature error.
+
+    Args:
+        value: (B,) natural log.
+        standard_error: (B,) of value; rows of one source share their error.
+        method: how, in words.
+        bias: what value does in expectation; "overstates" where log Z is understated.
+    """
+
+    value: Tensor
+    standard_error: Tensor
+    method: str
+    bias: Literal["none", "overstates"] = "none"
+
+
+class HasLogProbEstimate(Protocol):
+    """A model whose density is known up to simulation or quadrature error."""
+
+    def estimate_log_prob(
+        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
+    ) -> DensityEstimate:
+        """Log densities (B,) of rows under their sources, with their error."""
+        ...
+
+
+class BatchNoise(Protocol):
+    """The noise of one update or look, of one model or of several at once."""
+
+    def of(self, *key: int | str) -> "BatchNoise":
+        """The noise of a longer key."""
+        ...
+
+    def uniform(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Draws on [0, 1) whose first axis is the batch's rows."""
+        ...
+
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Standard normal draws, likewise."""
+        ...
+
+    def whole(
+        self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
+    ) -> Tensor:
+        """Draws that belong to no rows; the same in every process."""
+        ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A model that is trained in phases: a beginning, the updates, an end.
+
+    What it carries through training beside its parameters (chains, a fitted noise distribution)
+    are tensors by name, of equal shapes in models that train as one stack, where they have a
+    leading axis S like the parameters. They are part of every checkpoint.
+    """
+
+    def begin(self, x: Tensor, y: Tensor, noise: Noise) -> Carried:
+        """What training starts with, from all training rows (n, ...) and their sources (n,)."""
+        ...
+
+    def advance(self, carried: Carried, noise: "BatchNoise") -> Carried:
+        """The step before each update, under the parameters of the moment."""
+        ...
+
+    def staged_loss(
+        self, x: Tensor, y: Tensor, carried: Carried, *, noise: "BatchNoise"
+    ) -> Tensor:
+        """(B,) as `loss`, with what is carried."""
+        ...
+
+    def finish(self, x: Tensor, y: Tensor, carried: Carried, noise: Noise) -> None:
+        """After training: whatever scoring and sampling need beside the parameters."""
+        ...
+
+    def complaint(self, value: float) -> str | None:
+        """What an objective of this value (maybe not finite) means, and what helps; None: fine."""
         ...
 
 

@@ -93,7 +93,7 @@ FAMILIES = {
             "energy",
             EnergySettings,
             "sourcewise.models.energy:Energy",
-            "one to three columns of numbers in a box, exact likelihood by quadrature",
+            "an energy on a box of numbers; the likelihood is exact for up to three columns",
             coding="box",
         ),
     ]

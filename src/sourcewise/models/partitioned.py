@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, take
-from sourcewise.models.base import ConditionalModel, HasLogProb
+from sourcewise.models.base import (
+    ConditionalModel,
+    DensityEstimate,
+    HasLogProb,
+    HasLogProbEstimate,
+)
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 
@@ -56,6 +61,15 @@ class PartitionedModel(ConditionalModel):
                 out.setdefault(name, []).extend(values)
         return out
 
+    @property
+    def density_error(self) -> Tensor:
+        """(K,) of each source under its block's model; 0 where exact, NaN where there is none."""
+        out = torch.full((len(self.names),), torch.nan, dtype=torch.float64)
+        for j, block in enumerate(self.partition):
+            found = self.block(j).density_error
+            out[list(block)] = 0.0 if found is None else found.double().cpu()
+        return out
+
     def block(self, j: int) -> ConditionalModel:
         """The model of block j."""
         model = self.blocks[j]
@@ -82,6 +96,23 @@ class PartitionedModel(ConditionalModel):
             return cast(HasLogProb, self.block(j)).log_prob(x, y, c=c)
 
         return self._gather(of_block, x, y, c)
+
+    def estimate_log_prob(
+        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
+    ) -> DensityEstimate:
+        """Log densities of the blocks' models, of those that know them up to an error."""
+        value, error = torch.zeros(2, len(y), dtype=torch.float64, device=x.device)
+        methods: dict[str, str] = {}
+        for j, rows, local in self.route(y.cpu()):
+            part = None if c is None else c[rows]
+            found = cast(HasLogProbEstimate, self.block(j)).estimate_log_prob(
+                x[rows], local.to(x.device), c=part, noise=noise.of("block", j)
+            )
+            value[rows] = found.value.double()
+            error[rows] = found.standard_error.double()
+            methods[found.method] = found.bias
+        bias = "overstates" if "overstates" in methods.values() else "none"
+        return DensityEstimate(value, error, "; ".join(methods), bias)
 
     def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
         """Loss of each row under its block's model, (B,)."""

@@ -1,16 +1,31 @@
-"""The network of the paper's conditional energy-based model (section 4.3), `u = f([x; V_Y[y]])`.
+"""The network of the paper's conditional energy-based model (section 4.3), and one for images.
 
-f is an MLP with `D + d_e` inputs and one output. The offset of its last layer would cancel in
-`exp(-u) / Z`: there is none.
+    u(x|y) = f([x; V_Y[y]])
+
+f is an MLP with `D + d_e` inputs and one output (`EnergyNetwork`). For images f is made of
+convolutions (`ImageEnergyNetwork`): the embedding enters as d_e constant planes beside the
+channels, and
+
+    h_1 = g(conv_1([x; V_Y[y]])),   h_l = g(conv_l(h_(l-1))),   u = <a, h_(L-1)>,
+
+l = 2..L-1, with kernels of 3 x 3. A convolution halves the sides as long as both are at least 8.
+The offset of the last layer would cancel in `exp(-u) / Z`: there is none. Both offer `at`, the
+energies of the same points under every source: their first layer is a sum of what the point gives
+and what the source gives, so that it costs N + K rows instead of N K.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
 
-from sourcewise.networks.layers import Embedding
+from sourcewise.errors import InputError
+from sourcewise.networks.layers import Conv2d, Embedding, Linear
 from sourcewise.networks.mlp import MLP, Activation
 
-__all__ = ["EnergyNetwork"]
+__all__ = ["EnergyNetwork", "ImageEnergyNetwork"]
+
+HALVED = 8  # sides from this on are halved
 
 
 class EnergyNetwork(nn.Module):
@@ -23,28 +38,120 @@ class EnergyNetwork(nn.Module):
         width: W of the MLP.
         depth: L of the MLP.
         activation: between its layers.
+        spectral: bound of every layer's largest singular value, >= 0; 0: none.
     """
 
-    def __init__(self, K: int, D: int, d_e: int, width: int, depth: int, activation: Activation):
+    def __init__(
+        self,
+        K: int,
+        D: int,
+        d_e: int,
+        width: int,
+        depth: int,
+        activation: Activation,
+        spectral: float = 0.0,
+    ):
         super().__init__()
         self.K, self.D = K, D
         self.V_Y = Embedding(K, d_e)
-        self.mlp = MLP(D + d_e, 1, width, depth, activation, offset=False)
+        self.mlp = MLP(D + d_e, 1, width, depth, activation, offset=False, spectral=spectral)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(..., B) energies of points x (..., B, D) under sources y (..., B)."""
         return self.mlp(torch.cat([x, self.V_Y(y)], -1)).squeeze(-1)
 
     def at(self, points: Tensor) -> Tensor:
-        """(..., K, N) energies of the same points (N, D) under every source.
-
-        The first layer is a sum of what the point gives and what the source gives, so that it
-        costs N + K rows instead of N K.
-        """
+        """(..., K, N) energies of the same points (N, D) under every source."""
         first = self.mlp.first
-        of_points = points @ first.weight[..., : self.D].mT  # (..., N, W)
-        of_sources = self.V_Y.weight @ first.weight[..., self.D :].mT  # (..., K, W)
+        of_x, of_y = first.matrix.split([self.D, first.weight.shape[-1] - self.D], -1)
+        of_points = points @ of_x.mT  # (..., N, W)
+        of_sources = self.V_Y.weight @ of_y.mT  # (..., K, W)
         if first.bias is not None:
             of_sources = of_sources + first.bias[..., None, :]
         h = of_points[..., None, :, :] + of_sources[..., :, None, :]  # (..., K, N, W)
         return self.mlp.after_first(h).squeeze(-1)
+
+
+class ImageEnergyNetwork(nn.Module):
+    """Energies u(x|y) of images, flattened row by row and channel by channel.
+
+    >>> network = ImageEnergyNetwork(K=2, shape=(1, 8, 8), d_e=2, width=4, depth=3)
+    >>> network(torch.zeros(5, 64), torch.zeros(5).long()).shape
+    torch.Size([5])
+
+    Args:
+        K: sources.
+        shape: (C, H, W), channels and pixels; `D = C H W`.
+        d_e: planes per embedding.
+        width: channels between the layers.
+        depth: L >= 2, convolutions and the last, linear layer.
+        activation: g; smooth ones for scores and Langevin dynamics.
+        spectral: bound of every layer's Lipschitz constant, >= 0; 0: none.
+
+    Raises:
+        InputError: one layer alone.
+    """
+
+    def __init__(
+        self,
+        K: int,
+        shape: tuple[int, int, int],
+        d_e: int,
+        width: int,
+        depth: int,
+        activation: Activation = "silu",
+        spectral: float = 0.0,
+    ):
+        super().__init__()
+        if depth < 2:
+            raise InputError(f"depth of an image network must be at least 2, got {depth}")
+        self.K, self.D, self.shape = K, math.prod(shape), shape
+        self.activation = getattr(nn.functional, activation)
+        self.V_Y = Embedding(K, d_e)
+        strides, sides = _halvings(shape[1:], depth - 1)
+        inputs = [shape[0] + d_e, *[width] * (depth - 2)]
+        gain = math.sqrt(6.0)  # He's bound for what a ReLU halves
+        convolutions = [
+            Conv2d(channels, width, stride=stride, gain=gain, spectral=spectral)
+            for channels, stride in zip(inputs, strides, strict=True)
+        ]
+        self.first, self.others = convolutions[0], nn.ModuleList(convolutions[1:])
+        self.last = Linear(width * math.prod(sides), 1, bias=False, spectral=spectral)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(..., B) energies of images x (..., B, D) under sources y (..., B)."""
+        images = x.unflatten(-1, self.shape)
+        return self._after_first(self.first(torch.cat([images, self._planes(self.V_Y(y))], -3)))
+
+    def at(self, points: Tensor) -> Tensor:
+        """(..., K, N) energies of the same images (N, D) under every source."""
+        first, V_Y = self.first, self.V_Y.weight
+        of_x, of_y = first.kernel.split([self.shape[0], V_Y.shape[-1]], -3)
+        images = points.expand(*V_Y.shape[:-2], *points.shape).unflatten(-1, self.shape)
+        of_points = first.convolve(images, of_x)  # (..., N, width, H', W')
+        of_sources = first.convolve(self._planes(V_Y), of_y, first.bias)  # (..., K, ...)
+        return self._after_first(of_points.unsqueeze(-5) + of_sources.unsqueeze(-4))
+
+    def _planes(self, embedding: Tensor) -> Tensor:
+        """(..., d_e, H, W) of (..., d_e)."""
+        return embedding[..., None, None].expand(*embedding.shape, *self.shape[1:])
+
+    def _after_first(self, h: Tensor) -> Tensor:
+        """(...) energies of what the first convolution gives, (..., width, H', W')."""
+        for layer in self.others:
+            h = layer(self.activation(h))
+        return self.last(self.activation(h).flatten(-3)).squeeze(-1)
+
+
+def _halvings(sides: tuple[int, ...], layers: int) -> tuple[list[int], tuple[int, ...]]:
+    """The stride of each convolution, and the sides after the last.
+
+    >>> _halvings((28, 28), 4)
+    ([2, 2, 1, 1], (7, 7))
+    """
+    strides = []
+    for _ in range(layers):
+        stride = 2 if min(sides) >= HALVED else 1
+        strides.append(stride)
+        sides = tuple(math.ceil(side / stride) for side in sides)
+    return strides, sides

@@ -3,6 +3,15 @@
 Every parameter may carry one leading axis S: then inputs carry it too, and one batched product
 does the work of S. A network written with these layers (and with operations that act on trailing
 axes only) needs no second version for that.
+
+The affine layers may bound their largest singular value: with `spectral` c > 0 they compute with
+
+    A = W / max(1, s / c),   s = s_max(W),
+
+so that they are c-Lipschitz in the Euclidean norm, and W moves freely where it is small enough
+already. This is the spectral normalisation of Miyato et al. ("Spectral normalization for
+generative adversarial networks", 2018) as a bound in place of an equality; s is exact, its
+gradient that of the singular value.
 """
 
 import math
@@ -12,7 +21,7 @@ from torch import Tensor, nn
 
 from sourcewise.randomness import Noise
 
-__all__ = ["Embedding", "LayerNorm", "Linear", "per_member", "reset"]
+__all__ = ["Conv2d", "Embedding", "LayerNorm", "Linear", "bounded", "per_member", "reset"]
 
 
 class Linear(nn.Module):
@@ -23,19 +32,32 @@ class Linear(nn.Module):
         outputs: size of the last axis of the result.
         bias: whether there is b.
         gain: entries start uniform within `gain / sqrt(inputs)`; 0: at zero.
+        spectral: c, the largest singular value that A may have, >= 0; 0: any.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, gain: float = 1.0):
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        bias: bool = True,
+        gain: float = 1.0,
+        spectral: float = 0.0,
+    ):
         super().__init__()
-        self.bound = gain / math.sqrt(inputs)
+        self.bound, self.spectral = gain / math.sqrt(inputs), spectral
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+
+    @property
+    def matrix(self) -> Tensor:
+        """A (..., outputs, inputs), the weight that x is multiplied with."""
+        return bounded(self.weight, self.spectral) if self.spectral else self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., outputs) of x (..., inputs); with stacked weights x is (S, ..., inputs)."""
         if self.weight.ndim == 2:
-            return nn.functional.linear(x, self.weight, self.bias)
-        flat, turned = x.flatten(1, -2), self.weight.mT
+            return nn.functional.linear(x, self.matrix, self.bias)
+        flat, turned = x.flatten(1, -2), self.matrix.mT
         if self.bias is None:
             out = torch.bmm(flat, turned)
         else:
@@ -44,9 +66,71 @@ class Linear(nn.Module):
 
     def reset(self, noise: Noise) -> None:
         """Draw the parameters."""
-        for name, parameter in self.named_parameters(recurse=False):
-            draws = noise.of(name).uniform(*parameter.shape, dtype=parameter.dtype)
-            parameter.data.copy_((2 * draws - 1) * self.bound)
+        _within(self.bound, self, noise)
+
+
+class Conv2d(nn.Module):
+    """A convolution with offset on the last three axes (channels, height, width), zeros around.
+
+    A pixel is in at most r^2 patches, `r = ceil(size / stride)`, so that the convolution is
+    `r s_max(W)`-Lipschitz, W (outputs, inputs size^2) the matrix that a patch is multiplied with.
+
+    Args:
+        inputs: channels of x.
+        outputs: channels of the result.
+        size: side of the kernel, odd.
+        stride: the result has `ceil(side / stride)` pixels per side.
+        gain: entries start uniform within `gain / sqrt(inputs size^2)`.
+        spectral: c, a bound of `r s_max(A)`, >= 0; 0: none.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int = 3,
+        stride: int = 1,
+        gain: float = 1.0,
+        spectral: float = 0.0,
+    ):
+        super().__init__()
+        self.bound, self.stride = gain / math.sqrt(inputs * size**2), stride
+        self.spectral = spectral / math.ceil(size / stride)
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, size, size))
+        self.bias = nn.Parameter(torch.empty(outputs))
+
+    @property
+    def kernel(self) -> Tensor:
+        """A (..., outputs, inputs, size, size), what patches are multiplied with."""
+        if not self.spectral:
+            return self.weight
+        return bounded(self.weight.flatten(-3), self.spectral).view_as(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., outputs, H', W') of x (..., inputs, H, W); stacked, x is (S, ..., C, H, W)."""
+        return self.convolve(x, self.kernel, self.bias)
+
+    def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Likewise, by another kernel, of some of the inputs say; S kernels are S groups."""
+        S = kernel.shape[:-4]
+        images = x.reshape(*S, -1, *x.shape[-3:])  # (*S, B, C, H, W)
+        if S:
+            images, kernel = images.transpose(0, 1).flatten(1, 2), kernel.flatten(0, 1)
+        out = nn.functional.conv2d(
+            images,
+            kernel,
+            None if bias is None else bias.flatten(),
+            self.stride,
+            padding=kernel.shape[-1] // 2,
+            groups=math.prod(S),
+        )
+        if S:
+            out = out.unflatten(1, (*S, -1)).transpose(0, 1)
+        return out.reshape(*x.shape[:-3], *out.shape[-3:])
+
+    def reset(self, noise: Noise) -> None:
+        """Draw the parameters."""
+        _within(self.bound, self, noise)
 
 
 class Embedding(nn.Module):
@@ -102,6 +186,20 @@ class LayerNorm(nn.Module):
         self.bias.data.fill_(0.0)
 
 
+def bounded(weight: Tensor, c: float) -> Tensor:
+    """`W / max(1, s_max(W) / c)`, whose singular values are at most c.
+
+    >>> bounded(torch.tensor([[3.0, 0.0], [0.0, 1.0]]), 1.5).tolist()
+    [[1.5, 0.0], [0.0, 0.5]]
+
+    Args:
+        weight: W, (..., rows, columns), each matrix by itself.
+        c: above 0.
+    """
+    s = torch.linalg.matrix_norm(weight, 2, keepdim=True)  # (..., 1, 1)
+    return weight / (s / c).clamp(min=1)
+
+
 def per_member(parameter: Tensor, x: Tensor) -> Tensor:
     """A parameter (S, *shape) with axes of size 1 after S, so that it broadcasts against x.
 
@@ -123,3 +221,10 @@ def reset(module: nn.Module, noise: Noise) -> None:
             draw(noise.of(name))
         elif next(part.parameters(recurse=False), None) is not None:
             raise TypeError(f"{name or type(module).__name__} has parameters that no layer draws")
+
+
+def _within(bound: float, layer: nn.Module, noise: Noise) -> None:
+    """Draw a layer's parameters uniform within a bound, each by its name."""
+    for name, parameter in layer.named_parameters(recurse=False):
+        draws = noise.of(name).uniform(*parameter.shape, dtype=parameter.dtype)
+        parameter.data.copy_((2 * draws - 1) * bound)

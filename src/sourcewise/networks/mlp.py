@@ -2,7 +2,8 @@
 
 f(x) = (A_L relu(.) + b_L) o ... o (A_1 x + b_1)
 
-Smooth functions may stand for ReLU.
+Smooth functions may stand for ReLU. With `spectral` c > 0 every layer's largest singular value is
+at most c, and f is `c^L`-Lipschitz (SiLU, whose slope reaches 1.0999: `1.1^(L-1) c^L`).
 """
 
 import math
@@ -27,6 +28,7 @@ class MLP(nn.Module):
         depth: L >= 1 affine layers.
         activation: what stands between the layers.
         offset: whether there is b_L.
+        spectral: c, see `networks.layers`; 0: none.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class MLP(nn.Module):
         depth: int,
         activation: Activation = "relu",
         offset: bool = True,
+        spectral: float = 0.0,
     ):
         super().__init__()
         self.activation = getattr(nn.functional, activation)
@@ -45,7 +48,7 @@ class MLP(nn.Module):
         gains = [math.sqrt(6.0)] * (depth - 1) + [1.0]
         biases = [True] * (depth - 1) + [offset]
         self.layers = nn.ModuleList(
-            Linear(a, b, bias=c, gain=g)
+            Linear(a, b, bias=c, gain=g, spectral=spectral)
             for a, b, c, g in zip(sizes[:-1], sizes[1:], biases, gains, strict=True)
         )
 

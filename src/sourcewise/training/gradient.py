@@ -131,6 +131,7 @@ def _unload(run: Run, s: int, model: ConditionalModel, task: Task, how: str) -> 
     outcome = run.done[s]
     model.to(outcome.weights.dtype)
     run.stack.unload(outcome.weights, model)
+    task.finish(outcome)
     seen = outcome.updates * task.batch
     return Effort(seen, outcome.updates, outcome.best, outcome.validation, how)
 

@@ -7,15 +7,15 @@ taken up from a checkpoint equals one that was never interrupted, bit for bit on
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Z
-from sourcewise.errors import TrainingFailed
-from sourcewise.models.base import Condensed, ConditionalModel
+from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.models.base import Carried, Condensed, ConditionalModel, Staged
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import Batches, TrainingData, batch_of, chunks, joined
@@ -37,12 +37,14 @@ class Outcome:
         updates: the updates made.
         best: the update the weights are of; None if the last.
         validation: their validation loss, nats per unit; None without validation rows.
+        carried: what a staged model carried beside its parameters at the end.
     """
 
     weights: Tensor
     updates: int
     best: int | None
     validation: float | None
+    carried: Carried = field(default_factory=dict)
 
 
 class Task:
@@ -83,6 +85,21 @@ class Task:
             self.z, self.y, self.units = self.data.z, data.y, data.sizes
         size = len(self.y) if settings.batch == "all" else settings.batch
         self.batches = Batches(self.y, size, settings.mixing, self.noise)
+
+    def begin(self) -> Carried:
+        """What a staged model carries from the beginning; nothing for others."""
+        if not isinstance(self.model, Staged):
+            return {}
+        z = cast(Tensor, self.data.z)
+        return self.model.begin(z, self.data.y.to(z.device), self.noise.of("begin"))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Let a staged model, its weights loaded, do what comes after training."""
+        if isinstance(self.model, Staged):
+            device = next(self.model.parameters()).device
+            rows = cast(Tensor, self.data.z).to(device), self.data.y.to(device)
+            carried = {name: v.to(device) for name, v in outcome.carried.items()}
+            self.model.finish(*rows, carried, self.noise.of("finish"))
 
     def index(self, t: int) -> Tensor:
         """Rows of batch t."""
@@ -133,6 +150,7 @@ class Run:
         self.best = flat.clone()
         self.best_loss = [math.inf] * len(tasks)
         self.best_step = [0] * len(tasks)
+        self.carried = self._begin(dtype)
         self._gather()
 
     def _stack(self, dtype: torch.dtype) -> Stack:
@@ -142,6 +160,23 @@ class Run:
         from sourcewise.training.sharded import ShardedStack
 
         return ShardedStack(models[0], self.device, dtype, self.processes)
+
+    def _begin(self, dtype: torch.dtype) -> Carried:
+        """What the models carry, with a leading axis S."""
+        parts = [task.begin() for task in self.tasks]
+        if self.sharded and parts[0]:
+            raise InputError(
+                "setting shard: this training carries state beside the parameters (chains, a "
+                "noise distribution), which cannot be spread: shard=false"
+            )
+        return {
+            name: torch.stack([part[name] for part in parts]).to(self.device, dtype)
+            for name in parts[0]
+        }
+
+    def _taken(self) -> Carried:
+        """As a model takes it: without the axis S if it is one."""
+        return self.carried if len(self.stack) > 1 else {n: v[0] for n, v in self.carried.items()}
 
     def _gather(self) -> None:
         """The rows of all active tasks in one place."""
@@ -160,20 +195,31 @@ class Run:
     def update(self) -> Tensor:
         """One step of all active models; their objectives, (S,)."""
         tasks = [self.tasks[i] for i in self.active]
+        if self.carried:
+            self._advance(tasks)
         values = self.stack.descend(self._objective(tasks))
         self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
         for value, task in zip(values.tolist(), tasks, strict=True):
-            if not math.isfinite(value):
-                self._refuse("loss", task.key)
+            self._check("loss", value, task)
         if self.settings.clip:
             clip(self.stack.grad, self.stack.norms(), self.settings.clip)
         lr = torch.tensor([rate(self.settings, self.step, task.total) for task in tasks])
         lr = lr.to(self.stack.flat)[:, None]
         self.step += 1
         self.adam.step(self.stack.flat, self.stack.grad, lr, self.step)
+        if self.settings.bound:
+            self.stack.flat.clamp_(-self.settings.bound, self.settings.bound)
         if self.ema is not None:
             average(self.ema, self.stack.flat, self.settings.ema, self.step)
         return values
+
+    def _advance(self, tasks: Sequence[Task]) -> None:
+        """The step before an update; every process does the same."""
+        noise = StepNoise([task.noise.of("advance", self.step) for task in tasks], [])
+        model = cast(Staged, self.stack.model)
+        moved = model.advance(self._taken(), noise)
+        several = len(tasks) > 1
+        self.carried = {name: v if several else v[None] for name, v in moved.items()}
 
     def _objective(self, tasks: Sequence[Task]) -> Any:
         """The function of the stacked model that gives (S,) objectives of this step's batches."""
@@ -199,10 +245,11 @@ class Run:
             self.processes.share,
         )
         name = "condensed_loss" if tasks[0].condensed else "loss"
+        name, more = ("staged_loss", [self._taken()]) if self.carried else (name, [])
 
         def objective(model: ConditionalModel) -> Tensor:
             with self._autocast():
-                loss = getattr(model, name)(x, y, noise=noise)
+                loss = getattr(model, name)(x, y, *more, noise=noise)
             return (loss * weight).sum(-1).view(len(tasks))
 
         return objective
@@ -211,6 +258,17 @@ class Run:
         if self.settings.precision != "bfloat16":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _check(self, what: str, value: float, task: Task) -> None:
+        """Raise if a value is not finite, or is what the model calls a failure."""
+        judged = what == "loss" or not math.isfinite(value)
+        told = None
+        if judged and isinstance(task.model, Staged):
+            told = task.model.complaint(value)
+        if told is not None:
+            raise TrainingFailed(f"{task.key}, update {self.step}: {told}")
+        if not math.isfinite(value):
+            self._refuse(what, task.key)
 
     def _refuse(self, what: str, key: str) -> None:
         s = self.settings
@@ -235,8 +293,7 @@ class Run:
             losses.append(loss)
             if loss is None:
                 continue
-            if not math.isfinite(loss):
-                self._refuse("validation loss", self.tasks[i].key)
+            self._check("validation loss", loss, self.tasks[i])
             if loss < self.best_loss[s]:
                 self.best_loss[s], self.best_step[s] = loss, self.step
                 self.best[s] = self.weights[s]
@@ -254,10 +311,19 @@ class Run:
                 mine = index[share]
                 rows = mine if len(mine) else index[:1]  # all call: the call may gather weights
                 x, y = batch_of(data.valid_z, rows), data.valid_y[rows].to(self.device)
-                loss = model.loss(x, y, noise=cast(Noise, noise)).double()
+                loss = self._loss(model, s, x, y, noise).double()
                 total += loss[: len(mine)].sum()
         self.processes.add(total)
         return float(total) / float(data.valid_sizes.sum())
+
+    def _loss(
+        self, model: ConditionalModel, s: int, x: Tensor, y: Tensor, noise: StepNoise
+    ) -> Tensor:
+        """(B,) of member s, with what it carries."""
+        if not self.carried:
+            return model.loss(x, y, noise=cast(Noise, noise))
+        carried = {name: v[s] for name, v in self.carried.items()}
+        return cast(Staged, model).staged_loss(x, y, carried, noise=noise)
 
     def retire(self) -> list[int]:
         """Take out the models that are done, with their best weights; which ones."""
@@ -273,7 +339,8 @@ class Run:
                 self._refuse("weights", self.tasks[self.active[s]].key)
             best = self.best_step[s] if looked else None
             loss = self.best_loss[s] if looked else None
-            self.done[self.active[s]] = Outcome(weights, self.step, best, loss)
+            carried = {name: v[s].clone() for name, v in self.carried.items()}
+            self.done[self.active[s]] = Outcome(weights, self.step, best, loss, carried)
         if over:
             self.keep([s for s in range(len(self.active)) if s not in over])
         return over
@@ -290,6 +357,7 @@ class Run:
         at = torch.tensor(rows, dtype=torch.int64, device=self.device)
         self.adam.m, self.adam.v = self.adam.m[at], self.adam.v[at]
         self.best, self.ema = self.best[at], None if self.ema is None else self.ema[at]
+        self.carried = {name: v[at] for name, v in self.carried.items()}
         self.best_loss = [self.best_loss[s] for s in rows]
         self.best_step = [self.best_step[s] for s in rows]
         if rows:
@@ -306,6 +374,9 @@ class Run:
         if self.ema is not None:
             tensors["ema"] = self.ema
         tensors |= {f"done/{i}": outcome.weights for i, outcome in self.done.items()}
+        plain = {f"carried/{name}": v for name, v in self.carried.items()}
+        for i, outcome in self.done.items():
+            plain |= {f"carried/{i}/{name}": v for name, v in outcome.carried.items()}
         done = {
             str(i): {"updates": o.updates, "best": o.best, "validation": o.validation}
             for i, o in self.done.items()
@@ -318,19 +389,33 @@ class Run:
             "done": done,
         }
         first = self.processes.first
-        return {name: self.stack.whole(v, first) for name, v in tensors.items()}, values
+        whole = {name: self.stack.whole(v, first) for name, v in tensors.items()}
+        return whole | {name: v.cpu() for name, v in plain.items()}, values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """The inverse of `state`, on a fresh run of the same tasks."""
-        on = {name: self.stack.part(tensor) for name, tensor in tensors.items()}
+        carried = {
+            name.removeprefix("carried/"): v.to(self.device)
+            for name, v in tensors.items()
+            if name.startswith("carried/")
+        }
+        on = {n: self.stack.part(v) for n, v in tensors.items() if not n.startswith("carried/")}
+        self.carried = {name: v for name, v in carried.items() if "/" not in name}
         self.step, self.active = values["step"], list(values["active"])
         self.best_loss = [math.inf if v is None else v for v in values["best_loss"]]
         self.best_step = list(values["best_step"])
         self.done = {
-            int(i): Outcome(on[f"done/{i}"], **outcome) for i, outcome in values["done"].items()
+            int(i): Outcome(on[f"done/{i}"], **outcome, carried=_under(carried, i))
+            for i, outcome in values["done"].items()
         }
         self.adam.m, self.adam.v, self.best = on["m"], on["v"], on["best"]
         self.ema = on.get("ema")
         if self.active:
             self.stack.bind(on["flat"])
             self._gather()
+
+
+def _under(tensors: Carried, place: str) -> Carried:
+    """Those whose names begin with `place/`, without it."""
+    start = f"{place}/"
+    return {n.removeprefix(start): v for n, v in tensors.items() if n.startswith(start)}

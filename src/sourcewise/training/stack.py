@@ -8,7 +8,7 @@ axis on every parameter (see `networks.layers`), so that a batched product does 
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -132,6 +132,13 @@ class StepNoise:
     def normal(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """Standard normal draws, likewise."""
         return self._draw("normal", shape, dtype)
+
+    def whole(
+        self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
+    ) -> Tensor:
+        """Draws that belong to no rows: (*shape) alone, (S, *shape) for several members."""
+        out = [getattr(noise.of("whole"), kind)(*shape, dtype=dtype) for noise in self.members]
+        return torch.stack(out) if len(out) > 1 else out[0]
 
     def _draw(self, kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         out = torch.zeros(len(self.members), *shape, dtype=dtype)
