@@ -192,7 +192,7 @@ def test_error_of_sampling_is_of_second_order(monkeypatch):
     mean = float((density * weight) @ x[:, 0])
 
     errors = []
-    for cells in (4, 8):
+    for cells in (16, 32):
         monkeypatch.setitem(CELLS, 1, cells)
         drawn = model.sample(torch.zeros(20_000).long(), noise=cast(ExampleNoise, Even()))
         errors.append(abs(float(drawn.mean()) - mean))

@@ -407,6 +407,12 @@ class EnergySettings(TrainedSettings):
         default=0.999, ge=0, lt=1, description="decay of the averaged weights, in [0, 1); 0: off"
     )
     learning_rate: float = Field(default=1e-2, gt=0, description="peak, above 0")
+    check: int = Field(
+        default=40,
+        ge=1,
+        description="updates between looks at the validation rows, >= 1; 1/64 to 1/32 of the "
+        "updates so far if that is more",
+    )
 
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":

@@ -58,7 +58,9 @@ class EnergyNetwork(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(..., B) energies of points x (..., B, D) under sources y (..., B)."""
-        return self.mlp(torch.cat([x, self.V_Y(y)], -1)).squeeze(-1)
+        # of one source alone there is nothing to look up
+        of_y = self.V_Y.weight.expand(*x.shape[:-1], -1) if self.K == 1 else self.V_Y(y)
+        return self.mlp(torch.cat([x, of_y], -1)).squeeze(-1)
 
     def at(self, points: Tensor) -> Tensor:
         """(..., K, N) energies of the same points (N, D) under every source."""

@@ -1,7 +1,8 @@
-"""Data sets that need no file: three from scikit-learn (no download), and the paper's truth."""
+"""Data sets that need no file: three from scikit-learn (no download), and draws of truths."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -10,6 +11,7 @@ from sourcewise.forms import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.truths.gaussian import paper_gaussian
+from sourcewise.truths.square import checkerboard, moons, rings
 
 __all__ = ["BUILT_IN", "built_in"]
 
@@ -18,6 +20,16 @@ BUILT_IN = {
     "breast-cancer": "569 tumours, 30 measurements; sources: malignant, benign (scikit-learn)",
     "digits": "1797 images of 8x8 pixels; sources: the digits 0 to 9 (scikit-learn)",
     "gaussian": "500 draws of the paper's Gaussian truth: K = 5, d = 10, d1 = 5",
+    "rings": "1500 draws of a truth on the square: 3 sources, two rings each, moved",
+    "moons": "1500 draws of a truth on the square: 3 sources, two moons each, moved and turned",
+    "checkerboard": "1500 draws of a truth on the square: 3 sources, a checkerboard, moved",
+}
+
+TRUTHS: dict[str, tuple[Callable[[int], Any], int, int]] = {  # made for K, draws, K
+    "gaussian": (paper_gaussian, 500, 5),
+    "rings": (rings, 1500, 3),
+    "moons": (moons, 1500, 3),
+    "checkerboard": (checkerboard, 1500, 3),
 }
 
 
@@ -29,7 +41,7 @@ def built_in(name: str, columns: Iterable[str] = (), ignore: Iterable[str] = ())
     >>> built_in("wine", ["alcohol", "ash"]).x.names
     ('alcohol', 'ash')
     """
-    data = _gaussian() if name == "gaussian" else _from_scikit_learn(name)
+    data = _drawn(name) if name in TRUTHS else _from_scikit_learn(name)
     if not columns and not ignore:
         return data
     table = as_table(data.x)
@@ -58,8 +70,9 @@ def _from_scikit_learn(name: str) -> Sources:
     return Sources(table, torch.from_numpy(bunch.target), names, name=name)
 
 
-def _gaussian(n: int = 500, K: int = 5) -> Sources:
-    noise = Noise(0).of("built-in gaussian")
+def _drawn(name: str) -> Sources:
+    truth, n, K = TRUTHS[name]
+    noise = Noise(0).of(f"built-in {name}")
     y = noise.of("y").integers(K, n)
-    x = paper_gaussian(K).sample(y, noise=noise.of("x"))
-    return Sources(x, y, [f"k={k}" for k in range(1, K + 1)], name="gaussian")
+    x = truth(K).sample(y, noise=noise.of("x"))
+    return Sources(x, y, [f"k={k}" for k in range(1, K + 1)], name=name)

@@ -1,11 +1,10 @@
 """The picture of an ARM table: measured, the paper, counts and the asymptotic laws."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sourcewise.errors import InputError
-from sourcewise.files import write_atomic
+from sourcewise.studies.curves import COLOURS, STYLE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,17 +13,6 @@ if TYPE_CHECKING:
     from sourcewise.studies.arm_study import ArmTable
 
 __all__ = ["draw"]
-
-# Okabe and Ito's blue and vermilion, as in figure 1.
-_COLOURS = {"separate": "#0072B2", "pooled": "#D55E00"}
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.linewidth": 0.6,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
-    "legend.frameon": False,
-    "svg.hashsalt": "sourcewise",  # the same element names in each run
-}
 
 _LABELS = {"K": "number of sources $K$", "n": "sample size $n$", "D": "positions $D$"}
 
@@ -36,7 +24,7 @@ def draw(table: "ArmTable", png: Path, svg: Path) -> None:
 
     if not table.cells:
         raise InputError("no cell to draw: the sweep is empty")
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.0), layout="constrained")
         axes = figure.subplots()
         _curve(axes, table, "separate")
@@ -44,15 +32,11 @@ def draw(table: "ArmTable", png: Path, svg: Path) -> None:
         _laws(axes, table)
         _finish(axes, table)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        for path in (png, svg):
-            content, kind = io.BytesIO(), path.suffix[1:]
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(content, format=kind, dpi=200, metadata=metadata)
-            write_atomic(path, content.getvalue())
+        save(figure, png, svg)
 
 
 def _curve(axes: "Axes", table: "ArmTable", strategy: "Strategy") -> None:
-    cells, colour = table.select(strategy), _COLOURS[strategy]
+    cells, colour = table.select(strategy), COLOURS[strategy]
     x, y = [cell.value for cell in cells], [cell.measured for cell in cells]
     bars = [cell.high - cell.measured for cell in cells]
     style: dict[str, Any] = {"color": colour, "markersize": 3.2, "linewidth": 1.2}

@@ -7,7 +7,6 @@ nor the training is the paper's: see `arm_settings`.
 """
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,10 +14,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
-
-from sourcewise.files import read_json, write_json
-from sourcewise.statistics import Interval
 from sourcewise.studies.arm_settings import (
     PAPER,
     STRATEGIES,
@@ -30,11 +25,12 @@ from sourcewise.studies.arm_settings import (
     Strategy,
     Sweep,
 )
+from sourcewise.studies.curves import Fit, fit, kept, over_seeds, within
 from sourcewise.theory import arm as theory
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.sharing import empirical_beta
 
-__all__ = ["ArmTable", "Cell", "Fit", "arm_table", "cells_of", "distance", "measured_errors"]
+__all__ = ["ArmTable", "Cell", "arm_table", "cells_of", "distance", "measured_errors"]
 
 Progress = Callable[[int, int], None]
 CLASSES = {"K": ArmKSettings, "n": ArmNSettings, "D": ArmDSettings}
@@ -94,25 +90,6 @@ class Cell:
     beta: float
     updates: int
     reason: str | None
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The exponent a of `error = c value^a`: least squares of logarithms in each seed.
-
-    Args:
-        strategy: whose error; `frequencies` and `paper` are fitted the same way where known.
-        exponent: mean over seeds.
-        low, high: t interval over seeds, 95 %; None where there is one curve only.
-        first, last: the values it is fitted between.
-    """
-
-    strategy: str
-    exponent: float
-    low: float | None
-    high: float | None
-    first: int
-    last: int
 
 
 @dataclass(frozen=True)
@@ -197,18 +174,11 @@ def arm_table(
     start, cells, places = time.perf_counter(), [], list(settings.places())
     similarity = 0.0
     for number, place in enumerate(places):
-        errors = measured_errors(settings, place, _within(progress, number, len(places)), folder)
+        errors = measured_errors(settings, place, within(progress, number, len(places)), folder)
         similarity = errors["similarity"]
         cells += cells_of(settings, place, errors)
     fits = () if settings.sweep == "D" else _fits(cells)
     return ArmTable(settings, tuple(cells), fits, similarity, time.perf_counter() - start)
-
-
-def _within(progress: Progress | None, number: int, places: int) -> Progress | None:
-    """Progress of one place as a part of all."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(1000 * number + 1000 * done // total, 1000 * places)
 
 
 def measured_errors(
@@ -221,15 +191,11 @@ def measured_errors(
     from sourcewise.studies.arm_simulation import measure
 
     K, n, D = place.sizes
-    name = f"K{K}-n{n}-D{D}"
-    if folder is None:
-        return asdict(measure(settings, place, progress))
-    path = folder / f"{name}.json"
-    if not path.exists():
-        folder.mkdir(exist_ok=True)
-        write_json(path, asdict(measure(settings, place, progress, folder / name)))
-        shutil.rmtree(folder / name, ignore_errors=True)
-    return read_json(path)
+    return kept(
+        folder,
+        f"K{K}-n{n}-D{D}",
+        lambda unfinished: asdict(measure(settings, place, progress, unfinished)),
+    )
 
 
 def cells_of(settings: ArmStudySettings, place: Place, errors: dict[str, Any]) -> list[Cell]:
@@ -279,12 +245,6 @@ def _cell(
     )
 
 
-def over_seeds(values: Sequence[float]) -> Interval:
-    """Mean over seeds with its t interval."""
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return Interval(mean(values), error, len(values) - 1)
-
-
 def distance(pairs: Iterable[tuple[float, float | None]]) -> float | None:
     """Root mean square of `log(measured / paper)`; None where the paper has nothing.
 
@@ -303,24 +263,10 @@ def _fits(cells: Sequence[Cell]) -> tuple[Fit, ...]:
     x = [cell.value for cell in curves["separate"]]
     if len(set(x)) < 2:
         return ()
-    fits = []
+    fits = [fit(name, x, [cell.per_seed for cell in curve]) for name, curve in curves.items()]
+    fits.append(fit("frequencies", x, [[cell.frequencies] for cell in curves["separate"]]))
     for name, curve in curves.items():
-        seeds = zip(*(cell.per_seed for cell in curve), strict=True)
-        slopes = over_seeds([slope(x, values) for values in seeds])
-        fits.append(Fit(name, slopes.value, slopes.low, slopes.high, x[0], x[-1]))
-    frequencies = slope(x, [cell.frequencies for cell in curves["separate"]])
-    fits.append(Fit("frequencies", frequencies, None, None, x[0], x[-1]))
-    for name, curve in curves.items():
-        paper = [cell.paper for cell in curve if cell.paper is not None]
+        paper = [[cell.paper] for cell in curve if cell.paper is not None]
         if len(paper) == len(x):
-            fits.append(Fit(f"paper, {name}", slope(x, paper), None, None, x[0], x[-1]))
+            fits.append(fit(f"paper, {name}", x, paper))
     return tuple(fits)
-
-
-def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Least squares of log y on log x.
-
-    >>> round(slope([1, 10, 100], [3.0, 0.3, 0.03]), 6)
-    -1.0
-    """
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from sourcewise.studies.arm_settings import ArmStudySettings
 
 if TYPE_CHECKING:
-    from sourcewise.studies.arm_study import ArmTable, Cell, Fit
+    from sourcewise.studies.arm_study import ArmTable, Cell
+    from sourcewise.studies.curves import Fit
 
 __all__ = ["choices", "number", "text"]
 

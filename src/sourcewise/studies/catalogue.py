@@ -100,6 +100,12 @@ STUDIES = {
             draws=False,
             resumes=True,
         ),
+        Study(
+            "ebm",
+            "energy_study:energy_study:EnergyStudySettings",
+            "energy-based models against n, K and the share of shared parameters",
+            resumes=True,
+        ),
     ]
 }
 

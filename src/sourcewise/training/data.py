@@ -131,7 +131,7 @@ class Batches:
             last = min(self.n, first + end - start)
             parts.append(self._permutation(number)[first:last])
             start += last - first
-        return torch.cat(parts)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _permutation(self, number: int) -> Tensor:
         if self.order is None or self.order[0] != number:

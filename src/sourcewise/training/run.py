@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from sourcewise.encoders.base import Z
 from sourcewise.errors import InputError, TrainingFailed
@@ -83,6 +84,7 @@ class Task:
             self.units = units * data.sizes.sum()
         else:
             self.z, self.y, self.units = self.data.z, data.y, data.sizes
+        self.all = torch.arange(len(self.y))
         size = len(self.y) if settings.batch == "all" else settings.batch
         self.batches = Batches(self.y, size, settings.mixing, self.noise)
 
@@ -104,7 +106,7 @@ class Task:
     def index(self, t: int) -> Tensor:
         """Rows of batch t."""
         whole = self.batches.size == len(self.y) and self.batches.mixing == "union"
-        return torch.arange(len(self.y)) if whole else self.batches.index(t)
+        return self.all if whole else self.batches.index(t)
 
 
 def look_gap(step: int, check: int) -> int:
@@ -200,11 +202,12 @@ class Run:
         values = self.stack.descend(self._objective(tasks))
         self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
         for value, task in zip(values.tolist(), tasks, strict=True):
-            self._check("loss", value, task)
+            if self.carried or not math.isfinite(value):
+                self._check("loss", value, task)
         if self.settings.clip:
             clip(self.stack.grad, self.stack.norms(), self.settings.clip)
-        lr = torch.tensor([rate(self.settings, self.step, task.total) for task in tasks])
-        lr = lr.to(self.stack.flat)[:, None]
+        rates = [rate(self.settings, self.step, task.total) for task in tasks]
+        lr = torch.tensor(rates, dtype=torch.float64).to(self.stack.flat)[:, None]
         self.step += 1
         self.adam.step(self.stack.flat, self.stack.grad, lr, self.step)
         if self.settings.bound:
@@ -224,25 +227,22 @@ class Run:
     def _objective(self, tasks: Sequence[Task]) -> Any:
         """The function of the stacked model that gives (S,) objectives of this step's batches."""
         whole = [task.index(self.step) for task in tasks]
-        per_unit = torch.stack(
-            [1 / self.units[i + at].sum() for i, at in zip(whole, self.start, strict=True)]
-        )
-        mine = [i[self.processes.share] for i in whole]
-        width = max([1, *(len(i) for i in mine)])
-        index = torch.zeros(len(mine), width, dtype=torch.int64)
-        weight = torch.zeros(len(mine), width, dtype=torch.float64)
-        for s, (i, at) in enumerate(zip(mine, self.start, strict=True)):
-            index[s] = at
-            index[s, : len(i)] += i
-            weight[s, : len(i)] = per_unit[s]
+        lengths = torch.tensor([len(i) for i in whole])[:, None]
+        index = pad_sequence(whole, batch_first=True) + self.start[:, None]  # (S, B)
+        inside = torch.arange(index.shape[1]) < lengths
+        weight = inside / (self.units[index] * inside).sum(1, keepdim=True)
+        index, weight = index[:, self.processes.share], weight[:, self.processes.share]
+        if not index.shape[1]:  # a process without rows calls too: the call may gather weights
+            index, weight = self.start[:, None], weight.new_zeros(len(whole), 1)
         weight = weight.to(self.stack.flat)
         if len(tasks) == 1:
             index, weight = index[0], weight[0]
         x, y = batch_of(self.z, index), self.y[index].to(self.device)
         noise = StepNoise(
-            [task.noise.of("step", self.step) for task in tasks],
+            [task.noise for task in tasks],
             [len(i) for i in whole],
             self.processes.share,
+            ("step", self.step),
         )
         name = "condensed_loss" if tasks[0].condensed else "loss"
         name, more = ("staged_loss", [self._taken()]) if self.carried else (name, [])

@@ -115,15 +115,17 @@ class StepNoise:
         members: S streams.
         rows: (S) rows of each member's whole batch.
         share: which rows of a batch are worked on here.
+        key: what follows the members' own keys.
     """
 
     members: Sequence[Noise]
     rows: Sequence[int]
     share: slice = field(default_factory=lambda: slice(None))
+    key: tuple[int | str, ...] = ()
 
     def of(self, *key: int | str) -> "StepNoise":
         """The noise of a longer key."""
-        return replace(self, members=[noise.of(*key) for noise in self.members])
+        return replace(self, key=(*self.key, *key))
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """Uniform draws on [0, 1), (B, ...) alone, (S, B, ...) for several members."""
@@ -137,12 +139,14 @@ class StepNoise:
         self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
     ) -> Tensor:
         """Draws that belong to no rows: (*shape) alone, (S, *shape) for several members."""
-        out = [getattr(noise.of("whole"), kind)(*shape, dtype=dtype) for noise in self.members]
+        members = [noise.of(*self.key, "whole") for noise in self.members]
+        out = [getattr(noise, kind)(*shape, dtype=dtype) for noise in members]
         return torch.stack(out) if len(out) > 1 else out[0]
 
     def _draw(self, kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         out = torch.zeros(len(self.members), *shape, dtype=dtype)
         for s, (noise, rows) in enumerate(zip(self.members, self.rows, strict=True)):
-            part = getattr(noise, kind)(rows, *shape[1:], dtype=dtype)[self.share]
+            whole = getattr(noise.of(*self.key), kind)(rows, *shape[1:], dtype=dtype)
+            part = whole[self.share]
             out[s, : len(part)] = part
         return out if len(self.members) > 1 else out[0]

@@ -30,7 +30,8 @@ def log_normaliser(network: EnergyNetwork | ImageEnergyNetwork, rule: str, nodes
     points, log_weight = (part.to(weight) for part in RULES[rule](nodes, network.D))
     rows = weight.numel() // weight.shape[-1]  # S K
     parts = points.split(max(1, CHUNK // rows))
-    u = torch.cat([network.at(part) for part in parts], -1)
+    u = [network.at(part) for part in parts]
+    u = torch.cat(u, -1) if len(u) > 1 else u[0]  # of one part it would be a copy
     return (log_weight - u).logsumexp(-1)
 
 
