@@ -31,8 +31,8 @@ def reproduce(
         str,
         typer.Argument(
             help="fig1: the paper's figure 1; arm-K, arm-n, arm-D: its ARM tables; arm-search: "
-            "what comes closest to them; coverage: whether intervals cover; crossing: where "
-            "separate overtakes pooled in DATA."
+            "what comes closest to them; ebm: energy-based models beside the theory; coverage: "
+            "whether intervals cover; crossing: where separate overtakes pooled in DATA."
         ),
     ],
     data: Annotated[

@@ -57,6 +57,8 @@ def sample(
         file = {"file": str(out)} if out is not None else {"samples": samples.plain()}
         print_json({**samples.document, "run": str(run), **file})
     elif out is not None:
+        for warning in samples.document["warnings"]:
+            print(f"note: {warning}")
         print(f"{len(samples)} samples: {out}")
     else:
         print(samples)

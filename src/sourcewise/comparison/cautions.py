@@ -8,9 +8,16 @@ from sourcewise.errors import listing
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.strategies import Strategy
 
-__all__ = ["cautions", "estimand", "rough_normalisers", "simulated_normalisers"]
+__all__ = [
+    "cautions",
+    "estimand",
+    "rough_normalisers",
+    "simulated_normalisers",
+    "unmixed_samplers",
+]
 
 DEAF = 0.02  # of what the label changes in separate models
+UNMIXED = 1.1  # R-hat of a short trial run
 
 
 def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
@@ -39,7 +46,11 @@ def rough_normalisers(fitted: Mapping[str, Mapping[str, list[float]]], region: f
             "annealing error" in nats.
         region: half the width of practical equivalence.
     """
-    return [*_rough_rules(fitted, region), *simulated_normalisers(fitted)]
+    return [
+        *_rough_rules(fitted, region),
+        *simulated_normalisers(fitted),
+        *unmixed_samplers(fitted),
+    ]
 
 
 def _rough_rules(fitted: Mapping[str, Mapping[str, list[float]]], region: float) -> Iterator[str]:
@@ -64,6 +75,17 @@ def simulated_normalisers(fitted: Mapping[str, Mapping[str, list[float]]]) -> It
         f"sampling, to within {told} nats (intervals are wider for it), which overstates "
         "log-likelihoods in expectation; --set temperatures=N, --set particles=N know them better"
     )
+
+
+def unmixed_samplers(fitted: Mapping[str, Mapping[str, list[float]]]) -> Iterator[str]:
+    """Chains that draw samples and disagree with each other."""
+    worst = {name: max(found.get("r_hat", [1.0])) for name, found in fitted.items()}
+    told = ", ".join(f"{name} {r:.2g}" for name, r in worst.items() if r > UNMIXED)
+    if told:
+        yield (
+            f"the sampler's chains have not mixed (split R-hat: {told}; above {UNMIXED:g} is "
+            "alarming): samples may not follow the models; scores do not depend on them"
+        )
 
 
 def estimand(plan: Plan) -> str:

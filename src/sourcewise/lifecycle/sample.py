@@ -9,11 +9,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from sourcewise.comparison.cautions import unmixed_samplers
 from sourcewise.comparison.drawn import as_frame, number, values
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.errors import InputError, listing, unknown
@@ -129,6 +131,7 @@ def sample(
         "seed": seed,
         "n": n,
         "temperature": temperature,
+        "warnings": list(unmixed_samplers({strategy: fitted.model.fitted})),
         "reading": {name: reading.get(name) or name for name in ("source", "text")},
     }
     return Samples(x, y, fitted.model.names, document)
@@ -175,6 +178,8 @@ def _lines(samples: Samples) -> Iterator[str]:
     document = samples.document
     hot = "" if document["temperature"] is None else f", temperature {document['temperature']:g}"
     yield f"{document['family']}, {document['strategy']}; seed {document['seed']}{hot}"
+    for warning in document["warnings"]:
+        yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
     for name in dict.fromkeys(samples.labels):
         k = samples.names.index(name)
         rows = (samples.y == k).nonzero().squeeze(1)

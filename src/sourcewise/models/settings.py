@@ -406,13 +406,22 @@ class EnergySettings(TrainedSettings):
     ema: float = Field(
         default=0.999, ge=0, lt=1, description="decay of the averaged weights, in [0, 1); 0: off"
     )
-    learning_rate: float = Field(default=1e-2, gt=0, description="peak, above 0")
+    learning_rate: float = Field(
+        default=1e-2, gt=0, description="peak, above 0; 0.002 unless given for pcd and scores"
+    )
     check: int = Field(
         default=40,
         ge=1,
         description="updates between looks at the validation rows, >= 1; 1/64 to 1/32 of the "
         "updates so far if that is more",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _careful(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Gradients of chains and scores are noisy: a smaller rate, unless one is given."""
+        noisy = values.get("objective") in ("pcd", "denoising", "sliced")
+        return {"learning_rate": 2e-3} | values if noisy else values
 
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":

@@ -24,6 +24,7 @@ from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.samplers.annealed import LogNormaliser, annealed
 from sourcewise.samplers.chains import Tuning, run_chains
 from sourcewise.samplers.diagnostics import effective_sample_size, split_r_hat
+from sourcewise.samplers.hamiltonian import Energy
 from sourcewise.samplers.warmup import warm_up
 from sourcewise.truths.box import BoxMixture
 
@@ -56,7 +57,7 @@ class Settled:
 
 def settle(network: Network, base: BoxMixture, leapfrog: int, noise: Noise) -> Settled:
     """Warm up and try chains of every source."""
-    x, energy = _starts(network, base, CHAINS, noise.of("starts")), energy_of(network)
+    x, energy = _starts(network, base, CHAINS, noise.of("starts")), _on_lattice(network)
     x, tuning = warm_up(energy, x, noise=noise.of("warm"), iterations=WARM_UP, leapfrog=leapfrog)
     run = run_chains(energy, x, tuning, noise=noise.of("run"), transitions=RUN, leapfrog=leapfrog)
     effective = effective_sample_size(run.history).amin(-1)
@@ -85,11 +86,11 @@ def annealed_normaliser(
     x = _starts(network, base, particles, noise.of("starts"))
 
     def log_q(x: Tensor) -> Tensor:
-        return base.log_prob(x, torch.zeros(x.shape[:-1], dtype=torch.int64)).to(x)
+        y = torch.zeros(x.shape[:-1], dtype=torch.int64)
+        return base.log_prob(_snapped(x), y).to(x)
 
-    return annealed(
-        energy_of(network), log_q, x, noise=noise.of("annealing"), temperatures=temperatures
-    )
+    energy = _on_lattice(network)
+    return annealed(energy, log_q, x, noise=noise.of("annealing"), temperatures=temperatures)
 
 
 def sample_chains(
@@ -118,6 +119,12 @@ def sample_chains(
             keep=False,
         ).x
     return out
+
+
+def _on_lattice(network: Network) -> Energy:
+    """Energies (K, C) of points (K, C, D), each under its own source."""
+    energy = energy_of(network)
+    return lambda x: energy(_snapped(x))
 
 
 def _snapped(x: Tensor) -> Tensor:
