@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from sourcewise.models.energy import Energy
-from sourcewise.models.settings import EnergySettings
+from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData

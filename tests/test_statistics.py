@@ -236,3 +236,28 @@ def test_units_with_rows_in_two_sources_count_once():
     once = rows_and_seeds(per_unit)
     assert twice.standard_error == pytest.approx(once.standard_error)
     assert twice.df <= 29
+
+
+def test_an_allowance_widens_and_never_decides():
+    from sourcewise.statistics import Interval
+
+    plain = Interval(0.5, 0.1, 9)
+    wide = Interval(0.5, 0.1, 9, allowance=0.3)
+    assert wide.half_width == pytest.approx(plain.half_width + 0.3)
+    assert wide.p == pytest.approx(Interval(0.2, 0.1, 9).p)
+    assert Interval(0.5, 0.1, 9, allowance=0.6).p == 1
+    assert Interval(0.5, 0.0, 9, allowance=0.6).p == 1
+
+
+def test_shared_errors_average_out_and_biases_do_not():
+    from sourcewise.statistics import Interval, with_shared_errors
+
+    K = 100
+    error = np.tile([0.2, 0.1], (K, 1))
+    weight = np.full(K, 1 / K)
+    both = [(1.0, error), (-1.0, error)]
+    found = with_shared_errors(Interval(0.0, 0.0, 9), weight, both, repetitions=2)
+    assert found.standard_error == pytest.approx(0.2 * (2 / 2 / K) ** 0.5)
+    assert found.allowance == pytest.approx(0.1)  # that of the side which is overstated more
+    one = with_shared_errors(Interval(0.0, 0.0, 9), weight, [(1.0, error), (-1.0, 0 * error)])
+    assert one.allowance == pytest.approx(0.1)

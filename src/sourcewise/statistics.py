@@ -14,7 +14,7 @@ Holm-adjusted p < .05: `pool` or `separate`; otherwise `undecided`.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ __all__ = [
     "judge",
     "judge_overall",
     "rows_and_seeds",
+    "with_shared_errors",
     "would_decide",
 ]
 
@@ -51,6 +52,7 @@ class Interval:
         df: degrees of freedom of t.
         level: nominal coverage.
         scarce: what most of the standard error would shrink with.
+        allowance: the most that a bias may add or take, >= 0; it never averages out.
     """
 
     value: float
@@ -58,15 +60,17 @@ class Interval:
     df: float
     level: float = LEVEL
     scarce: str = "rows"
+    allowance: float = 0.0
 
     @property
     def half_width(self) -> float:
-        """`t_{df, (1 + level)/2} SE`."""
+        """`t_{df, (1 + level)/2} SE + allowance`."""
         from scipy.special import stdtrit
 
         if self.standard_error == 0:
-            return 0.0
-        return float(stdtrit(self.df, (1 + self.level) / 2)) * self.standard_error
+            return self.allowance
+        spread = float(stdtrit(self.df, (1 + self.level) / 2)) * self.standard_error
+        return spread + self.allowance
 
     @property
     def low(self) -> float:
@@ -80,12 +84,13 @@ class Interval:
 
     @property
     def p(self) -> float:
-        """Two-sided p-value of a zero value; 1 if value and standard error are both 0."""
+        """Two-sided p-value of a value within the allowance; 1 if that is all there is."""
         from scipy.special import stdtr
 
+        beyond = max(0.0, abs(self.value) - self.allowance)
         if self.standard_error == 0:
-            return 1.0 if self.value == 0 else 0.0
-        return float(2 * stdtr(self.df, -abs(self.value) / self.standard_error))
+            return 1.0 if beyond == 0 else 0.0
+        return float(2 * stdtr(self.df, -beyond / self.standard_error))
 
 
 DOMINATED = 0.8
@@ -119,6 +124,39 @@ def jackknife(estimate: float, replicates: ArrayLike, level: float = LEVEL) -> I
     G = len(values)
     spread = float(((values - values.mean()) ** 2).sum())
     return Interval(float(estimate), math.sqrt((G - 1) / G * spread), G - 1, level)
+
+
+def with_shared_errors(
+    interval: Interval,
+    weight: np.ndarray,
+    errors: Sequence[tuple[float, np.ndarray]],
+    repetitions: int = 1,
+) -> Interval:
+    """Wider by errors that all rows of a source share, such as that of a simulated normaliser.
+
+    Standard errors are independent between sources, models and repetitions. Biases are not: every
+    simulated log Z is too low in expectation, so the allowances of the models on one side of a
+    difference add up, and the larger side counts.
+
+    >>> error = np.array([[0.3, 0.1], [0.4, 0.2]])  # two sources: standard error, allowance
+    >>> wider = with_shared_errors(Interval(1.0, 0.0, 9), np.array([0.5, 0.5]), [(1.0, error)])
+    >>> round(wider.standard_error, 4), round(wider.allowance, 4)
+    (0.25, 0.15)
+
+    Args:
+        interval: of a weighted mean over sources.
+        weight: (K,) its weights.
+        errors: of every model in it, its sign and (K, 2) standard errors and allowances.
+        repetitions: with normalisers of their own, >= 1.
+    """
+    used = weight > 0
+    parts = [(sign, weight[used, None] * error[used]) for sign, error in errors]
+    variance = sum(float((part[:, 0] ** 2).sum()) for _, part in parts) / repetitions
+    sides = [
+        sum(float(part[:, 1].sum()) for sign, part in parts if sign * side > 0) for side in (1, -1)
+    ]
+    total = math.sqrt(interval.standard_error**2 + variance)
+    return replace(interval, standard_error=total, allowance=interval.allowance + max(sides))
 
 
 def rows_and_seeds(

@@ -437,3 +437,20 @@ def test_intervals_cover_in_a_reduced_simulation():
     for cell in coverage(settings).cells:
         assert cell.per_source >= 0.93
         assert cell.macro >= 0.9
+
+
+@pytest.mark.parametrize("scope", ["procedure", "these models"])
+def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, monkeypatch):
+    def macro() -> dict:
+        result = sw.compare(sw.read("wine", columns=["ash", "hue"]), scope=scope, seeds=1)
+        (found,) = [d for d in result.document["differences"] if d["source"] == "macro"]
+        return found
+
+    before = macro()
+    error = property(lambda self: torch.tensor([[0.0, 0.25]]).expand(self.K, 2))
+    monkeypatch.setattr("sourcewise.models.gaussian.Gaussian.density_error", error)
+    after = macro()
+    assert after["difference"] == pytest.approx(before["difference"])
+    assert after["high"] - before["high"] == pytest.approx(0.25)
+    assert before["low"] - after["low"] == pytest.approx(0.25)
+    assert after["p_holm"] > before["p_holm"] or before["p_holm"] == 1

@@ -12,7 +12,7 @@ from sourcewise.encoders.registry import load, screen
 from sourcewise.errors import InputError
 from sourcewise.forms import Column, Table
 from sourcewise.models.energy import Energy
-from sourcewise.models.settings import EnergySettings
+from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 
@@ -36,6 +36,53 @@ def boxed(data: Sources, **options):
     return coding.fit(rows, Y, 2), rows
 
 
+def within(z: torch.Tensor) -> torch.Tensor:
+    """(D,) standard deviations within the two sources."""
+    parts = [z[k == Y] - z[k == Y].mean(0) for k in range(2)]
+    return torch.cat(parts).square().mean(0).sqrt()
+
+
+def test_cells_of_a_grid_are_the_values_of_the_columns():
+    """The best density on the cells is that of the frequencies: nothing is lost to the edges."""
+    values = torch.tensor([0.0, 2.0, 4.0, 8.0], dtype=torch.float64)[Noise(5).integers(4, N)]
+    other = Noise(6).integers(3, N).double()
+    settings = EnergySettings.parse({"rule": "grid"})
+    screened = screen("box", sample(a=values, b=other), settings)
+    coding = cast(BoxCoding, screened.coding)
+    assert coding.cells == 5  # 0, 2, 4, 6, 8
+    rows = coding.lift(screened.data.x, Noise(2).each(Y))
+    encoder = coding.fit(rows, Y, 2)
+    z, log_det = encoder.encode(rows, Y)
+    assert torch.equal((5 * z).floor(), torch.stack([values / 2, other], 1))
+    model = Energy(settings, K=2, **encoder.sizes)
+    model.reset(Noise(8))
+    assert model.nodes == 5
+    every = torch.cartesian_prod(torch.arange(5), torch.arange(5))
+    u = model.network((every + 0.5) / 5, torch.zeros(25).long())
+    table = (-u).softmax(0).view(5, 5)
+    chance = table[(values / 2).long(), other.long()].double()
+    log_p = model.log_prob(z, torch.zeros_like(Y)).double() + log_det
+    assert torch.allclose(log_p, (chance / 2).log(), atol=1e-5)  # cells of 2 by 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ({"a": Noise(3).normal(N)}, {}, "'a' is on no lattice: nodes=N"),
+        (
+            {"a": torch.arange(N).double() % 9},
+            {"nodes": 5},
+            "'a' takes 9 values, 5 cells are too few",
+        ),
+    ],
+)
+def test_grids_that_do_not_fit_are_refused(columns, options, message):
+    settings = EnergySettings.parse({"rule": "grid"} | options)
+    data = sample(**columns)
+    with pytest.raises(InputError, match=message):
+        screen("box", data, settings)
+
+
 @pytest.mark.parametrize("log", [(), ("free",), ("all",)])
 def test_rows_lie_in_the_cube_and_come_back(log):
     columns = numbers()
@@ -45,7 +92,8 @@ def test_rows_lie_in_the_cube_and_come_back(log):
     back = encoder.decode(z).columns
     assert torch.equal(back["tied"], columns["tied"])
     assert torch.allclose(back["free"], columns["free"], rtol=1e-12)
-    assert encoder.sizes == {"D": 2}
+    assert encoder.sizes == {"D": 2, "spread": encoder.spread}
+    assert encoder.spread == pytest.approx([float(s) for s in within(z)])
     assert encoder.coding.variables == 2
     assert encoder.coding.unit == "row"
 
@@ -116,7 +164,7 @@ def test_pixels_share_a_lattice_and_a_box_and_none_is_left_out():
     screened = screen("box", Sources(x, Y, ("a", "b"), name="made"), PIXELS)
     coding = cast(BoxCoding, screened.coding)
     encoder = coding.fit(coding.lift(screened.data.x, Noise(2).each(Y)), Y, 2)
-    assert encoder.sizes == {"D": 12, "shape": (1, 3, 4)}
+    assert encoder.sizes == {"D": 12, "shape": (1, 3, 4), "spread": encoder.spread}
     assert set(coding.low) == {0.0}
     assert set(coding.high) == {16.0}
     z, log_det = encoder.encode(coding.lift(screened.data.x, Noise(2).each(Y)), Y)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sourcewise.errors import InputError
 from sourcewise.models.energy import Energy
 from sourcewise.models.energy.grid import CELLS
-from sourcewise.models.settings import EnergySettings
+from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.theory import energy as theory
@@ -226,9 +226,14 @@ def test_off_the_cube_the_density_is_zero():
         ({"rule": "grid"}, 2, "rule=grid needs nodes=N"),
         ({"rule": "grid", "nodes": 4, "objective": "nce"}, 2, "goes with objective=likelihood"),
         ({"rule": "grid", "nodes": 4, "sampler": "hmc"}, 2, "no slopes to follow"),
-        ({"objective": "sliced", "activation": "relu"}, 2, "smooth activation"),
+        ({"objective": "sliced", "activation": "relu"}, 2, "needs slopes of slopes"),
         ({"network": "convolutional"}, 4, "setting image: channels,height,width"),
-        ({"negatives": 3, "objective": "pcd"}, 4, "negatives serves objective=nce only"),
+        ({"negatives": 3, "objective": "pcd"}, 4, "setting negatives serves nothing here: obj"),
+        ({"nodes": 32}, 4, "setting nodes serves nothing here"),
+        ({"temperatures": 10}, 2, "setting temperatures serves nothing here"),
+        ({"objective": "pcd", "activation": "relu"}, 4, "needs slopes of slopes"),
+        ({"objective": "sliced", "depth": 1}, 2, "setting depth: at least 2"),
+        ({"particles": 8}, 4, "setting particles: not 8"),
         ({"width": 5}, 2, "at least the 2 columns"),
         ({"nodes": 1}, 2, "nodes must be >= 2 or auto"),
     ],

@@ -80,7 +80,8 @@ def test_stacked_training_equals_one_after_another(batch, ema):
 def test_stacked_losses_and_gradients_equal_single_ones_in_float32():
     from sourcewise.training.gradient import Member
     from sourcewise.training.processes import Processes
-    from sourcewise.training.run import Run, Task
+    from sourcewise.training.run import Run
+    from sourcewise.training.task import Task
 
     chosen, cpu = settings(), torch.device("cpu")
     members = []

@@ -126,6 +126,7 @@ def _training_seconds(plan: Plan) -> Iterator[float]:
         each = _update_seconds(largest, _batch(settings, largest))
         examples = sum(_updates(settings, b) * _batch(settings, b) for b in blocks)
         yield each * examples / _batch(settings, largest)
+        yield _finish_seconds(largest) * len(blocks)
 
 
 def _update_seconds(block: _Block, batch: int) -> float:
@@ -137,6 +138,15 @@ def _update_seconds(block: _Block, batch: int) -> float:
     for t in range(TIMED):
         block.update(index, noise.of(t))
     return (time.perf_counter() - start) / TIMED
+
+
+def _finish_seconds(block: _Block) -> float:
+    """What a staged model does after training."""
+    if not isinstance(block.model, Staged) or not block.carried:
+        return 0.0
+    start, x = time.perf_counter(), batch_of(block.encoded.filled, block.rows[:MOST])
+    block.model.finish(x, block.y[:MOST], block.carried, Noise(0).of("timing"))
+    return time.perf_counter() - start
 
 
 def _batch(settings: TrainedSettings, block: _Block) -> int:

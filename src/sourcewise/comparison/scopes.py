@@ -71,7 +71,7 @@ class CellScores:
         validation: (K,) their validation loss, averaged over folds; NaN without such rows.
         parameters: () of all models together, averaged over folds.
         label: (2,) effect and change of `scoring.label_effect`, averaged over folds.
-        density_error: (K,) per row, of a source's log densities, averaged over folds; 0 if exact.
+        density_error: (K, 2) shared by a source's log densities, averaged over folds; 0 if exact.
     """
 
     rows: Tensor

@@ -147,7 +147,7 @@ def _validation(
     labels = shared[2] if strategy.shuffled else job.data.y
     try:
         fitted = fit_strategy(job, strategy, encoded, split, labels, work)
-    except TrainingFailed:
+    except (TrainingFailed, InputError):  # the settings do not go with these columns
         return None
     return _loss(job, fitted, split)
 

@@ -1,7 +1,7 @@
 """From the scores of all cells to intervals of levels, differences and beta-hat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from sourcewise.statistics import (
     dominance,
     jackknife,
     rows_and_seeds,
+    with_shared_errors,
 )
 
 __all__ = ["Summary"]
@@ -133,8 +134,12 @@ class Summary:
     def _interval(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         if self.plan.scope == "procedure":
             values = [self._signed(signs, weights, g) for g in (None, *range(GROUPS))]
-            return jackknife(values[0], values[1:])
-        return self._rows_and_seeds(signs, weights)
+            interval = jackknife(values[0], values[1:])
+        else:
+            interval = self._rows_and_seeds(signs, weights)
+        # Deletions share the draws of simulated normalisers, so the jackknife is blind to them.
+        errors = [(sign, self.average(name, "density_error")) for name, sign in signs.items()]
+        return with_shared_errors(interval, weights, errors, self.plan.repetitions)
 
     def _signed(
         self, signs: Mapping[str, float], weights: np.ndarray, deletion: int | None
@@ -157,26 +162,7 @@ class Summary:
         scored = ~np.isnan(rows[0])
         units = self.plan.job.data.units.numpy()[scored]
         sizes = self.plan.job.sizes.numpy()[scored]
-        interval = rows_and_seeds(rows[:, scored], units, weights, y[scored], sizes=sizes)
-        return self._with_density_errors(interval, signs, weights)
-
-    def _with_density_errors(
-        self, interval: Interval, signs: Mapping[str, float], weights: np.ndarray
-    ) -> Interval:
-        """Wider by what is not known of normalisers, which all rows of a source share.
-
-        Each seed's normalisers have errors of their own, so they are also seen in the spread over
-        seeds; one seed shows nothing of them.
-        """
-        used, R = weights > 0, self.plan.repetitions
-        errors = [self.average(name, "density_error")[used] for name in signs]
-        variance = sum(
-            float((weights[used] * error) @ (weights[used] * error)) for error in errors
-        )
-        if not variance:
-            return interval
-        total = float(np.sqrt(interval.standard_error**2 + variance / R))
-        return replace(interval, standard_error=total)
+        return rows_and_seeds(rows[:, scored], units, weights, y[scored], sizes=sizes)
 
 
 def _dot(weights: np.ndarray, values: np.ndarray) -> float:

@@ -15,7 +15,7 @@ is left out, however constant.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class BoxCoding:
         high: where it ends.
         unit: what a score is divided by.
         shape: channels, height and width, if the columns are the pixels of an image.
+        cells: the box is cut into so many along each axis, one for each value of a column.
     """
 
     columns: tuple[NumericColumn, ...]
@@ -57,6 +58,7 @@ class BoxCoding:
     high: tuple[float, ...]
     unit: str = "row"
     shape: tuple[int, int, int] | None = None
+    cells: int | None = None
 
     @property
     def variables(self) -> int:
@@ -68,8 +70,10 @@ class BoxCoding:
         return lift(as_table(x), self.columns, noise)
 
     def fit(self, rows: Lifted, y: Tensor, K: int) -> "BoxEncoder":
-        """Nothing is fitted."""
-        return BoxEncoder(self)
+        """Spreads are those of the rows; nothing else is fitted."""
+        encoder = BoxEncoder(self, ())
+        z, _ = encoder.encode(rows, y)
+        return replace(encoder, spread=tuple(_spread(z, y, K).tolist()))
 
     def sizes(self, x: X) -> Tensor:
         """(n,) ones."""
@@ -82,15 +86,19 @@ class BoxEncoder:
 
     Args:
         coding: the box.
+        spread: (D,) standard deviations of the coordinates within the sources of the training
+            rows: one scale for all arms.
     """
 
     coding: BoxCoding
+    spread: tuple[float, ...]
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What a model must know: the number of variables, D; of images their shape."""
-        shape = {} if self.coding.shape is None else {"shape": self.coding.shape}
-        return {"D": self.coding.variables} | shape
+        """What a model must know: D, spreads; of images their shape, of a grid its cells."""
+        more = {"shape": self.coding.shape, "cells": self.coding.cells}
+        given = {name: value for name, value in more.items() if value is not None}
+        return {"D": self.coding.variables, "spread": self.spread, **given}
 
     @property
     def low(self) -> Tensor:
@@ -157,6 +165,8 @@ class BoxEncoder:
             "low": list(self.coding.low),
             "high": list(self.coding.high),
             "shape": self.coding.shape and list(self.coding.shape),
+            "cells": self.coding.cells,
+            "spread": list(self.spread),
         }
 
     @classmethod
@@ -165,18 +175,76 @@ class BoxEncoder:
         columns = tuple(NumericColumn(**column) for column in document["columns"])
         shape = document.get("shape")
         ends = tuple(document["low"]), tuple(document["high"])
-        return cls(BoxCoding(columns, *ends, shape=shape and tuple(shape)))
+        coding = BoxCoding(columns, *ends, shape=shape and tuple(shape), cells=document["cells"])
+        return cls(coding, tuple(document["spread"]))
 
 
-def plan_box(table: Table, columns: tuple[NumericColumn, ...]) -> BoxCoding:
-    """The box of a table: the range of each lifted column, widened by 5 % at both ends."""
+def plan_box(
+    table: Table, columns: tuple[NumericColumn, ...], cells: int | Literal["auto"] | None = None
+) -> BoxCoding:
+    """The box of a table: the range of each lifted column, widened by 5 % at both ends.
+
+    With cells, a column on a lattice starts at its lowest value and has one cell per value, so
+    that no cell holds parts of two.
+
+    Args:
+        table: the sample's columns.
+        columns: how each is lifted.
+        cells: along each axis, of a finite grid; "auto": the most values that a column has.
+
+    Raises:
+        InputError: fewer cells than values; "auto" where a column has no lattice.
+    """
     ends = [_range(table.columns[column.name], column) for column in columns]
-    margins = [MARGIN * (high - low) for low, high in ends]
-    return BoxCoding(
-        columns,
-        tuple(low - margin for (low, _), margin in zip(ends, margins, strict=True)),
-        tuple(high + margin for (_, high), margin in zip(ends, margins, strict=True)),
-    )
+    if cells is not None:
+        counts = [_values(column, *end) for column, end in zip(columns, ends, strict=True)]
+        cells = _cells(columns, counts, cells)
+        pairs = zip(columns, ends, strict=True)
+        ends = [_aligned(column, low, high, cells) for column, (low, high) in pairs]
+    else:
+        margins = [MARGIN * (high - low) for low, high in ends]
+        pairs = zip(ends, margins, strict=True)
+        ends = [(low - margin, high + margin) for (low, high), margin in pairs]
+    lows, highs = zip(*ends, strict=True)
+    return BoxCoding(columns, tuple(lows), tuple(highs), cells=cells)
+
+
+def _values(column: NumericColumn, low: float, high: float) -> int | None:
+    """Cells of a column on a lattice, from its lowest to its highest value."""
+    if column.resolution is None or column.log:
+        return None
+    return round((high - low) / column.resolution)
+
+
+def _cells(
+    columns: Sequence[NumericColumn], counts: list[int | None], cells: int | Literal["auto"]
+) -> int:
+    for column, count in zip(columns, counts, strict=True):
+        if count is None and cells == "auto":
+            raise InputError(
+                f"rule=grid: column {column.name!r} is on no lattice: nodes=N cuts it into N cells"
+            )
+        if count is not None and cells != "auto" and count > cells:
+            raise InputError(
+                f"setting nodes: column {column.name!r} takes {count} values, {cells} cells are "
+                "too few"
+            )
+    return max(count or 0 for count in counts) if cells == "auto" else cells
+
+
+def _aligned(column: NumericColumn, low: float, high: float, cells: int) -> tuple[float, float]:
+    """A box whose cells are those of the lattice; without one, of the range, a little wider."""
+    if column.resolution is not None and not column.log:
+        return low, low + cells * column.resolution
+    margin = 1e-6 * (high - low)
+    return low - margin, high + margin
+
+
+def _spread(z: Tensor, y: Tensor, K: int) -> Tensor:
+    """(D,) standard deviations within sources."""
+    counts = torch.bincount(y, minlength=K).clamp(min=1).double()[:, None]
+    means = torch.zeros(K, z.shape[1], dtype=z.dtype).index_add_(0, y, z) / counts
+    return (z - means[y]).square().mean(0).sqrt()
 
 
 def _range(values: Tensor, column: NumericColumn) -> tuple[float, float]:
@@ -205,7 +273,9 @@ def screen(data: Sources, *, settings: Any, **options: Any) -> Screened:
             f"{screened.imputed} missing cells: the energy family cannot score rows with gaps: "
             "--missing drop leaves these rows out"
         )
-    screened.coding = plan_box(screened.table, plan_columns(screened.table, screened.log))
+    columns = plan_columns(screened.table, screened.log)
+    cells = settings.nodes if settings.rule == "grid" else None
+    screened.coding = plan_box(screened.table, columns, cells)
     return screened
 
 

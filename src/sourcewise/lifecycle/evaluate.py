@@ -24,7 +24,7 @@ from sourcewise.lifecycle.run import Run, opened, strategies_of
 from sourcewise.lifecycle.trained import aligned, brief
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.statistics import Interval, rows_and_seeds
+from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -89,7 +89,7 @@ def evaluate(
     fingerprint = data.fingerprint()
     settings = run.document["settings"]
     scored = {
-        name: _Scored.of(run.models[name], data, missing or settings["missing"], seed)
+        name: _Scored.of(name, run.models[name], data, missing or settings["missing"], seed)
         for name in names
     }
     first = next(iter(scored.values()))
@@ -131,6 +131,7 @@ class _Scored:
         sizes: (n,) what a row's score is divided by.
         rows: (n,) log densities, NaN where the strategy has no model of the source.
         warnings: what happened to the rows.
+        error: (K, 2) errors that log densities of a source share, see `models.base`.
     """
 
     data: Sources
@@ -138,9 +139,12 @@ class _Scored:
     sizes: np.ndarray
     rows: np.ndarray
     warnings: list[str]
+    error: np.ndarray
 
     @classmethod
-    def of(cls, fitted: Fitted, data: Sources, missing: Missing, seed: int) -> "_Scored":
+    def of(
+        cls, name: str, fitted: Fitted, data: Sources, missing: Missing, seed: int
+    ) -> "_Scored":
         """Match, encode and score."""
         screened = matched(data, fitted, missing)
         data, coding = screened.data, screened.coding
@@ -161,10 +165,11 @@ class _Scored:
             *screened.warnings,
             rough(data),
             new_characters(lifted, fitted),
-            *simulated_normalisers({"the": fitted.model.fitted}),
+            *simulated_normalisers({name: fitted.model.fitted}),
         )
         warnings = [text for text in notes if text]
-        return cls(data, f"nats per {coding.unit}", sizes, rows.numpy(), warnings)
+        error = fitted.model.density_error.numpy()
+        return cls(data, f"nats per {coding.unit}", sizes, rows.numpy(), warnings, error)
 
     @property
     def scored(self) -> list[int]:
@@ -213,8 +218,17 @@ def _apart(data: Sources, common: Sequence[int], scored: Mapping[str, _Scored]) 
     return f"{which}: left out {told}"
 
 
-def _interval(rows: np.ndarray, item: _Scored, sources: Sequence[int]) -> Interval | float | None:
-    """Of the equal-weight mean over sources; the mean alone if there are too few rows."""
+def _interval(
+    rows: np.ndarray, item: _Scored, sources: Sequence[int], less: "_Scored | None" = None
+) -> Interval | float | None:
+    """Of the equal-weight mean over sources; the mean alone if there are too few rows.
+
+    Args:
+        rows: scores, or differences of scores.
+        item: what scored them.
+        sources: that the mean is over.
+        less: what the differences are taken from.
+    """
     if not sources:
         return None
     y = item.data.y.numpy()
@@ -225,7 +239,9 @@ def _interval(rows: np.ndarray, item: _Scored, sources: Sequence[int]) -> Interv
     if any(len(np.unique(units[y[used] == k])) < 2 for k in sources):
         masks = [used & (y == k) for k in sources]
         return float(np.mean([rows[mask].sum() / item.sizes[mask].sum() for mask in masks]))
-    return rows_and_seeds(rows[None, used], units, weights, y[used], sizes=item.sizes[used])
+    interval = rows_and_seeds(rows[None, used], units, weights, y[used], sizes=item.sizes[used])
+    errors = [(1.0, item.error), *([] if less is None else [(-1.0, less.error)])]
+    return with_shared_errors(interval, weights, errors)
 
 
 def _ends(interval: Interval | float | None) -> dict[str, Any]:
@@ -252,7 +268,7 @@ def _differences(scored: Mapping[str, _Scored], common: Sequence[int]) -> list[d
         y = item.data.y.numpy()
         sources = sorted(set(y[~np.isnan(rows)].tolist()))
         for label, chosen in [*((item.data.names[k], [k]) for k in sources), ("macro", common)]:
-            interval = _interval(rows, item, chosen)
+            interval = _interval(rows, item, chosen, scored[baseline])
             ends = _ends(interval)
             value = ends.pop("mean")
             exact = isinstance(interval, Interval)

@@ -53,7 +53,8 @@ class ConditionalModel(nn.Module, ABC):
 
     @property
     def density_error(self) -> Tensor | None:
-        """(K,) standard error that log densities of a source share; None where they are exact."""
+        """(K, 2) of the log densities of a source: the standard error that they share, and how
+        much they may be overstated beyond it; None where they are exact."""
         return None
 
     @property

@@ -5,9 +5,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sourcewise.errors import unknown
+from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.models.settings import (
     ArmSettings,
-    EnergySettings,
     GaussianSettings,
     TableSettings,
     TrainedSettings,

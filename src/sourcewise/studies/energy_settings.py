@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from sourcewise.models.settings import EnergySettings, TrainedSettings
+from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.models.settings import TrainedSettings
 from sourcewise.theory.energy import Sizes
 
 __all__ = ["STRATEGIES", "SWEEPS", "EnergyStudySettings", "Place", "Strategy", "Sweep"]

@@ -31,8 +31,9 @@ from sourcewise.training.log import Log, tracker
 from sourcewise.training.memory import keep_freed_memory
 from sourcewise.training.optimizer import rate
 from sourcewise.training.processes import Processes, deal_out
-from sourcewise.training.run import Run, Task
+from sourcewise.training.run import Run
 from sourcewise.training.stack import alike
+from sourcewise.training.task import Task
 
 __all__ = ["Effort", "Member", "train"]
 

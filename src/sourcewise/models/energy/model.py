@@ -13,14 +13,13 @@ they may be off. Energies are then trained without Z (`objectives`, `contrastive
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError
 from sourcewise.models.base import BatchNoise, Carried, ConditionalModel, DensityEstimate
 from sourcewise.models.energy.chains import (
     LEAPFROG,
@@ -29,24 +28,22 @@ from sourcewise.models.energy.chains import (
     sample_chains,
     settle,
 )
+from sourcewise.models.energy.choices import Choices, choose
 from sourcewise.models.energy.contrastive import PersistentContrastive
 from sourcewise.models.energy.grid import CELLS, sample_grid
 from sourcewise.models.energy.objectives import (
     Denoising,
     NoiseContrastive,
-    Objective,
     Sliced,
     base_of,
     begin_base,
 )
 from sourcewise.models.energy.quadrature import (
     CHUNK,
-    MOST_CELLS,
-    NODES,
     log_normaliser,
     quadrature_error,
 )
-from sourcewise.models.settings import EnergySettings
+from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
 from sourcewise.randomness import ExampleNoise, Noise
 
@@ -58,6 +55,7 @@ OBJECTIVES = {
     "denoising": Denoising,
     "sliced": Sliced,
 }
+UNIFORM = 1 / math.sqrt(12)  # standard deviation of a coordinate
 STEEPER = 3.0  # chosen on rings, moons and a checkerboard
 BASE = ("weight", "mean", "scale")
 
@@ -70,9 +68,13 @@ class Energy(ConditionalModel):
         K: sources.
         D: coordinates.
         shape: channels, height and width, where x is an image; D is their product.
+        cells: the most values that a column has, where all have few (`rule=grid`).
+        spread: (D,) standard deviations of the coordinates within sources, the same for all models
+            that are compared; those of a uniform x if None.
 
     Raises:
-        InputError: settings that D does not allow, or a width below `D + d_e` (Definition 4.2).
+        InputError: settings that do not go together, or not with D (see `choices`), or a width
+            below `D + d_e` (Definition 4.2).
     """
 
     stackable = True
@@ -93,38 +95,19 @@ class Energy(ConditionalModel):
         K: int,
         D: int,
         shape: tuple[int, int, int] | None = None,
+        cells: int | None = None,
+        spread: Sequence[float] | None = None,
     ):
         super().__init__()
         self.settings, self.K, self.D = settings, K, D
-        self.exact = _exact(settings, D)
-        self.rule = "midpoints" if settings.rule == "grid" else settings.rule
-        self.nodes = NODES.get(D, 0) if settings.nodes == "auto" else settings.nodes
-        self.network = _network(settings, K, D, shape)
-        self.objective = self._objective()
-        self.sampler = settings.sampler
-        if settings.sampler == "auto":
-            self.sampler = "grid" if self.exact else "hmc"
-        if self.sampler != "grid" and settings.rule == "grid":
-            raise InputError(
-                f"setting rule: grid has no slopes to follow: sampler=grid, not {self.sampler}"
-            )
-        if self.sampler == "grid" and not self.exact:
-            raise InputError(f"setting sampler: grid needs 1 to 3 columns, not {D}: hmc, mala")
+        chosen = choose(settings, D, shape=shape, cells=cells)
+        self.exact, self.rule, self.nodes = chosen.exact, chosen.rule, chosen.nodes
+        self.sampler, self.based = chosen.sampler, chosen.based
+        self.network = _network(settings, K, D, chosen)
+        widths = torch.full((D,), UNIFORM) if spread is None else torch.tensor(spread)
+        kind = OBJECTIVES.get(chosen.objective)
+        self.objective = None if kind is None else kind(settings, widths.double())
         self._reserve()
-
-    def _objective(self) -> Objective | None:
-        """None: exact maximum likelihood."""
-        name = self.settings.objective
-        if name == "auto":
-            name = "likelihood" if self.exact else "nce"
-        if name == "likelihood" and not self.exact:
-            raise InputError(
-                f"setting objective: likelihood needs 1 to 3 columns, or rule=grid, not {self.D} "
-                "columns: nce, pcd, denoising, sliced"
-            )
-        if name != "likelihood" and self.settings.rule == "grid":
-            raise InputError(f"setting rule: grid goes with objective=likelihood, not {name}")
-        return None if name == "likelihood" else OBJECTIVES[name](self.settings)
 
     def _reserve(self) -> None:
         """Room for what `finish` finds."""
@@ -144,11 +127,6 @@ class Energy(ConditionalModel):
             sizes |= {"base_weight": (C,), "base_mean": (C, D), "base_scale": (C, D)}
         for name, size in sizes.items():
             self.register_buffer(name, torch.full(size, torch.nan, dtype=torch.float64))
-
-    @property
-    def based(self) -> bool:
-        """Whether it needs the noise distribution after training."""
-        return not self.exact or self.sampler != "grid"
 
     def reset(self, noise: Noise) -> None:
         """Draw all parameters anew, an MLP's first layer as for uniform x made standard.
@@ -190,8 +168,11 @@ class Energy(ConditionalModel):
 
     @property
     def density_error(self) -> Tensor | None:
-        """(K,) of log Z by annealing, as half-widths of its interval over 1.96; None if exact."""
-        return None if self.exact else (self.annealed_high - self.annealed) / 1.96
+        """(K, 2) of log Z by annealing: standard error, and what its interval adds to that."""
+        if self.exact:
+            return None
+        beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
+        return torch.stack([self.annealed_error, beyond.clamp(min=0)], 1)
 
     def log_normaliser(self, nodes: int) -> Tensor:
         """(..., K) log Z of every source, by the rule with this many nodes per axis."""
@@ -358,39 +339,13 @@ class Energy(ConditionalModel):
         ).double()
 
 
-def _exact(settings: EnergySettings, D: int) -> bool:
-    """Whether Z is a sum that can be made.
-
-    Raises:
-        InputError: a grid of too many cells.
-    """
-    if settings.rule != "grid":
-        return D in NODES
-    assert isinstance(settings.nodes, int)
-    if settings.nodes**D > MOST_CELLS:
-        raise InputError(
-            f"setting nodes: {settings.nodes}^{D} cells are too many to sum over (at most 2^20)"
-        )
-    return True
-
-
 def _network(
-    settings: EnergySettings, K: int, D: int, shape: tuple[int, int, int] | None
+    settings: EnergySettings, K: int, D: int, chosen: Choices
 ) -> EnergyNetwork | ImageEnergyNetwork:
     """The network of the energies."""
-    s, d_e = settings, settings.embedding
-    if s.network == "convolutional":
-        channels, height, width = shape or s.image or (0, 0, 0)
-        if channels * height * width != D:
-            raise InputError(
-                f"setting image: channels,height,width whose product is the {D} columns, not "
-                f"{channels},{height},{width}"
-            )
-        shape = (channels, height, width)
-        return ImageEnergyNetwork(K, shape, d_e, s.width, s.depth, s.activation, s.spectral)
-    if s.width < D + d_e:
-        raise InputError(
-            f"setting width: at least the {D} columns + the {d_e} numbers of an embedding, "
-            f"not {s.width}"
+    s, W = settings, chosen.width
+    if chosen.shape is not None:
+        return ImageEnergyNetwork(
+            K, chosen.shape, s.embedding, W, s.depth, s.activation, s.spectral
         )
-    return EnergyNetwork(K, D, d_e, s.width, s.depth, s.activation, s.spectral)
+    return EnergyNetwork(K, D, s.embedding, W, s.depth, s.activation, s.spectral)

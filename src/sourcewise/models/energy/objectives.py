@@ -29,12 +29,13 @@ Everything also runs with a leading axis S, for S models at once.
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from sourcewise.models.base import BatchNoise, Carried
-from sourcewise.models.settings import EnergySettings
+from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
 from sourcewise.randomness import Noise
 from sourcewise.truths.box import BoxMixture, fit_mixture
@@ -61,14 +62,22 @@ class Objective:
 
     Args:
         settings: of the family.
+        spread: (D,) standard deviations of the columns within sources; of all arms, since what is
+            fitted depends on them.
+
+    Attributes:
+        more_help: what else helps where it diverges, in words.
     """
 
-    def __init__(self, settings: EnergySettings):
+    more_help: ClassVar[str] = ""
+
+    def __init__(self, settings: EnergySettings, spread: Tensor):
         self.settings = settings
+        self.spread = spread.clamp(min=NARROWEST)
 
     def begin(self, network: Network, x: Tensor, y: Tensor, noise: Noise) -> Carried:
         """What is carried from the beginning, from all rows (n, D) and their sources (n,)."""
-        return {"spread": x.double().std(0, correction=0).clamp(min=NARROWEST)}
+        return {"spread": self.spread.to(x.device)}
 
     def advance(self, network: Network, carried: Carried, noise: BatchNoise) -> Carried:
         """The step before each update."""
@@ -92,8 +101,8 @@ class Objective:
             return None
         rate = self.settings.learning_rate / 10
         return (
-            f"training with objective={self.settings.objective} diverged (its value is {value}): "
-            f"--set learning_rate={rate:g}, --set spectral=3 or a larger smoothing helps"
+            f"training with objective={self.settings.objective} diverged (its value is {value}). "
+            f"What helps: --set learning_rate={rate:g}, --set spectral=3{self.more_help}"
         )
 
 
@@ -123,6 +132,8 @@ class NoiseContrastive(Objective):
 
 class Denoising(Objective):
     """Score matching against the heat kernel of the box."""
+
+    more_help = ", a larger smoothing"
 
     def loss(
         self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise

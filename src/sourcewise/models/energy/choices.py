@@ -1,0 +1,173 @@
+"""What the settings of an energy mean for D columns: every `auto` settled, every misfit refused.
+
+| | up to 3 columns | a grid of at most 2^20 cells | more columns |
+|---|---|---|---|
+| Z | quadrature | exact sum | annealed importance sampling |
+| objective | likelihood, or any other | likelihood | nce, pcd, denoising, sliced |
+| sampler | grid, or chains | grid | hmc, mala |
+
+A setting that serves nothing under these choices is an error unless it has its default.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sourcewise.errors import InputError
+from sourcewise.models.energy.quadrature import MOST_CELLS, NODES
+from sourcewise.models.energy_settings import EnergySettings
+
+__all__ = ["Choices", "choose"]
+
+CHAINS = ("chains", "replay", "steps", "adjusted", "acceptance", "restart", "energy_decay")
+CHANNELS, WIDTH = 32, 64
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is settled.
+
+    Args:
+        exact: whether Z is a sum that can be made.
+        rule: a name in `quadrature.RULES`.
+        nodes: per axis, in training; 0 if Z is not exact.
+        objective: by name.
+        sampler: by name.
+        width: W, or channels.
+        shape: of images: channels, height, width.
+    """
+
+    exact: bool
+    rule: str
+    nodes: int
+    objective: Literal["likelihood", "nce", "pcd", "denoising", "sliced"]
+    sampler: Literal["grid", "mala", "hmc"]
+    width: int
+    shape: tuple[int, int, int] | None
+
+    @property
+    def based(self) -> bool:
+        """Whether a noise distribution is needed after training."""
+        return not self.exact or self.sampler != "grid"
+
+
+def choose(
+    settings: EnergySettings,
+    D: int,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    cells: int | None = None,
+) -> Choices:
+    """Settle all choices.
+
+    Args:
+        settings: of the family.
+        D: columns.
+        shape: of images, where the data tell it.
+        cells: the most values that a column has, where all have few.
+
+    Raises:
+        InputError: settings that do not go together, or not with D columns.
+    """
+    s = settings
+    nodes = _nodes(s, D, cells)
+    exact = s.rule == "grid" or D in NODES
+    objective = s.objective
+    if objective == "auto":
+        objective = "likelihood" if exact else "nce"
+    sampler = s.sampler
+    if sampler == "auto":
+        sampler = "grid" if exact else "hmc"
+    rule = "midpoints" if s.rule == "grid" else s.rule
+    image = _shape(s, D, shape)
+    out = Choices(exact, rule, nodes, objective, sampler, _width(s, D), image)
+    for told in (*_misfits(s, D, out), *_unused(s, out)):
+        raise InputError(told)
+    return out
+
+
+def _nodes(s: EnergySettings, D: int, cells: int | None) -> int:
+    if s.rule != "grid":
+        return NODES.get(D, 0) if s.nodes == "auto" else s.nodes
+    nodes = cells if s.nodes == "auto" else s.nodes
+    if nodes is None:
+        raise InputError("setting nodes: rule=grid needs nodes=N where columns have many values")
+    if nodes**D > MOST_CELLS:
+        raise InputError(
+            f"setting nodes: {nodes}^{D} cells are too many to sum over (at most 2^20)"
+        )
+    return nodes
+
+
+def _width(s: EnergySettings, D: int) -> int:
+    """W, or channels."""
+    if s.width != "auto":
+        if s.network == "mlp" and s.width < D + s.embedding:
+            raise InputError(
+                f"setting width: at least the {D} columns + the {s.embedding} numbers of an "
+                f"embedding, not {s.width}"
+            )
+        return s.width
+    return CHANNELS if s.network == "convolutional" else max(WIDTH, D + s.embedding)
+
+
+def _shape(
+    s: EnergySettings, D: int, shape: tuple[int, int, int] | None
+) -> tuple[int, int, int] | None:
+    if s.network == "mlp":
+        return None
+    channels, height, width = shape or s.image or (0, 0, 0)
+    if channels * height * width != D:
+        raise InputError(
+            f"setting image: channels,height,width whose product is the {D} columns, not "
+            f"{channels},{height},{width}"
+        )
+    if s.depth < 2:
+        raise InputError(f"setting depth: at least 2 layers with convolutions, not {s.depth}")
+    return channels, height, width
+
+
+def _misfits(s: EnergySettings, D: int, c: Choices) -> Iterator[str]:
+    """What cannot be done."""
+    scores = c.objective in ("denoising", "sliced") or (c.objective == "pcd" and not c.exact)
+    if c.objective == "likelihood" and not c.exact:
+        yield (
+            f"setting objective: likelihood needs 1 to 3 columns, or rule=grid, not {D} columns: "
+            "nce, pcd, denoising, sliced"
+        )
+    if c.objective != "likelihood" and s.rule == "grid":
+        yield f"setting rule: grid goes with objective=likelihood, not {c.objective}"
+    if c.sampler != "grid" and s.rule == "grid":
+        yield f"setting rule: grid has no slopes to follow: sampler=grid, not {c.sampler}"
+    if c.sampler == "grid" and not c.exact:
+        yield f"setting sampler: grid needs 1 to 3 columns, not {D}: hmc, mala"
+    if scores and s.activation == "relu":
+        yield (
+            f"setting activation: objective={c.objective} needs slopes of slopes here, which relu "
+            "has none of: silu, softplus"
+        )
+    if scores and s.depth < 2:
+        yield f"setting depth: at least 2 layers with objective={c.objective}, not {s.depth}"
+
+
+def _unused(s: EnergySettings, c: Choices) -> Iterator[str]:
+    """Settings that were given and serve nothing."""
+    based = c.based or c.objective in ("nce", "pcd")
+    serves = {
+        "negatives": c.objective == "nce",
+        **dict.fromkeys(CHAINS, c.objective == "pcd"),
+        "smoothing": c.objective == "denoising",
+        "image": s.network == "convolutional",
+        "rule": c.exact,
+        "nodes": c.exact,
+        "temperatures": not c.exact,
+        "particles": not c.exact,
+        "noise": based,
+        "components": based and s.noise == "mixture",
+    }
+    for name, used in serves.items():
+        if not used and getattr(s, name) != type(s).model_fields[name].default:
+            yield (
+                f"setting {name} serves nothing here: objective={c.objective}, Z "
+                f"{'exact' if c.exact else 'simulated'}, noise={s.noise}, network={s.network}"
+            )

@@ -1,0 +1,386 @@
+"""Training in phases: what is carried outlives a kill, is shared by processes, fails by name."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.files import read_json, read_tensors
+from sourcewise.models.base import Staged
+from sourcewise.models.energy import Energy
+from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.networks.layers import Conv2d, Linear
+from sourcewise.partition import Partition
+from sourcewise.randomness import Noise
+from sourcewise.training import TrainingData, checkpoint, fit
+
+NAMES, COUNTS = ("a", "b", "c"), (200, 90, 30)
+PLAIN = {"embedding": 2, "width": 8, "learning_rate": 0.01}
+FINISH = {"temperatures": 5, "particles": 16, "components": 2}
+QUICK = {"batch": 32, "passes": 8, "updates": 0, "check": 5, "checkpoint": 0, "patience": 0.3}
+CHAINS = {"chains": 4, "replay": 12, "steps": 3, "restart": 0.1}
+OBJECTIVES = {
+    "nce": {"objective": "nce", "negatives": 4, "ema": 0.9},
+    "pcd": {"objective": "pcd", "ema": 0.9} | CHAINS,
+}
+EITHER = pytest.mark.parametrize("objective", OBJECTIVES)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains that are tried for a short while after training."""
+    for name in ("WARM_UP", "RUN"):
+        monkeypatch.setattr(f"sourcewise.models.energy.chains.{name}", 16)
+
+
+def settings(objective: str = "pcd", D: int = 4, **options) -> EnergySettings:
+    of_objective = OBJECTIVES.get(objective, {"objective": objective})
+    finish = FINISH if D > 3 else {}
+    return EnergySettings.parse(PLAIN | QUICK | finish | of_objective | options)
+
+
+def data(D: int) -> TrainingData:
+    """A normal in the box per source; a tenth are validation rows."""
+    y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
+    x = (0.3 + 0.2 * y[:, None] + 0.15 * Noise(5).normal(len(y), D)).clamp(0, 1)
+    held, ones = torch.arange(len(y)) % 10 == 0, torch.ones(len(y), dtype=torch.float64)
+    return TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+
+
+def trained(chosen: EnergySettings, D: int = 4, parts: int = 1, folder=None, progress=None):
+    """`parts` models, 1 or 3, as a `PartitionedModel`, with their efforts."""
+    partition = Partition.pooled(3) if parts == 1 else Partition.separate(3)
+    model = PartitionedModel(partition, lambda K: Energy(chosen, K=K, D=D), NAMES)
+    efforts = fit(model, data(D), names=NAMES, settings=chosen, folder=folder, progress=progress)
+    return model, efforts
+
+
+def same(a: PartitionedModel, b: PartitionedModel) -> bool:
+    """Whether all bits are: parameters, and what `finish` found."""
+    found, other = a.state_dict(), b.state_dict()
+    assert found.keys() == other.keys()
+    assert {"blocks.0.annealed", "blocks.0.step", "blocks.0.base_mean"} <= found.keys()
+    assert all(bool(v.isfinite().all()) for v in found.values())
+    return all(torch.equal(v, other[name]) for name, v in found.items())
+
+
+def newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and values of the last checkpoint."""
+    (place,) = folder.iterdir()
+    last = max(place.glob("checkpoint-*.json"))
+    return read_tensors(last.with_suffix(".safetensors")), read_json(last)["values"]
+
+
+# Beginning, updates, end.
+
+
+def test_the_energy_family_is_staged():
+    model = Energy(settings(), K=2, D=4)
+    assert isinstance(model, Staged)
+    exact = Energy(settings("likelihood", D=2), K=2, D=2)
+    assert exact.begin(torch.zeros(9, 2), torch.zeros(9).long(), Noise(0)) == {}
+
+
+@EITHER
+def test_the_end_knows_the_weights_that_are_kept(objective):
+    """log Z by annealing is that of the trained network, by a rule with 12^4 nodes."""
+    model, (effort,) = trained(settings(objective, temperatures=50, particles=128, passes=20))
+    block: Any = model.block(0)
+    assert effort.best is not None
+    exact = block.log_normaliser(12).detach().double()
+    error, beyond = block.density_error.unbind(1)
+    assert ((block.annealed - exact).abs() < 4 * error + beyond).all()
+    x, y = data(4).valid_z, data(4).valid_y
+    assert isinstance(x, Tensor)
+    gain = block.log_prob(x, y).mean().item()
+    assert gain > 0.5  # nats beyond uniform: it has learnt something
+
+
+def test_what_is_carried_is_of_the_training_rows_alone(tmp_path: Path):
+    held, chosen = data(4), settings("nce")
+    fit(Energy(chosen, K=3, D=4), held, names=NAMES, settings=chosen, folder=tmp_path)
+    carried = newest(tmp_path)[0]
+    assert isinstance(held.z, Tensor)
+    weight, mean = (carried[f"carried/0/{name}"].double() for name in ("weight", "mean"))
+    assert torch.allclose(weight @ mean, held.z.mean(0), atol=1e-4)  # of EM, exactly
+    assert not torch.allclose(held.z.mean(0), torch.as_tensor(held.valid_z).mean(0), atol=1e-2)
+
+
+# Interrupted and resumed.
+
+
+class Killed(Exception):
+    pass
+
+
+@EITHER
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_killed_training_goes_on_to_the_same_bits(objective, parts, tmp_path: Path):
+    chosen = settings(objective, passes=16)
+    expected, efforts = trained(chosen, parts=parts, folder=tmp_path / "whole")
+
+    def kill(done: int, total: int) -> None:
+        if done > 0.6 * total:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(chosen, parts=parts, folder=tmp_path / "cut", progress=kill)
+    tensors, values = newest(tmp_path / "cut")
+    names = {"spread", "weight", "mean", "scale"}
+    names |= {"chains", "moved", "log_step"} if objective == "pcd" else set()
+    left = len(values["active"])
+    assert left
+    assert left < parts or parts == 1  # of three, some were done: theirs is kept apart
+    for name in names:
+        assert len(tensors[f"carried/{name}"]) == left
+        for i in values["done"]:
+            assert f"carried/{i}/{name}" in tensors
+    resumed, again = trained(chosen, parts=parts, folder=tmp_path / "cut")
+    assert same(expected, resumed)
+    assert efforts == again
+    finished, _ = trained(chosen, parts=parts, folder=tmp_path / "cut")  # from its end alone
+    assert same(expected, finished)
+
+
+def test_chains_make_a_difference_to_what_follows(tmp_path: Path):
+    """The witness of the test above: with other chains in the checkpoint it would not hold."""
+    chosen = settings("pcd", patience=0)
+    stops = []
+
+    def kill(done: int, total: int) -> None:
+        if done > 0.5 * total and not stops:
+            stops.append(done)
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(chosen, folder=tmp_path, progress=kill)
+    whole, _ = trained(chosen)
+    (place,) = tmp_path.iterdir()
+    last = max(place.glob("checkpoint-*.json"))
+    note = read_json(last)
+    tensors = read_tensors(last.with_suffix(".safetensors"))
+    tensors["carried/chains"] = tensors["carried/chains"].flip(2)
+    checkpoint.save(place, note["values"]["step"], tensors, note["values"], note["identity"])
+    other, _ = trained(chosen, folder=tmp_path)
+    assert not same(whole, other)
+
+
+# Several processes, and a real kill.
+
+SCRIPT = """
+import json, os, sys
+from pathlib import Path
+import torch
+import sourcewise.models.energy.chains as chains
+from sourcewise.errors import InputError
+from sourcewise.files import write_json, write_tensors
+from sourcewise.models.energy import Energy
+from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.partition import Partition
+from sourcewise.randomness import Noise
+from sourcewise.training import TrainingData, fit
+
+torch.set_num_threads(1)
+chains.WARM_UP = chains.RUN = 16
+folder, kill, counts = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[4])
+rank = int(os.environ.get("RANK", 0))
+mark = folder / "killed"
+y = torch.cat([torch.full((n,), k) for k, n in enumerate(counts)])
+x = (0.3 + 0.2 * y[:, None] + 0.15 * Noise(5).normal(len(y), 4)).clamp(0, 1)
+held, ones = torch.arange(len(y)) % 10 == 0, torch.ones(len(y), dtype=torch.float64)
+data = TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+
+def progress(done, total):
+    if kill and not mark.exists() and done > total / 3:
+        mark.touch()
+        os.kill(os.getpid(), 9)
+
+def run(**more):
+    settings = EnergySettings.parse(json.loads(sys.argv[3]) | more)
+    model = PartitionedModel(
+        Partition.pooled(3), lambda K: Energy(settings, K=K, D=4), ("a", "b", "c"))
+    fit(model, data, names=("a", "b", "c"), settings=settings, folder=folder / "training",
+        progress=progress)
+    return model
+
+model = run()
+write_tensors(folder / f"model-{rank}.safetensors",
+              {k: v.contiguous() for k, v in model.state_dict().items()})
+if "RANK" in os.environ:
+    told = []
+    for more in ({"shard": True}, {"shard": True, "objective": "nce", "chains": 16, "replay": 64,
+                                   "steps": 10, "restart": 0.02}):
+        try:
+            run(**more)
+        except InputError as error:
+            told.append(str(error))
+    write_json(folder / f"told-{rank}.json", told)
+"""
+
+
+def launch(folder: Path, processes: int, kill: bool, options: dict[str, Any]) -> int:
+    """Run the script; its exit code. `kill`: whether a process alone is killed, once."""
+    folder.mkdir(exist_ok=True)
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone"]
+        command += ["--nproc-per-node", str(processes)]
+    command += [str(script), str(folder), str(int(kill)), json.dumps(options), json.dumps(COUNTS)]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr[-3000:]
+    return done.returncode
+
+
+def test_a_real_kill_and_two_processes(tmp_path: Path):
+    options = PLAIN | QUICK | FINISH | OBJECTIVES["pcd"] | {"precision": "float64"}
+    model, _ = trained(EnergySettings.parse(options))
+    expected = model.state_dict()
+    assert launch(tmp_path / "one", 1, True, options) == -signal.SIGKILL
+    assert list((tmp_path / "one").rglob("checkpoint-*.json"))
+    assert launch(tmp_path / "one", 1, True, options) == 0
+    alone = read_tensors(tmp_path / "one" / "model-0.safetensors")
+    assert alone.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(alone[name], value), name
+    assert launch(tmp_path / "two", 2, False, options) == 0
+    for rank in range(2):
+        shared = read_tensors(tmp_path / "two" / f"model-{rank}.safetensors")
+        for name, value in expected.items():
+            assert torch.allclose(shared[name], value, rtol=1e-9, atol=1e-12), name
+        told = read_json(tmp_path / "two" / f"told-{rank}.json")
+        assert len(told) == 2  # pcd, nce
+        for line in told:
+            assert line.startswith("setting shard: this training carries state")
+            assert line.endswith("shard=false")
+            assert "\n" not in line
+
+
+# Failures by name.
+
+
+@pytest.mark.parametrize("D", [2, 5])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"learning_rate": 100.0, "clip": 0.0},  # energies rise
+        {"learning_rate": 1e30},  # energies are no numbers
+        {"steps": 1, "acceptance": 0.01, "adjusted": False, "learning_rate": 0.1},  # chains jump
+    ],
+)
+def test_persistent_contrastive_divergence_fails_by_name(options, D):
+    chosen = settings(**({"D": D, "patience": 0, "passes": 100} | options))
+    with pytest.raises(TrainingFailed) as failed:
+        trained(chosen, D)
+    (line,) = str(failed.value).splitlines()
+    assert line.startswith("a+b+c, update ")
+    assert "persistent contrastive divergence diverged" in line
+    for knob in (
+        "energy_decay=0.01",
+        f"steps={2 * chosen.steps}",
+        f"learning_rate={chosen.learning_rate / 10:g}",
+    ):
+        assert f"--set {knob}" in line
+        EnergySettings.parse(chosen.model_dump() | dict([knob.split("=")]))  # is allowed
+
+
+def test_energies_that_stay_together_are_no_failure():
+    chosen = settings()
+    complaint = Energy(chosen, K=1, D=4).complaint
+    assert complaint(3.0) is None
+    assert complaint(-150.0) is None  # 50 per column are
+    for value in (250.0, -250.0, float("nan"), float("-inf")):
+        assert complaint(value)
+    assert Energy(settings("likelihood", D=2), K=1, D=2).complaint(float("nan")) is None
+
+
+@pytest.mark.parametrize("objective", ["nce", "denoising", "sliced"])
+def test_other_objectives_fail_by_name(objective):
+    with pytest.raises(TrainingFailed) as failed:
+        trained(settings(objective, learning_rate=1e30), parts=3)
+    (line,) = str(failed.value).splitlines()
+    assert f"training with objective={objective} diverged (its value is nan)" in line
+    assert "--set learning_rate=1e+29, --set spectral=3" in line
+    assert ("smoothing" in line) == (objective == "denoising")
+
+
+def test_likelihoods_that_are_not_finite_fail_by_name():
+    with pytest.raises(TrainingFailed, match=r"loss of .* is not finite at update \d+ .*learning"):
+        trained(settings("likelihood", D=2, learning_rate=1e30), D=2)
+
+
+# Bounds.
+
+
+@pytest.mark.parametrize("network", ["mlp", "convolutional"])
+def test_every_layer_keeps_its_spectral_bound(network):
+    image = {"network": network, "image": (1, 2, 2)} if network == "convolutional" else {}
+    chosen = settings("nce", spectral=0.5, learning_rate=0.1, **image)
+    model, _ = trained(chosen)
+    beyond = []
+    for layer in model.modules():
+        if isinstance(layer, Linear):
+            found, free, bound = layer.matrix, layer.weight, 0.5
+        elif isinstance(layer, Conv2d):
+            found, free, bound = layer.kernel.flatten(1), layer.weight.flatten(1), 0.5 / 3
+        else:
+            continue
+        assert torch.linalg.matrix_norm(found, 2) <= bound * (1 + 1e-6)
+        beyond.append(bool(torch.linalg.matrix_norm(free, 2) > bound))
+    assert len(beyond) >= 3
+    assert any(beyond)  # the bound held something back
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.99])
+def test_every_parameter_keeps_its_bound(ema):
+    B, few = 0.25, {"passes": 0.1, "updates": 6, "check": 3}
+    for parts in (1, 3):
+        free, _ = trained(settings("nce", ema=ema, **few), parts=parts)
+        held, _ = trained(settings("nce", ema=ema, bound=B, **few), parts=parts)
+        assert max(p.abs().max() for p in free.parameters()) > 2 * B
+        assert max(p.abs().max() for p in held.parameters()) <= B
+
+
+# Images.
+
+
+@EITHER
+def test_images(objective):
+    """Stacked and one after another, 1 x 4 x 4, float64."""
+    plain = {"network": "convolutional", "image": (1, 4, 4), "width": 4, "depth": 3}
+    found = []
+    for stacked in (True, False):
+        chosen = settings(objective, stacked=stacked, precision="float64", **plain)
+        model, efforts = trained(chosen, D=16, parts=3)
+        assert efforts[0].how.endswith("3 models at once") == stacked
+        found.append(model)
+    together, apart = (dict(model.named_parameters()) for model in found)
+    for name, value in together.items():
+        assert ((value - apart[name]).abs() <= 1e-5 * value.abs().clamp(min=1e-3)).all(), name
+    held = data(16)
+    assert isinstance(held.valid_z, Tensor)
+    score = found[0].log_prob(held.valid_z, held.valid_y)
+    assert bool(score.isfinite().all())
+    x = found[0].sample(torch.arange(12) % 3, noise=Noise(1))
+    assert x.shape == (12, 16)
+    assert bool(((x >= 0) & (x <= 1)).all())
+
+
+def test_an_image_needs_its_shape():
+    chosen = settings("nce", network="convolutional")
+    with pytest.raises(InputError, match="product is the 4 columns, not 0,0,0"):
+        Energy(chosen, K=1, D=4)
+    assert Energy(chosen, K=1, D=4, shape=(1, 2, 2)).network.shape == (1, 2, 2)
