@@ -192,7 +192,7 @@ def trained_on_gaussians(K: int) -> Energy:
 
 
 def test_annealing_agrees_with_quadrature_within_its_interval():
-    inside, K, spreads = 0, 25, []
+    inside, K, spreads, widths = 0, 25, [], []
     models = [build(K, 3, seed, gain) for seed, gain in ((0, 1.5), (1, 2.0), (2, 2.5))]
     for number, model in enumerate([*models, trained_on_gaussians(K)]):
         rows = Noise(number).of("rows").uniform(300, 3).square()  # the base is no uniform
@@ -201,9 +201,10 @@ def test_annealing_agrees_with_quadrature_within_its_interval():
         exact = model.log_normaliser(32).detach()
         assert (exact - model.log_normaliser(24)).abs().max() < 1e-3
         inside += int(((found.low <= exact) & (exact <= found.high)).sum())
-        assert (found.high - found.low).median() < 0.8
+        widths += (found.high - found.low).tolist()
         spreads += model.network.at(Noise(9).uniform(500, 3)).std(1).tolist()
     assert inside >= 93
+    assert sorted(widths)[50] < 0.8
     assert max(spreads) > 5  # nats: some are far from uniform
 
 
@@ -243,7 +244,8 @@ def test_log_probs_of_annealing_are_overstated_in_expectation():
     """Over 2000 runs, by half the squared error; the mean of Z itself is exact."""
     model = build(K=2000, D=2)
     model.network.V_Y.weight.data[:] = model.network.V_Y.weight[0].clone()  # all sources alike
-    base = base_of(begin_base(Noise(1).uniform(200, 2), model.settings, Noise(0)), model.settings)
+    rows = Noise(1).uniform(200, 2).square()
+    base = base_of(begin_base(rows, model.settings, Noise(0)), model.settings)
     found = annealed_normaliser(model.network, base, 3, 32, Noise(1))
     gap = model.log_normaliser(48)[0].detach() - found.value
     error = gap.std() / 2000**0.5
