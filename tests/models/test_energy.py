@@ -13,6 +13,7 @@ from sourcewise.errors import InputError
 from sourcewise.models.energy import Energy
 from sourcewise.models.energy.grid import CELLS
 from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.networks.energy import EnergyNetwork
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.theory import energy as theory
@@ -65,7 +66,8 @@ def test_density_integrates_to_one_by_a_finer_rule(D, activation):
 
 def test_log_prob_is_that_of_the_theory():
     model = build(K=3, activation="relu")
-    parts = {name: p.detach().numpy() for name, p in model.network.mlp.named_parameters()}
+    mlp = cast(EnergyNetwork, model.network).mlp
+    parts = {name: p.detach().numpy() for name, p in mlp.named_parameters()}
     none = np.zeros(1)
     layers = [(parts[f"layers.{i}.weight"], parts.get(f"layers.{i}.bias", none)) for i in range(3)]
     member = theory.Member(model.network.V_Y.weight.detach().numpy(), layers)

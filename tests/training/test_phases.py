@@ -125,7 +125,7 @@ class Killed(Exception):
 @EITHER
 @pytest.mark.parametrize("parts", [1, 3])
 def test_a_killed_training_goes_on_to_the_same_bits(objective, parts, tmp_path: Path):
-    chosen = settings(objective, passes=16)
+    chosen = settings(objective, passes=10)
     expected, efforts = trained(chosen, parts=parts, folder=tmp_path / "whole")
 
     def kill(done: int, total: int) -> None:
@@ -363,7 +363,7 @@ def test_images(objective):
     plain = {"network": "convolutional", "image": (1, 4, 4), "width": 4, "depth": 3}
     found = []
     for stacked in (True, False):
-        chosen = settings(objective, stacked=stacked, precision="float64", **plain)
+        chosen = settings(objective, stacked=stacked, precision="float64", passes=2, **plain)
         model, efforts = trained(chosen, D=16, parts=3)
         assert efforts[0].how.endswith("3 models at once") == stacked
         found.append(model)
