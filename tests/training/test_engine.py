@@ -77,6 +77,15 @@ def test_stacked_training_equals_one_after_another(batch, ema):
     assert numbers[0] == numbers[1]
 
 
+def test_a_model_is_looked_at_as_if_it_was_alone():
+    """The third ends at update 3, between looks; the second would be kept as it was then."""
+    options = {"learning_rate": 0.1, "passes": 3, "precision": "float64"}
+    together, how = trained(Partition.separate(3), **options)
+    apart, how_apart = trained(Partition.separate(3), stacked=False, **options)
+    assert [(e.updates, e.best) for e in how] == [(e.updates, e.best) for e in how_apart]
+    assert torch.allclose(flat(together), flat(apart), rtol=1e-5)
+
+
 def test_stacked_losses_and_gradients_equal_single_ones_in_float32():
     from sourcewise.training.gradient import Member
     from sourcewise.training.processes import Processes

@@ -202,16 +202,19 @@ class Run:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to look: a model's last update, or every `check`, later 2^j check."""
-        if any(self.step >= self.tasks[i].total for i in self.active):
-            return True
-        return self.step % look_gap(self.step, self.settings.check) == 0
+        """Whether it is time to look at some model."""
+        return any(self._due(i) for i in self.active)
+
+    def _due(self, i: int) -> bool:
+        """Of task i, as if alone: after its last update, and every `check`, later 2^j check."""
+        last = self.step >= self.tasks[i].total
+        return last or self.step % look_gap(self.step, self.settings.check) == 0
 
     def look(self) -> list[float | None]:
-        """Validation losses of the active models; notes the best weights so far."""
+        """Validation losses of the models whose turn it is; notes the best weights so far."""
         losses: list[float | None] = []
         for s, i in enumerate(self.active):
-            loss = self._validation_loss(s, self.tasks[i])
+            loss = self._validation_loss(s, self.tasks[i]) if self._due(i) else None
             losses.append(loss)
             if loss is None:
                 continue
@@ -252,7 +255,7 @@ class Run:
         over = [
             s
             for s, i in enumerate(self.active)
-            if self.step >= self.tasks[i].total or self._stale(s)
+            if self.step >= self.tasks[i].total or (self._due(i) and self._stale(s))
         ]
         for s in over:
             looked = math.isfinite(self.best_loss[s])
