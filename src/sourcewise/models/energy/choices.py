@@ -21,6 +21,7 @@ __all__ = ["Choices", "choose"]
 
 CHAINS = ("chains", "replay", "steps", "adjusted", "acceptance", "restart", "energy_decay")
 CHANNELS, WIDTH = 32, 64
+MOST_NODES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,13 @@ def choose(
 
 def _nodes(s: EnergySettings, D: int, cells: int | None) -> int:
     if s.rule != "grid":
-        return NODES.get(D, 0) if s.nodes == "auto" else s.nodes
+        nodes = NODES.get(D, 0) if s.nodes == "auto" else s.nodes
+        if D in NODES and (4 * nodes) ** D > MOST_NODES:
+            raise InputError(
+                f"setting nodes: scores take 4 x {nodes} nodes on each of {D} axes, too many to "
+                "sum over (at most 2^22 in all)"
+            )
+        return nodes
     nodes = cells if s.nodes == "auto" else s.nodes
     if nodes is None:
         raise InputError("setting nodes: rule=grid needs nodes=N where columns have many values")

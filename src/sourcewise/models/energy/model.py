@@ -168,9 +168,13 @@ class Energy(ConditionalModel):
 
     @property
     def density_error(self) -> Tensor | None:
-        """(K, 2) of log Z by annealing: standard error, and what its interval adds to that."""
-        if self.exact:
+        """(K, 2) of log Z: of annealing its standard error, and what its interval adds to that; of
+        quadrature 0, and what doubling half the nodes of scores changes."""
+        if self.settings.rule == "grid":
             return None
+        if self.exact:
+            error = self.quadrature_error(2 * self.nodes).double()
+            return torch.stack([torch.zeros_like(error), error], 1)
         beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
         return torch.stack([self.annealed_error, beyond.clamp(min=0)], 1)
 
