@@ -218,7 +218,9 @@ def test_up_to_three_columns_the_error_is_that_of_the_rule(D):
     assert torch.equal(found.standard_error, error[y])
     assert found.standard_error.min() > 1e-12
     assert (found.method, found.bias) == ("gauss-legendre quadrature, 8 nodes per axis", "none")
-    assert model.density_error is None
+    shared = model.density_error
+    assert shared is not None
+    assert torch.equal(shared, torch.stack([0 * error, error], 1).double())
 
 
 def test_beyond_three_columns_the_error_is_that_of_annealing(quick):
@@ -401,7 +403,8 @@ def test_a_partition_routes_estimates_and_their_errors(quick):
     assert torch.equal(model.density_error[:3], torch.stack([first[0], second[0], first[1]]))
     assert bool(model.density_error[3].isnan().all())
     exact = parted(2)
-    assert exact.density_error[:3].tolist() == [[0, 0]] * 3
+    assert exact.density_error[:3, 0].tolist() == [0, 0, 0]
+    assert bool((exact.density_error[:3, 1] < 1e-3).all())
     assert exact.estimate_log_prob(x[:, :2], y, noise=Noise(0)).bias == "none"
 
 
