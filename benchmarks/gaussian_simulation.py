@@ -22,8 +22,8 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from sourcewise.randomness import Noise
-from sourcewise.studies.figure1 import Figure1Settings
-from sourcewise.studies.gaussian_simulation import (
+from sourcewise.studies.figure1.settings import Figure1Settings
+from sourcewise.studies.figure1.simulation import (
     Setup,
     average_tv,
     distances,

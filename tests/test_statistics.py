@@ -17,6 +17,7 @@ from sourcewise.statistics import (
     judge,
     judge_overall,
     rows_and_seeds,
+    with_shared_errors,
     would_decide,
 )
 
@@ -107,15 +108,15 @@ def test_disagreeing_sources_are_mixed():
     assert judge_overall(macro, 0.001, 0.1, {"a": "pool", "b": "separate"}) == "mixed"
 
 
-@given(st.floats(-1, 1), st.floats(0.001, 1), st.sampled_from([1, 5, 160]))
-def test_what_would_decide_does(value, error, tests):
+@given(st.floats(-1, 1), st.floats(0.001, 1), st.sampled_from([1, 5, 160]), st.floats(0, 0.15))
+def test_what_would_decide_does(value, error, tests, allowance):
     """With the rows it asks for there is a verdict, Holm's correction included."""
-    region, interval = 0.1, Interval(value, error, 9)
+    region, interval = 0.1, Interval(value, error, 9, allowance=allowance)
     words = would_decide(interval, region, tests)
     if not words.startswith("about"):
         return
     factor = float(words.split()[1]) * 1.06  # printed to two digits
-    shrunk = Interval(value, error / math.sqrt(factor), 9)
+    shrunk = Interval(value, error / math.sqrt(factor), 9, allowance=allowance)
     assert judge(shrunk, min(1.0, tests * shrunk.p), region) != "undecided"
 
 
@@ -215,6 +216,20 @@ def test_what_would_decide_names_what_is_scarce():
     assert would_decide(rows_and_seeds(noisy), 0.01).endswith("training seeds")
     assert rows_and_seeds(noisy).scarce == "training seeds"
     assert rows_and_seeds(noisy[:1]).scarce == "rows"
+
+
+@given(st.floats(-1, 1), st.floats(0, 0.15), st.floats(0, 0.5))
+def test_no_rows_decide_what_normalisers_hide(value, allowance, shared):
+    """It asks for better normalisers where even a sample without end would not decide."""
+    region, weight = 0.1, np.ones(1)
+    errors = [(1.0, np.array([[shared, allowance]]))]
+    endless = with_shared_errors(Interval(value, 1e-9, 9), weight, errors)
+    words = would_decide(with_shared_errors(Interval(value, 0.3, 9), weight, errors), region)
+    if shared > 0.3:
+        assert words == "normalisers known better"
+    elif shared == 0 and abs(abs(value) - region) > 1e-3:
+        decided = judge(endless, endless.p, region) != "undecided"
+        assert (words != "normalisers known better") == decided
 
 
 @pytest.mark.parametrize(("K", "m"), [(20, 2), (14, 3), (10, 20)])

@@ -50,6 +50,17 @@ def imports(path: Path) -> set[str]:
     return found - {"__version__"}
 
 
+def direct(path: Path) -> set[Path]:
+    """The files that a file imports, itself left out."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and "sourcewise" in node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            files = {ROOT.parent.joinpath(*name.split(".")).with_suffix(".py") for name in names}
+            found |= {file for file in files if file.exists()}
+    return found - {path}
+
+
 def row(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
@@ -64,6 +75,15 @@ def test_every_file_has_its_row_and_imports_only_from_above():
         if ROWS.index(name) > ROWS.index(row(path))
     ]
     assert not wrong
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Not even for a type, or within a function: of two files one knows nothing of the other."""
+    left = {path: direct(path) for path in ROOT.rglob("*.py") if path.name != "__init__.py"}
+    while ground := [path for path, wanted in left.items() if not wanted & left.keys()]:
+        for path in ground:
+            del left[path]
+    assert not [str(path.relative_to(ROOT)) for path in left]
 
 
 def test_theory_is_numbers_only():

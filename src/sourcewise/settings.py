@@ -1,9 +1,12 @@
 """The base of all settings classes: frozen, checked, and strict about names."""
 
-from collections.abc import Mapping
-from typing import Any, Self, get_origin
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from sourcewise.errors import InputError, unknown
 
@@ -15,7 +18,7 @@ class Settings(BaseModel):
 
     >>> from pydantic import Field
     >>> class Size(Settings):
-    ...     width: int = Field(default=3, ge=1, description="numbers per row, >= 1")
+    ...     width: int = Field(default=3, ge=1, description="per row")
     >>> Size.parse({"width": "5"})
     Size(width=5)
     >>> class Grid(Settings):
@@ -29,7 +32,7 @@ class Settings(BaseModel):
     >>> Size.parse({"width": "wide"})
     Traceback (most recent call last):
     ...
-    sourcewise.errors.InputError: setting width: not 'wide' (allowed: numbers per row, >= 1)
+    sourcewise.errors.InputError: setting width: not 'wide' (allowed: a whole number >= 1): per row
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -39,7 +42,7 @@ class Settings(BaseModel):
         """Build from names and values (strings are converted to the field's type)."""
         for name in values:
             if name not in cls.model_fields:
-                raise unknown("setting", name, cls.model_fields)
+                raise unknown("setting", name, _nearest_first(cls, name))
         try:
             return cls(**{name: _split(cls, name, value) for name, value in values.items()})
         except ValidationError as error:
@@ -59,7 +62,70 @@ def _explained(cls: type[Settings], error: Any) -> str:
         return f"settings: {words}"
     name = str(error["loc"][0])
     field = cls.model_fields[name]
-    allowed = "true, false" if field.annotation is bool else field.description
-    if error["type"] == "value_error" or not allowed:
+    allowed = _allowed(field.annotation, field.metadata)
+    about = field.description or ""
+    if error["type"] == "value_error" or not (allowed or about):
         return f"setting {name}: {words}"
-    return f"setting {name}: not {error['input']!r} (allowed: {allowed})"
+    listed = about.startswith(allowed)  # the values, explained
+    told = about if listed else allowed
+    more = "" if listed or not about else f": {about}"
+    return f"setting {name}: not {error['input']!r} (allowed: {told}){more}"
+
+
+def _nearest_first(cls: type[Settings], name: str) -> list[str]:
+    """All settings: those spelled like the name, then the class's own, then those it shares."""
+    near = get_close_matches(name, cls.model_fields, n=5)
+    line = [base for base in cls.__mro__ if issubclass(base, Settings)]
+    own = [field for base in line for field in base.model_fields if field not in _shared(base)]
+    return list(dict.fromkeys([*near, *own]))
+
+
+def _shared(cls: type[Settings]) -> set[str]:
+    """The settings that a class has from others."""
+    bases = [base for base in cls.__mro__[1:] if issubclass(base, Settings)]
+    return {field for base in bases for field in base.model_fields}
+
+
+def _allowed(kind: Any, limits: Iterable[Any] = ()) -> str:
+    """The values of a type in words; "" for a type whose description must say it.
+
+    >>> from pydantic import Field
+    >>> _allowed(Annotated[int, Field(ge=1)] | Literal["all"])
+    'a whole number >= 1, or all'
+    """
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _allowed(parts[0], parts[1].metadata if isinstance(parts[1], FieldInfo) else ())
+    if origin is Literal:
+        return ", ".join(map(str, parts))
+    if origin in (Union, UnionType):
+        return ", or ".join(filter(None, (_allowed(part, limits) for part in parts)))
+    if kind is bool:
+        return "true, false"
+    what = {int: "a whole number", float: "a number"}.get(kind)
+    return "" if what is None else f"{what} {_range(limits)}".strip()
+
+
+def _range(limits: Iterable[Any]) -> str:
+    """Bounds of a number in words.
+
+    >>> from annotated_types import Ge, Gt, Lt
+    >>> _range([Gt(0)]), _range([Ge(0), Lt(1)])
+    ('above 0', 'in [0, 1)')
+    """
+    ends = {
+        end: getattr(limit, end)
+        for limit in limits
+        for end in ("ge", "gt", "le", "lt")
+        if hasattr(limit, end)
+    }
+    low = "[" if "ge" in ends else "("
+    high = "]" if "le" in ends else ")"
+    if len(ends) == 2:
+        least, most = (next(ends[e] for e in pair if e in ends) for pair in _ENDS)
+        return f"in {low}{least:g}, {most:g}{high}"
+    words = {"ge": ">=", "gt": "above", "le": "<=", "lt": "below"}
+    return " ".join(f"{words[end]} {value:g}" for end, value in ends.items())
+
+
+_ENDS = (("ge", "gt"), ("le", "lt"))

@@ -51,7 +51,8 @@ class Interval:
         standard_error: its standard error.
         df: degrees of freedom of t.
         level: nominal coverage.
-        scarce: what most of the standard error would shrink with.
+        scarce: what most of the standard error would shrink with: rows, training seeds, or
+            normalisers, if they make most of it.
         allowance: the most that a bias may add or take, >= 0; it never averages out.
     """
 
@@ -94,6 +95,7 @@ class Interval:
 
 
 DOMINATED = 0.8
+NORMALISERS = "normalisers"  # what no row makes better known
 
 
 def dominance(replicates: ArrayLike) -> float:
@@ -155,8 +157,13 @@ def with_shared_errors(
     sides = [
         sum(float(part[:, 1].sum()) for sign, part in parts if sign * side > 0) for side in (1, -1)
     ]
-    total = math.sqrt(interval.standard_error**2 + variance)
-    return replace(interval, standard_error=total, allowance=interval.allowance + max(sides))
+    own = interval.standard_error**2
+    return replace(
+        interval,
+        standard_error=math.sqrt(own + variance),
+        allowance=interval.allowance + max(sides),
+        scarce=NORMALISERS if variance > own else interval.scarce,
+    )
 
 
 def rows_and_seeds(
@@ -267,9 +274,15 @@ def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     """What an undecided difference lacks, in words, if value and spread stay as they are.
 
     The standard error shrinks like one over the root of the number of rows (or of training seeds,
-    where they make most of it). A decision needs
-    |value| beyond the critical value of the first Holm step, `t_{df, 1 - .025/tests} SE`, or the
-    whole interval inside the region; whichever takes fewer rows.
+    where they make most of it); the allowance stays. A decision needs |value| beyond the allowance
+    by the critical value of the first Holm step, `t_{df, 1 - .025/tests} SE`, or the whole
+    interval inside the region; whichever takes fewer rows. No rows help where normalisers make
+    most of the standard error, or where the allowance alone stands in the way.
+
+    >>> would_decide(Interval(0.1, 0.1, 99), region=0.01)
+    'about 3.9 times the rows'
+    >>> would_decide(Interval(0.1, 0.1, 99, allowance=0.2), region=0.01)
+    'normalisers known better'
 
     Args:
         interval: of the difference.
@@ -279,8 +292,14 @@ def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     from scipy.special import stdtrit
 
     critical = float(stdtrit(interval.df, 1 - ALPHA / 2 / tests)) * interval.standard_error
-    ways = [(critical, abs(interval.value)), (interval.half_width, region - abs(interval.value))]
-    ratio = min((width / gap for width, gap in ways if gap > 0), default=math.inf)
+    spread, size = interval.half_width - interval.allowance, abs(interval.value)
+    ways = [(critical, size), (spread, region - size)]
+    open_ways = [(width, gap - interval.allowance) for width, gap in ways]
+    ratios = [width / gap for width, gap in open_ways if gap > 0]
+    blocked = not ratios and any(gap > 0 for _, gap in ways)
+    if blocked or interval.scarce == NORMALISERS:
+        return "normalisers known better"
+    ratio = min(ratios, default=math.inf)
     if ratio > 10:
         return f"more than 100 times the {interval.scarce}"
     factor = ratio**2

@@ -219,10 +219,18 @@ def test_models_that_are_not_done_are_pointed_out():
     short, long = run(set={**FAST, "passes": 2}), run(set={**FAST, "passes": 300})
     told = [w for w in short.document["warnings"] if "still improving" in w]
     assert [w.split()[0] for w in told] == ["pooled", "separate"]
-    assert told[0].endswith("more --set passes=4")
+    assert told[0].endswith("train longer with --set passes=4")
+    assert short.document["strategies"]["pooled"]["still_improving"]
+    assert short.verdict["condition"] == "for models trained this long"
+    assert short.verdict["reason"].startswith("for models trained this long: ")
     assert not any("still improving" in w for w in long.document["warnings"])
+    assert long.document["strategies"]["pooled"]["still_improving"] == []
+    assert long.verdict["condition"] is None
     least = run(set={**FAST, "passes": 1, "updates": 25}).document["warnings"]
-    assert any(w.endswith("more --set updates=50") for w in least)
+    assert any(w.endswith("train longer with --set updates=50") for w in least)
+    both = run(set={**FAST, "passes": 2, "updates": 10}).document["warnings"]
+    told = [w.split("train longer with ")[1] for w in both if "still improving" in w]
+    assert told == 2 * ["--set passes=4 --set updates=20"]
     blind = run(set={**FAST, "passes": 2, "validation": 0}).document["warnings"]
     assert not any("still improving" in w for w in blind)
 

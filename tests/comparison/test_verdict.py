@@ -1,5 +1,6 @@
 """Who is recommended, and what says so: the same words in the document, the table, the report."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,6 +65,10 @@ def test_table_and_report_say_the_same():
     line = "recommended: separate, because of source '0' alone"
     assert line in str(Comparison(document, dict))
     headline = told(document, "log_likelihood")["headline"]
+    assert document["verdict"]["condition"] == "for models trained this long"
+    assert headline[:31] == "For models trained this long: t"
+    document["verdict"]["condition"] = None
+    headline = told(document, "log_likelihood")["headline"]
     assert headline == "These data do not decide it; because of source '0' alone, separate."
     assert "('0')" in str(result) or "('1')" in str(result)  # the worst source
 
@@ -81,6 +86,51 @@ def test_densities_that_are_normalised_roughly_are_named():
     from sourcewise.comparison.cautions import rough_normalisers
 
     fitted = {"pooled": {"quadrature error": [1e-5, 0.01]}, "separate": {"shrinkage": [0.3]}}
-    (line,) = rough_normalisers(fitted, region=0.02)
+    resolved = {"pooled": {"nodes": 16}, "separate": {}}
+    (line,) = rough_normalisers(fitted, resolved, region=0.02, D=3)
     assert line.startswith("the densities of the pooled models are normalised to 0.01 nats only")
-    assert rough_normalisers(fitted, region=0.2) == []
+    assert "--set nodes=32 (now 16 per axis)" in line
+    assert rough_normalisers(fitted, resolved, region=0.2, D=3) == []
+
+
+@pytest.mark.parametrize("D", [1, 2, 3])
+def test_nodes_that_are_advised_are_allowed(D):
+    from sourcewise.comparison.cautions import rough_normalisers
+    from sourcewise.models.energy.choices import choose
+    from sourcewise.models.energy_settings import EnergySettings
+
+    nodes, last, line = 2, 0, ""
+    while nodes != last:
+        choose(EnergySettings(nodes=nodes), D)
+        fitted, resolved = {"a": {"quadrature error": [1.0]}}, {"a": {"nodes": nodes}}
+        (line,) = rough_normalisers(fitted, resolved, 0.01, D)
+        last, found = nodes, re.search(r"nodes=(\d+)", line)
+        nodes = int(found[1]) if found else nodes
+    assert "are the most there can be" in line
+    with pytest.raises(sw.InputError, match="setting nodes"):
+        choose(EnergySettings(nodes=nodes + 1), D)
+
+
+def test_simulated_normalisers_are_told_with_numbers():
+    from sourcewise.comparison.cautions import rough_normalisers
+
+    fitted = {"pooled": {"annealing error": [0.1, 0.25], "r_hat": [1.0, 1.2]}}
+    resolved = {"pooled": {"temperatures": 200, "particles": 128}}
+    scored, mixed = rough_normalisers(fitted, resolved, 0.01, 5)
+    assert "overstates log-likelihoods in expectation, by at most about pooled 0.25 nats" in scored
+    assert "--set temperatures=400, --set particles=256" in scored
+    assert "intervals allow for it" in scored
+    assert "pooled 1.20;" in mixed
+    assert "intervals" not in rough_normalisers(fitted, resolved, 0.01, 5, scored=False)[0]
+
+
+def test_a_verdict_says_what_it_holds_under():
+    from sourcewise.comparison.cautions import condition
+
+    sharp = {"pooled": {"quadrature error": [1e-5], "r_hat": [1.5]}}
+    assert condition([], sharp, 0.02) == ""  # scores do not depend on the sampler's chains
+    assert condition(["pooled"], {}, 0.02) == "for models trained this long"
+    assert (
+        condition([], {"pooled": {"quadrature error": [0.01]}}, 0.02) == "with rough normalisers"
+    )
+    assert condition([], {"a": {"annealing error": [0.0]}}, 0.02) == "with simulated normalisers"

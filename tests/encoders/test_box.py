@@ -68,11 +68,11 @@ def test_cells_of_a_grid_are_the_values_of_the_columns():
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"a": Noise(3).normal(N)}, {}, "'a' is on no lattice: nodes=N"),
+        ({"a": Noise(3).normal(N)}, {}, "'a' is on no lattice .*: nodes=N cuts it"),
         (
             {"a": torch.arange(N).double() % 9},
             {"nodes": 5},
-            "'a' takes 9 values, 5 cells are too few",
+            "'a' has 9 steps of 1 from its lowest to its highest value, 5 cells are too few",
         ),
     ],
 )
@@ -136,17 +136,88 @@ def test_json_keeps_all_of_it():
         assert torch.equal(one, other)
 
 
+def lifted(encoder: BoxEncoder, columns: dict[str, torch.Tensor], seed: int = 0):
+    return encoder.coding.lift(sample(**columns).x, Noise(seed).each(Y))
+
+
 def test_new_rows_outside_are_refused():
     encoder, _ = boxed(sample(**numbers()), log=("free",))
     new = numbers()
     new["free"][7] = 1000.0
-    rows = encoder.coding.lift(sample(**new).x, Noise(0).each(Y))
-    with pytest.raises(InputError, match=r"'free': 1000 lies outside the box \[0\..*1 such"):
-        encoder.encode(rows, Y)
+    told = r"'free': 1000 lies outside \[0\..*, widened by 5 % \(rows outside: 1\); leave such"
+    with pytest.raises(InputError, match=told):
+        lifted(encoder, new)
     new["free"][7] = torch.nan
-    rows = encoder.coding.lift(sample(**new).x, Noise(0).each(Y))
     with pytest.raises(InputError, match="column 'free': a missing value"):
-        encoder.encode(rows, Y)
+        lifted(encoder, new)
+
+
+def test_a_value_outside_is_told_as_recorded_whatever_the_draws():
+    """The range told is that of recorded values: all of the cell of each lies in the box."""
+    columns = numbers()
+    encoder, _ = boxed(sample(**columns))
+    top = float(columns["tied"].max())
+    high = encoder.coding.high[0] - 0.5
+    for seed in range(5):
+        for value, inside in ((high, True), (high + 0.01, False), (top + 5, False)):
+            new = {**columns, "tied": columns["tied"].clone()}
+            new["tied"][3:5] = value
+            if inside:
+                z, _ = encoder.encode(lifted(encoder, new, seed), Y)
+                assert bool((z <= 1).all())
+                continue
+            told = f"'tied': {value:.9g} lies outside \\[.*, {high:.9g}\\].*rows outside: 2"
+            with pytest.raises(InputError, match=told):
+                lifted(encoder, new, seed)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "value", "message"),
+    [
+        (
+            {"a": torch.arange(N).double() % 9},
+            {"rule": "grid"},
+            9.0,
+            r"9 lies outside \[0, 8\], the values that rule=grid made cells for .*nodes=N, which "
+            "adds cells above, or with another rule",
+        ),
+        (
+            {"a": 0.5 * (torch.arange(N) % 9)},
+            {"rule": "grid", "nodes": 10},
+            -1.0,
+            r"-1 lies outside \[0, 4.5\].*, or train on data that hold such values, or with ano",
+        ),
+        (
+            {"a": Noise(3).uniform(N)},
+            {"rule": "grid", "nodes": 10},
+            7.25,
+            "7.25 lies outside .*, the range of the sample that the models were made for .rows",
+        ),
+    ],
+)
+def test_rows_outside_a_grid_hear_what_helps(values, options, value, message):
+    data = sample(**{name: column.double() for name, column in values.items()})
+    coding = cast(BoxCoding, screen("box", data, EnergySettings.parse(options)).coding)
+    encoder = coding.fit(coding.lift(data.x, Noise(2).each(Y)), Y, 2)
+    new = {name: column.double().clone() for name, column in values.items()}
+    new["a"][5] = value
+    with pytest.raises(InputError, match=message) as caught:
+        lifted(encoder, new)
+    assert "widened" not in str(caught.value)
+
+
+def test_a_large_grid_is_pointed_out():
+    """Cells are steps from the lowest to the highest value, however few values there are."""
+    settings = EnergySettings.parse({"rule": "grid"})
+    fine = 0.01 * Noise(5).integers(20, N).double()
+    coarse = Noise(6).integers(3, N).double()
+    for far, slow in ((1.0, False), (10.0, True)):
+        screened = screen("box", sample(fine=far * (fine > 0.1) + fine, coarse=coarse), settings)
+        told = [w for w in screened.warnings if w.startswith("rule=grid has ")]
+        cells = cast(BoxCoding, screened.coding).cells
+        assert bool(told) == slow
+        if slow:
+            assert f"has {cells}^2 cells, for the range / step of 'fine', and" in told[0]
 
 
 PIXELS = EnergySettings.parse({"network": "convolutional", "width": 4, "depth": 2})
@@ -198,9 +269,12 @@ def test_what_is_no_image_is_said(x, image, options, message):
 
 
 def test_gaps_are_refused():
+    """Whatever is asked: only what this family can do about them is offered."""
     gap = numbers()
     gap["free"][3] = torch.nan
-    with pytest.raises(InputError, match="--missing drop"):
-        screen("box", sample(**gap), EnergySettings(), missing="impute")
+    for missing in ("impute", "refuse"):
+        with pytest.raises(InputError, match="--missing drop .*takes no gaps") as caught:
+            screen("box", sample(**gap), EnergySettings(), missing=missing)
+        assert "impute" not in str(caught.value)
     dropped = screen("box", sample(**gap), EnergySettings(), missing="drop")
     assert len(dropped.data.y) == N - 1

@@ -31,6 +31,13 @@ def symbols() -> Sources:
 
 
 @pytest.fixture
+def box() -> Sources:
+    """Two sources of points in five dimensions, whose normalisers are simulated."""
+    y = torch.arange(80) % 2
+    return Sources(Noise(2).normal(80, 5) + y[:, None], y, ("a", "b"), name="box")
+
+
+@pytest.fixture
 def frame() -> pd.DataFrame:
     """Numbers, a category and gaps."""
     rng = np.random.default_rng(0)

@@ -212,3 +212,28 @@ def test_damaged_models_are_one_line(tmp_path, symbols, damage):
     with pytest.raises(InputError, match="damaged|no file|lacks the models") as found:
         sw.evaluate(run, symbols)
     assert len(str(found.value).splitlines()) == 1
+
+
+def test_errors_of_simulated_normalisers_are_told_of_all_strategies(box):
+    small = {"embedding": 2, "width": 8, "updates": 10, "passes": 1, "negatives": 4}
+    annealing = {"temperatures": 10, "particles": 16}
+    run = sw.compare(box, model="energy", set={**small, **annealing}, seeds=1)
+    found = sw.evaluate(run, box)
+    (told,) = (w for w in found.document["warnings"] if w.startswith("normalisers come"))
+    assert "pooled " in told
+    assert ", separate " in told
+    assert "training with --set" in told  # evaluate itself has no --set
+    metric = found.document["metrics"]["log_likelihood"]
+    shared = "over rows and of the normaliser, whose error all rows of a source share"
+    assert metric["standard_error"] == shared
+    assert metric["intervals"].endswith("what normalisers may be wrong by beyond them")
+    assert found.document["strategies"]["separate"]["resolved"]["objective"] == "nce"
+    assert f"± standard error {shared}" in " ".join(str(found).split())
+
+
+def test_without_such_errors_there_is_no_word_of_them():
+    wine = sw.read("wine")
+    found = sw.evaluate(sw.train(wine), wine)
+    metric = found.document["metrics"]["log_likelihood"]
+    assert (metric["standard_error"], metric["intervals"]) == ("over rows", "standard errors")
+    assert "normaliser" not in str(found)

@@ -208,3 +208,57 @@ def test_two_processes_train_what_one_does(data, tmp_path, strategy):
         for name, value in one.items():
             assert torch.allclose(value, two[name], rtol=1e-9, atol=1e-12), (path, name)
     assert not (tmp_path / "two" / "training").exists()
+
+
+ENERGY = {
+    "embedding": 2,
+    "width": 8,
+    "batch": 20,
+    "updates": 20,
+    "passes": 1,
+    "check": 5,
+    "negatives": 4,
+    "temperatures": 10,
+    "particles": 16,
+}
+
+
+def test_losses_are_called_what_they_are(symbols, box):
+    likelihood = "minus log-likelihood of rows as encoded for training, nats per row"
+    trained = sw.train(symbols, model="arm", set=ARM)
+    assert trained.document["validated_by"] == likelihood
+    assert sw.train(sw.read("wine")).document["validated_by"] is None
+    trained = sw.train(box, model="energy", set=ENERGY)
+    told = "noise-contrastive loss in nats (1.61 where the row is not told from 4 points"
+    assert trained.document["validated_by"].startswith(told)
+    assert "loss: of the validation rows (valid) under the weights kept; noise-c" in str(trained)
+
+
+def test_simulated_normalisers_are_shown_in_every_step(box):
+    trained = sw.train(box, model="energy", set=ENERGY)
+    assert trained.document["resolved"]["normaliser"] == "annealed importance sampling"
+    shown = str(trained)
+    assert "pooled: objective nce, normaliser annealed importance sampling" in shown
+    assert "pooled: annealing error " in shown
+    (told,) = (w for w in trained.document["warnings"] if w.startswith("normalisers come"))
+    assert "overstates log-likelihoods in expectation, by at most about pooled" in told
+    assert "--set temperatures=20, --set particles=32" in told
+    assert "intervals" not in told  # there are none
+    drawn = sw.sample(trained, n=1)
+    assert drawn.document["resolved"]["sampler"] == "hmc"
+    assert "sampler hmc" in str(drawn)
+
+
+def test_training_that_ended_too_early_is_told_of():
+    """The option that is advised makes more updates."""
+    wine = sw.read("wine", columns=["alcohol", "ash"])
+    short = {"updates": 40, "passes": 1}
+    trained = sw.train(wine, model="energy", strategy="separate", set=short)
+    assert all(m["best"] == m["updates"] for m in trained.document["models"])
+    (told,) = (w for w in trained.document["warnings"] if "still improving" in w)
+    assert told.endswith("train longer with --set updates=80")
+    longer = sw.train(wine, model="energy", strategy="separate", set=short | {"updates": 80})
+    assert all(m["updates"] == 80 for m in longer.document["models"])
+    stopped = sw.train(wine, model="energy", strategy="pooled", set={"patience": 0.01})
+    assert all(m["best"] < m["updates"] for m in stopped.document["models"])
+    assert not any("still improving" in w for w in stopped.document["warnings"])

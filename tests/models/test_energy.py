@@ -224,22 +224,94 @@ def test_off_the_cube_the_density_is_zero():
     [
         ({"objective": "likelihood"}, 4, "likelihood needs 1 to 3 columns"),
         ({"sampler": "grid"}, 4, "grid needs 1 to 3 columns, not 4"),
-        ({"rule": "grid", "nodes": 100}, 4, "too many to sum over"),
+        (
+            {"rule": "grid", "nodes": 100},
+            4,
+            "too many to sum over .*: fewer columns, or columns in",
+        ),
         ({"rule": "grid"}, 2, "rule=grid needs nodes=N"),
         ({"rule": "grid", "nodes": 4, "objective": "nce"}, 2, "goes with objective=likelihood"),
         ({"rule": "grid", "nodes": 4, "sampler": "hmc"}, 2, "no slopes to follow"),
         ({"objective": "sliced", "activation": "relu"}, 2, "needs slopes of slopes"),
         ({"network": "convolutional"}, 4, "setting image: channels,height,width"),
-        ({"negatives": 3, "objective": "pcd"}, 4, "setting negatives serves nothing here: obj"),
-        ({"nodes": 32}, 4, "setting nodes serves nothing here"),
-        ({"temperatures": 10}, 2, "setting temperatures serves nothing here"),
+        ({"negatives": 3, "objective": "pcd"}, 4, "negatives serves only objective=nce .here: co"),
+        ({"steps": 3}, 4, "setting steps serves only objective=pcd .*objective=nce, annealing"),
+        ({"smoothing": 0.2}, 2, "setting smoothing serves only objective=denoising"),
+        ({"image": (1, 2, 2)}, 4, "setting image serves only network=convolutional"),
+        ({"rule": "clenshaw-curtis"}, 4, "rule serves only quadrature: 1 to 3 columns .*ns 4,"),
+        ({"nodes": 32}, 4, "setting nodes serves only quadrature, 1 to 3 columns, and rule=grid"),
+        ({"temperatures": 10}, 2, "temperatures serves only annealed importance sampling: more"),
+        ({"particles": 64}, 2, "more than 3 columns, no rule=grid .here: columns 2, .*rule=gauss"),
+        ({"noise": "uniform"}, 2, "noise serves only objective=nce or pcd, sampler=hmc or mala"),
+        ({"components": 3, "noise": "uniform"}, 4, "components serves only noise=mixture, with"),
         ({"objective": "pcd", "activation": "relu"}, 4, "needs slopes of slopes"),
         ({"objective": "sliced", "depth": 1}, 2, "setting depth: at least 2"),
         ({"particles": 8}, 4, "setting particles: not 8"),
         ({"width": 5}, 2, "at least the 2 columns"),
-        ({"nodes": 1}, 2, "nodes must be >= 2 or auto"),
+        ({"nodes": 1}, 2, "setting nodes: not 1 .allowed: a whole number >= 2, or auto."),
     ],
 )
 def test_what_is_not_allowed_is_said(options, D, message):
     with pytest.raises(InputError, match=message):
         build(D=D, **options)
+
+
+@pytest.mark.parametrize(
+    ("D", "options", "told"),
+    [
+        (
+            2,
+            {},
+            {
+                "objective": "likelihood",
+                "normaliser": "gauss-legendre quadrature",
+                "nodes": 32,
+                "validation nodes": 64,
+                "score nodes": 128,
+                "sampler": "grid",
+                "width": 12,
+            },
+        ),
+        (
+            2,
+            {"rule": "grid", "nodes": 5},
+            {
+                "objective": "likelihood",
+                "normaliser": "exact sum over a grid",
+                "nodes": 5,
+                "sampler": "grid",
+                "width": 12,
+            },
+        ),
+        (
+            5,
+            {"width": "auto"},
+            {
+                "objective": "nce",
+                "normaliser": "annealed importance sampling",
+                "temperatures": 200,
+                "particles": 128,
+                "sampler": "hmc",
+                "width": 64,
+            },
+        ),
+    ],
+)
+def test_it_tells_what_its_settings_came_to(D, options, told):
+    assert build(D=D, **options).resolved == told
+
+
+@pytest.mark.parametrize(
+    ("D", "objective", "told"),
+    [
+        (2, "nce", ""),
+        (5, "auto", "noise-contrastive loss in nats (2.83 where"),
+        (5, "pcd", "sliced score matching, without a unit"),
+        (5, "sliced", "sliced score matching, without a unit"),
+        (5, "denoising", "denoising score matching, without a unit"),
+    ],
+)
+def test_it_tells_what_validation_rows_are_judged_by(D, objective, told):
+    found = build(D=D, objective=objective).validated_by
+    assert found.startswith(told)
+    assert bool(found) == bool(told)

@@ -265,9 +265,9 @@ def test_a_source_outside_the_partition_is_refused():
     ("values", "message"),
     [
         ({"covariance": "round"}, "setting covariance.*identity, diagonal, full"),
-        ({"shrinkage": "2"}, "shrinkage must lie in"),
+        ({"shrinkage": "2"}, "shrinkage: not .*or a number in .0, 1"),
         ({"shrinkage": "some"}, "setting shrinkage"),
-        ({"specific": "-1"}, "specific must be >= 0"),
+        ({"specific": "-1"}, "specific: not .*a whole number >= 0, or all, none"),
         ({"covariance": "identity", "shrinkage": "ledoit-wolf"}, "nothing to shrink"),
         ({"covarance": "full"}, "did you mean 'covariance'"),
     ],
@@ -296,3 +296,9 @@ def test_families_are_listed_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"{list(FAMILIES)} False"
+
+
+def test_it_tells_what_auto_became():
+    x = sample()
+    assert fitted(x).resolved == {"shrinkage": "ledoit-wolf"}
+    assert fitted(x, shrinkage=0.1).resolved == {}

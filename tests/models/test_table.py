@@ -166,7 +166,9 @@ def test_the_registry_builds_it():
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(InputError, match="bins must be >= 2 or auto"):
+    with pytest.raises(
+        InputError, match="setting bins: not 1 .allowed: a whole number >= 2, or auto"
+    ):
         TableSettings.parse({"bins": 1})
     with pytest.raises(InputError, match="no setting 'widht'"):
         TableSettings.parse({"widht": 1})

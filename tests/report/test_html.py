@@ -307,6 +307,34 @@ def test_the_public_door_stays_open(result, tmp_path):
     assert pages == [render(result)] * 2
 
 
+def test_doubts_stand_beside_the_verdict(result):
+    quiet = Page(render(result)).text
+    assert "Train one model for all sources." in quiet
+    assert "Training was not over" not in quiet
+    assert "ormalisers" not in quiet
+    result["verdict"]["condition"] = "for models trained this long, with simulated normalisers"
+    result["strategies"]["pooled"] |= {
+        "still_improving": ["class_0"],
+        "fitted": {"annealing error": [0.1, None], "r_hat": [1.004]},
+        "resolved": {"objective": "nce", "width": 32},
+    }
+    result["strategies"]["separate"] |= {
+        "fitted": {"annealing error": [0.25], "quadrature error": [0.0]},
+        "resolved": {"objective": "nce", "width": 64},
+    }
+    text = Page(render(result)).text
+    head = "For models trained this long, with simulated normalisers: train one model for all"
+    assert head in text
+    assert "Training was not over: pooled was still improving." in text
+    assert "overstated by at most about 0.25 nats; intervals allow for it" in text
+    assert "errors of below 1e-6 nats" in text
+    assert "The annealing error is the largest distance" in text
+    assert "R-hat" in text
+    assert "1.00" in text
+    assert "Objective nce" in text
+    assert "Width pooled 32; separate 64" in text
+
+
 def test_what_fitting_chose_stands_beside_the_parameters(result):
     result["strategies"]["pooled"]["fitted"] = {"shrinkage": [0.049]}
     result["strategies"]["separate"]["fitted"] = {"shrinkage": [0.069, 0.27]}

@@ -10,9 +10,9 @@ from sourcewise.errors import InputError
 from sourcewise.files import read_json
 from sourcewise.models.arm import Arm
 from sourcewise.randomness import Noise
-from sourcewise.studies import arm_simulation
-from sourcewise.studies.arm_search import ArmSearchSettings, arm_search
-from sourcewise.studies.arm_settings import (
+from sourcewise.studies.arm import simulation as arm_simulation
+from sourcewise.studies.arm.search import ArmSearchSettings, arm_search
+from sourcewise.studies.arm.settings import (
     PAPER,
     ArmDSettings,
     ArmKSettings,
@@ -20,8 +20,8 @@ from sourcewise.studies.arm_settings import (
     ArmStudySettings,
     Place,
 )
-from sourcewise.studies.arm_simulation import draw_truth, measure, sample
-from sourcewise.studies.arm_study import ArmTable, arm_table, distance
+from sourcewise.studies.arm.simulation import draw_truth, measure, sample
+from sourcewise.studies.arm.study import ArmTable, arm_table, distance
 from sourcewise.studies.catalogue import plan_study
 from sourcewise.theory.asymptotic import asymptotic_bound
 

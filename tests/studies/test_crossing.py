@@ -6,7 +6,7 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.studies.crossing import CrossingSettings, crossing
+from sourcewise.studies.crossing.study import CrossingSettings, crossing
 
 K, D, N = 3, 3, 8000
 

@@ -1,9 +1,19 @@
 """What the studies of curves share."""
 
-import numpy as np
+from dataclasses import asdict
+
 import pytest
 
-from sourcewise.studies.curves import fit, kept, over_seeds, within
+from sourcewise.studies.curves import (
+    Fit,
+    Strategy,
+    compared,
+    fit,
+    over_seeds,
+    read,
+    reason,
+    select,
+)
 
 
 def test_an_interval_over_seeds_is_that_of_t():
@@ -23,26 +33,25 @@ def test_an_exponent_is_found_with_its_interval():
     assert alone.low is alone.high is None
 
 
-def test_progress_of_parts_is_that_of_the_whole():
-    told = []
-    for part in range(4):
-        report = within(lambda done, total: told.append(done / total), part, 4)
-        assert report is not None
-        report(0, 5)
-        report(5, 5)
-    assert np.allclose(told, [0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1])
-    assert within(None, 0, 1) is None
+def test_a_point_is_paired_by_seed():
+    """Gains of seeds that differ much from each other have a narrow interval if they are alike."""
+    errors: dict[Strategy, list[float]] = {"separate": [0.2, 0.4, 0.6], "pooled": [0.1, 0.3, 0.5]}
+    separate, pooled = (compared(errors, name, 4) for name in ("separate", "pooled"))
+    assert separate["gain"] is separate["beta_hat"] is None
+    assert pooled["gain"] == pytest.approx(0.1)
+    assert pooled["gain_high"] - pooled["gain_low"] == pytest.approx(0, abs=1e-12)
+    assert pooled["high"] - pooled["low"] > 0.5
+    assert pooled["beta_hat"] == pytest.approx((1 - 0.75**2) * 4 / 3)
 
 
-def test_what_is_measured_once_is_kept(tmp_path):
-    def measure(unfinished):
-        (unfinished / "checkpoint").mkdir(parents=True)
-        return {"value": 0.1}
+def test_a_single_source_has_no_gain_and_says_so():
+    errors: dict[Strategy, list[float]] = {"separate": [0.2, 0.4], "pooled": [0.2, 0.4]}
+    assert compared(errors, "pooled", 1)["gain"] is None
+    assert reason("pooled", 1, "other") == "other; beta-hat and gain: with K = 1 both are one"
+    assert reason("separate", 1) is reason("pooled", 2) is None
 
-    def never(unfinished):
-        raise AssertionError
 
-    folder = tmp_path / "cells"
-    assert kept(folder, "a", measure) == kept(folder, "a", never) == {"value": 0.1}
-    assert [path.name for path in folder.iterdir()] == ["a.json"]
-    assert kept(None, "a", lambda unfinished: {"folder": unfinished}) == {"folder": None}
+def test_dataclasses_come_back_and_are_selected():
+    fits = (Fit("pooled", -0.5, None, None, 1, 2), Fit("separate", -0.4, -0.5, -0.3, 1, 2))
+    assert read(Fit, [asdict(fit) | {"later": 1} for fit in fits]) == fits
+    assert select(fits, strategy="pooled", low=None) == fits[:1]

@@ -10,13 +10,13 @@ from sourcewise.errors import InputError
 from sourcewise.files import read_json
 from sourcewise.models.energy import Energy
 from sourcewise.randomness import Noise
-from sourcewise.studies import energy_simulation
 from sourcewise.studies.catalogue import plan_study
-from sourcewise.studies.energy_information import laws, scores
-from sourcewise.studies.energy_settings import EnergyStudySettings, Place
-from sourcewise.studies.energy_simulation import measure
-from sourcewise.studies.energy_study import EnergyStudy, energy_study
-from sourcewise.studies.energy_truth import (
+from sourcewise.studies.energy import simulation as energy_simulation
+from sourcewise.studies.energy.information import laws, scores
+from sourcewise.studies.energy.settings import EnergyStudySettings, Place
+from sourcewise.studies.energy.simulation import measure
+from sourcewise.studies.energy.study import EnergyStudy, energy_study
+from sourcewise.studies.energy.truth import (
     apart,
     draw_truth,
     layers_of,
@@ -281,9 +281,18 @@ def test_drawing_is_reproducible(study, tmp_path):
         ({"width": 4}, "width must be at least D \\+ d_e = 5"),
         ({"sources": "40", "n": 30}, "n = 30"),
         ({"nodes": "64"}, "setting nodes"),
+        ({"batch": 0}, "a whole number >= 1, or all"),
         ({"sampels": "3"}, "did you mean 'samples'"),
     ],
 )
 def test_bad_settings(values, message):
     with pytest.raises(InputError, match=message):
         EnergyStudySettings.parse(values)
+
+
+def test_a_dry_run_can_tell_the_time():
+    """A number for those studies whose places can be tried; nothing is kept of the trials."""
+    seconds = plan_study("ebm", TEXT).estimate()
+    assert seconds is not None
+    assert 0 < seconds < 600
+    assert plan_study("fig1", {}).estimate() is None

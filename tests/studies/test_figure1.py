@@ -9,8 +9,8 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.metrics.total_variation import total_variation
 from sourcewise.randomness import Noise
-from sourcewise.studies.figure1 import PAPER, Figure1, Figure1Settings, figure1
-from sourcewise.studies.gaussian_simulation import (
+from sourcewise.studies.figure1.settings import PAPER, Figure1Settings
+from sourcewise.studies.figure1.simulation import (
     Distances,
     Setup,
     Sums,
@@ -21,6 +21,7 @@ from sourcewise.studies.gaussian_simulation import (
     in_batches,
     paper_estimates,
 )
+from sourcewise.studies.figure1.study import Figure1, figure1
 from sourcewise.theory.gaussian import expected_tv_pooled
 from sourcewise.truths.gaussian import GaussianTruth, paper_gaussian
 

@@ -12,73 +12,30 @@ import pytest
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.errors import InputError
 from sourcewise.files import read_json, read_tensors
 from sourcewise.models.base import Staged
 from sourcewise.models.energy import Energy
-from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.networks.layers import Conv2d, Linear
-from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.training import TrainingData, checkpoint, fit
+from sourcewise.training import checkpoint, fit
 
-NAMES, COUNTS = ("a", "b", "c"), (200, 90, 30)
-PLAIN = {"embedding": 2, "width": 8, "learning_rate": 0.01}
-FINISH = {"temperatures": 5, "particles": 16, "components": 2}
-QUICK = {"batch": 32, "passes": 8, "updates": 0, "check": 5, "checkpoint": 0, "patience": 0.3}
-CHAINS = {"chains": 4, "replay": 12, "steps": 3, "restart": 0.1}
-OBJECTIVES = {
-    "nce": {"objective": "nce", "negatives": 4, "ema": 0.9},
-    "pcd": {"objective": "pcd", "ema": 0.9} | CHAINS,
-}
-EITHER = pytest.mark.parametrize("objective", OBJECTIVES)
+from .conftest import (
+    COUNTS,
+    EITHER,
+    FINISH,
+    NAMES,
+    OBJECTIVES,
+    PLAIN,
+    QUICK,
+    data,
+    newest,
+    same,
+    settings,
+    trained,
+)
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chains that are tried for a short while after training."""
-    for name in ("WARM_UP", "RUN"):
-        monkeypatch.setattr(f"sourcewise.models.energy.chains.{name}", 16)
-
-
-def settings(objective: str = "pcd", D: int = 4, **options) -> EnergySettings:
-    of_objective = OBJECTIVES.get(objective, {"objective": objective})
-    finish = FINISH if D > 3 else {}
-    return EnergySettings.parse(PLAIN | QUICK | finish | of_objective | options)
-
-
-def data(D: int) -> TrainingData:
-    """A normal in the box per source; a tenth are validation rows."""
-    y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
-    x = (0.3 + 0.2 * y[:, None] + 0.15 * Noise(5).normal(len(y), D)).clamp(0, 1)
-    held, ones = torch.arange(len(y)) % 10 == 0, torch.ones(len(y), dtype=torch.float64)
-    return TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
-
-
-def trained(chosen: EnergySettings, D: int = 4, parts: int = 1, folder=None, progress=None):
-    """`parts` models, 1 or 3, as a `PartitionedModel`, with their efforts."""
-    partition = Partition.pooled(3) if parts == 1 else Partition.separate(3)
-    model = PartitionedModel(partition, lambda K: Energy(chosen, K=K, D=D), NAMES)
-    efforts = fit(model, data(D), names=NAMES, settings=chosen, folder=folder, progress=progress)
-    return model, efforts
-
-
-def same(a: PartitionedModel, b: PartitionedModel) -> bool:
-    """Whether all bits are: parameters, and what `finish` found."""
-    found, other = a.state_dict(), b.state_dict()
-    assert found.keys() == other.keys()
-    assert {"blocks.0.annealed", "blocks.0.step", "blocks.0.base_mean"} <= found.keys()
-    assert all(bool(v.isfinite().all()) for v in found.values())
-    return all(torch.equal(v, other[name]) for name, v in found.items())
-
-
-def newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and values of the last checkpoint."""
-    (place,) = folder.iterdir()
-    last = max(place.glob("checkpoint-*.json"))
-    return read_tensors(last.with_suffix(".safetensors")), read_json(last)["values"]
-
+pytestmark = pytest.mark.usefixtures("quick")
 
 # Beginning, updates, end.
 
@@ -206,19 +163,29 @@ def progress(done, total):
         mark.touch()
         os.kill(os.getpid(), 9)
 
-def run(**more):
+finished = []
+
+class Counted(Energy):
+    def finish(self, *rest):
+        finished.append(self.K)
+        super().finish(*rest)
+
+def run(partition=Partition.pooled(3), **more):
     settings = EnergySettings.parse(json.loads(sys.argv[3]) | more)
     model = PartitionedModel(
-        Partition.pooled(3), lambda K: Energy(settings, K=K, D=4), ("a", "b", "c"))
+        partition, lambda K: Counted(settings, K=K, D=4), ("a", "b", "c"))
     fit(model, data, names=("a", "b", "c"), settings=settings, folder=folder / "training",
         progress=progress)
     return model
 
-model = run()
-write_tensors(folder / f"model-{rank}.safetensors",
-              {k: v.contiguous() for k, v in model.state_dict().items()})
+def keep(name, model):
+    write_tensors(folder / f"{name}-{rank}.safetensors",
+                  {k: v.contiguous() for k, v in model.state_dict().items()})
+
+keep("model", run())
 if "RANK" in os.environ:
     told = []
+    keep("dealt", run(Partition.separate(3), stacked=False))
     for more in ({"shard": True}, {"shard": True, "objective": "nce", "chains": 16, "replay": 64,
                                    "steps": 10, "restart": 0.02}):
         try:
@@ -226,6 +193,7 @@ if "RANK" in os.environ:
         except InputError as error:
             told.append(str(error))
     write_json(folder / f"told-{rank}.json", told)
+    write_json(folder / f"finished-{rank}.json", finished)
 """
 
 
@@ -260,69 +228,23 @@ def test_a_real_kill_and_two_processes(tmp_path: Path):
     assert seen[0] > 0.3  # it did not begin anew
     assert same(model, taken_up)
     assert launch(tmp_path / "two", 2, False, options) == 0
+    separate, _ = trained(settings("pcd", precision="float64", stacked=False), parts=3)
+    for kind, expected in (("model", model), ("dealt", separate)):
+        first, second = (
+            read_tensors(tmp_path / "two" / f"{kind}-{rank}.safetensors") for rank in range(2)
+        )
+        for name, value in expected.state_dict().items():
+            assert torch.allclose(first[name], value, rtol=1e-9, atol=1e-12), name
+            assert torch.equal(first[name], second[name]), name
+    found = [read_json(tmp_path / "two" / f"finished-{rank}.json") for rank in range(2)]
+    assert found == [[3, 1], [1, 1]]  # each model once: the pooled one, that of `a`; two more
     for rank in range(2):
-        shared = read_tensors(tmp_path / "two" / f"model-{rank}.safetensors")
-        for name, value in model.state_dict().items():
-            assert torch.allclose(shared[name], value, rtol=1e-9, atol=1e-12), name
         told = read_json(tmp_path / "two" / f"told-{rank}.json")
         assert len(told) == 2  # pcd, nce
         for line in told:
             assert line.startswith("setting shard: this training carries state")
             assert line.endswith("shard=false")
             assert "\n" not in line
-
-
-# Failures by name.
-
-
-@pytest.mark.parametrize("D", [2, 5])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"learning_rate": 100.0, "clip": 0.0},  # energies rise
-        {"learning_rate": 1e30},  # energies are no numbers
-        {"steps": 1, "acceptance": 0.01, "adjusted": False, "learning_rate": 0.1},  # chains jump
-    ],
-)
-def test_persistent_contrastive_divergence_fails_by_name(options, D):
-    chosen = settings(**({"D": D, "patience": 0, "passes": 100} | options))
-    with pytest.raises(TrainingFailed) as failed:
-        trained(chosen, D)
-    (line,) = str(failed.value).splitlines()
-    assert line.startswith("a+b+c, update ")
-    assert "persistent contrastive divergence diverged" in line
-    for knob in (
-        "energy_decay=0.01",
-        f"steps={2 * chosen.steps}",
-        f"learning_rate={chosen.learning_rate / 10:g}",
-    ):
-        assert f"--set {knob}" in line
-        EnergySettings.parse(chosen.model_dump() | dict([knob.split("=")]))  # is allowed
-
-
-def test_energies_that_stay_together_are_no_failure():
-    chosen = settings()
-    complaint = Energy(chosen, K=1, D=4).complaint
-    assert complaint(3.0) is None
-    assert complaint(-150.0) is None  # 50 per column are
-    for value in (250.0, -250.0, float("nan"), float("-inf")):
-        assert complaint(value)
-    assert Energy(settings("likelihood", D=2), K=1, D=2).complaint(float("nan")) is None
-
-
-@pytest.mark.parametrize("objective", ["nce", "denoising", "sliced"])
-def test_other_objectives_fail_by_name(objective):
-    with pytest.raises(TrainingFailed) as failed:
-        trained(settings(objective, learning_rate=1e30), parts=3)
-    (line,) = str(failed.value).splitlines()
-    assert f"training with objective={objective} diverged (its value is nan)" in line
-    assert "--set learning_rate=1e+29, --set spectral=3" in line
-    assert ("smoothing" in line) == (objective == "denoising")
-
-
-def test_likelihoods_that_are_not_finite_fail_by_name():
-    with pytest.raises(TrainingFailed, match=r"loss of .* is not finite at update \d+ .*learning"):
-        trained(settings("likelihood", D=2, learning_rate=1e30), D=2)
 
 
 # Bounds.

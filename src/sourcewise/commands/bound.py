@@ -18,18 +18,25 @@ def _size(option: str, metavar: str, text: str) -> Any:
 
 
 def bound(
-    family: Annotated[str, typer.Argument(help="gaussian, arm, energy or general.")],
+    family: Annotated[
+        str, typer.Argument(help="gaussian, arm, energy or general; alone it says what it needs.")
+    ],
     sources: Annotated[str | None, _size("sources", "K", "Number of sources.")] = None,
     samples: Annotated[str | None, _size("samples", "n", "Examples in all.")] = None,
-    delta: Annotated[str | None, _size("delta", "P", "Error probability; .05.")] = None,
+    delta: Annotated[str | None, _size("delta", "P", "Chance that a bound fails; .05.")] = None,
     groups: Annotated[
-        str | None, _size("groups", "J", "Also for J groups, or for sizes: 3,2.")
+        str | None,
+        _size("groups", "J", "Also with the sources in J groups, or groups of sizes 3,2."),
     ] = None,
-    dim: Annotated[str | None, _size("dim", "d", "gaussian, energy: coordinates of x.")] = None,
+    dim: Annotated[
+        str | None, _size("dim", "d", "gaussian, energy: coordinates of x, its columns.")
+    ] = None,
     specific: Annotated[
         str | None, _size("specific", "d1", "gaussian, general: numbers of one source alone.")
     ] = None,
-    mean_bound: Annotated[str | None, _size("mean-bound", "B", "gaussian: largest mean.")] = None,
+    mean_bound: Annotated[
+        str | None, _size("mean-bound", "B", "gaussian: largest absolute mean.")
+    ] = None,
     shares: Annotated[
         str | None, _size("shares", "A,B", "gaussian: shares of the sources; equal.")
     ] = None,
@@ -42,12 +49,14 @@ def bound(
         str | None, _size("embedding", "d_e", "arm, energy: numbers per embedding.")
     ] = None,
     width: Annotated[str | None, _size("width", "W", "arm, energy: width of the network.")] = None,
-    depth: Annotated[str | None, _size("depth", "L", "arm, energy: its layers.")] = None,
+    depth: Annotated[
+        str | None, _size("depth", "L", "arm, energy: affine layers of the network.")
+    ] = None,
     weight_bound: Annotated[
-        str | None, _size("weight-bound", "B", "arm, energy: largest weight.")
+        str | None, _size("weight-bound", "B", "arm, energy: largest absolute weight, 1 or more.")
     ] = None,
     nonzeros: Annotated[
-        str | None, _size("nonzeros", "S", "arm, energy: non-zero weights; all.")
+        str | None, _size("nonzeros", "S", "arm, energy: weights that are not 0; all.")
     ] = None,
     shared: Annotated[
         str | None, _size("shared", "P", "general: numbers that all sources can share.")

@@ -83,12 +83,15 @@ def compare(
     }
     sources = read_data(data, source, columns, ignore, group, types, text, chunk)
     from sourcewise.comparison import CompareSettings, estimate_seconds, execute, prepare
+    from sourcewise.comparison.rehearsal import resolved
 
     prepared = prepare(sources, CompareSettings.parse(chosen))
     out = out or prepared.folder
     if dry_run:
         trained = prepared.plan.job.family.trained
-        print_plan(prepared.config, out, estimate_seconds(prepared), trained, as_json)
+        plan = {**prepared.config, "resolved": resolved(prepared.plan)}
+        plan["warnings"] = prepared.screened.warnings
+        print_plan(plan, out, estimate_seconds(prepared), trained, as_json)
         return
     with Progress("comparing") as report_progress:
         result = execute(prepared, out, overwrite, report_progress)

@@ -43,7 +43,8 @@ Data = Annotated[
     str,
     typer.Argument(
         help="A .csv, .tsv, .jsonl, .fasta (also .gz), .parquet or .npz file, a folder of "
-        ".txt files, or a built-in name: wine, breast-cancer, digits, gaussian."
+        ".txt files, or a built-in name: wine, breast-cancer, digits, gaussian, rings, moons, "
+        "checkerboard."
     ),
 ]
 SourceColumn = Annotated[
@@ -57,20 +58,22 @@ Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="A setting of the family, KEY=VALUE; repeat for more; docs/families.md has them all.",
+        help="A setting of the family, KEY=VALUE; repeat for more; --dry-run lists them all.",
     ),
 ]
 Missing = Annotated[
     str,
     typer.Option(
-        help="Missing values: refuse, drop (their rows) or impute: gaussian only; the table "
+        help="Missing values: refuse, drop (their rows) or impute (gaussian only); the table "
         "family takes gaps as values."
     ),
 ]
 Model = Annotated[
     str,
     typer.Option(
-        help="Model family: auto, gaussian (fitted exactly), table, transformer, arm, energy."
+        help="Model family: gaussian (numbers, fitted exactly), energy (numbers, images), table "
+        "(numbers, categories), transformer (text), arm (symbols), or auto: one of them by the "
+        "data."
     ),
 ]
 RunFolder = Annotated[
@@ -156,7 +159,7 @@ def print_plan(
     """What `--dry-run` shows of a run that takes a while.
 
     Args:
-        config: resolved settings, versions, fingerprint.
+        config: settings, what they come to, versions, fingerprint, warnings about the data.
         out: the run folder.
         seconds: that it will take.
         trained: whether training may stop early.

@@ -74,8 +74,10 @@ def reproduce(
 
     out = out or default_folder(planned.name, planned.config)
     if dry_run:
-        untimed = {"seconds": None, "seconds_reason": "a study is not timed in advance"}
-        print_config(planned.config | {"run": str(out)} | untimed, as_json)
+        time = planned.estimate()
+        seconds = {"seconds": None if time is None else round(time, 2)}
+        untimed = {"seconds_reason": "this study is not timed in advance"} if time is None else {}
+        print_config(planned.config | {"run": str(out)} | seconds | untimed, as_json)
         return
     with Progress(name) as report_progress:
         document, table = planned.run(out, overwrite, report_progress)

@@ -65,6 +65,7 @@ def train(
         "log": tuple(names(log)),
     }
     sources = read_data(data, source, columns, ignore, group, types, text, chunk)
+    from sourcewise.comparison.rehearsal import resolved
     from sourcewise.lifecycle.plan import TrainSettings, prepare
     from sourcewise.lifecycle.train import estimate_seconds, execute
 
@@ -72,7 +73,9 @@ def train(
     out = out or prepared.folder
     if dry_run:
         trained = prepared.plan.job.family.trained
-        print_plan(prepared.config, out, estimate_seconds(prepared), trained, as_json)
+        plan = {**prepared.config, "resolved": resolved(prepared.plan)}
+        plan["warnings"] = prepared.screened.warnings
+        print_plan(plan, out, estimate_seconds(prepared), trained, as_json)
         return
     with Progress("training") as report_progress:
         result = execute(prepared, out, overwrite, report_progress)

@@ -1,23 +1,32 @@
 """What a reader must know before believing the numbers of a comparison: one line each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from sourcewise.comparison.scopes import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.errors import listing
+from sourcewise.models.energy.choices import MOST_NODES
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.strategies import Strategy
 
 __all__ = [
     "cautions",
+    "condition",
     "estimand",
+    "longer",
     "rough_normalisers",
     "simulated_normalisers",
+    "unfinished",
     "unmixed_samplers",
 ]
 
+Fitted = Mapping[str, Mapping[str, list[float]]]
+Resolved = Mapping[str, Mapping[str, Any]]
+
 DEAF = 0.02  # of what the label changes in separate models
 UNMIXED = 1.1  # R-hat of a short trial run
+ROUGH = 0.1  # of the region of equivalence, that a quadrature may be wrong by
 
 
 def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
@@ -36,7 +45,30 @@ def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
     ]
 
 
-def rough_normalisers(fitted: Mapping[str, Mapping[str, list[float]]], region: float) -> list[str]:
+def condition(unfinished: Collection[str], fitted: Fitted, region: float) -> str:
+    """What a verdict holds under, in words; empty where nothing is to be said.
+
+    >>> condition(["pooled"], {"pooled": {"annealing error": [0.1], "r_hat": [1.5]}}, 0.05)
+    'for models trained this long, with simulated normalisers and unmixed chains'
+
+    Args:
+        unfinished: strategies that were still improving.
+        fitted: see `rough_normalisers`.
+        region: half the width of practical equivalence.
+    """
+    parts = ["for models trained this long"] if unfinished else []
+    if any("annealing error" in found for found in fitted.values()):
+        # Chains that disagree are a sign of parts of the box that annealing may miss as well.
+        chains = " and unmixed chains" if any(unmixed_samplers(fitted)) else ""
+        parts.append(f"with simulated normalisers{chains}")
+    if any(_errors(fitted, "quadrature error", above=ROUGH * region)):
+        parts.append("with rough normalisers")
+    return ", ".join(parts)
+
+
+def rough_normalisers(
+    fitted: Fitted, resolved: Resolved, region: float, D: int, scored: bool = True
+) -> list[str]:
     """Strategies whose densities are not known well enough, or only by simulation.
 
     By quadrature, a tenth of what counts as a difference is allowed.
@@ -44,43 +76,73 @@ def rough_normalisers(fitted: Mapping[str, Mapping[str, list[float]]], region: f
     Args:
         fitted: of every strategy, what fitting found beside parameters; "quadrature error" and
             "annealing error" in nats.
+        resolved: of every strategy, what its settings came to; "nodes" of a quadrature.
         region: half the width of practical equivalence.
+        D: columns.
+        scored: whether there are intervals, which take errors in.
     """
     return [
-        *_rough_rules(fitted, region),
-        *simulated_normalisers(fitted),
+        *_rough_rules(fitted, resolved, region, D),
+        *simulated_normalisers(fitted, resolved, scored),
         *unmixed_samplers(fitted),
     ]
 
 
-def _rough_rules(fitted: Mapping[str, Mapping[str, list[float]]], region: float) -> Iterator[str]:
+def _errors(fitted: Fitted, name: str, above: float = -1.0) -> dict[str, float]:
+    """The largest of every strategy that has it, where it is above a number."""
+    found = {n: max(f[name]) for n, f in fitted.items() if name in f}
+    return {n: error for n, error in found.items() if error > above}
+
+
+def _rough_rules(fitted: Fitted, resolved: Resolved, region: float, D: int) -> Iterator[str]:
     """Of quadrature."""
-    worst = {name: max(found.get("quadrature error", [0.0])) for name, found in fitted.items()}
-    yield from (
-        f"the densities of the {name} models are normalised to {error:.2g} nats only, more than a "
-        f"tenth of the region of equivalence ({region:g}): --set nodes=N, or no verdict on them"
-        for name, error in worst.items()
-        if error > region / 10
-    )
+    for name, error in _errors(fitted, "quadrature error", above=ROUGH * region).items():
+        yield (
+            f"the densities of the {name} models are normalised to {error:.2g} nats only, more "
+            f"than a tenth of the region of equivalence ({region:g}): "
+            f"{_more_nodes(resolved[name]['nodes'], D)}, or no verdict on them"
+        )
 
 
-def simulated_normalisers(fitted: Mapping[str, Mapping[str, list[float]]]) -> Iterator[str]:
-    """Log-likelihoods that rest on a simulation are never used without a word."""
-    found = {n: max(f["annealing error"]) for n, f in fitted.items() if "annealing error" in f}
+def _more_nodes(nodes: int, D: int) -> str:
+    """What helps a quadrature of N nodes per axis: twice as many, if `(4 N)^D` allows.
+
+    >>> _more_nodes(16, 3), _more_nodes(24, 3)
+    ('--set nodes=32 (now 16 per axis)', '--set nodes=40 (now 24 per axis)')
+    """
+    most = int(MOST_NODES ** (1 / D) + 1e-9) // 4
+    if nodes < most:
+        return f"--set nodes={min(2 * nodes, most)} (now {nodes} per axis)"
+    return f"{nodes} nodes per axis are the most there can be; smoother energies, --set spectral=3"
+
+
+def simulated_normalisers(
+    fitted: Fitted, resolved: Resolved, scored: bool = True
+) -> Iterator[str]:
+    """Log-likelihoods that rest on a simulation are never used without a word.
+
+    Args:
+        fitted: see `rough_normalisers`.
+        resolved: likewise; "temperatures" and "particles" of annealing.
+        scored: likewise.
+    """
+    found = _errors(fitted, "annealing error")
     if not found:
         return
     told = ", ".join(f"{name} {error:.2g}" for name, error in found.items())
+    now = resolved[next(iter(found))]
     yield (
-        "these log-likelihoods are no exact ones: normalisers come from annealed importance "
-        f"sampling, to within {told} nats (intervals are wider for it), which overstates "
-        "log-likelihoods in expectation; --set temperatures=N, --set particles=N know them better"
+        "normalisers come from annealed importance sampling, which overstates log-likelihoods in "
+        f"expectation, by at most about {told} nats (annealing error: from the estimate of log Z "
+        f"to the upper end of its 95 % interval){'; intervals allow for it' if scored else ''}"
+        f"; training with --set temperatures={2 * now['temperatures']}, --set particles="
+        f"{2 * now['particles']} would know them better"
     )
 
 
-def unmixed_samplers(fitted: Mapping[str, Mapping[str, list[float]]]) -> Iterator[str]:
+def unmixed_samplers(fitted: Fitted) -> Iterator[str]:
     """Chains that draw samples and disagree with each other."""
-    worst = {name: max(found.get("r_hat", [1.0])) for name, found in fitted.items()}
-    told = ", ".join(f"{name} {r:.2g}" for name, r in worst.items() if r > UNMIXED)
+    told = ", ".join(f"{n} {r:.2f}" for n, r in _errors(fitted, "r_hat", above=UNMIXED).items())
     if told:
         yield (
             f"the sampler's chains have not mixed (split R-hat: {told}; above {UNMIXED:g} is "
@@ -114,23 +176,47 @@ def _one_seed(plan: Plan) -> Iterator[str]:
         yield "one training seed: intervals do not cover what another seed would give; --seeds 3"
 
 
+def unfinished(summary: Summary, strategy: Strategy) -> list[int]:
+    """The tested sources whose model's validation loss was lowest when its updates were over."""
+    return [k for k in summary.plan.job.tested if _improving(summary, strategy, k)]
+
+
 def _unfinished(summary: Summary) -> Iterator[str]:
-    """Strategies whose validation loss was lowest when the planned updates were over."""
+    """Strategies with such models, and what makes all of them longer: the same in every line."""
     job = summary.plan.job
-    for strategy in job.strategies:
-        at_the_end = [k for k in job.tested if _improving(summary, strategy, k)]
-        settings = job.settings_of(strategy)
-        if not at_the_end or not isinstance(settings, TrainedSettings):
-            continue
+    late = {strategy: unfinished(summary, strategy) for strategy in job.strategies}
+    late = {strategy: sources for strategy, sources in late.items() if sources}
+    options = set().union(*(_longer(summary, strategy, late[strategy]) for strategy in late))
+    for strategy, at_the_end in late.items():
         updates = float(summary.average(strategy.name, "updates")[at_the_end].max())
-        enough = settings.updates and updates <= settings.updates
-        key = "updates" if enough else "passes"
-        option = f"--set {key}={2 * getattr(settings, key):g}"
         of = "" if len(at_the_end) == len(job.tested) else _models_of(summary, at_the_end)
         yield (
             f"{strategy.name} was still improving when its updates were over ({of}the last "
-            f"weights, of update {updates:.0f}, were the best): more {option}"
+            f"weights, of update {updates:.0f}, were the best): train longer with "
+            f"{' '.join(sorted(options))}"
         )
+
+
+def _longer(summary: Summary, strategy: Strategy, sources: list[int]) -> set[str]:
+    """Options that double the updates of these sources' models."""
+    settings = summary.plan.job.settings_of(strategy)
+    assert isinstance(settings, TrainedSettings)
+    cells = [summary.cell(strategy.name, r) for r in range(summary.plan.repetitions)]
+    made = (int(c.updates[k]) for c in cells for k in sources if c.best[k] >= c.updates[k] > 0)
+    return longer(settings, made)
+
+
+def longer(settings: TrainedSettings, made: Iterable[int]) -> set[str]:
+    """Options that double trainings that ended after so many updates.
+
+    A model makes `updates` of them, or `passes` over its rows if that is more: whichever it was
+    that ended its training has to grow.
+
+    >>> sorted(longer(TrainedSettings(updates=100, passes=5), [100, 250]))
+    ['--set passes=10', '--set updates=200']
+    """
+    keys = {"updates" if n <= settings.updates else "passes" for n in made}
+    return {f"--set {key}={2 * getattr(settings, key):g}" for key in keys}
 
 
 def _models_of(summary: Summary, sources: list[int]) -> str:

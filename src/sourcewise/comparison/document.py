@@ -5,7 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sourcewise.comparison.cautions import cautions, estimand, rough_normalisers
+from sourcewise.comparison.cautions import (
+    cautions,
+    condition,
+    estimand,
+    rough_normalisers,
+    unfinished,
+)
 from sourcewise.comparison.data_document import data_facts, splits
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.scopes import Plan
@@ -14,12 +20,19 @@ from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
 from sourcewise.encoders.screening import Screened
 from sourcewise.files import plain
+from sourcewise.models.base import ConditionalModel
 from sourcewise.statistics import Interval, holm, judge, would_decide
 from sourcewise.strategies import Strategy
 
-__all__ = ["Context", "document"]
+__all__ = ["Context", "document", "validated_by"]
 
 METRIC = "log_likelihood"
+
+
+def validated_by(model: ConditionalModel, unit: str) -> str:
+    """What losses of validation rows are, in words."""
+    likelihood = f"minus log-likelihood of rows as encoded for training, {unit}"
+    return model.validated_by or likelihood
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,9 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
     differences = _differences(summary, rivals, context.baseline, region)
     verdict = verdict_of(summary, rivals, context.baseline, context.too_few, differences)
     first = verdict["strategy"]
+    fitted = {name: item.model.fitted for name, item in context.fitted.items()}
+    resolved = {name: item.model.resolved for name, item in context.fitted.items()}
+    holds = _condition(summary, fitted, region)
     return plain(
         {
             "schema_version": 1,
@@ -64,17 +80,18 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "warnings": [
                 *context.warnings,
                 *cautions(summary, first, context.baseline),
-                *rough_normalisers({n: f.model.fitted for n, f in context.fitted.items()}, region),
+                *rough_normalisers(fitted, resolved, region, plan.job.coding.variables),
             ],
             "run": run,
             "strategies": {
                 s.name: _strategy(summary, s)
+                | {"fitted": fitted[s.name], "resolved": resolved[s.name]}
                 | _kept(s.name, context.fitted[s.name], plan, len(context.trials.get(s.name, ())))
                 for s in plan.job.strategies
             },
             "differences": differences,
             "beta_hat": _beta(summary, first, context),
-            "verdict": verdict,
+            "verdict": verdict | _under(holds, verdict["reason"]),
             "settings": context.config["settings"],
             "search": {name: [vars(t) for t in found] for name, found in context.trials.items()},
             "splits": splits(plan),
@@ -83,9 +100,20 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
     )
 
 
+def _condition(summary: Summary, fitted: dict[str, Any], region: float) -> str:
+    """What the verdict holds under: of controls it says nothing."""
+    said = [s for s in summary.plan.job.strategies if not s.shuffled]
+    late = [s.name for s in said if unfinished(summary, s)]
+    return condition(late, {s.name: fitted[s.name] for s in said}, region)
+
+
+def _under(holds: str, reason: str) -> dict[str, Any]:
+    return {"condition": holds or None, "reason": f"{holds}: {reason}" if holds else reason}
+
+
 def _kept(name: str, fitted: Fitted, plan: Plan, trials: int) -> dict[str, Any]:
-    """What fitting the kept models chose, and how each was trained."""
-    chosen: dict[str, Any] = {"fitted": fitted.model.fitted}
+    """What a search chose, and how the kept models were trained."""
+    chosen: dict[str, Any] = {}
     if name in plan.job.tuned:
         chosen["settings"] = plan.job.tuned[name].model_dump(mode="json")
         usual = plan.job.settings.model_dump(mode="json")
@@ -93,6 +121,7 @@ def _kept(name: str, fitted: Fitted, plan: Plan, trials: int) -> dict[str, Any]:
         chosen["searched"] = {"trials": trials, "chosen": changed}
     if plan.job.family.trained:
         names = plan.job.names
+        chosen["validated_by"] = validated_by(fitted.model, plan.job.unit)
         chosen["training"] = [
             {"sources": [names[k] for k in block], **vars(effort)}
             for block, effort in zip(fitted.model.partition, fitted.efforts, strict=True)
@@ -113,6 +142,7 @@ def _strategy(summary: Summary, strategy: Strategy) -> dict[str, Any]:
     return {
         "parameters": float(summary.average(name, "parameters")),
         **_label(summary, strategy),
+        "still_improving": [job.names[k] for k in unfinished(summary, strategy)],
         "blocks": [[job.names[k] for k in block] for block in partition],
         "per_source": per_source,
         "macro": {METRIC: _ends(summary.level(name, summary.macro))},

@@ -35,16 +35,16 @@ class CompareSettings(Settings):
         description="comma-separated: pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv",
     )
     trials: int = Field(
-        default=0, ge=0, le=1000, description="settings to try per strategy, 0 to 1000; 0: none"
+        default=0, ge=0, le=1000, description="settings to try per strategy; 0: none"
     )
-    seeds: int = Field(
-        default=3, ge=1, le=1000, description="repetitions, or training seeds, 1 to 1000"
-    )
+    seeds: int = Field(default=3, ge=1, le=1000, description="repetitions, or training seeds")
     scope: Literal["auto", "procedure", "these models"] = Field(
         default="auto", description="auto, procedure, these models"
     )
-    seed: int = Field(default=0, description="any integer")
-    min_rows: int = Field(default=10, ge=FOLDS, description=f"{FOLDS} or more")
+    seed: int = Field(default=0, description="of all random choices")
+    min_rows: int = Field(
+        default=10, ge=FOLDS, description="sources with fewer rows are not tested"
+    )
     missing: Missing = Field(default="refuse", description="refuse, drop, impute")
     log: tuple[str, ...] = Field(default=(), description="column names, or all")
 

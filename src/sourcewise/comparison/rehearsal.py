@@ -24,7 +24,7 @@ from sourcewise.randomness import Noise
 from sourcewise.training.data import batch_of
 from sourcewise.training.stack import StepNoise
 
-__all__ = ["estimate", "rehearse"]
+__all__ = ["estimate", "rehearse", "resolved"]
 
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
 MOST = 1000  # rows that a staged model begins with
@@ -50,6 +50,11 @@ def rehearse(plan: Plan) -> None:
                 f"{plan.job.family.name}, {block.strategy}: the first loss of "
                 f"{listing(block.names, 3)} is not finite: check --set"
             )
+
+
+def resolved(plan: Plan) -> dict[str, str | int | float]:
+    """What the family's settings come to for these data; of all strategies."""
+    return next(_blocks(plan, 0)).model.resolved
 
 
 def estimate(plan: Plan) -> float:
@@ -118,14 +123,15 @@ def _blocks(plan: Plan, repetition: int) -> Iterator[_Block]:
 def _training_seconds(plan: Plan) -> Iterator[float]:
     """Of each strategy: its largest model's update is timed, the others' by their batches."""
     settings = cast(TrainedSettings, plan.job.settings)
+    batch = settings.rows_per_update
     by_strategy: dict[str, list[_Block]] = {}
     for block in _blocks(plan, 0):
         by_strategy.setdefault(block.strategy, []).append(block)
     for blocks in by_strategy.values():
         largest = max(blocks, key=lambda block: len(block.rows))
-        each = _update_seconds(largest, _batch(settings, largest))
-        examples = sum(_updates(settings, b) * _batch(settings, b) for b in blocks)
-        yield each * examples / _batch(settings, largest)
+        most, sizes = batch(len(largest.rows)), [len(block.rows) for block in blocks]
+        examples = sum(settings.planned(n) * batch(n) for n in sizes)
+        yield _update_seconds(largest, most) * examples / most
         yield _finish_seconds(largest) * len(blocks)
 
 
@@ -147,13 +153,3 @@ def _finish_seconds(block: _Block) -> float:
     start, x = time.perf_counter(), batch_of(block.encoded.filled, block.rows[:MOST])
     block.model.finish(x, block.y[:MOST], block.carried, Noise(0).of("timing"))
     return time.perf_counter() - start
-
-
-def _batch(settings: TrainedSettings, block: _Block) -> int:
-    n = len(block.rows)
-    return n if settings.batch == "all" else min(settings.batch, n)
-
-
-def _updates(settings: TrainedSettings, block: _Block) -> int:
-    passes = math.ceil(settings.passes * len(block.rows) / _batch(settings, block))
-    return max(settings.updates, passes)

@@ -1,6 +1,6 @@
 """What a comparison gives back: a document, its models, and a table to read."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from sourcewise.comparison.verdict import quoted
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
 
-__all__ = ["Comparison", "averaged_over", "extent", "load"]
+__all__ = ["Comparison", "averaged_over", "extent", "fitted_words", "load", "resolved_lines"]
 
 MOST_LINES = 60
 
@@ -154,7 +154,8 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         models = "1 model" if len(strategy["blocks"]) == 1 else f"{len(strategy['blocks'])} models"
         best = [e["best"] for e in strategy["per_source"].values() if e.get("best") is not None]
         notes = f" (weights of update {_span(best, '.0f')} kept)" if best else ""
-        notes += "".join(f", {key} {_span(v)}" for key, v in strategy.get("fitted", {}).items())
+        fitted = strategy.get("fitted", {}).items()
+        notes += "".join(f", {key} {fitted_words(key, found)}" for key, found in fitted)
         size = f"{strategy['parameters']:.0f} parameters"
         over = averaged_over(document) if updates else ""
         updates = f"{updates:.0f} updates" + (f" (mean of {over})" if over else "")
@@ -165,6 +166,46 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
             f"  held-out log-likelihood {level:.4f} on average, worst {worst['mean']:.4f} "
             f"({_short(quoted(worst['source']))})"
         )
+    yield from resolved_lines(document["strategies"])
+
+
+def resolved_lines(strategies: Mapping[str, Any]) -> Iterator[str]:
+    """What settings came to, a line for all strategies that agree on it.
+
+    >>> one = {"resolved": {"objective": "likelihood", "nodes": 32}}
+    >>> list(resolved_lines({"pooled": one, "separate": one}))
+    ['pooled, separate: objective likelihood, nodes 32']
+    """
+    names: dict[str, list[str]] = {}
+    for name, strategy in strategies.items():
+        told = ", ".join(f"{key} {value}" for key, value in strategy.get("resolved", {}).items())
+        names.setdefault(told, []).append(name)
+    for told, agreed in names.items():
+        if told:
+            yield from wrap(f"{', '.join(agreed)}: {told}", 98, subsequent_indent="  ")
+
+
+def fitted_words(name: str, values: Sequence[float]) -> str:
+    """What fitting found, the smallest to the largest of the models' values.
+
+    >>> fitted_words("r_hat", [1.004, 1.2]), fitted_words("effective samples", [210.2])
+    ('1.00 to 1.20', '210')
+    >>> fitted_words("quadrature error", [0.0, 2.5e-4]), fitted_words("shrinkage", [0.03])
+    ('below 1e-6 to 0.00025', '0.03')
+    """
+    if name == "r_hat":
+        return _span(values, ".2f")
+    if name.startswith("effective"):
+        return _span(values, ".0f")
+    if name.endswith("error"):
+        ends = dict.fromkeys(_error(error) for error in (min(values), max(values)))
+        return " to ".join(ends)
+    return _span(values, ".2g")
+
+
+def _error(value: float) -> str:
+    """An error in nats; below what float32 resolves, 0 would say too much."""
+    return f"{value:.2g}" if value >= 1e-6 else "below 1e-6"
 
 
 def averaged_over(document: Mapping[str, Any]) -> str:
@@ -189,7 +230,7 @@ def _setting(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _span(values: list[float], form: str = ".2g") -> str:
+def _span(values: Sequence[float], form: str) -> str:
     low, high = f"{min(values):{form}}", f"{max(values):{form}}"
     return low if low == high else f"{low} to {high}"
 

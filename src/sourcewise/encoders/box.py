@@ -3,10 +3,10 @@
     x  --dequantise-->  x + r u  --log (chosen)-->  v  --box-->  z = (v - low) / (high - low)
 
 The box is the range of each column over the whole sample, cells of ties included, widened by 5 %
-of itself at both ends. It is settled before any row is split, it is the same for all arms, and
-nothing else is learnt from it: a box that held training rows only would leave test rows of
-density 0. Strictly, then, scores hold for rows within the range of the sample at hand; new rows
-outside the box are refused, not scored.
+of itself at both ends; under `rule=grid` it ends with the cells. It is settled before any row is
+split, it is the same for all arms, and nothing else is learnt from it: a box that held training
+rows only would leave test rows of density 0. Strictly, then, scores hold for rows within the range
+of the sample at hand; new rows whose cells do not lie in the box are refused, not scored.
 
 Pixels (`network=convolutional`) have one lattice and one box, those of all pixels together; none
 is left out, however constant.
@@ -30,7 +30,7 @@ from sourcewise.encoders.numeric import (
     resolution,
 )
 from sourcewise.encoders.screening import Missing, Screened, handle_missing, refuse_infinite
-from sourcewise.errors import InputError
+from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.sources import Sources
@@ -38,6 +38,8 @@ from sourcewise.sources import Sources
 __all__ = ["BoxCoding", "BoxEncoder", "pixels", "plan_box", "screen"]
 
 MARGIN = 0.05
+SLOW = 1 << 15  # energies per update; about a tenth of a second on one core
+ROUNDING = 1e-9  # of a side: ends of a box are sums and logarithms
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class BoxCoding:
         high: where it ends.
         unit: what a score is divided by.
         shape: channels, height and width, if the columns are the pixels of an image.
-        cells: the box is cut into so many along each axis, one for each value of a column.
+        cells: the box is cut into so many along each axis, as wide as the steps of a column.
     """
 
     columns: tuple[NumericColumn, ...]
@@ -66,8 +68,61 @@ class BoxCoding:
         return len(self.columns)
 
     def lift(self, x: X, noise: ExampleNoise) -> Lifted:
-        """See `numeric.lift`."""
-        return lift(as_table(x), self.columns, noise)
+        """See `numeric.lift`.
+
+        Raises:
+            InputError: a value is missing or outside the box.
+        """
+        table = as_table(x)
+        self._check(table)
+        return lift(table, self.columns, noise)
+
+    def _check(self, table: Table) -> None:
+        """Values as they are recorded, whose cells must lie in the box whatever the draws."""
+        values = table.select(column.name for column in self.columns).matrix()
+        low, high = self._recorded_range()
+        slack = ROUNDING * (high - low)
+        bad = ~((values >= low - slack) & (values <= high + slack))
+        if not bool(bad.any()):
+            return
+        row, j = bad.nonzero()[0].tolist()
+        told, value = f"column {self.columns[j].name!r}: ", float(values[row, j])
+        if value != value:
+            told += "a missing value, which the energy family cannot score: --missing drop"
+            raise InputError(told)
+        raise InputError(
+            f"{told}{value:.9g} lies outside [{float(low[j]):.9g}, {float(high[j]):.9g}], "
+            f"{self._why(j)} (rows outside: {int(bad.any(1).sum())}); leave such rows out, or "
+            f"train on data that hold such values{self._else(j, above=value > float(high[j]))}"
+        )
+
+    def _recorded_range(self) -> tuple[Tensor, Tensor]:
+        """(D,) the smallest and the largest value that can be recorded, in original units."""
+        ends = torch.tensor([self.low, self.high], dtype=torch.float64)
+        logs = torch.tensor([column.log for column in self.columns])
+        steps = [column.resolution or 0.0 for column in self.columns]
+        low, high = torch.where(logs, ends.exp(), ends)
+        return low, high - torch.tensor(steps, dtype=torch.float64)
+
+    def _on_grid(self, j: int) -> bool:
+        return self.cells is not None and _on_lattice(self.columns[j])
+
+    def _why(self, j: int) -> str:
+        """What the range of a column is."""
+        if self._on_grid(j):
+            return "the values that rule=grid made cells for"
+        made = "the range of the sample that the models were made for"
+        widened = self.cells is None and self.shape is None
+        return made + (f", widened by {100 * MARGIN:g} %" if widened else "")
+
+    def _else(self, j: int, above: bool) -> str:
+        """What else training can do, to let a few such values in."""
+        if self.cells is None:
+            return ""
+        more = ", or with nodes=N, which adds cells above" if self._on_grid(j) and above else ""
+        wider = f", or with another rule, whose box is wider by {100 * MARGIN:g} %"
+        rule = wider if self.variables <= 3 else ""
+        return more + rule
 
     def fit(self, rows: Lifted, y: Tensor, K: int) -> "BoxEncoder":
         """Spreads are those of the rows; nothing else is fitted."""
@@ -116,34 +171,11 @@ class BoxEncoder:
         Returns:
             z: (n, D).
             log_det: (n,) the log of |dz/dx|, to be added to log p(z).
-
-        Raises:
-            InputError: a value is missing or outside the box.
         """
         v = rows.values
-        z = (v - self.low) / self.width
-        self._check(v, z)
+        z = ((v - self.low) / self.width).clamp(0, 1)  # `lift` saw to it, but for rounding
         logs = [j for j, column in enumerate(self.coding.columns) if column.log]
         return z, -self.width.log().sum() - v[:, logs].sum(1)
-
-    def _check(self, v: Tensor, z: Tensor) -> None:
-        bad = ~((z >= 0) & (z <= 1))
-        if not bool(bad.any()):
-            return
-        row, j = bad.nonzero()[0].tolist()
-        column, value = self.coding.columns[j], float(v[row, j])
-        if value != value:
-            raise InputError(
-                f"column {column.name!r}: a missing value, which the energy family cannot score: "
-                "--missing drop"
-            )
-        ends = torch.tensor([value, self.coding.low[j], self.coding.high[j]], dtype=torch.float64)
-        found, low, high = (ends.exp() if column.log else ends).tolist()
-        raise InputError(
-            f"column {column.name!r}: {found:g} lies outside the box [{low:g}, {high:g}] "
-            f"({int(bad.any(1).sum())} such rows): the energy family scores rows within the range "
-            "of the sample it was made for, widened by 5 %"
-        )
 
     def fill(self, z: Tensor, rows: Lifted, y: Tensor) -> Tensor:
         """z itself: it has no gaps."""
@@ -184,20 +216,20 @@ def plan_box(
 ) -> BoxCoding:
     """The box of a table: the range of each lifted column, widened by 5 % at both ends.
 
-    With cells, a column on a lattice starts at its lowest value and has one cell per value, so
-    that no cell holds parts of two.
+    With cells, a column on a lattice starts at its lowest value and has one cell per step, so
+    that no cell holds parts of two values; values in between that never occur have theirs too.
 
     Args:
         table: the sample's columns.
         columns: how each is lifted.
-        cells: along each axis, of a finite grid; "auto": the most values that a column has.
+        cells: along each axis, of a finite grid; "auto": the most steps that a column has.
 
     Raises:
-        InputError: fewer cells than values; "auto" where a column has no lattice.
+        InputError: fewer cells than steps; "auto" where a column has no lattice.
     """
     ends = [_range(table.columns[column.name], column) for column in columns]
     if cells is not None:
-        counts = [_values(column, *end) for column, end in zip(columns, ends, strict=True)]
+        counts = [_steps(column, *end) for column, end in zip(columns, ends, strict=True)]
         cells = _cells(columns, counts, cells)
         pairs = zip(columns, ends, strict=True)
         ends = [_aligned(column, low, high, cells) for column, (low, high) in pairs]
@@ -209,8 +241,12 @@ def plan_box(
     return BoxCoding(columns, tuple(lows), tuple(highs), cells=cells)
 
 
-def _values(column: NumericColumn, low: float, high: float) -> int | None:
-    """Cells of a column on a lattice, from its lowest to its highest value."""
+def _on_lattice(column: NumericColumn) -> bool:
+    return column.resolution is not None and not column.log
+
+
+def _steps(column: NumericColumn, low: float, high: float) -> int | None:
+    """Cells of a column on a lattice, from its lowest to its highest value: range / step."""
     if column.resolution is None or column.log:
         return None
     return round((high - low) / column.resolution)
@@ -222,11 +258,13 @@ def _cells(
     for column, count in zip(columns, counts, strict=True):
         if count is None and cells == "auto":
             raise InputError(
-                f"rule=grid: column {column.name!r} is on no lattice: nodes=N cuts it into N cells"
+                f"rule=grid: column {column.name!r} is on no lattice (its values hardly repeat, "
+                "or it has --log): nodes=N cuts it into N cells"
             )
         if count is not None and cells != "auto" and count > cells:
             raise InputError(
-                f"setting nodes: column {column.name!r} takes {count} values, {cells} cells are "
+                f"setting nodes: column {column.name!r} has {count} steps of "
+                f"{column.resolution:g} from its lowest to its highest value, {cells} cells are "
                 "too few"
             )
     return max(count or 0 for count in counts) if cells == "auto" else cells
@@ -267,16 +305,34 @@ def screen(data: Sources, *, settings: Any, **options: Any) -> Screened:
     """
     if settings.network == "convolutional":
         return pixels(data, settings.image, **options)
-    screened = screening.screen(data, settings=settings, **options)
-    if screened.imputed:
-        raise InputError(
-            f"{screened.imputed} missing cells: the energy family cannot score rows with gaps: "
-            "--missing drop leaves these rows out"
-        )
+    screened = screening.screen(data, settings=settings, imputes=False, **options)
     columns = plan_columns(screened.table, screened.log)
     cells = settings.nodes if settings.rule == "grid" else None
     screened.coding = plan_box(screened.table, columns, cells)
+    _point_out_many_cells(screened, screened.coding)
     return screened
+
+
+def _point_out_many_cells(screened: Screened, box: BoxCoding) -> None:
+    """Warn of a grid that makes every update slow, and name the columns that make it large."""
+    cells = (box.cells or 0) ** box.variables
+    if cells * screened.data.K <= SLOW:
+        return
+    wide = [
+        column.name
+        for column in box.columns
+        if _steps(column, *_range(screened.table.columns[column.name], column)) == box.cells
+    ]
+    why = f", for the range / step of {listing(map(repr, wide), 3)}" if wide else ""
+    instead = (
+        "another rule is quicker"
+        if box.variables <= 3
+        else "columns recorded in larger steps help"
+    )
+    screened.warnings.append(
+        f"rule=grid has {box.cells}^{box.variables} cells{why}, and every update takes them all "
+        f"for each source: slow (--dry-run tells how long); {instead}"
+    )
 
 
 def pixels(
@@ -305,7 +361,7 @@ def pixels(
         raise InputError("pixels: --log and --missing impute do not go with images")
     shape = _shape(data.x, image)
     refuse_infinite(screened)
-    handle_missing(screened, missing)
+    handle_missing(screened, missing, imputes=False)
     table = screened.table
     if len(table.names) != math.prod(shape):
         raise InputError(

@@ -92,6 +92,7 @@ def screen(
     missing: Missing = "refuse",
     log: Sequence[str] = (),
     settings: object = None,
+    imputes: bool = True,
 ) -> Screened:
     """Choose the columns and rows that a density of real numbers can use.
 
@@ -102,6 +103,7 @@ def screen(
             encoder, which is fitted on training rows only.
         log: columns to take logarithms of; ("all",) takes every column in use.
         settings: of the family; none of them matters to columns of numbers.
+        imputes: whether the encoder can fill gaps in; if not, missing="impute" refuses them.
 
     Raises:
         InputError: text columns, missing values (if refused), non-positive values under `log`,
@@ -115,7 +117,7 @@ def screen(
     _constants(screened, min_rows)
     _text(screened)
     refuse_infinite(screened)
-    handle_missing(screened, missing)
+    handle_missing(screened, missing, imputes)
     _constants(screened, min_rows)  # dropped rows can leave a column constant
     take_logarithms(screened, log)
     _dependent(screened, min_rows)
@@ -217,24 +219,32 @@ def refuse_infinite(screened: Screened) -> None:
                 )
 
 
-def handle_missing(screened: Screened, missing: Missing) -> None:
-    """Refuse missing values, drop their rows, or count them as cells to be filled in."""
+def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -> None:
+    """Refuse missing values, drop their rows, or count them as cells to be filled in.
+
+    Args:
+        screened: the sample.
+        missing: which of these.
+        imputes: whether the encoder can fill them in; only what it can is offered.
+    """
     table = screened.table
     masks = {name: table.missing(name) for name in table.names}
     counts = {name: int(mask.sum()) for name, mask in masks.items() if mask.any()}
     if not counts:
         return
     told = listing((f"{name} {count}" for name, count in counts.items()), 12)
-    if missing == "refuse":
+    if missing == "refuse" or (missing == "impute" and not imputes):
+        more = ", --missing impute fills them in" if imputes else "; this family takes no gaps"
         raise InputError(
-            f"missing values ({told}; {len(table)} rows): --missing drop leaves these rows out, "
-            "--missing impute fills them in"
+            f"missing values ({told}; {len(table)} rows): --missing drop leaves these rows out"
+            f"{more}"
         )
     if missing == "drop":
         rows = ~torch.stack(list(masks.values())).any(0)
         screened.dropped = int((~rows).sum())
         if screened.dropped == len(table):
-            raise InputError(f"every row has a missing value ({told}): --missing impute, --ignore")
+            ways = "--missing impute, --ignore" if imputes else "--ignore these columns"
+            raise InputError(f"every row has a missing value ({told}): {ways}")
         screened.data = screened.data.take(rows.nonzero().squeeze(1))
         screened.warnings.append(f"{screened.dropped} rows dropped for missing values ({told})")
     else:

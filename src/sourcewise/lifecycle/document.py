@@ -1,17 +1,19 @@
 """The result of a training as one JSON document: the contract of `train --json`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from sourcewise.comparison.cautions import rough_normalisers
+from sourcewise.comparison.cautions import longer, rough_normalisers
 from sourcewise.comparison.data_document import common_facts, source_facts
+from sourcewise.comparison.document import validated_by
 from sourcewise.comparison.evaluation import Fitted, Job, Split
 from sourcewise.errors import listing
 from sourcewise.files import plain
 from sourcewise.lifecycle.plan import PreparedTraining
+from sourcewise.models.settings import TrainedSettings
 
 __all__ = ["document"]
 
@@ -34,6 +36,8 @@ def document(
     plan, name = prepared.plan, prepared.strategy.name
     job, split, config = plan.job, plan.split, prepared.config
     item = fitted[name]
+    found, resolved = item.model.fitted, item.model.resolved
+    models = [_model(job, item, j, split, seconds) for j in range(len(item.efforts))]
     return plain(
         {
             "schema_version": 1,
@@ -44,12 +48,17 @@ def document(
                 "blocks": [[job.names[k] for k in block] for block in item.model.partition],
             },
             "unit": job.unit,
-            "models": [_model(job, item, j, split, seconds) for j in range(len(item.efforts))],
-            "fitted": item.model.fitted,
+            "models": models,
+            "fitted": found,
+            "resolved": resolved,
+            "validated_by": validated_by(item.model, job.unit) if job.family.trained else None,
             "warnings": [
                 *prepared.screened.warnings,
                 *_left_out(prepared),
-                *rough_normalisers({name: item.model.fitted}, job.region),
+                *_unfinished(job.settings_of(prepared.strategy), models),
+                *rough_normalisers(
+                    {name: found}, {name: resolved}, job.region, job.coding.variables, scored=False
+                ),
             ],
             "run": run,
             "settings": config["settings"],
@@ -103,3 +112,16 @@ def _left_out(prepared: PreparedTraining) -> list[str]:
     for item in prepared.screened.left_out:
         by_reason.setdefault(item.reason, []).append(item.column)
     return [f"left out {listing(names, 6)}: {why}" for why, names in by_reason.items()]
+
+
+def _unfinished(settings: object, models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Models whose validation loss was lowest when their updates were over."""
+    late = [model for model in models if model["best"] == model["updates"] > 0]
+    if late and isinstance(settings, TrainedSettings):
+        options = sorted(longer(settings, (model["updates"] for model in late)))
+        of = [repr("+".join(model["sources"])) for model in late]
+        told = "" if len(late) == len(models) else f"of {listing(of, 3)} "
+        yield (
+            f"training {told}was still improving when its updates were over (the last weights "
+            f"were the best): train longer with {' '.join(options)}"
+        )

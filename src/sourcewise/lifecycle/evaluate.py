@@ -21,7 +21,7 @@ from sourcewise.errors import InputError, listing, unknown
 from sourcewise.files import plain
 from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
 from sourcewise.lifecycle.run import Run, opened, strategies_of
-from sourcewise.lifecycle.trained import aligned, brief
+from sourcewise.lifecycle.trained import about_lines, aligned, brief
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
@@ -32,6 +32,8 @@ METRIC = "log_likelihood"
 SCOPE = "these models on these rows"
 BASELINE = "separate"
 MOST_LINES = 60
+ALONE = "standard errors"
+SMALLEST = 1e-6  # error of a normaliser that is told of, nats
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ def evaluate(
     }
     first = next(iter(scored.values()))
     warnings = [*first.warnings, known_rows(run, first.data, fingerprint)]
+    fitted = {name: item.about["fitted"] for name, item in scored.items()}
+    resolved = {name: item.about["resolved"] for name, item in scored.items()}
+    warnings += simulated_normalisers(fitted, resolved)
     warnings += [item.without_model(name) for name, item in scored.items()]
     common = _common(scored)
     warnings.append(_apart(first.data, common, scored))
@@ -104,7 +109,7 @@ def evaluate(
         "data": _data(first, fingerprint),
         "scope": SCOPE,
         "primary_metric": METRIC,
-        "metrics": {METRIC: {"unit": first.unit, "higher_is_better": True}},
+        "metrics": {METRIC: {"unit": first.unit, "higher_is_better": True, **_errors(scored)}},
         "warnings": [text for text in warnings if text],
         "strategies": {name: item.levels(common) for name, item in scored.items()},
         "differences": _differences(scored, common),
@@ -132,6 +137,7 @@ class _Scored:
         rows: (n,) log densities, NaN where the strategy has no model of the source.
         warnings: what happened to the rows.
         error: (K, 2) errors that log densities of a source share, see `models.base`.
+        about: what fitting found, and what settings came to.
     """
 
     data: Sources
@@ -140,6 +146,7 @@ class _Scored:
     rows: np.ndarray
     warnings: list[str]
     error: np.ndarray
+    about: dict[str, Any]
 
     @classmethod
     def of(
@@ -165,11 +172,11 @@ class _Scored:
             *screened.warnings,
             rough(data),
             new_characters(lifted, fitted),
-            *simulated_normalisers({name: fitted.model.fitted}),
         )
         warnings = [text for text in notes if text]
         error = fitted.model.density_error.numpy()
-        return cls(data, f"nats per {coding.unit}", sizes, rows.numpy(), warnings, error)
+        about = {"fitted": fitted.model.fitted, "resolved": fitted.model.resolved}
+        return cls(data, f"nats per {coding.unit}", sizes, rows.numpy(), warnings, error, about)
 
     @property
     def scored(self) -> list[int]:
@@ -188,6 +195,7 @@ class _Scored:
         means = {name: entry["metrics"][METRIC]["mean"] for name, entry in entries.items()}
         worst = min(means, key=means.__getitem__) if means else None
         return {
+            **self.about,
             "per_source": entries,
             "macro": {
                 METRIC: _ends(_interval(self.rows, self, common)),
@@ -199,6 +207,18 @@ class _Scored:
     def _entry(self, k: int) -> dict[str, Any]:
         own = int((self.data.y.numpy() == k).sum())
         return {"n_test": own, "metrics": {METRIC: _ends(_interval(self.rows, self, [k]))}}
+
+
+def _errors(scored: Mapping[str, _Scored]) -> dict[str, str]:
+    """What standard errors and intervals of scores are made of."""
+    shared, beyond = (
+        any(bool((item.error[:, i] > SMALLEST).any()) for item in scored.values()) for i in (0, 1)
+    )
+    told = "over rows"
+    if shared:
+        told += " and of the normaliser, whose error all rows of a source share"
+    ends = f"{ALONE}, and what normalisers may be wrong by beyond them"
+    return {"standard_error": told, "intervals": ends if beyond else ALONE}
 
 
 def _common(scored: Mapping[str, _Scored]) -> list[int]:
@@ -302,7 +322,12 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
     strategies = document["strategies"]
     yield ""
-    yield f"log-likelihood, {unit}, ± standard error over rows"
+    error = document["metrics"][METRIC]["standard_error"]
+    told = f"log-likelihood, {unit}, ± standard error {error}"
+    if (ends := document["metrics"][METRIC]["intervals"]) != ALONE:
+        told += f"; intervals are made of {ends}"
+    yield from about_lines(strategies)
+    yield from wrap(told, 98)
     yield from aligned(("source", "rows", *strategies), _level_rows(document))
     for name in dict.fromkeys(d["strategy"] for d in document["differences"]):
         mine = [d for d in document["differences"] if d["strategy"] == name]

@@ -33,7 +33,7 @@ class TrainSettings(Settings):
     strategy: str = Field(
         default="pooled", description="pooled, separate, groups:a+b|c, groups:FILE.csv"
     )
-    seed: int = Field(default=0, description="any integer")
+    seed: int = Field(default=0, description="of all random choices")
     missing: Missing = Field(default="refuse", description="refuse, drop, impute")
     log: tuple[str, ...] = Field(default=(), description="column names, or all")
 

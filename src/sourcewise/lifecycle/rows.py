@@ -139,17 +139,17 @@ def _columns(data: Sources, coding: Coding) -> Table:
 
 def _missing(screened: Screened, fitted: Fitted, missing: Missing) -> None:
     """As for training: a value of its own in mixed tables, refused or dropped otherwise."""
-    own = fitted.encoder.to_json()["kind"] == "mixed"
-    if own and missing != "drop":
+    kind = fitted.encoder.to_json()["kind"]
+    if kind == "mixed" and missing != "drop":
         return  # a gap where there was none is refused by the coding
-    if missing == "impute":
+    if missing == "impute" and kind != "box":
         gaps = sum(int(screened.table.missing(name).sum()) for name in screened.table.names)
         if gaps:
             screened.imputed = gaps
             told = f"{gaps} missing cells: these rows are scored on their observed columns"
             screened.warnings.append(told)
         return
-    handle_missing(screened, missing)
+    handle_missing(screened, missing, imputes=kind != "box")
 
 
 def rough(data: Sources) -> str | None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from sourcewise.comparison.cautions import unmixed_samplers
 from sourcewise.comparison.drawn import as_frame, number, values
 from sourcewise.comparison.evaluation import Fitted
+from sourcewise.comparison.result import resolved_lines
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Ragged, X, as_table
 from sourcewise.lifecycle.run import Run, opened, usual_strategy
@@ -131,6 +132,7 @@ def sample(
         "seed": seed,
         "n": n,
         "temperature": temperature,
+        "resolved": fitted.model.resolved,
         "warnings": list(unmixed_samplers({strategy: fitted.model.fitted})),
         "reading": {name: reading.get(name) or name for name in ("source", "text")},
     }
@@ -178,6 +180,7 @@ def _lines(samples: Samples) -> Iterator[str]:
     document = samples.document
     hot = "" if document["temperature"] is None else f", temperature {document['temperature']:g}"
     yield f"{document['family']}, {document['strategy']}; seed {document['seed']}{hot}"
+    yield from resolved_lines({document["strategy"]: document})
     for warning in document["warnings"]:
         yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
     for name in dict.fromkeys(samples.labels):

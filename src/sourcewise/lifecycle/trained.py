@@ -1,16 +1,16 @@
 """What training gives back: a document, the models, and a table to read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import wrap
 from typing import Any
 
 from sourcewise.comparison.evaluation import Fitted
-from sourcewise.comparison.result import extent
+from sourcewise.comparison.result import extent, fitted_words, resolved_lines
 from sourcewise.errors import listing
 
-__all__ = ["Trained", "aligned", "brief"]
+__all__ = ["Trained", "about_lines", "aligned", "brief"]
 
 MOST_LINES = 60
 
@@ -47,6 +47,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     for warning in document["warnings"]:
         yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
     yield ""
+    yield from about_lines({strategy["name"]: document})
     head = (
         "sources",
         "rows",
@@ -62,7 +63,9 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     if len(models) > MOST_LINES:
         yield f"  ... {len(models) - MOST_LINES} more in result.json"
     if any(model["validation"] is not None for model in models):
-        yield f"loss: of the validation rows (valid) under the weights kept, {document['unit']}"
+        told = "loss: of the validation rows (valid) under the weights kept; "
+        told += document.get("validated_by") or "minus log-likelihood"
+        yield from wrap(told, 98, subsequent_indent="  ")
 
 
 def _cells(model: dict[str, Any]) -> tuple[str, ...]:
@@ -79,6 +82,15 @@ def _cells(model: dict[str, Any]) -> tuple[str, ...]:
         str(model["parameters"]),
         f"{model['seconds']:.2f}",
     )
+
+
+def about_lines(strategies: Mapping[str, Any]) -> Iterator[str]:
+    """What settings came to, and what fitting found beside the parameters."""
+    yield from resolved_lines(strategies)
+    for name, strategy in strategies.items():
+        found = (f"{k} {fitted_words(k, v)}" for k, v in strategy.get("fitted", {}).items())
+        if told := ", ".join(found):
+            yield f"{name}: {told}"
 
 
 def aligned(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -19,6 +19,7 @@ __all__ = [
     "ExactFit",
     "HasLogProb",
     "HasLogProbEstimate",
+    "Judged",
     "Staged",
 ]
 
@@ -50,6 +51,19 @@ class ConditionalModel(nn.Module, ABC):
     def fitted(self) -> dict[str, list[float]]:
         """What fitting chose beside the parameters, for tables: a name and its values."""
         return {}
+
+    @property
+    def resolved(self) -> dict[str, str | int | float]:
+        """What settings given as `auto` became, and what follows from them: a name and its value.
+
+        All models of one encoder and one settings class agree.
+        """
+        return {}
+
+    @property
+    def validated_by(self) -> str:
+        """What `loss` is of validation rows, in words; empty: minus the log-likelihood in nats."""
+        return ""
 
     @property
     def density_error(self) -> Tensor | None:
@@ -149,6 +163,19 @@ class Staged(Protocol):
 
     def complaint(self, value: float) -> str | None:
         """What an objective of this value (maybe not finite) means, and what helps; None: fine."""
+        ...
+
+
+@runtime_checkable
+class Judged(Protocol):
+    """A model that can tell that its training failed though all numbers are finite."""
+
+    def excess(self, x: Tensor, y: Tensor, carried: Carried, *, noise: "BatchNoise") -> Tensor:
+        """(B,) of training rows: how much worse they are than under a model that knows nothing."""
+        ...
+
+    def failure(self, start: float, end: float) -> str | None:
+        """What a mean excess before and after training means, and what helps; None: fine."""
         ...
 
 

@@ -93,7 +93,7 @@ FAMILIES = {
             "energy",
             EnergySettings,
             "sourcewise.models.energy:Energy",
-            "an energy on a box of numbers; the likelihood is exact for up to three columns",
+            "an energy on a box of numbers; normalised by quadrature for up to three columns",
             coding="box",
         ),
     ]

@@ -76,6 +76,12 @@ class Gaussian(ConditionalModel):
             return {}
         return {"shrinkage": self.intensity.tolist()}
 
+    @property
+    def resolved(self) -> dict[str, str | int | float]:
+        """How it shrinks, where that is left to `auto`."""
+        s = self.settings
+        return {"shrinkage": s.resolved_shrinkage} if s.shrinkage == "auto" else {}
+
     def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
         """Natural log of the density of each row under its source, (B,)."""
         return gaussian_log_prob(x, y, self.mean, self.scale_tril)

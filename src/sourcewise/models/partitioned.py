@@ -62,6 +62,16 @@ class PartitionedModel(ConditionalModel):
         return out
 
     @property
+    def resolved(self) -> dict[str, str | int | float]:
+        """Of any block: they agree."""
+        return self.block(0).resolved
+
+    @property
+    def validated_by(self) -> str:
+        """Of any block: they agree."""
+        return self.block(0).validated_by
+
+    @property
     def density_error(self) -> Tensor:
         """(K, 2) of each source under its block's model; 0 where exact, NaN without a model."""
         out = torch.full((len(self.names), 2), torch.nan, dtype=torch.float64)

@@ -3,9 +3,10 @@
 A trained family adds its sizes to `TrainedSettings`, so that one `--set KEY=VALUE` reaches both.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,6 +21,8 @@ __all__ = [
     "TrainedSettings",
     "TransformerSettings",
 ]
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -51,27 +54,37 @@ class TrainedSettings(Settings):
 
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {"learning_rate": Range(3e-4, 1e-2, log=True)}
 
-    batch: int | Literal["all"] = Field(
-        default=128, description="rows per update, >= 1, or all: exact full-batch gradients"
+    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        default=128, description="rows per update; all: exact full-batch gradients"
     )
-    passes: float = Field(default=30, gt=0, description="passes over the training rows, above 0")
-    updates: int = Field(default=0, ge=0, description="updates at least, 0 or more")
+    passes: float = Field(
+        default=30,
+        gt=0,
+        description="passes over the training rows; more where `updates` asks for more",
+    )
+    updates: int = Field(
+        default=0,
+        ge=0,
+        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
+    )
     optimizer: Literal["adam", "adamw"] = Field(default="adamw", description="adam, adamw")
-    learning_rate: float = Field(default=1e-3, gt=0, description="peak, above 0")
+    learning_rate: float = Field(default=1e-3, gt=0, description="the rate at its peak")
     schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
-        default="cosine", description="constant, cosine, inverse-sqrt (after the warm-up)"
+        default="cosine", description="the learning rate after the warm-up"
     )
     warmup: float = Field(
-        default=0.05, ge=0, lt=1, description="share of the updates that warms up, in [0, 1)"
+        default=0.05, ge=0, lt=1, description="share of the updates that warms up"
     )
-    beta2: float = Field(default=0.99, gt=0, lt=1, description="of Adam, in (0, 1)")
-    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, 0 or more")
+    beta2: float = Field(
+        default=0.99, gt=0, lt=1, description="decay of squared gradients in Adam"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")
     clip: float = Field(default=1.0, ge=0, description="largest gradient norm; 0: no clipping")
     ema: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="decay per update of the averaged weights that are kept, in [0, 1); 0: off; "
+        description="decay per update of the averaged weights that are kept; 0: off; "
         "early on they average the last ninth of the updates",
     )
     bound: float = Field(
@@ -81,12 +94,15 @@ class TrainedSettings(Settings):
         "update; 0: none",
     )
     validation: float = Field(
-        default=0.1, ge=0, le=0.5, description="share of the training rows, in [0, .5]; 0: none"
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="share of the training rows that says when to stop; 0: none",
     )
     check: int = Field(
         default=10,
         ge=1,
-        description="updates between looks at the validation rows, >= 1; 1/64 to 1/32 of the "
+        description="updates between looks at the validation rows; 1/64 to 1/32 of the "
         "updates so far if that is more",
     )
     patience: float = Field(
@@ -94,15 +110,13 @@ class TrainedSettings(Settings):
         ge=0,
         lt=1,
         description="share of the updates so far, and 5 looks, without improvement before it "
-        "stops, in [0, 1); 0: never",
+        "stops; 0: never",
     )
     mixing: Literal["union", "weighted"] = Field(
         default="union",
         description="union: every row once per pass; weighted: sources drawn alike often",
     )
-    checkpoint: float = Field(
-        default=60, ge=0, description="seconds between checkpoints, 0 or more"
-    )
+    checkpoint: float = Field(default=60, ge=0, description="seconds between checkpoints")
     stacked: bool = Field(
         default=True, description="train the models of a partition at the same time"
     )
@@ -112,22 +126,28 @@ class TrainedSettings(Settings):
         "after another: for networks too large for one device",
     )
     track: Literal["none", "tensorboard", "wandb"] = Field(
-        default="none", description="none, tensorboard, wandb: where curves go besides log.csv"
+        default="none", description="where curves go besides log.csv"
     )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0, ...")
     precision: Literal["float32", "float64", "bfloat16"] = Field(
-        default="float32", description="float32, float64, bfloat16 (autocast)"
+        default="float32", description="of numbers; bfloat16 by autocast"
     )
 
     @model_validator(mode="after")
     def _check(self) -> "TrainedSettings":
-        if isinstance(self.batch, int) and self.batch < 1:
-            raise ValueError(f"batch must be >= 1 or all, not {self.batch}")
         if self.batch == "all" and self.mixing == "weighted":
             raise ValueError("batch=all takes every row once: mixing=weighted needs batches")
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError("weight_decay belongs to adamw: set weight_decay=0 with adam")
         return self
+
+    def rows_per_update(self, n: int) -> int:
+        """Of a model with n training rows."""
+        return n if self.batch == "all" else min(self.batch, n)
+
+    def planned(self, n: int) -> int:
+        """Updates of a model with n training rows, unless it stops early."""
+        return max(self.updates, math.ceil(self.passes * n / self.rows_per_update(n)))
 
 
 class GaussianSettings(Settings):
@@ -136,30 +156,26 @@ class GaussianSettings(Settings):
     The paper's simulation uses `specific=d1, covariance="identity"`.
     """
 
-    specific: int | Literal["all", "none"] = Field(
+    specific: Annotated[int, Field(ge=0)] | Literal["all", "none"] = Field(
         default="all",
-        description="all, none, or d1 >= 0: the first d1 mean coordinates differ between the "
-        "sources of a block, the others are shared",
+        description="d1: the first d1 mean coordinates differ between the sources of a block, the "
+        "others are shared",
     )
     covariance: Literal["identity", "diagonal", "full"] = Field(
-        default="full", description="identity, diagonal, full"
+        default="full", description="covariances within sources"
     )
     shared_covariance: bool = Field(
         default=True,
-        description="true: one covariance for the sources of a block; false: each its own",
+        description="one covariance for all sources of a block, or each its own",
     )
-    shrinkage: Literal["auto", "none", "ledoit-wolf"] | float = Field(
+    shrinkage: Literal["auto", "none", "ledoit-wolf"] | _Share = Field(
         default="auto",
-        description="none, ledoit-wolf, a number in [0, 1], or auto: ledoit-wolf unless the "
-        "covariance is identity",
+        description="how covariances are shrunk; auto: ledoit-wolf unless the covariance is "
+        "identity",
     )
 
     @model_validator(mode="after")
     def _check(self) -> "GaussianSettings":
-        if isinstance(self.specific, int) and self.specific < 0:
-            raise ValueError(f"specific must be >= 0, not {self.specific}")
-        if isinstance(self.shrinkage, float) and not 0 <= self.shrinkage <= 1:
-            raise ValueError(f"shrinkage must lie in [0, 1], not {self.shrinkage}")
         if self.covariance == "identity" and self.shrinkage not in ("auto", "none"):
             raise ValueError("shrinkage has nothing to shrink when covariance is identity")
         return self
@@ -182,33 +198,37 @@ class TransformerSettings(TrainedSettings):
         "width": Choice((32, 64, 96)),
     }
 
-    width: int = Field(default=64, ge=2, description="channels of a position, >= 2")
-    layers: int = Field(default=2, ge=1, description="blocks, >= 1")
-    heads: int = Field(default=4, ge=1, description="heads, >= 1; width / heads must be even")
+    width: int = Field(default=64, ge=2, description="channels of a position")
+    layers: int = Field(default=2, ge=1, description="blocks")
+    heads: int = Field(
+        default=4, ge=1, description="heads of attention; width / heads must be even"
+    )
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="share of channels set to zero in training, in [0, 1)"
+        default=0.1, ge=0, lt=1, description="share of channels set to zero in training"
     )
     label_dropout: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="share of strings trained without their label, in [0, 1)",
+        description="share of strings trained without their label",
     )
     symbols: Literal["characters", "bytes"] = Field(
-        default="characters", description="characters, bytes (of UTF-8)"
+        default="characters", description="what a symbol is; bytes of UTF-8"
     )
-    longest: int = Field(
-        default=2048, ge=1, description="longest text in symbols, given or drawn, >= 1"
+    longest: int = Field(default=2048, ge=1, description="longest text in symbols, given or drawn")
+    updates: int = Field(
+        default=150,
+        ge=0,
+        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
     )
-    updates: int = Field(default=150, ge=0, description="updates at least, 0 or more")
     schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
-        default="constant", description="constant, cosine, inverse-sqrt (after the warm-up)"
+        default="constant", description="the learning rate after the warm-up"
     )
     ema: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of the averaged weights, in [0, 1); 0: off"
+        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
     )
-    learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
-    weight_decay: float = Field(default=0.1, ge=0, description="of AdamW, 0 or more")
+    learning_rate: float = Field(default=2e-3, gt=0, description="the rate at its peak")
+    weight_decay: float = Field(default=0.1, ge=0, description="weight decay of AdamW")
 
     @model_validator(mode="after")
     def _check_heads(self) -> "TransformerSettings":
@@ -225,16 +245,16 @@ class ArmSettings(TrainedSettings):
         "embedding": Choice((4, 8, 16)),
     }
 
-    embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding, >= 1")
-    width: int = Field(default=64, ge=1, description="W, at least the positions, >= 1")
-    depth: int = Field(default=3, ge=1, description="L, affine layers, >= 1")
+    embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding")
+    width: int = Field(default=64, ge=1, description="W, at least the positions")
+    depth: int = Field(default=3, ge=1, description="L, affine layers")
     encoder: Literal["per position", "shared"] = Field(
-        default="per position", description="per position, shared"
+        default="per position", description="the networks that read the symbols before a position"
     )
-    batch: int | Literal["all"] = Field(
-        default=100, description="rows per update, >= 1, or all: exact full-batch gradients"
+    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        default=100, description="rows per update; all: exact full-batch gradients"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW, 0 or more")
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")
 
 
 class TableSettings(TrainedSettings):
@@ -246,21 +266,29 @@ class TableSettings(TrainedSettings):
         "width": Choice((32, 64, 128)),
     }
 
-    batch: int | Literal["all"] = Field(
-        default=256, description="rows per update, >= 1, or all: exact full-batch gradients"
+    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        default=256, description="rows per update; all: exact full-batch gradients"
     )
-    passes: float = Field(default=10, gt=0, description="passes over the training rows, above 0")
-    updates: int = Field(default=500, ge=0, description="updates at least, 0 or more")
+    passes: float = Field(
+        default=10,
+        gt=0,
+        description="passes over the training rows; more where `updates` asks for more",
+    )
+    updates: int = Field(
+        default=500,
+        ge=0,
+        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
+    )
     schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
-        default="constant", description="constant, cosine, inverse-sqrt (after the warm-up)"
+        default="constant", description="the learning rate after the warm-up"
     )
     ema: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of the averaged weights, in [0, 1); 0: off"
+        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
     )
-    learning_rate: float = Field(default=2e-3, gt=0, description="peak, above 0")
-    bins: int | Literal["auto"] = Field(
+    learning_rate: float = Field(default=2e-3, gt=0, description="the rate at its peak")
+    bins: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
         default="auto",
-        description="bins of a column of numbers, >= 2, or auto: 2 n^(1/3) within 8 to 64",
+        description="bins of a column of numbers; auto: 2 n^(1/3) within 8 to 64",
     )
     order: tuple[str, ...] = Field(
         default=("information",),
@@ -268,14 +296,8 @@ class TableSettings(TrainedSettings):
         description="given, information (each column after the one it depends on most), or names "
         "of the columns that come first",
     )
-    width: int = Field(default=64, ge=1, description="channels of a column, >= 1")
-    layers: int = Field(default=2, ge=0, description="residual blocks, >= 0")
+    width: int = Field(default=64, ge=1, description="channels of a column")
+    layers: int = Field(default=2, ge=0, description="residual blocks")
     dropout: float = Field(
-        default=0.2, ge=0, lt=1, description="share of channels set to zero in training, in [0, 1)"
+        default=0.2, ge=0, lt=1, description="share of channels set to zero in training"
     )
-
-    @model_validator(mode="after")
-    def _check_bins(self) -> "TableSettings":
-        if isinstance(self.bins, int) and self.bins < 2:
-            raise ValueError(f"bins must be >= 2 or auto, not {self.bins}")
-        return self

@@ -64,6 +64,8 @@ def view(result: Mapping[str, Any]) -> dict[str, Any]:
         "models": (models := tables.models(result)),
         "labelled": models is not None and any(h.startswith("Label is") for h in models.heads),
         "budgets": tables.budgets(result),
+        "resolved": prose.resolved(result),
+        "annealed": models is not None and "Annealing error" in models.heads,
         "exact": prose.solved_exactly(result),
         "averaged": prose.averaged(result),
         "splits": splits,

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sourcewise.comparison.result import averaged_over
+from sourcewise.comparison.result import averaged_over, fitted_words
 from sourcewise.comparison.verdict import few_degrees
+from sourcewise.errors import listing
 from sourcewise.report.words import (
     clean,
     decimals,
@@ -30,6 +31,7 @@ __all__ = [
     "macro",
     "metric_names",
     "notes",
+    "resolved",
     "solved_exactly",
     "splits",
     "spoken",
@@ -56,6 +58,10 @@ MISSING = {
     "drop": "rows that have any are dropped",
     "impute": "imputed, as fitted on the training rows",
     "own": "a value of their own",
+}
+ERRORS = {
+    "quadrature error": "Normalisers are sums by quadrature, with errors of",
+    "annealing error": "Normalisers are simulated, log-likelihoods overstated by at most about",
 }
 _ASKED = {"pool": "pooled", "separate": "separate"}
 MEANING = {
@@ -129,11 +135,15 @@ def verdict(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
     elif overall == "undecided" and best:
         how = clean(found.get("recommended_how")) or "by default"
         headline = f"{headline[:-1]}; {how}, {best}."
+    if holds := clean(found.get("condition")):
+        headline = sentence(f"{holds}: {headline[0].lower()}{headline[1:]}")
     facts = {
         "Recommended": f"{best}: {MEANING[best]}" if best in MEANING else best,
         "Compared": _compared(result, metric),
         "For whom": _whom(result),
-        "How sure": " ".join(filter(None, [_sure(result, metric), _scope(result)])),
+        "How sure": " ".join(
+            filter(None, [_sure(result, metric), _scope(result), *_doubts(result)])
+        ),
         "What would decide": _decide(result, metric) if overall in ("undecided", "mixed") else "",
     }
     return {
@@ -184,6 +194,20 @@ def _scope(result: Mapping[str, Any]) -> str:
     if scope == "these models" and table(result.get("splits")).get("training_seeds") == 1:
         scope = "exact" if solved_exactly(result) else "one seed"
     return SCOPES.get(scope, scope)
+
+
+def _doubts(result: Mapping[str, Any]) -> Iterator[str]:
+    """Training that was not over, and normalisers that are not exact."""
+    strategies = {clean(name): table(s) for name, s in table(result.get("strategies")).items()}
+    late = [name for name, strategy in strategies.items() if strategy.get("still_improving")]
+    if late:
+        verb = "was" if len(late) == 1 else "were"
+        yield f"Training was not over: {listing(late)} {verb} still improving."
+    for kind, told in ERRORS.items():
+        each = (table(strategy.get("fitted")).get(kind) or [] for strategy in strategies.values())
+        known = [x for values in each for x in map(real, values) if x is not None]
+        if known:
+            yield f"{told} {fitted_words(kind, [max(known)])} nats; intervals allow for it."
 
 
 def _decide(result: Mapping[str, Any], metric: str) -> str:
@@ -261,6 +285,21 @@ def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
             yield from _leaves(item, name)
         else:
             yield name, phrase(item or None) if isinstance(item, Mapping) else phrase(item)
+
+
+def resolved(result: Mapping[str, Any]) -> dict[str, str]:
+    """What settings came to, the strategies apart where they differ."""
+    each = {
+        clean(name): table(table(strategy).get("resolved"))
+        for name, strategy in table(result.get("strategies")).items()
+    }
+    out = {}
+    for key in dict.fromkeys(key for found in each.values() for key in found):
+        values = {name: phrase(found[key]) for name, found in each.items() if key in found}
+        agreed = len(set(values.values())) == 1
+        told = next(iter(values.values())) if agreed else "; ".join(map(" ".join, values.items()))
+        out[clean(key).capitalize()] = told
+    return out
 
 
 def solved_exactly(result: Mapping[str, Any]) -> bool:

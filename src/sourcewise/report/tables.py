@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sourcewise.comparison.result import fitted_words
 from sourcewise.comparison.verdict import few_degrees
 from sourcewise.report.rows import MEAN
 from sourcewise.report.words import (
@@ -157,11 +158,11 @@ def models(result: Mapping[str, Any]) -> Table | None:
         blocks = strategy.get("blocks") or []
         cells = [number(len(blocks)) if blocks else ABSENT, number(strategy.get("parameters"))]
         note = reason(strategy, "parameters")
-        spans = [Cell(_span(table(strategy.get("fitted")).get(key))) for key in chosen]
+        spans = [Cell(_span(key, table(strategy.get("fitted")).get(key))) for key in chosen]
         spans += [_effect(strategy)] if probed else []
         spans += [_searched(table(strategy.get("searched")))] if searched else []
         rows.append([Cell(clean(name)), Cell(cells[0]), Cell(cells[1], note), *spans])
-    heads = ["Strategy", "Models", "Parameters", *(clean(key).capitalize() for key in chosen)]
+    heads = ["Strategy", "Models", "Parameters", *(_heading(key) for key in chosen)]
     unit = table(table(result.get("metrics")).get(str(result.get("primary_metric")))).get("unit")
     heads += [f"Label is worth, {clean(unit) or 'nats'}"] if probed else []
     heads += ["Settings searched"] if searched else []
@@ -193,12 +194,15 @@ def _setting(value: Any) -> str:
     return phrase(value) if real(value) is None else number(value)
 
 
-def _span(values: Any) -> str:
+def _heading(name: str) -> str:
+    """Of what fitting found."""
+    return clean(name).replace("_", "-").capitalize()
+
+
+def _span(name: str, values: Any) -> str:
     """The smallest and largest of the models' values."""
-    if not values:
-        return ABSENT
-    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
-    return low if low == high else f"{low} to {high}"
+    known = [x for x in map(real, values or ()) if x is not None]
+    return fitted_words(name, known) if known else ABSENT
 
 
 BUDGET = {

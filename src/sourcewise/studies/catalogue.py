@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from sourcewise.errors import InputError, unknown
 from sourcewise.files import RunFolder, read_json, versions, write_atomic, write_json
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
+from sourcewise.studies.places import Progress
 
 __all__ = ["STUDIES", "PlannedStudy", "Study", "plan_study"]
-
-Progress = Callable[[int, int], None]
 
 
 class StudyResult(Protocol):
@@ -41,6 +41,7 @@ class Study:
         on_data: whether it is about a data set of the user's choice.
         draws: whether it has a figure.
         resumes: whether it takes a folder, and goes on from what it finds there.
+        timed: whether its module has `estimate(settings)`, the seconds that it will take.
     """
 
     name: str
@@ -49,19 +50,26 @@ class Study:
     on_data: bool = False
     draws: bool = True
     resumes: bool = False
+    timed: bool = False
 
     def load(self) -> tuple[Callable[..., StudyResult], type[Settings]]:
         """Its function and its settings class."""
-        module, function, settings = self.home.split(":")
-        found = import_module(f"sourcewise.studies.{module}")
-        return getattr(found, function), getattr(found, settings)
+        _, function, settings = self.home.split(":")
+        return getattr(self.module, function), getattr(self.module, settings)
+
+    @property
+    def module(self) -> ModuleType:
+        """Where it lives."""
+        return import_module(f"sourcewise.studies.{self.home.partition(':')[0]}")
 
 
 STUDIES = {
     study.name: study
     for study in [
         Study(
-            "fig1", "figure1:figure1:Figure1Settings", "the paper's figure 1: simulated Gaussians"
+            "fig1",
+            "figure1.study:figure1:Figure1Settings",
+            "the paper's figure 1: simulated Gaussians",
         ),
         Study(
             "coverage",
@@ -71,40 +79,44 @@ STUDIES = {
         ),
         Study(
             "crossing",
-            "crossing:crossing:CrossingSettings",
+            "crossing.study:crossing:CrossingSettings",
             "where separate overtakes pooled on a data set, beside its predictions",
             on_data=True,
         ),
         Study(
             "arm-K",
-            "arm_study:arm_table:ArmKSettings",
+            "arm.study:arm_table:ArmKSettings",
             "the paper's ARM table over the number of sources",
             resumes=True,
+            timed=True,
         ),
         Study(
             "arm-n",
-            "arm_study:arm_table:ArmNSettings",
+            "arm.study:arm_table:ArmNSettings",
             "the paper's ARM table over the sample size",
             resumes=True,
+            timed=True,
         ),
         Study(
             "arm-D",
-            "arm_study:arm_table:ArmDSettings",
+            "arm.study:arm_table:ArmDSettings",
             "the paper's ARM table over the number of positions",
             resumes=True,
+            timed=True,
         ),
         Study(
             "arm-search",
-            "arm_search:arm_search:ArmSearchSettings",
+            "arm.search:arm_search:ArmSearchSettings",
             "which configuration comes closest to the paper's ARM cells",
             draws=False,
             resumes=True,
         ),
         Study(
             "ebm",
-            "energy_study:energy_study:EnergyStudySettings",
+            "energy.study:energy_study:EnergyStudySettings",
             "energy-based models against n, K and the share of shared parameters",
             resumes=True,
+            timed=True,
         ),
     ]
 }
@@ -123,6 +135,10 @@ class PlannedStudy:
     def name(self) -> str:
         """Of its run folder."""
         return self.study.name + (f"-{self.data.name}" if self.data else "")
+
+    def estimate(self) -> float | None:
+        """Seconds that it will take; None if it cannot be timed in advance."""
+        return self.study.module.estimate(self.settings) if self.study.timed else None
 
     def run(
         self, out: Path, overwrite: bool = False, progress: Progress | None = None

@@ -1,40 +1,149 @@
-"""What studies that measure errors along curves have in common.
+"""What studies that measure errors along curves have in common: points, intervals, exponents.
 
-Intervals over seeds, exponents, progress of parts, places that are kept in a folder once they are
-measured, and the looks of a picture.
+A study varies one size after the other; at each value, a *place*, it trains both ways in several
+seeds. Each strategy's errors there are a `Point`, to which a study adds what it compares them
+with; a line through points of one strategy is a `Fit`.
 """
 
-import io
 import math
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from sourcewise.files import read_json, write_atomic, write_json
 from sourcewise.statistics import Interval
+from sourcewise.theory.sharing import empirical_beta
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+__all__ = [
+    "STRATEGIES",
+    "Fit",
+    "Point",
+    "Strategy",
+    "compared",
+    "fit",
+    "over_seeds",
+    "read",
+    "reason",
+    "select",
+    "slope",
+]
 
-__all__ = ["COLOURS", "STYLE", "Fit", "fit", "kept", "over_seeds", "save", "slope", "within"]
+Strategy = Literal["separate", "pooled"]
+STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
+ONE = "beta-hat and gain: with K = 1 both are one"
 
-Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
-# Okabe and Ito's blue and vermilion, as in figure 1.
-COLOURS = {"separate": "#0072B2", "pooled": "#D55E00"}
-STYLE: Any = {
-    "font.size": 9,
-    "axes.linewidth": 0.6,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
-    "legend.frameon": False,
-    "svg.hashsalt": "sourcewise",  # the same element names in each run
-}
+
+@dataclass(frozen=True)
+class Point:
+    """The error of one strategy at one place. None where there is no value; `reason` says why.
+
+    Args:
+        sweep: what is varied.
+        value: to what.
+        strategy: pooled (multi-source) or separate (single-source).
+        K: sources.
+        n: examples in all.
+        measured: average TV, mean over seeds.
+        standard_error: of `measured`.
+        low, high: t interval of `measured` over seeds, 95 %.
+        per_seed: average TV of each seed.
+        gain, gain_low, gain_high: separate minus pooled, paired by seed; pooled points only.
+        beta_hat: `theory.sharing.empirical_beta` of pooled over separate, not clipped.
+        beta: the parameter-count similarity of the class.
+        updates: gradient steps.
+        reason: why a value is missing.
+    """
+
+    sweep: str
+    value: int
+    strategy: Strategy
+    K: int
+    n: int
+    measured: float
+    standard_error: float
+    low: float
+    high: float
+    per_seed: tuple[float, ...]
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    beta_hat: float | None
+    beta: float
+    updates: int
+    reason: str | None
+
+    @property
+    def half_width(self) -> float:
+        """Of the interval of `measured`."""
+        return self.high - self.measured
+
+    @property
+    def gain_half_width(self) -> float | None:
+        """Of the interval of `gain`."""
+        if self.gain is None or self.gain_high is None:
+            return None
+        return self.gain_high - self.gain
+
+
+def compared(
+    errors: Mapping[Strategy, Sequence[float]], strategy: Strategy, K: int
+) -> dict[str, Any]:
+    """The fields of a `Point` that follow from the errors of both strategies, seed by seed.
+
+    >>> both = {"separate": [0.3, 0.5], "pooled": [0.2, 0.4]}
+    >>> found = compared(both, "pooled", K=2)
+    >>> [round(found[name], 4) for name in ("measured", "gain", "beta_hat")]
+    [0.3, 0.1, 0.875]
+    >>> compared(both, "separate", K=2)["gain"]
+
+    Args:
+        errors: of each strategy, an average TV per seed.
+        strategy: whose point it is.
+        K: sources; with one both strategies are the same.
+    """
+    values, separate = errors[strategy], errors["separate"]
+    measured = over_seeds(values)
+    found = dict.fromkeys(("gain", "gain_low", "gain_high", "beta_hat"))
+    if strategy == "pooled" and K > 1:
+        gain = over_seeds([s - p for s, p in zip(separate, values, strict=True)])
+        beta_hat = empirical_beta(measured.value / mean(separate), K)
+        found = dict(zip(found, (gain.value, gain.low, gain.high, beta_hat), strict=True))
+    return {
+        "measured": measured.value,
+        "standard_error": measured.standard_error,
+        "low": measured.low,
+        "high": measured.high,
+        "per_seed": tuple(values),
+        **found,
+    }
+
+
+def reason(strategy: Strategy, K: int, *others: str) -> str | None:
+    """Why a point lacks values: the study's own reasons, and that of a single source."""
+    alone = [ONE] if strategy == "pooled" and K == 1 else []
+    return "; ".join([*others, *alone]) or None
+
+
+def select(points: Iterable[T], **where: Any) -> tuple[T, ...]:
+    """Those whose fields have these values, in order.
+
+    >>> select([Fit("a", -0.5, None, None, 1, 2)], strategy="b")
+    ()
+    """
+    return tuple(p for p in points if all(getattr(p, k) == v for k, v in where.items()))
+
+
+def read(kind: type[T], rows: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
+    """Dataclasses again from their JSON documents; keys that they do not know are passed over."""
+    known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    return tuple(
+        kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known})
+        for row in rows
+    )
 
 
 @dataclass(frozen=True)
@@ -87,39 +196,3 @@ def over_seeds(values: Sequence[float]) -> Interval:
     """Mean over seeds with its t interval."""
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Interval(mean(values), error, len(values) - 1)
-
-
-def within(progress: Progress | None, number: int, parts: int) -> Progress | None:
-    """Progress of one part as a part of all."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(1000 * number + 1000 * done // total, 1000 * parts)
-
-
-def kept(
-    folder: Path | None, name: str, measure: Callable[[Path | None], dict[str, Any]]
-) -> dict[str, Any]:
-    """What was measured, as plain values; from the folder if it is there already.
-
-    Args:
-        folder: of finished parts; None: nothing is kept.
-        name: of the part.
-        measure: called with a folder for unfinished work, which is removed afterwards.
-    """
-    if folder is None:
-        return measure(None)
-    path = folder / f"{name}.json"
-    if not path.exists():
-        folder.mkdir(exist_ok=True)
-        write_json(path, measure(folder / name))
-        shutil.rmtree(folder / name, ignore_errors=True)
-    return read_json(path)
-
-
-def save(figure: "Figure", png: Path, svg: Path) -> None:
-    """Write a picture twice; the same figure gives the same bytes."""
-    for path in (png, svg):
-        content, kind = io.BytesIO(), path.suffix[1:]
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(content, format=kind, dpi=200, metadata=metadata)
-        write_atomic(path, content.getvalue())

@@ -20,7 +20,7 @@ lie in [-B, B]. Only row y of V_Y belongs to source y alone.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,19 +29,18 @@ from scipy.special import expit, log_softmax
 from sourcewise.errors import InputError, listing
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.checks import above, number, numbers, whole
-from sourcewise.theory.layer_norms import LayerNorms, LocalConstant, local_bracketing
+from sourcewise.theory.embedded import Embedded, brackets, m, m_pooled, m_separate
+from sourcewise.theory.layer_norms import LayerNorms, LocalConstant
 from sourcewise.theory.mlp import (
     Layers,
     forward,
     inside_box,
     log_input_lipschitz,
     log_parameter_lipschitz,
-    log_subsets,
     nearest_centres,
     parameter_count,
     rounded,
 )
-from sourcewise.theory.sharing import parameters, similarity
 
 __all__ = [
     "Member",
@@ -66,7 +65,7 @@ Encoder = Literal["per position", "shared"]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Sizes(Embedded):
     """Sizes of the class, for one source.
 
     >>> sizes = Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1)
@@ -120,46 +119,11 @@ class Sizes:
         return (self.P if self.S is None else self.S) + self.D + encoder + self.M * self.d_e
 
     @property
-    def P_src(self) -> int:
-        """`d_e`: a source's own row of V_Y."""
-        return self.d_e
-
-    @property
-    def beta(self) -> float:
-        """Similarity, `P_shared / (P_shared + P_src)`."""
-        return similarity(self.P_shared, self.P_src)
-
-    @property
     def log_C(self) -> float:
         """`log( L (W+1)^L B^(L-1) + (WB)^L (2 d_e B + 1)/4 )`: logits per parameter move."""
         network = log_parameter_lipschitz(self.W, self.L, self.B)
         encoded = math.log((2 * self.d_e * self.B + 1) / 4)
         return float(np.logaddexp(network, log_input_lipschitz(self.W, self.L, self.B) + encoded))
-
-
-def m(sizes: Sizes, K: ArrayLike, J: ArrayLike = 1) -> Any:
-    """Parameters of J models for K sources in all, `J P_shared + K P_src`; broadcasts.
-
-    >>> sizes = Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1)
-    >>> m_pooled(sizes, K=5), m(sizes, K=5, J=2), m_separate(sizes, K=5)
-    (5140.0, 10240.0, 25540.0)
-
-    Args:
-        sizes: of the class.
-        K: sources, K >= 1.
-        J: blocks, in 1..K.
-    """
-    return parameters(sizes.P_shared, sizes.P_src, K, J)
-
-
-def m_pooled(sizes: Sizes, K: ArrayLike) -> Any:
-    """`P_shared + K P_src` (Theorem 4.3); arguments as for `m`."""
-    return m(sizes, K)
-
-
-def m_separate(sizes: Sizes, K: ArrayLike) -> Any:
-    """`K (P_shared + P_src)` (Theorem 4.3); arguments as for `m`."""
-    return m(sizes, K, K)
 
 
 def tau(eps: ArrayLike, M: int, D: int) -> Floats:
@@ -245,27 +209,17 @@ def bracketing(
         crude: take `crude_tau` for `tau`.
         local: Lipschitz constant around trained parameters, see `local_constant`.
     """
-    count = m(sizes, K, J)
-    unused = sizes.P - (sizes.P if sizes.S is None else sizes.S)
-    blocks = np.asarray(J, dtype=np.float64)
-
-    def eta(eps: ArrayLike) -> Floats:
-        return crude_tau(eps, sizes.D) if crude else tau(eps, sizes.M, sizes.D)
-
-    def gap(move: ArrayLike) -> Floats:
-        return crude_epsilon(move, sizes.D) if crude else epsilon(move, sizes.M, sizes.D)
-
-    worst = Bracketing(
-        m=count,
-        B=sizes.B,
-        eta=eta,
-        epsilon=gap,
+    return brackets(
+        sizes,
+        K,
+        J,
+        tau=lambda eps: crude_tau(eps, sizes.D) if crude else tau(eps, sizes.M, sizes.D),
+        epsilon=lambda move: (
+            crude_epsilon(move, sizes.D) if crude else epsilon(move, sizes.M, sizes.D)
+        ),
         name="logit bracket, crude" if crude else "logit bracket",
-        log_choices=blocks * log_subsets(sizes.P, sizes.P - unused),
-        m_dense=np.asarray(count) + blocks * unused,
-        log_scale=sizes.log_C,
+        local=local,
     )
-    return worst if local is None else local_bracketing(worst, local)
 
 
 @dataclass(frozen=True)

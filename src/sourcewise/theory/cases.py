@@ -88,9 +88,10 @@ def build(family: str, options: Mapping[str, Any]) -> Case:
         if name not in (*_COMMON, *needed, *allowed):
             known = listing([option(n) for n in (*_COMMON, *needed, *allowed)], 20)
             raise InputError(f"{option(name)} is no option of bound {family} (allowed: {known})")
-    for name in ("sources", "samples", *needed):
-        if name not in given:
-            raise InputError(f"bound {family} needs {option(name)}: {RANGES[name]}")
+    absent = [name for name in ("sources", "samples", *needed) if name not in given]
+    if absent:
+        told = f": {RANGES[absent[0]]}" if len(absent) == 1 else " (-h tells what they are)"
+        raise InputError(f"bound {family} needs {listing(map(option, absent), 20)}{told}")
     settings = {"family": family, "delta": 0.05}
     settings |= {name: value(name, text) for name, text in given.items()}
     if "groups" in settings:

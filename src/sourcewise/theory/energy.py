@@ -17,7 +17,6 @@ source y alone; the last layer's offset cancels in p and is not counted.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,19 +24,18 @@ from scipy.special import logsumexp
 
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.checks import above, number, numbers, whole
-from sourcewise.theory.layer_norms import LayerNorms, LocalConstant, local_bracketing
+from sourcewise.theory.embedded import Embedded, brackets, m, m_pooled, m_separate
+from sourcewise.theory.layer_norms import LayerNorms, LocalConstant
 from sourcewise.theory.mlp import (
     Layers,
     forward,
     inside_box,
     log_input_lipschitz,
     log_parameter_lipschitz,
-    log_subsets,
     nearest_centres,
     parameter_count,
     rounded,
 )
-from sourcewise.theory.sharing import parameters, similarity
 
 __all__ = [
     "Member",
@@ -59,7 +57,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Sizes(Embedded):
     """Sizes of the class, for one source.
 
     >>> sizes = Sizes(D=2, d_e=8, W=64, L=3, B=1)
@@ -103,45 +101,10 @@ class Sizes:
         return self.P if self.S is None else self.S
 
     @property
-    def P_src(self) -> int:
-        """`d_e`: a source's own row of V_Y."""
-        return self.d_e
-
-    @property
-    def beta(self) -> float:
-        """Similarity, `S / (S + d_e)`."""
-        return similarity(self.P_shared, self.P_src)
-
-    @property
     def log_C(self) -> float:
         """`log( L (W+1)^L B^(L-1) R + (WB)^L )`, `R = max(1, B)`: energy per parameter move."""
         network = log_parameter_lipschitz(self.W, self.L, self.B, max(1.0, self.B))
         return float(np.logaddexp(network, log_input_lipschitz(self.W, self.L, self.B)))
-
-
-def m(sizes: Sizes, K: ArrayLike, J: ArrayLike = 1) -> Any:
-    """Parameters of J models for K sources in all, `J P_shared + K P_src`; broadcasts.
-
-    >>> sizes = Sizes(D=2, d_e=8, W=64, L=3, B=1)
-    >>> m_pooled(sizes, K=5), m(sizes, K=5, J=2), m_separate(sizes, K=5)
-    (4968.0, 9896.0, 24680.0)
-
-    Args:
-        sizes: of the class.
-        K: sources, K >= 1.
-        J: blocks, in 1..K.
-    """
-    return parameters(sizes.P_shared, sizes.P_src, K, J)
-
-
-def m_pooled(sizes: Sizes, K: ArrayLike) -> Any:
-    """`S + K d_e` (Theorem 4.4); arguments as for `m`."""
-    return m(sizes, K)
-
-
-def m_separate(sizes: Sizes, K: ArrayLike) -> Any:
-    """`K (S + d_e)` (Theorem 4.4); arguments as for `m`."""
-    return m(sizes, K, K)
 
 
 def tau(eps: ArrayLike) -> Floats:
@@ -188,19 +151,7 @@ def bracketing(
         J: blocks, in 1..K: pooled 1, separate K.
         local: Lipschitz constant around trained parameters, see `local_constant`.
     """
-    count = m(sizes, K, J)
-    blocks = np.asarray(J, dtype=np.float64)
-    worst = Bracketing(
-        m=count,
-        B=sizes.B,
-        eta=tau,
-        epsilon=epsilon,
-        name="energy bracket",
-        log_choices=blocks * log_subsets(sizes.P, sizes.P_shared),
-        m_dense=np.asarray(count) + blocks * (sizes.P - sizes.P_shared),
-        log_scale=sizes.log_C,
-    )
-    return worst if local is None else local_bracketing(worst, local)
+    return brackets(sizes, K, J, tau=tau, epsilon=epsilon, name="energy bracket", local=local)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def train(
     count = _Count(progress, sum(task.total * task.batch for task in tasks))
     shares, mine = _shares(tasks, settings, processes, folder)
     together = processes if len(shares) == 1 else Processes()
+    finishers = _finishers(shares, processes)
     efforts: dict[int, Effort] = {}
     for rank in sorted(range(len(shares)), key=lambda rank: rank != mine):  # its own share first
         for group, how in _groups(members, shares[rank], settings, processes):
@@ -109,6 +110,10 @@ def train(
                 _await(run, place, identity)
             for s, i in enumerate(group):
                 efforts[i] = _unload(run, s, members[i].model, tasks[i], how)
+                if finishers[i] == processes.rank:
+                    tasks[i].finish(run.done[s])
+    for i, task in enumerate(tasks):  # when all are judged: a failure is everyone's
+        task.send(processes, finishers[i])
     return [efforts[i] for i in range(len(members))]
 
 
@@ -127,12 +132,22 @@ def _shares(
     return deal_out(costs, processes.count), processes.rank
 
 
+def _finishers(shares: Sequence[Sequence[int]], processes: Processes) -> dict[int, int]:
+    """The process that does what comes after training, of each task: who trained it alone, or
+    the next in turn."""
+    dealt = len(shares) > 1
+    return {
+        i: rank if dealt else i % processes.count for rank, mine in enumerate(shares) for i in mine
+    }
+
+
 def _unload(run: Run, s: int, model: ConditionalModel, task: Task, how: str) -> Effort:
-    """Write the outcome of task s of a run into its model."""
+    """Write the outcome of task s of a run into its model, and judge it."""
     outcome = run.done[s]
     model.to(outcome.weights.dtype)
+    start = task.excess(outcome)  # as it was drawn
     run.stack.unload(outcome.weights, model)
-    task.finish(outcome)
+    task.judge(outcome, start)
     seen = outcome.updates * task.batch
     return Effort(seen, outcome.updates, outcome.best, outcome.validation, how)
 

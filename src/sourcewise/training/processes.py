@@ -3,8 +3,10 @@
 - A model's batch is shared (data parallel): each process takes every `count`-th row of the same
   global batch, and gradients are summed. Objectives are sums over the global batch divided by its
   sizes, so neither their number nor an uneven last batch changes them.
-- Many models are dealt out, largest first, to whoever has least to do. Nothing is sent: a model's
-  last checkpoint tells the others that it is done, and what became of it.
+- Many models are dealt out, largest first, to whoever has least to do. No training is sent: a
+  model's last checkpoint tells the others that it is done, and what became of it.
+- What a model does after its training (annealing, warm-up of chains) is done by one process, which
+  sends the others what it found: they need not wait for their own, nor agree to the last bit.
 
 Without `torchrun` there is one process.
 """
@@ -73,6 +75,13 @@ class Processes:
     def meet(self) -> None:
         """Wait until all processes have come this far."""
         self.agreed(True)
+
+    def send(self, tensor: Tensor, rank: int) -> None:
+        """Give a tensor of process `rank` to all others, in place."""
+        if self.count > 1:
+            import torch.distributed as dist
+
+            dist.broadcast(tensor, rank)
 
     def add(self, *tensors: Tensor) -> None:
         """Sum each tensor over the processes, in place."""

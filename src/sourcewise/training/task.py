@@ -7,12 +7,17 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sourcewise.models.base import Carried, Condensed, ConditionalModel, Staged
+from sourcewise.errors import TrainingFailed
+from sourcewise.models.base import Carried, Condensed, ConditionalModel, Judged, Staged
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import Batches, TrainingData
+from sourcewise.training.processes import Processes
+from sourcewise.training.stack import StepNoise
 
 __all__ = ["Outcome", "Task"]
+
+JUDGED, AT_ONCE = 2048, 256  # rows that a trained model is judged on
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,8 @@ class Task:
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
         self.key, self.model, self.noise = key, model, noise.of("block", key)
         self.data = data.to(device, dtype)
-        n = len(data)
-        self.batch = n if settings.batch == "all" else min(settings.batch, n)
-        self.total = max(settings.updates, math.ceil(settings.passes * n / self.batch))
+        self.batch = settings.rows_per_update(len(data))
+        self.total = settings.planned(len(data))
         self.condensed = settings.batch == "all" and isinstance(model, Condensed)
         if self.condensed:
             z = cast(Tensor, self.data.z)
@@ -80,6 +84,38 @@ class Task:
             return {}
         z = cast(Tensor, self.data.z)
         return self.model.begin(z, self.data.y.to(z.device), self.noise.of("begin"))
+
+    def excess(self, outcome: Outcome) -> float:
+        """Of the model as it is now, over training rows of all sources; 0 if it cannot tell."""
+        if not isinstance(self.model, Judged):
+            return 0.0
+        home, device = next(self.model.parameters()).device, outcome.weights.device
+        self.model.to(device)
+        z, n, total = cast(Tensor, self.data.z), len(self.data), 0.0
+        rows = torch.arange(0, n, math.ceil(n / JUDGED))
+        for number, index in enumerate(rows.split(AT_ONCE)):
+            noise = StepNoise([self.noise.of("judge", number)], [len(index)])
+            x, y = z[index.to(z.device)].to(device), self.data.y[index].to(device)
+            excess = self.model.excess(x, y, outcome.carried, noise=noise)
+            total += float(excess.double().sum())
+        self.model.to(home)
+        return total / len(rows)
+
+    def judge(self, outcome: Outcome, start: float) -> None:
+        """Raise if training failed though all was finite; `start` is the excess before it."""
+        if not isinstance(self.model, Judged):
+            return
+        told = self.model.failure(start, self.excess(outcome))
+        if told is not None:
+            at = outcome.updates if outcome.best is None else outcome.best
+            raise TrainingFailed(f"{self.key}, weights of update {at}: {told}")
+
+    def send(self, processes: Processes, rank: int) -> None:
+        """Give what `finish` found in process `rank` to all others, which wait for it."""
+        if processes.count > 1 and isinstance(self.model, Staged):
+            for buffer in self.model.buffers():
+                buffer.data = buffer.double().contiguous()  # as it was found
+                processes.send(buffer, rank)
 
     def finish(self, outcome: Outcome) -> None:
         """Let a staged model, its weights loaded, do what comes after training."""

@@ -1,6 +1,6 @@
 """What the settings of an energy mean for D columns: every `auto` settled, every misfit refused.
 
-| | up to 3 columns | a grid of at most 2^20 cells | more columns |
+| | up to 3 columns | `rule=grid`, at most 2^20 cells | more columns |
 |---|---|---|---|
 | Z | quadrature | exact sum | annealed importance sampling |
 | objective | likelihood, or any other | likelihood | nce, pcd, denoising, sliced |
@@ -46,6 +46,24 @@ class Choices:
     width: int
     shape: tuple[int, int, int] | None
 
+    def told(self, settings: EnergySettings) -> dict[str, str | int | float]:
+        """All of it by name, for tables; nodes of validation and scores beside those of training.
+
+        Args:
+            settings: that it was settled from.
+        """
+        out: dict[str, str | int | float] = {"objective": self.objective}
+        if not self.exact:
+            out["normaliser"] = "annealed importance sampling"
+            out |= {"temperatures": settings.temperatures, "particles": settings.particles}
+        elif settings.rule == "grid":
+            out |= {"normaliser": "exact sum over a grid", "nodes": self.nodes}
+        else:
+            more = {"validation nodes": 2 * self.nodes, "score nodes": 4 * self.nodes}
+            out |= {"normaliser": f"{self.rule} quadrature", "nodes": self.nodes} | more
+        out |= {"sampler": self.sampler, "width": self.width}
+        return out | ({"image": ",".join(map(str, self.shape))} if self.shape else {})
+
     @property
     def based(self) -> bool:
         """Whether a noise distribution is needed after training."""
@@ -65,7 +83,7 @@ def choose(
         settings: of the family.
         D: columns.
         shape: of images, where the data tell it.
-        cells: the most values that a column has, where all have few.
+        cells: per axis, of a grid on the columns' lattices.
 
     Raises:
         InputError: settings that do not go together, or not with D columns.
@@ -82,7 +100,7 @@ def choose(
     rule = "midpoints" if s.rule == "grid" else s.rule
     image = _shape(s, D, shape)
     out = Choices(exact, rule, nodes, objective, sampler, _width(s, D), image)
-    for told in (*_misfits(s, D, out), *_unused(s, out)):
+    for told in (*_misfits(s, D, out), *_unused(s, D, out)):
         raise InputError(told)
     return out
 
@@ -98,10 +116,11 @@ def _nodes(s: EnergySettings, D: int, cells: int | None) -> int:
         return nodes
     nodes = cells if s.nodes == "auto" else s.nodes
     if nodes is None:
-        raise InputError("setting nodes: rule=grid needs nodes=N where columns have many values")
+        raise InputError("setting nodes: rule=grid needs nodes=N where columns are on no lattice")
     if nodes**D > MOST_CELLS:
         raise InputError(
-            f"setting nodes: {nodes}^{D} cells are too many to sum over (at most 2^20)"
+            f"setting nodes: rule=grid has {nodes}^{D} cells, too many to sum over (at most 2^20)"
+            f": {'another rule' if D in NODES else 'fewer columns'}, or columns in larger steps"
         )
     return nodes
 
@@ -157,24 +176,28 @@ def _misfits(s: EnergySettings, D: int, c: Choices) -> Iterator[str]:
         yield f"setting depth: at least 2 layers with objective={c.objective}, not {s.depth}"
 
 
-def _unused(s: EnergySettings, c: Choices) -> Iterator[str]:
-    """Settings that were given and serve nothing."""
+def _unused(s: EnergySettings, D: int, c: Choices) -> Iterator[str]:
+    """Settings that were given and serve nothing, with what they would serve."""
+    annealing = not c.exact, "annealed importance sampling: more than 3 columns, no rule=grid"
+    pcd = c.objective == "pcd", "objective=pcd"
+    base = "objective=nce or pcd, sampler=hmc or mala, or more than 3 columns"
     based = c.based or c.objective in ("nce", "pcd")
     serves = {
-        "negatives": c.objective == "nce",
-        **dict.fromkeys(CHAINS, c.objective == "pcd"),
-        "smoothing": c.objective == "denoising",
-        "image": s.network == "convolutional",
-        "rule": c.exact,
-        "nodes": c.exact,
-        "temperatures": not c.exact,
-        "particles": not c.exact,
-        "noise": based,
-        "components": based and s.noise == "mixture",
+        "negatives": (c.objective == "nce", "objective=nce"),
+        **dict.fromkeys(CHAINS, pcd),
+        "smoothing": (c.objective == "denoising", "objective=denoising"),
+        "image": (s.network == "convolutional", "network=convolutional"),
+        "rule": (c.exact, "quadrature: 1 to 3 columns"),
+        "nodes": (c.exact, "quadrature, 1 to 3 columns, and rule=grid"),
+        "temperatures": annealing,
+        "particles": annealing,
+        "noise": (based, base),
+        "components": (based and s.noise == "mixture", f"noise=mixture, with {base}"),
     }
-    for name, used in serves.items():
+    how = f"{'rule=' + s.rule if c.exact else 'annealing'}, sampler={c.sampler}, noise={s.noise}"
+    for name, (used, what) in serves.items():
         if not used and getattr(s, name) != type(s).model_fields[name].default:
             yield (
-                f"setting {name} serves nothing here: objective={c.objective}, Z "
-                f"{'exact' if c.exact else 'simulated'}, noise={s.noise}, network={s.network}"
+                f"setting {name} serves only {what} (here: columns {D}, objective={c.objective}, "
+                f"{how})"
             )

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.models.base import BatchNoise, Carried
+from sourcewise.models.energy.failures import knobs
 from sourcewise.models.energy.objectives import (
     Network,
     Objective,
@@ -42,6 +43,8 @@ LARGEST = 50.0  # difference of energies per column that no healthy training sho
 
 class PersistentContrastive(Objective):
     """Energies of rows against those of chains."""
+
+    name = "pcd"
 
     def begin(self, network: Network, x: Tensor, y: Tensor, noise: Noise) -> Carried:
         """The chains of all sources, (K, R, D), drawn from the noise distribution."""
@@ -112,10 +115,7 @@ class PersistentContrastive(Objective):
         """Energies of rows and chains that have come apart."""
         if math.isfinite(value) and abs(value) < LARGEST * D:
             return None
-        s = self.settings
         return (
-            f"persistent contrastive divergence diverged: the energies of rows and chains are "
-            f"{value:.3g} apart. What helps: --set energy_decay={max(0.01, 10 * s.energy_decay):g}"
-            f", --set steps={2 * s.steps}, --set learning_rate={s.learning_rate / 10:g}, "
-            "--set spectral=3"
+            "persistent contrastive divergence diverged: the energies of rows and chains are "
+            f"{value:.3g} apart. {knobs(self.settings, self.name)}"
         )

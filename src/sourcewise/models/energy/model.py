@@ -12,6 +12,7 @@ log is understated in expectation, so log-likelihoods are overstated, and `fitte
 they may be off. Energies are then trained without Z (`objectives`, `contrastive`).
 """
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -30,6 +31,7 @@ from sourcewise.models.energy.chains import (
 )
 from sourcewise.models.energy.choices import Choices, choose
 from sourcewise.models.energy.contrastive import PersistentContrastive
+from sourcewise.models.energy.failures import alike, failure
 from sourcewise.models.energy.grid import CELLS, sample_grid
 from sourcewise.models.energy.objectives import (
     Denoising,
@@ -68,7 +70,7 @@ class Energy(ConditionalModel):
         K: sources.
         D: coordinates.
         shape: channels, height and width, where x is an image; D is their product.
-        cells: the most values that a column has, where all have few (`rule=grid`).
+        cells: per axis, of a grid on the columns' lattices (`rule=grid`).
         spread: (D,) standard deviations of the coordinates within sources, the same for all models
             that are compared; those of a uniform x if None.
 
@@ -100,7 +102,7 @@ class Energy(ConditionalModel):
     ):
         super().__init__()
         self.settings, self.K, self.D = settings, K, D
-        chosen = choose(settings, D, shape=shape, cells=cells)
+        self.chosen = chosen = choose(settings, D, shape=shape, cells=cells)
         self.exact, self.rule, self.nodes = chosen.exact, chosen.rule, chosen.nodes
         self.sampler, self.based = chosen.sampler, chosen.based
         self.network = _network(settings, K, D, chosen)
@@ -165,6 +167,23 @@ class Energy(ConditionalModel):
         if self.sampler != "grid":
             out |= {"r_hat": self.r_hat.max(), "effective samples": self.effective.min()}
         return {name: [float(value)] for name, value in out.items()}
+
+    @property
+    def resolved(self) -> dict[str, str | int | float]:
+        """See `choices.Choices`."""
+        return self.chosen.told(self.settings)
+
+    @property
+    def validated_by(self) -> str:
+        """The likelihood where it is exact, otherwise what `objectives` have for it."""
+        points = 1 + self.settings.negatives
+        told = {
+            "nce": f"noise-contrastive loss in nats ({math.log(points):.3g} where the row is not "
+            f"told from {points - 1} points of the noise)",
+            "denoising": "denoising score matching, without a unit",
+        }
+        usual = "sliced score matching, without a unit"
+        return "" if self.exact else told.get(self.chosen.objective, usual)
 
     @property
     def density_error(self) -> Tensor | None:
@@ -241,6 +260,21 @@ class Energy(ConditionalModel):
     def complaint(self, value: float) -> str | None:
         """See `models.base.Staged`."""
         return None if self.objective is None else self.objective.complaint(value, self.D)
+
+    @torch.no_grad()
+    def excess(self, x: Tensor, y: Tensor, carried: Carried, *, noise: BatchNoise) -> Tensor:
+        """See `models.base.Judged`: of what validation rows are scored by, beyond u = 0."""
+        constant = copy.deepcopy(self.eval())
+        for parameter in constant.parameters():
+            parameter.zero_()
+        return self.staged_loss(x, y, carried, noise=noise) - constant.staged_loss(
+            x, y, carried, noise=noise
+        )
+
+    def failure(self, start: float, end: float) -> str | None:
+        """See `models.base.Judged`."""
+        s, name = self.settings, self.chosen.objective
+        return failure(s, name, self.D, self.exact, start, end) or alike(s, name, self.network)
 
     def finish(self, x: Tensor, y: Tensor, carried: Carried, noise: Noise) -> None:
         """After training: the normaliser by annealing, and the sampler's steps, where needed."""

@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.models.base import BatchNoise, Carried
+from sourcewise.models.energy.failures import knobs
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
 from sourcewise.randomness import Noise
@@ -66,10 +67,10 @@ class Objective:
             fitted depends on them.
 
     Attributes:
-        more_help: what else helps where it diverges, in words.
+        name: of the objective.
     """
 
-    more_help: ClassVar[str] = ""
+    name: ClassVar[str]
 
     def __init__(self, settings: EnergySettings, spread: Tensor):
         self.settings = settings
@@ -99,15 +100,16 @@ class Objective:
         """What a value of the objective means; None: nothing bad."""
         if math.isfinite(value):
             return None
-        rate = self.settings.learning_rate / 10
         return (
-            f"training with objective={self.settings.objective} diverged (its value is {value}). "
-            f"What helps: --set learning_rate={rate:g}, --set spectral=3{self.more_help}"
+            f"training with objective={self.name} diverged (its value is {value}). "
+            f"{knobs(self.settings, self.name)}"
         )
 
 
 class NoiseContrastive(Objective):
     """Which of `1 + negatives` points is the row; the others come from the noise."""
+
+    name = "nce"
 
     def begin(self, network: Network, x: Tensor, y: Tensor, noise: Noise) -> Carried:
         """Fit the noise distribution."""
@@ -133,7 +135,7 @@ class NoiseContrastive(Objective):
 class Denoising(Objective):
     """Score matching against the heat kernel of the box."""
 
-    more_help = ", a larger smoothing"
+    name = "denoising"
 
     def loss(
         self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
@@ -151,6 +153,8 @@ class Denoising(Objective):
 
 class Sliced(Objective):
     """Score matching along random signs, weighted to vanish at the walls."""
+
+    name = "sliced"
 
     def loss(
         self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise

@@ -7,7 +7,7 @@ many tries is close in part by luck, and says nothing about what the paper did.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
@@ -17,20 +17,20 @@ from pydantic import Field, field_validator
 
 from sourcewise.errors import InputError
 from sourcewise.settings import Settings
-from sourcewise.studies.arm_settings import (
+from sourcewise.studies.arm.cells import distance
+from sourcewise.studies.arm.settings import (
     PAPER,
-    STRATEGIES,
     ArmDSettings,
     ArmKSettings,
     ArmNSettings,
     ArmStudySettings,
     Place,
 )
-from sourcewise.studies.arm_study import distance, measured_errors
+from sourcewise.studies.arm.study import measured_errors
+from sourcewise.studies.curves import STRATEGIES
+from sourcewise.studies.places import Progress
 
 __all__ = ["ArmSearch", "ArmSearchSettings", "Found", "arm_search"]
-
-Progress = Callable[[int, int], None]
 
 # Each is told apart from the defaults of the tables only.
 CANDIDATES = (

@@ -5,7 +5,7 @@ rows. Row i is of source i mod K, and its draw depends on (seed, source, i) alon
 sample is the beginning of a larger one. All seeds and blocks of a cell train as one stack.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,9 @@ from sourcewise.metrics.total_variation import tv_table
 from sourcewise.models.arm import Arm
 from sourcewise.models.base import ConditionalModel
 from sourcewise.randomness import Noise
-from sourcewise.studies.arm_settings import STRATEGIES, ArmStudySettings, Place, Strategy
+from sourcewise.studies.arm.settings import ArmStudySettings, Place
+from sourcewise.studies.curves import STRATEGIES, Strategy
+from sourcewise.studies.places import Progress
 from sourcewise.training.data import TrainingData
 from sourcewise.training.gradient import Member, train
 from sourcewise.truths.sequences import (
@@ -27,8 +29,6 @@ from sourcewise.truths.sequences import (
 )
 
 __all__ = ["Errors", "draw_truth", "measure", "realizable", "sample"]
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,19 @@
 Colours are strategies; how a line is drawn says what it is: measured, a law, or the bound.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sourcewise.errors import InputError
-from sourcewise.studies.curves import COLOURS, STYLE, save
-from sourcewise.studies.energy_settings import STRATEGIES, SWEEPS
+from sourcewise.studies.curves import STRATEGIES, Strategy, select
+from sourcewise.studies.energy.cells import Cell
+from sourcewise.studies.energy.settings import SWEEPS
+from sourcewise.studies.pictures import COLOURS, STYLE, frame, measured, powers, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from sourcewise.studies.energy_settings import Strategy, Sweep
-    from sourcewise.studies.energy_study import Cell, EnergyStudy
 
 __all__ = ["draw"]
 
@@ -33,62 +33,59 @@ _LINES: dict[str, tuple[str, tuple[float, ...]]] = {  # field of a cell: its nam
 _TRUTH: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markersize": 4.2}
 
 
-def draw(study: "EnergyStudy", png: Path, svg: Path) -> None:
-    """Write the picture twice; the same result gives the same bytes."""
+def draw(dimensions: Sequence[int], cells: Sequence[Cell], png: Path, svg: Path) -> None:
+    """Write the picture twice; the same cells give the same bytes.
+
+    Args:
+        dimensions: D, a row each.
+        cells: of all sweeps.
+        png, svg: where to.
+    """
     from matplotlib import rc_context
 
-    if not study.cells:
+    if not cells:
         raise InputError("no cell to draw: all sweeps are empty")
     with rc_context(STYLE):
-        save(_figure(study), png, svg)
+        save(_figure(dimensions, cells), png, svg)
 
 
-def _figure(study: "EnergyStudy") -> "Figure":
+def _figure(dimensions: Sequence[int], cells: Sequence[Cell]) -> "Figure":
     from matplotlib.figure import Figure
 
-    sweeps: list[Sweep] = [s for s in SWEEPS if any(cell.sweep == s for cell in study.cells)]
-    rows = study.settings.dimensions
-    size = (2.45 * len(sweeps) + 0.3, 2.6 * len(rows) + 0.6)
+    sweeps = [sweep for sweep in SWEEPS if select(cells, sweep=sweep)]
+    size = (2.45 * len(sweeps) + 0.3, 2.6 * len(dimensions) + 0.6)
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(rows), len(sweeps), squeeze=False, sharey=True)
-    for D, row in zip(rows, panels, strict=True):
+    panels = figure.subplots(len(dimensions), len(sweeps), squeeze=False, sharey=True)
+    for D, row in zip(dimensions, panels, strict=True):
         for sweep, axes in zip(sweeps, row, strict=True):
-            for strategy in STRATEGIES:
-                _curves(axes, study.select(D, sweep, strategy), strategy)
-            _finish(axes, study, D, sweep)
+            _panel(axes, sweep, select(cells, D=D, sweep=sweep))
         row[0].set_ylabel(f"average TV, $D = {D}$")
     _legend(figure)
     return figure
 
 
-def _curves(axes: "Axes", cells: "tuple[Cell, ...]", strategy: "Strategy") -> None:
+def _panel(axes: "Axes", sweep: str, cells: Sequence[Cell]) -> None:
+    """One sweep."""
+    from matplotlib.ticker import NullLocator
+
+    for strategy in STRATEGIES:
+        _curves(axes, select(cells, strategy=strategy), strategy)
+    frame(axes, _LABELS[sweep])
+    powers(axes)
+    values = [cell.value for cell in select(cells, strategy="pooled")]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(values, [_short(value) for value in values])
+
+
+def _curves(axes: "Axes", cells: Sequence[Cell], strategy: Strategy) -> None:
     """Measured with intervals, from the truth, the laws and the bound of one strategy."""
     x, colour = [cell.value for cell in cells], COLOURS[strategy]
     for name, (_, dashes) in _LINES.items():
         y = [getattr(cell, name) for cell in cells]
         axes.plot(x, y, dashes=dashes, color=colour, linewidth=0.9)
-    y, bars = [c.measured for c in cells], [c.high - c.measured for c in cells]
-    style: dict[str, Any] = {"color": colour, "markersize": 3.2, "linewidth": 1.2, "capsize": 2}
-    axes.errorbar(x, y, yerr=bars, fmt=f"{_MARKERS[strategy]}-", **style)
+    measured(axes, cells, strategy, _MARKERS[strategy])
     near = [cell.near for cell in cells]
     axes.plot(x, near, _MARKERS[strategy], markeredgecolor=colour, **_TRUTH)
-
-
-def _finish(axes: "Axes", study: "EnergyStudy", D: int, sweep: "Sweep") -> None:
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter, NullLocator
-
-    axes.set_xlabel(_LABELS[sweep])
-    axes.tick_params(top=True, right=True, length=2.5, which="both")
-    axes.grid(linewidth=0.3, color="0.85")
-    axes.set_axisbelow(True)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    values = [cell.value for cell in study.select(D, sweep, "pooled")]
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(values, [_short(value) for value in values])
 
 
 def _short(value: int) -> str:

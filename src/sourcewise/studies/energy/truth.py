@@ -21,7 +21,7 @@ from sourcewise.networks.energy import EnergyNetwork
 from sourcewise.networks.layers import Linear
 from sourcewise.quadrature import midpoints
 from sourcewise.randomness import Noise
-from sourcewise.studies.energy_settings import EnergyStudySettings
+from sourcewise.studies.energy.settings import EnergyStudySettings
 
 __all__ = ["apart", "draw_truth", "layers_of", "log_densities", "sample"]
 

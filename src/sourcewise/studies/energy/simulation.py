@@ -14,7 +14,6 @@ By Wilks' theorem `2 (log-likelihood of the fit - of the truth)` is about the nu
 that the data can tell apart, where the truth is regular.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -25,15 +24,16 @@ from torch import Tensor
 
 from sourcewise.models.energy import Energy
 from sourcewise.randomness import Noise
-from sourcewise.studies.energy_information import laws
-from sourcewise.studies.energy_settings import STRATEGIES, EnergyStudySettings, Place, Strategy
-from sourcewise.studies.energy_truth import GRID, apart, draw_truth, log_densities, sample
+from sourcewise.studies.curves import STRATEGIES, Strategy
+from sourcewise.studies.energy.information import laws
+from sourcewise.studies.energy.settings import EnergyStudySettings, Place
+from sourcewise.studies.energy.truth import GRID, apart, draw_truth, log_densities, sample
+from sourcewise.studies.places import Progress
 from sourcewise.training.data import TrainingData
 from sourcewise.training.gradient import Member, train
 
 __all__ = ["Errors", "Measured", "measure"]
 
-Progress = Callable[[int, int], None]
 Block = tuple[int, ...]
 STEADY = 0.1  # of the learning rate: a start at the truth must not leave its neighbourhood
 

@@ -1,14 +1,13 @@
 """The ARM tables as text."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from sourcewise.studies.arm_settings import ArmStudySettings
+from sourcewise.studies.arm.cells import Cell, distance
+from sourcewise.studies.arm.settings import ArmStudySettings
+from sourcewise.studies.curves import Fit
+from sourcewise.studies.tables import exponent, number, row
 
-if TYPE_CHECKING:
-    from sourcewise.studies.arm_study import ArmTable, Cell
-    from sourcewise.studies.curves import Fit
-
-__all__ = ["choices", "number", "text"]
+__all__ = ["choices", "text"]
 
 _COLUMNS = (
     "sweep", "strategy", "measured", "+-", "paper", "ratio", "counts", "class", "saturated",
@@ -17,15 +16,17 @@ _COLUMNS = (
 _EXPECTED = {"K": "+0.5 for separate", "n": "-0.5"}
 
 
-def text(table: "ArmTable") -> str:
+def text(settings: ArmStudySettings, cells: Sequence[Cell], fits: Sequence[Fit]) -> str:
     """Header, a line per cell, distance and exponents."""
-    lines = [*_header(table), "", _join(_COLUMNS)]
-    lines += [_line(cell) for cell in table.cells]
-    if table.distance is not None:
-        lines += ["", f"distance to the paper (rms of log ratios): {table.distance:.4f}"]
-    if table.fits:
-        lines += ["", _about_fits(table)]
-        lines += [_fit(fit) for fit in table.fits]
+    lines = [*_header(settings), "", _row(_COLUMNS), *[_line(cell) for cell in cells]]
+    far = distance((cell.measured, cell.paper) for cell in cells)
+    if far is not None:
+        lines += ["", f"distance to the paper (rms of log ratios): {far:.4f}"]
+    if fits:
+        expected = _EXPECTED[settings.sweep]
+        about = f"(least squares of logarithms; expected {expected}):"
+        lines += ["", f"exponent of {settings.sweep} {about}"]
+        lines += [f"  {exponent(fit, 18)}" for fit in fits]
     return "\n".join(lines)
 
 
@@ -47,8 +48,7 @@ def choices(s: ArmStudySettings) -> list[str]:
     ]
 
 
-def _header(table: "ArmTable") -> list[str]:
-    s = table.settings
+def _header(s: ArmStudySettings) -> list[str]:
     fixed = ", ".join(f"{k} = {getattr(s, k)}" for k in ("K", "n", "D") if k != s.sweep)
     return [
         f"Average TV of conditional ARMs against {s.sweep} ({fixed}), exact; not stated by the "
@@ -59,31 +59,14 @@ def _header(table: "ArmTable") -> list[str]:
     ]
 
 
-def _line(cell: "Cell") -> str:
-    gain = None if cell.gain is None else cell.gain_high - cell.gain  # pyright: ignore
+def _line(cell: Cell) -> str:
     ratio = None if cell.paper is None else cell.measured / cell.paper
-    values = (cell.measured, cell.high - cell.measured, cell.paper, ratio, cell.frequencies)
-    laws = (cell.law, cell.saturated, cell.gain, gain, cell.beta_hat, cell.paper_beta_hat)
-    numbers = [number(v) for v in (*values, *laws, cell.beta)]
+    values = (cell.measured, cell.half_width, cell.paper, ratio, cell.frequencies)
+    gain, betas = (cell.gain, cell.gain_half_width), (cell.beta_hat, cell.paper_beta_hat)
+    numbers = [number(v) for v in (*values, cell.law, cell.saturated, *gain, *betas, cell.beta)]
     place = f"{cell.sweep} = {cell.value}"
-    return _join((place, cell.strategy, *numbers, str(cell.updates)))
+    return _row((place, cell.strategy, *numbers, str(cell.updates)))
 
 
-def number(value: float | None) -> str:
-    """Four decimals, `-` for none."""
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _join(texts: tuple[str, ...]) -> str:
-    first, second, *rest = texts
-    return f"{first:<11}{second:<10}" + "".join(f"{t:>10}" for t in rest)
-
-
-def _about_fits(table: "ArmTable") -> str:
-    sweep = table.settings.sweep
-    return f"exponent of {sweep} (least squares of logarithms; expected {_EXPECTED[sweep]}):"
-
-
-def _fit(fit: "Fit") -> str:
-    within = "" if fit.low is None else f"  [{fit.low:+.4f}, {fit.high:+.4f}]"
-    return f"  {fit.strategy:<18}{fit.exponent:+.4f}{within}"
+def _row(texts: Sequence[str]) -> str:
+    return row(texts[0], 11, texts[1], texts[2:])

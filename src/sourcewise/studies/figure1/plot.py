@@ -1,26 +1,25 @@
 """The picture of figure 1: three panels, one curve per strategy."""
 
-import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sourcewise.errors import InputError
-from sourcewise.files import write_atomic
+from sourcewise.studies.curves import STRATEGIES, Strategy, select
+from sourcewise.studies.figure1.cells import Cell
+from sourcewise.studies.figure1.settings import Figure1Settings
+from sourcewise.studies.pictures import COLOURS, save
 from sourcewise.theory import gaussian as theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sourcewise.studies.figure1 import Cell, Figure1, Strategy, Sweep
-
 __all__ = ["draw"]
 
-# Blue and vermilion of Okabe and Ito: told apart by colour-blind readers, and in grey.
-_COLOURS = {"separate": "#0072B2", "pooled": "#D55E00"}
 _NAMES = {"separate": "separate (single-source)", "pooled": "pooled (multi-source)"}
 _TITLES = {
     "K": ("(a)", "number of sources $K$"),
@@ -43,56 +42,55 @@ _STYLE: Any = {
 }
 
 
-def draw(result: "Figure1", png: Path, svg: Path) -> None:
-    """Write the picture twice; the same result gives the same bytes."""
+def draw(settings: Figure1Settings, cells: Sequence[Cell], png: Path, svg: Path) -> None:
+    """Write the picture twice; the same cells give the same bytes.
+
+    Args:
+        settings: what they were computed for.
+        cells: of all sweeps.
+        png, svg: where to.
+    """
     from matplotlib import rc_context
 
-    if not result.cells:
+    if not cells:
         raise InputError("no cell to draw: all sweeps are empty")
     with rc_context(_STYLE):
-        figure = _figure(result)
-        write_atomic(png, _bytes(figure, format="png", dpi=300, metadata={"Software": None}))
-        write_atomic(svg, _bytes(figure, format="svg", metadata={"Date": None}))
+        save(_figure(settings, cells), png, svg, dpi=300)
 
 
-def _bytes(figure: "Figure", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, **options)
-    return buffer.getvalue()
-
-
-def _figure(result: "Figure1") -> "Figure":
+def _figure(settings: Figure1Settings, cells: Sequence[Cell]) -> "Figure":
     from matplotlib.figure import Figure
 
-    every: tuple[Sweep, ...] = ("K", "n", "beta")
-    sweeps: list[Sweep] = [sweep for sweep in every if result.select(sweep, "pooled")]
+    sweeps = [sweep for sweep in _TITLES if select(cells, sweep=sweep)]
     figure = Figure(figsize=(2.25 * len(sweeps), 2.55), layout="constrained")
     row = figure.subplots(1, len(sweeps), squeeze=False)[0]
     for axes, sweep in zip(row, sweeps, strict=True):
-        _curve(axes, result, sweep, "separate")
-        _curve(axes, result, sweep, "pooled")
-        _finish(axes, sweep, [cell.value for cell in result.select(sweep, "pooled")])
+        of_sweep = select(cells, sweep=sweep)
+        for strategy in STRATEGIES:
+            _curve(axes, settings, select(of_sweep, strategy=strategy), strategy)
+        _finish(axes, sweep, [cell.value for cell in select(of_sweep, strategy="pooled")])
     row[0].set_ylabel("average TV")
-    handles, labels = _legend(result)
+    handles, labels = _legend(settings)
     figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.6)
     return figure
 
 
-def _curve(axes: "Axes", result: "Figure1", sweep: "Sweep", strategy: "Strategy") -> None:
-    cells = [cell for cell in result.select(sweep, strategy) if cell.measured is not None]
-    colour = _COLOURS[strategy]
-    d, x, exact, law = result.settings.d, [], [], []
-    for at, K, n, d1 in _grid(result, sweep):
+def _curve(
+    axes: "Axes", settings: Figure1Settings, cells: Sequence[Cell], strategy: Strategy
+) -> None:
+    colour = COLOURS[strategy]
+    d, x, exact, law = settings.d, [], [], []
+    for at, K, n, d1 in _grid(settings, cells):
         sizes = [1 / K] * K, n, d, d if strategy == "separate" else d1
         x.append(at)
         exact.append(theory.expected_tv_pooled(*sizes))
         law.append(theory.asymptotic_tv_pooled(*sizes))
     axes.plot(x, exact, color=colour, linewidth=2.4, alpha=0.4, solid_capstyle="butt")
     axes.plot(x, law, color=colour, linewidth=0.8, dashes=(4, 2.5))
-    _points(axes, cells, colour)
+    _points(axes, [cell for cell in cells if cell.measured is not None], colour)
 
 
-def _points(axes: "Axes", cells: "list[Cell]", colour: str) -> None:
+def _points(axes: "Axes", cells: Sequence[Cell], colour: str) -> None:
     x = [cell.value for cell in cells]
     bars = [2 * (cell.standard_error or 0.0) for cell in cells]
     axes.errorbar(
@@ -119,9 +117,9 @@ def _points(axes: "Axes", cells: "list[Cell]", colour: str) -> None:
     )
 
 
-def _grid(result: "Figure1", sweep: "Sweep") -> list[tuple[float, int, int, int]]:
+def _grid(s: Figure1Settings, cells: Sequence[Cell]) -> list[tuple[float, int, int, int]]:
     """Places on a curve: x, and K, n, d1 there."""
-    s, values = result.settings, [cell.value for cell in result.select(sweep, "pooled")]
+    sweep, values = cells[0].sweep, [cell.value for cell in cells]
     low, high = min(values), max(values)
     if sweep == "K":
         sources = np.unique(np.linspace(low, high, 40).round().astype(int)).tolist()
@@ -133,7 +131,7 @@ def _grid(result: "Figure1", sweep: "Sweep") -> list[tuple[float, int, int, int]
     return sorted((1 - d1 / s.d, s.K, s.n, d1) for d1 in d1s)
 
 
-def _finish(axes: "Axes", sweep: "Sweep", values: list[float]) -> None:
+def _finish(axes: "Axes", sweep: str, values: list[float]) -> None:
     letter, label = _TITLES[sweep]
     axes.set_title(letter, loc="left", pad=3)
     axes.set_xlabel(label, labelpad=2)
@@ -148,12 +146,11 @@ def _finish(axes: "Axes", sweep: "Sweep", values: list[float]) -> None:
     axes.set_ylim(0, math.ceil(axes.get_ylim()[1] / 0.05) * 0.05)
 
 
-def _legend(result: "Figure1") -> tuple[list[Any], list[str]]:
+def _legend(s: Figure1Settings) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
-    s = result.settings
     grey: dict[str, Any] = {"color": "0.35"}
-    handles = [Line2D([], [], color=_COLOURS[name], linewidth=2.4) for name in _NAMES]
+    handles = [Line2D([], [], color=COLOURS[name], linewidth=2.4) for name in _NAMES]
     handles += [
         Line2D([], [], linestyle="none", marker="o", markersize=3.2, **grey),
         Line2D([], [], linewidth=2.4, alpha=0.4, **grey),

@@ -16,19 +16,15 @@ from sourcewise.theory.arm import Sizes
 
 __all__ = [
     "PAPER",
-    "STRATEGIES",
     "ArmDSettings",
     "ArmKSettings",
     "ArmNSettings",
     "ArmStudySettings",
     "Place",
-    "Strategy",
     "Sweep",
 ]
 
-Strategy = Literal["separate", "pooled"]
 Sweep = Literal["K", "n", "D"]
-STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
 
 PAPER: dict[tuple[int, int, int], tuple[float, float]] = {
     # (K, n, D), M = 2: separate, pooled
@@ -69,37 +65,41 @@ class ArmStudySettings(ArmSettings):
     """One ARM table. Every choice that the paper leaves open is a field."""
 
     values: tuple[Positive, ...] = Field(default=(), description="of what is varied, >= 1")
-    K: Positive = Field(default=3, description="sources where they are not varied, >= 1")
-    n: Positive = Field(default=30000, description="examples where they are not varied, >= 1")
-    D: Positive = Field(default=10, description="positions where they are not varied, >= 1")
-    M: int = Field(default=2, ge=2, description="symbols, >= 2; M^D at most 2^20")
+    K: Positive = Field(default=3, description="sources where they are not varied")
+    n: Positive = Field(default=30000, description="examples where they are not varied")
+    D: Positive = Field(default=10, description="positions where they are not varied")
+    M: int = Field(default=2, ge=2, description="symbols; M^D at most 2^20")
     truth: Literal["independent", "shared", "realizable"] = Field(
         default="shared",
         description="independent: a Dirichlet draw each; shared: softmax(spread (z + own z_k)); "
         "realizable: a random ARM of the same sizes",
     )
     concentration: float = Field(
-        default=1.0, gt=0, description="of the Dirichlet draw (independent), above 0"
+        default=1.0, gt=0, description="of the Dirichlet draw (independent)"
     )
     own: float = Field(
-        default=0.3, ge=0, description="s: a source's own part of the logits (shared), >= 0"
+        default=0.3, ge=0, description="s: a source's own part of the logits (shared)"
     )
     spread: float = Field(
         default=1.0,
         gt=0,
-        description="shared, realizable: standard deviation of log p, above 0",
+        description="shared, realizable: standard deviation of log p",
     )
-    seeds: int = Field(
-        default=3, ge=2, description="truths, samples and starts per cell, at least 2"
-    )
+    seeds: int = Field(default=3, ge=2, description="truths, samples and starts per cell")
     seed: int = Field(default=0, description="seed of all draws")
     width: int = Field(default=80, ge=1, description="W, at least the positions")
-    batch: int | Literal["all"] = Field(
-        default="all", description="rows per update, >= 1, or all: exact full-batch gradients"
+    batch: Positive | Literal["all"] = Field(
+        default="all", description="rows per update; all: exact full-batch gradients"
     )
-    passes: float = Field(default=1, gt=0, description="passes over the training rows, above 0")
-    updates: int = Field(default=1000, ge=0, description="updates at least, 0 or more")
-    learning_rate: float = Field(default=0.03, gt=0, description="peak, above 0")
+    passes: float = Field(
+        default=1,
+        gt=0,
+        description="passes over the training rows; more where `updates` asks for more",
+    )
+    updates: int = Field(
+        default=1000, ge=0, description="the fewest updates, if `passes` makes fewer"
+    )
+    learning_rate: float = Field(default=0.03, gt=0, description="the rate at its peak")
     validation: float = Field(
         default=0.0, ge=0, lt=1, description="share of the rows that tells when to stop; 0: none"
     )
@@ -163,10 +163,8 @@ class ArmDSettings(ArmStudySettings):
     values: tuple[Positive, ...] = Field(
         default=(10, 12, 14, 16, 18), description="positions, >= 1"
     )
-    n: Positive = Field(default=10000, description="examples in all, >= 1")
-    seeds: int = Field(
-        default=2, ge=2, description="truths, samples and starts per cell, at least 2"
-    )
+    n: Positive = Field(default=10000, description="examples in all")
+    seeds: int = Field(default=2, ge=2, description="truths, samples and starts per cell")
 
     @property
     def sweep(self) -> Sweep:

@@ -15,11 +15,9 @@ from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.theory.energy import Sizes
 
-__all__ = ["STRATEGIES", "SWEEPS", "EnergyStudySettings", "Place", "Strategy", "Sweep"]
+__all__ = ["SWEEPS", "EnergyStudySettings", "Place", "Sweep"]
 
-Strategy = Literal["separate", "pooled"]
 Sweep = Literal["n", "K", "d_e"]
-STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
 SWEEPS: tuple[Sweep, ...] = ("n", "K", "d_e")
 
 Positive = Annotated[int, Field(ge=1)]
@@ -56,48 +54,48 @@ class EnergyStudySettings(TrainedSettings):
     embeddings: tuple[Positive, ...] = Field(
         default=(1, 2, 4), description="d_e where it is varied, >= 1"
     )
-    n: Positive = Field(default=3000, description="examples where they are not varied, >= 1")
-    K: Positive = Field(default=4, description="sources where they are not varied, >= 1")
+    n: Positive = Field(default=3000, description="examples where they are not varied")
+    K: Positive = Field(default=4, description="sources where they are not varied")
     embedding: Positive = Field(
-        default=2, description="d_e, numbers per embedding where not varied, >= 1"
+        default=2, description="d_e, numbers per embedding where not varied"
     )
-    width: int = Field(default=6, ge=1, description="W, at least D + d_e, >= 1")
-    depth: int = Field(default=2, ge=2, description="L, affine layers, >= 2")
-    bound: float = Field(
-        default=4.0, ge=1, description="B, largest absolute value of a parameter, >= 1"
-    )
-    spread: float = Field(
-        default=1.0, gt=0, description="of truths: standard deviation of log p, above 0"
-    )
+    width: int = Field(default=6, ge=1, description="W, at least D + d_e")
+    depth: int = Field(default=2, ge=2, description="L, affine layers")
+    bound: float = Field(default=4.0, ge=1, description="B, largest absolute value of a parameter")
+    spread: float = Field(default=1.0, gt=0, description="of truths: standard deviation of log p")
     own: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="of truths: embeddings are uniform within own * bound, in [0, 1]; 0: the "
+        description="of truths: embeddings are uniform within own * bound; 0: the "
         "sources are alike",
     )
-    seeds: int = Field(default=6, ge=2, description="truths and samples per place, at least 2")
+    seeds: int = Field(default=6, ge=2, description="truths and samples per place")
     seed: int = Field(default=0, description="seed of all draws")
     starts: int = Field(
-        default=3, ge=1, description="fits of every block, of which the likeliest is kept, >= 1"
+        default=3, ge=1, description="fits of every block, of which the likeliest is kept"
     )
-    delta: float = Field(
-        default=0.05, gt=0, lt=1, description="error probability of the bound, in (0, 1)"
-    )
+    delta: float = Field(default=0.05, gt=0, lt=1, description="error probability of the bound")
     nodes: tuple[Annotated[int, Field(ge=2)], ...] = Field(
         default=(128, 32),
         min_length=2,
         max_length=2,
         description="per axis of the quadrature in training, >= 2: of D = 1, of D = 2",
     )
-    batch: int | Literal["all"] = Field(
-        default=1024, description="rows per update, >= 1, or all: exact full-batch gradients"
+    batch: Positive | Literal["all"] = Field(
+        default=1024, description="rows per update; all: exact full-batch gradients"
     )
-    passes: float = Field(default=1, gt=0, description="passes over the training rows, above 0")
-    updates: int = Field(default=2000, ge=0, description="updates at least, 0 or more")
+    passes: float = Field(
+        default=1,
+        gt=0,
+        description="passes over the training rows; more where `updates` asks for more",
+    )
+    updates: int = Field(
+        default=2000, ge=0, description="the fewest updates, if `passes` makes fewer"
+    )
     optimizer: Literal["adam", "adamw"] = Field(default="adam", description="adam, adamw")
-    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW, 0 or more")
-    learning_rate: float = Field(default=0.03, gt=0, description="peak, above 0")
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")
+    learning_rate: float = Field(default=0.03, gt=0, description="the rate at its peak")
     validation: float = Field(default=0.0, ge=0, le=0, description="0: every row trains")
 
     @model_validator(mode="after")

@@ -18,9 +18,7 @@ n = K n_k, three predictions of the place where they cross:
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +38,8 @@ from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
+from sourcewise.studies.crossing.points import CrossingPoint, place
+from sourcewise.studies.places import Progress
 from sourcewise.theory.gaussian import expected_kl
 from sourcewise.training import TrainingData, fit
 
@@ -56,31 +56,6 @@ class CrossingSettings(Settings):
     log: tuple[str, ...] = ()
     missing: Missing = "drop"
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class CrossingPoint:
-    """Mean difference pooled minus separate at one size, nats per row, with standard error.
-
-    Args:
-        n_k: training rows per source.
-        difference: maximum likelihood.
-        standard_error: over repetitions.
-        ledoit_wolf: the same difference with Ledoit-Wolf shrinkage in both arms.
-        ledoit_wolf_error: its standard error.
-        law: predicted by parameter counts.
-        sandwich: predicted with the population's fourth moments.
-        exact: predicted by the exact expectations for Gaussians; None where they do not exist.
-    """
-
-    n_k: int
-    difference: float
-    standard_error: float
-    ledoit_wolf: float
-    ledoit_wolf_error: float
-    law: float
-    sandwich: float
-    exact: float | None
 
 
 @dataclass(frozen=True)
@@ -147,13 +122,7 @@ class Crossing:
 
     def place(self, curve: str) -> float | None:
         """Rows per source at which a curve turns from pooled to separate, or None."""
-        values = [getattr(point, curve) for point in self.points]
-        known = [(p.n_k, v) for p, v in zip(self.points, values, strict=True) if v is not None]
-        for (n0, v0), (n1, v1) in reversed(list(pairwise(known))):
-            if v0 > 0 >= v1:
-                share = v0 / (v0 - v1)
-                return math.exp(math.log(n0) + share * (math.log(n1) - math.log(n0)))
-        return None
+        return place(self.points, curve)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -191,15 +160,15 @@ class Crossing:
 
     def draw(self, png: Path, svg: Path) -> None:
         """Write the figure."""
-        from sourcewise.studies.crossing_plot import draw
+        from sourcewise.studies.crossing.plot import draw
 
-        draw(self, png, svg)
+        draw(f"{self.name}\n{self.K} sources, {self.d} columns", self.points, self.harm, png, svg)
 
 
 def crossing(
     data: Sources,
     settings: CrossingSettings | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Crossing:
     """Run the study on a data set.
 

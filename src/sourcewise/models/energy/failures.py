@@ -1,0 +1,82 @@
+"""Trainings that failed though all their numbers are finite, and what helps.
+
+A model is judged on the rows that it was trained on, by what its validation rows are scored by
+(minus the log-likelihood where Z is exact, otherwise the objective): its *excess* is how far that
+is above its value under the constant energy u = 0, which is the uniform density on the box.
+Training failed if the excess is more than `MARGIN` per column above 0 and above that of the
+network as it was drawn. A network that has hardly been trained may be worse than uniform, but not
+because of training; a trained one has seen these very rows.
+
+It failed too if energies are the same all over the box, which takes units that are all dead. A
+`bound` or `spectral` may make them nearly so: then this says nothing.
+"""
+
+import torch
+from torch import Tensor
+
+from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
+from sourcewise.randomness import Noise
+
+__all__ = ["alike", "failure", "knobs"]
+
+MARGIN = 0.1
+ALIKE = 1e-6  # largest difference of energies under one source
+PLACES = 256  # where they are looked at
+GENTLE = 3.0  # bound of singular values that is advised
+
+
+def failure(
+    settings: EnergySettings, objective: str, D: int, exact: bool, start: float, end: float
+) -> str | None:
+    """What an excess means, in one line; None: nothing bad.
+
+    Args:
+        settings: of the family.
+        objective: by name.
+        D: columns.
+        exact: whether Z is.
+        start: excess of the network as it was drawn.
+        end: of the trained one.
+    """
+    if end <= max(start, 0.0) + MARGIN * D:  # not so of what is no number
+        return None
+    told = (
+        f"its own training rows are {end:.3g} nats per row less likely than under the uniform "
+        "density"
+        if exact
+        else f"on its own training rows it is {end:.3g} above the value of a constant energy"
+    )
+    return f"training with objective={objective} diverged: {told}. {knobs(settings, objective)}"
+
+
+@torch.no_grad()
+def alike(
+    settings: EnergySettings, objective: str, network: EnergyNetwork | ImageEnergyNetwork
+) -> str | None:
+    """What energies that are the same everywhere mean, in one line; None: they are not."""
+    points = Noise(0).of("places").uniform(PLACES, network.D).to(network.V_Y.weight)
+    u: Tensor = network.at(points)  # (K, N)
+    if settings.bound or settings.spectral or (u.amax(-1) - u.amin(-1)).max() > ALIKE:
+        return None
+    return (
+        f"training with objective={objective} diverged: the energies are the same all over the "
+        f"box, no unit of the network is alive. {knobs(settings, objective)}"
+    )
+
+
+def knobs(settings: EnergySettings, objective: str) -> str:
+    """What helps against divergence.
+
+    >>> knobs(EnergySettings.parse({"learning_rate": 30}), "nce")
+    'What helps: --set learning_rate=0.01, --set spectral=3'
+    """
+    s, usual = settings, EnergySettings.parse({"objective": objective}).learning_rate
+    out = {"learning_rate": min(usual, s.learning_rate / 10)}
+    if objective == "pcd":
+        decay, steps = max(0.01, 10 * s.energy_decay), 2 * s.steps
+        out = {"energy_decay": decay, "steps": steps} | out
+    out["spectral"] = min(GENTLE, s.spectral / 2) if s.spectral else GENTLE
+    if objective == "denoising" and s.smoothing < 0.3:
+        out["smoothing"] = min(0.3, 2 * s.smoothing)
+    return "What helps: " + ", ".join(f"--set {name}={value:g}" for name, value in out.items())

@@ -1,0 +1,1 @@
+"""Where separate overtakes pooled on a data set."""

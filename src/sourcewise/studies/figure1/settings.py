@@ -1,0 +1,93 @@
+"""What figure 1 is computed for, and the paper's own numbers."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from sourcewise.settings import Settings
+
+__all__ = ["PAPER", "PAPER_D", "PAPER_POINTS", "PAPER_SEEDS", "Figure1Settings", "Place", "Sweep"]
+
+Sweep = Literal["K", "n", "beta"]
+
+PAPER: dict[tuple[int, int, float], tuple[float, float]] = {
+    # (K, n, beta), d = 10: separate, pooled; means of 5 seeds
+    (1, 500, 0.5): (0.0527, 0.0527),
+    (3, 500, 0.5): (0.0926, 0.0720),
+    (5, 500, 0.5): (0.1240, 0.0962),
+    (10, 500, 0.5): (0.1750, 0.1287),
+    (15, 500, 0.5): (0.2098, 0.1544),
+    (5, 100, 0.5): (0.2787, 0.2037),
+    (5, 300, 0.5): (0.1703, 0.1285),
+    (5, 1000, 0.5): (0.0915, 0.0718),
+    (5, 5000, 0.5): (0.0385, 0.0290),
+    (5, 500, 0.0): (0.1240, 0.1240),
+    (5, 500, 0.3): (0.1240, 0.1068),
+    (5, 500, 0.7): (0.1240, 0.0813),
+    (5, 500, 1.0): (0.1240, 0.0490),
+}
+PAPER_D, PAPER_SEEDS, PAPER_POINTS = 10, 5, 500
+
+Positive = Annotated[int, Field(ge=1)]
+Similarity = Annotated[float, Field(ge=0, le=1)]
+
+
+class Place(NamedTuple):
+    """One place in the figure: what is varied, to what, and all sizes there."""
+
+    sweep: Sweep
+    value: float
+    K: int
+    n: int
+    beta: float
+
+
+class Figure1Settings(Settings):
+    """What figure 1 is computed for; the defaults are the paper's sizes."""
+
+    K_values: tuple[Positive, ...] = Field(
+        default=(1, 3, 5, 10, 15), description="numbers of sources, each at least 1"
+    )
+    n_values: tuple[Positive, ...] = Field(
+        default=(100, 300, 500, 1000, 5000), description="sample sizes, each at least 1"
+    )
+    beta_values: tuple[Similarity, ...] = Field(
+        default=(0.0, 0.3, 0.5, 0.7, 1.0), description="similarities, each in [0, 1]"
+    )
+    K: Positive = Field(default=5, description="sources outside the K sweep, at least 1")
+    n: Positive = Field(default=500, description="sample size outside the n sweep, at least 1")
+    beta: Similarity = Field(default=0.5, description="similarity outside the beta sweep")
+    d: Positive = Field(default=10, description="coordinates, at least 1; round(beta d) shared")
+    seeds: int | None = Field(
+        default=None,
+        ge=2,
+        description="runs per cell, at least 2; 1000, or 5 with paper_estimator",
+    )
+    seed: int = Field(default=0, description="seed of all draws")
+    paper_estimator: bool = Field(
+        default=False, description="measure as the paper does: 500 test points, not exact TV"
+    )
+    draw: Literal["samples", "statistics"] = Field(
+        default="samples", description="samples: every x; statistics: only what the fits need"
+    )
+    spread_runs: int = Field(
+        default=4000,
+        ge=2,
+        description="runs that give the paper's estimator its standard deviation, at least 2",
+    )
+
+    @property
+    def runs(self) -> int:
+        """Simulated runs per cell."""
+        return self.seeds or (PAPER_SEEDS if self.paper_estimator else 1000)
+
+    def d1(self, beta: float) -> int:
+        """Source-specific coordinates: round(beta d) are shared."""
+        return self.d - round(beta * self.d)
+
+    def places(self) -> Iterator[Place]:
+        """All places, sweep by sweep."""
+        yield from (Place("K", K, K, self.n, self.beta) for K in self.K_values)
+        yield from (Place("n", n, self.K, n, self.beta) for n in self.n_values)
+        yield from (Place("beta", beta, self.K, self.n, beta) for beta in self.beta_values)

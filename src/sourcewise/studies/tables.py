@@ -1,0 +1,29 @@
+"""The looks that the studies' tables share."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sourcewise.studies.curves import Fit
+
+__all__ = ["exponent", "number", "row"]
+
+
+def number(value: float | None) -> str:
+    """Four decimals, `-` for none."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def row(first: str, width: int, second: str, rest: Sequence[str]) -> str:
+    """A line: a place, a strategy, and columns of ten.
+
+    >>> row("n", 4, "pooled", ["0.5"])
+    'n   pooled           0.5'
+    """
+    return f"{first:<{width}}{second:<10}" + "".join(f"{text:>10}" for text in rest)
+
+
+def exponent(fit: "Fit", width: int) -> str:
+    """Name, exponent and interval."""
+    interval = "" if fit.low is None else f"  [{fit.low:+.4f}, {fit.high:+.4f}]"
+    return f"{fit.strategy:<{width}}{fit.exponent:+.4f}{interval}"

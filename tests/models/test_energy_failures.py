@@ -1,0 +1,96 @@
+"""Failed trainings of energies: what is judged, and what is said."""
+
+import pytest
+import torch
+
+from sourcewise.models.base import Judged
+from sourcewise.models.energy.failures import MARGIN, alike, failure, knobs
+from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.networks.energy import EnergyNetwork
+from sourcewise.randomness import Noise
+from sourcewise.training.stack import StepNoise
+
+from .conftest import build
+
+TOLD = (EnergySettings.parse({}), "nce", 5)
+
+
+@pytest.mark.parametrize("objective", ["likelihood", "nce", "pcd", "denoising", "sliced"])
+def test_excess_of_an_exact_density_is_over_the_uniform_one(objective):
+    model = build(objective=objective)
+    assert isinstance(model, Judged)
+    x, y, noise = Noise(1).uniform(9, 2), torch.arange(9) % 2, StepNoise([Noise(2)], [9])
+    found = model.excess(x, y, model.begin(x, y, Noise(3)), noise=noise)
+    assert torch.allclose(found, -model.log_prob(x, y), atol=1e-6)  # log 1 = 0
+
+
+@pytest.mark.parametrize("objective", ["nce", "pcd", "denoising", "sliced"])
+def test_excess_is_of_the_objective_where_no_density_is_exact(objective):
+    model = build(D=4, objective=objective)
+    x, y, noise = Noise(1).uniform(9, 4), torch.arange(9) % 2, StepNoise([Noise(2)], [9])
+    carried = model.begin(x, y, Noise(3))
+    before = [p.clone() for p in model.parameters()]
+    found = model.excess(x, y, carried, noise=noise)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    own = model.staged_loss(x, y, carried, noise=noise).detach()
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    assert torch.allclose(found, own - model.staged_loss(x, y, carried, noise=noise), atol=1e-9)
+    assert found.abs().min() > 1e-6
+    assert bool((model.excess(x, y, carried, noise=noise) == 0).all())
+
+
+def test_a_failure_is_worse_than_nothing_and_than_the_start():
+    margin = 5 * MARGIN
+    for start, end, failed in (
+        (0.3, -2.0, False),  # it has learnt
+        (0.0, 0.9 * margin, False),
+        (0.0, 1.1 * margin, True),
+        (-2.0, 0.9 * margin, False),  # no worse than knowing nothing
+        (2.0, 2.0 + 0.9 * margin, False),  # drawn as badly as that
+        (2.0, 2.0 + 1.1 * margin, True),
+        (0.0, float("nan"), True),
+        (0.0, float("inf"), True),
+    ):
+        for exact in (True, False):
+            assert (failure(*TOLD, exact, start, end) is not None) == failed
+    told = failure(*TOLD, True, 0.0, 28512.0)
+    assert told is not None
+    assert "objective=nce diverged: its own training rows are 2.85e+04 nats per row less" in told
+    other = failure(*TOLD, False, 0.0, 28512.0)
+    assert other is not None
+    assert "it is 2.85e+04 above the value of a constant energy" in other
+
+
+def test_energies_that_are_alike_are_those_of_a_dead_network():
+    model = build()
+    assert alike(model.settings, "nce", model.network) is None
+    for bias in (0.0, -1e3):  # of the first layer: below, SiLU is 0
+        assert isinstance(model.network, EnergyNetwork)
+        first = model.network.mlp.first.bias
+        assert first is not None
+        first.data[:] = bias
+        told = alike(model.settings, "nce", model.network)
+        assert (told is None) == (bias == 0.0)
+    for held in ({"bound": 1e-3}, {"spectral": 1e-3}):
+        assert alike(EnergySettings.parse(held), "nce", model.network) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "objective", "told"),
+    [
+        ({}, "likelihood", "learning_rate=0.001, --set spectral=3"),
+        ({"learning_rate": 30.0}, "likelihood", "learning_rate=0.01, --set spectral=3"),
+        ({"learning_rate": 1e-4}, "sliced", "learning_rate=1e-05, --set spectral=3"),
+        ({"learning_rate": 1.0}, "denoising", "spectral=3, --set smoothing=0.2"),
+        ({"learning_rate": 1.0, "smoothing": 0.3}, "denoising", "=0.002, --set spectral=3"),
+        ({"spectral": 2.0}, "nce", "spectral=1"),
+        ({"energy_decay": 0.1}, "pcd", "energy_decay=1, --set steps=20"),
+    ],
+)
+def test_what_helps_is_gentler_than_what_was(options, objective, told):
+    chosen = EnergySettings.parse({"objective": objective} | options)
+    line = knobs(chosen, objective)
+    assert told in line
+    pairs = [part.strip().removeprefix("--set ") for part in line.split(": ")[1].split(",")]
+    EnergySettings.parse(chosen.model_dump() | dict(pair.split("=") for pair in pairs))  # allowed
