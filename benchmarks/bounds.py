@@ -16,9 +16,9 @@ import numpy as np
 
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.gaussian import asymptotic_tv_balanced, m_blocks
-from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_bracketing
-from sourcewise.theory.gaussian_drawn import localized_drawn
-from sourcewise.theory.gaussian_localized import localized
+from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
+from sourcewise.theory.gaussian.drawn import localized_drawn
+from sourcewise.theory.gaussian.localized import localized
 from sourcewise.theory.general import paper, refined, simple
 
 D, OWN, B = 10, 5, 5.0

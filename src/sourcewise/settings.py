@@ -69,7 +69,12 @@ def _explained(cls: type[Settings], error: Any) -> str:
     listed = about.startswith(allowed)  # the values, explained
     told = about if listed else allowed
     more = "" if listed or not about else f": {about}"
-    return f"setting {name}: not {error['input']!r} (allowed: {told}){more}"
+    return f"setting {name}: not {_shown(error['input'])} (allowed: {told}){more}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it is typed: of several at once, with commas."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else repr(value)
 
 
 def _nearest_first(cls: type[Settings], name: str) -> list[str]:
@@ -86,24 +91,41 @@ def _shared(cls: type[Settings]) -> set[str]:
     return {field for base in bases for field in base.model_fields}
 
 
-def _allowed(kind: Any, limits: Iterable[Any] = ()) -> str:
+def _allowed(kind: Any, limits: Iterable[Any] = (), several: bool = False) -> str:
     """The values of a type in words; "" for a type whose description must say it.
 
+    >>> from annotated_types import MaxLen, MinLen
     >>> from pydantic import Field
     >>> _allowed(Annotated[int, Field(ge=1)] | Literal["all"])
     'a whole number >= 1, or all'
+    >>> _allowed(tuple[Annotated[int, Field(ge=1)], ...], [MinLen(2), MaxLen(2)])
+    '2 whole numbers >= 1'
     """
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _allowed(parts[0], parts[1].metadata if isinstance(parts[1], FieldInfo) else ())
+        inner = parts[1].metadata if isinstance(parts[1], FieldInfo) else ()
+        return _allowed(parts[0], inner, several)
+    if origin is tuple:
+        each = _allowed(parts[0], several=True)
+        return f"{_count(limits)} {each}".strip() if each else ""
     if origin is Literal:
         return ", ".join(map(str, parts))
     if origin in (Union, UnionType):
         return ", or ".join(filter(None, (_allowed(part, limits) for part in parts)))
     if kind is bool:
         return "true, false"
-    what = {int: "a whole number", float: "a number"}.get(kind)
+    what = (_NOUNS if several else _NOUN).get(kind)
     return "" if what is None else f"{what} {_range(limits)}".strip()
+
+
+_NOUN = {int: "a whole number", float: "a number"}
+_NOUNS = {int: "whole numbers", float: "numbers"}
+
+
+def _count(limits: Iterable[Any]) -> str:
+    """How many values there must be, if that is fixed."""
+    ends = [getattr(limit, end) for limit in limits for end in _LENGTHS if hasattr(limit, end)]
+    return str(ends[0]) if len(ends) == 2 and ends[0] == ends[1] else ""
 
 
 def _range(limits: Iterable[Any]) -> str:
@@ -129,3 +151,4 @@ def _range(limits: Iterable[Any]) -> str:
 
 
 _ENDS = (("ge", "gt"), ("le", "lt"))
+_LENGTHS = ("min_length", "max_length")

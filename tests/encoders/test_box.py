@@ -1,7 +1,6 @@
 """The box: inside the cube, back again, in original units."""
 
 import json
-import math
 from typing import cast
 
 import pytest
@@ -218,54 +217,6 @@ def test_a_large_grid_is_pointed_out():
         assert bool(told) == slow
         if slow:
             assert f"has {cells}^2 cells, for the range / step of 'fine', and" in told[0]
-
-
-PIXELS = EnergySettings.parse({"network": "convolutional", "width": 4, "depth": 2})
-
-
-def images() -> torch.Tensor:
-    """(N, 3, 4) whole numbers from 0 to 15; one pixel is always 0."""
-    x = Noise(7).integers(16, N, 3, 4).double()
-    x[:, 0, 0] = 0
-    return x
-
-
-def test_pixels_share_a_lattice_and_a_box_and_none_is_left_out():
-    x = images()
-    screened = screen("box", Sources(x, Y, ("a", "b"), name="made"), PIXELS)
-    coding = cast(BoxCoding, screened.coding)
-    encoder = coding.fit(coding.lift(screened.data.x, Noise(2).each(Y)), Y, 2)
-    assert encoder.sizes == {"D": 12, "shape": (1, 3, 4), "spread": encoder.spread}
-    assert set(coding.low) == {0.0}
-    assert set(coding.high) == {16.0}
-    z, log_det = encoder.encode(coding.lift(screened.data.x, Noise(2).each(Y)), Y)
-    assert torch.equal((16 * z).floor(), x.reshape(N, 12))
-    assert torch.allclose(log_det, torch.full((N,), -12 * math.log(16.0), dtype=torch.float64))
-    assert torch.equal(encoder.decode(z).matrix(), x.reshape(N, 12))
-    again = load(json.loads(json.dumps(encoder.to_json())))
-    assert again == encoder
-
-
-def test_columns_are_pixels_of_the_image_that_a_setting_says():
-    table = {f"p{j}": column for j, column in enumerate(images().reshape(N, 12).T)}
-    coding = screen("box", sample(**table), PIXELS.model_copy(update={"image": (1, 4, 3)})).coding
-    assert cast(BoxCoding, coding).shape == (1, 4, 3)
-
-
-@pytest.mark.parametrize(
-    ("x", "image", "options", "message"),
-    [
-        (images().reshape(N, 12), (), {}, "convolutional needs images: --set image=CHANNELS"),
-        (images(), (1, 5, 5), {}, "1,5,5 are 25 pixels, but there are 12 columns"),
-        (images(), (), {"log": ("all",)}, "--log and --missing impute do not go with images"),
-        (images() / 0 * 0, (), {}, "missing values"),
-        (0 * images(), (), {}, "all pixels are 0"),
-    ],
-)
-def test_what_is_no_image_is_said(x, image, options, message):
-    settings = PIXELS.model_copy(update={"image": image})
-    with pytest.raises(InputError, match=message):
-        screen("box", Sources(x, Y, ("a", "b"), name="made"), settings, **options)
 
 
 def test_gaps_are_refused():

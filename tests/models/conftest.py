@@ -45,7 +45,7 @@ def finished(model: Energy, seed: int = 0) -> Energy:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains that are tried for a short while."""
     for name in ("WARM_UP", "RUN"):
-        monkeypatch.setattr(f"sourcewise.models.energy.chains.{name}", 32)
+        monkeypatch.setattr(f"sourcewise.models.energy.sampling_chains.{name}", 32)
 
 
 def surprise(model: Energy, x: Tensor, k: int, bins: int = 5) -> float:

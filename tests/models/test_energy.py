@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sourcewise.errors import InputError
 from sourcewise.models.energy import Energy
-from sourcewise.models.energy.grid import CELLS
+from sourcewise.models.energy.sampling_grid import CELLS
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.networks.energy import EnergyNetwork
 from sourcewise.quadrature import gauss_legendre
@@ -118,7 +118,7 @@ def test_scores_take_the_finest_rule_and_training_the_coarsest():
 def test_the_rule_is_cut_in_chunks_without_a_trace(monkeypatch):
     model = build(K=3)
     whole = model.log_normaliser(20)
-    monkeypatch.setattr("sourcewise.models.energy.quadrature.CHUNK", 100)
+    monkeypatch.setattr("sourcewise.models.energy.normaliser.CHUNK", 100)
     assert torch.allclose(model.log_normaliser(20), whole, atol=1e-12)
 
 

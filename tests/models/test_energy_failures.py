@@ -1,16 +1,22 @@
 """Failed trainings of energies: what is judged, and what is said."""
 
+import math
+
 import pytest
 import torch
 
+from sourcewise.comparison.cautions import rough_normalisers
 from sourcewise.models.base import Judged
-from sourcewise.models.energy.failures import MARGIN, alike, failure, knobs
+from sourcewise.models.energy import Energy
+from sourcewise.models.energy.failures import MARGIN, alike, failure, gain_over_one_normal, knobs
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.networks.energy import EnergyNetwork
 from sourcewise.randomness import Noise
+from sourcewise.training import TrainingData, fit
 from sourcewise.training.stack import StepNoise
+from sourcewise.truths.box import BoxMixture
 
-from .conftest import build
+from .conftest import FEW, build
 
 TOLD = (EnergySettings.parse({}), "nce", 5)
 
@@ -94,3 +100,41 @@ def test_what_helps_is_gentler_than_what_was(options, objective, told):
     assert told in line
     pairs = [part.strip().removeprefix("--set ") for part in line.split(": ")[1].split(",")]
     EnergySettings.parse(chosen.model_dump() | dict(pair.split("=") for pair in pairs))  # allowed
+
+
+def test_the_gain_over_one_normal_is_the_information_in_the_rows():
+    """Of two narrow clusters: log (scale of both / of one) - log 2, and what the cut adds."""
+    centre, width, n = 0.25, 0.02, 20_000
+    mean, half = torch.tensor([centre, 1 - centre]), torch.tensor([0.5, 0.5])
+    truth = BoxMixture(half[None], mean.view(1, 2, 1), torch.full((1, 2, 1), width))
+    y = torch.zeros(n).long()
+    x = truth.sample(y, noise=Noise(0))
+    found = gain_over_one_normal(truth.log_prob, x, y)
+    both = math.hypot(0.5 - centre, width)
+    inside = math.erf(0.5 / both / math.sqrt(2))
+    exact = math.log(both / width) - math.log(2) + math.log(inside)
+    assert found.shape == (1,)
+    assert found.item() == pytest.approx(exact, abs=0.04)  # 2048 rows: .016 is their error
+    flat = gain_over_one_normal(lambda x, y: torch.zeros(len(x)), x, y)
+    entropy = 0.5 + math.log(2 * width * math.sqrt(2 * math.pi))
+    assert flat.item() == pytest.approx(exact + entropy, abs=0.04)
+
+
+def test_a_flat_energy_gains_nothing_and_is_told_of():
+    """A model that learnt next to nothing from rows that a normal describes well."""
+    rows = (0.5 + 0.05 * Noise(4).normal(200, 2)).clamp(0, 1)
+    y = torch.arange(200) % 2
+    gains = {}
+    for rate in (1e-6, 1e-2):
+        options = {"objective": "likelihood", "updates": 200, "learning_rate": rate}
+        settings = EnergySettings.parse(FEW | options)
+        model = Energy(settings, K=2, D=2)
+        fit(model, TrainingData.plain(rows, y), names=("a", "b"), settings=settings)
+        gains[rate] = model.fitted["gain over one normal"]
+        said = rough_normalisers({"pooled": model.fitted}, {"pooled": model.resolved}, 1.0, 2)
+        told = [line for line in said if "worse than one normal" in line]
+        assert len(told) == (rate < 1e-3)
+        if told:
+            assert told[0].startswith("1 of 1 pooled models fit their own training rows worse")
+    assert gains[1e-6][0] < -1
+    assert gains[1e-2][0] > -0.1

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sourcewise.models.energy import Energy
-from sourcewise.models.energy.chains import annealed_normaliser
+from sourcewise.models.energy.normaliser import annealed_normaliser
 from sourcewise.models.energy.objectives import base_of, begin_base
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.randomness import Noise

@@ -77,7 +77,7 @@ def test_a_bad_setting_is_said_once(values, message):
 def test_every_setting_says_which_values_it_takes(name):
     """In words of its type, before what it is; "device" and "order" are free text."""
     settings = REGISTERED[name].settings
-    kinds = r"a whole number|a number|true, false|[\w-]+( [\w-]+)?(, | or )[\w-]+|channels,height"
+    kinds = r"a whole number|a number|true, false|[\w-]+( [\w-]+)?(, | or )[\w-]+|whole numbers"
     for field in settings.model_fields.keys() - {"device", "order"}:
         with pytest.raises(InputError, match=rf"^setting {field}: not '\?' \(allowed: ({kinds})"):
             settings.parse({field: "?"})

@@ -257,7 +257,7 @@ def test_the_paper_is_not_quoted_for_other_dimensions():
     [
         ({"K_values": [0]}, "setting K_values"),
         ({"beta_values": [1.1]}, "setting beta_values.*in \\[0, 1\\]"),
-        ({"seeds": 1}, "setting seeds.*at least 2"),
+        ({"seeds": 1}, "setting seeds.*whole number >= 2"),
         ({"ns": 3}, "no setting 'ns'"),
     ],
 )

@@ -22,8 +22,8 @@ from sourcewise.theory.asymptotic import (
 )
 from sourcewise.theory.constant_brackets import ConstantBrackets
 from sourcewise.theory.gaussian import asymptotic_tv_pooled, expected_tv_pooled
-from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_bracketing
-from sourcewise.theory.gaussian_localized import localized
+from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
+from sourcewise.theory.gaussian.localized import localized
 from sourcewise.theory.general import paper, refined, simple
 from sourcewise.theory.planning import sample_size, what_helps
 from sourcewise.theory.sharing import empirical_beta, parameters, predicted_ratio, similarity

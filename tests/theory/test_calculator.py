@@ -14,9 +14,9 @@ from sourcewise.report.bounds_plot import draw_docs_figures
 from sourcewise.theory import arm, energy
 from sourcewise.theory.calculator import LABELS, curves, document, table
 from sourcewise.theory.cases import FAMILIES, build
-from sourcewise.theory.gaussian_case import allocate
-from sourcewise.theory.gaussian_localized import localized_for_counts
-from sourcewise.theory.gaussian_partitions import asymptotic_tv, expected_tv
+from sourcewise.theory.gaussian.case import allocate
+from sourcewise.theory.gaussian.localized import localized_for_counts
+from sourcewise.theory.gaussian.partitions import asymptotic_tv, expected_tv
 from sourcewise.theory.general import paper, refined
 
 SIZES = {

@@ -31,7 +31,7 @@ EITHER = pytest.mark.parametrize("objective", OBJECTIVES)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains that are tried for a short while after training."""
     for name in ("WARM_UP", "RUN"):
-        monkeypatch.setattr(f"sourcewise.models.energy.chains.{name}", 16)
+        monkeypatch.setattr(f"sourcewise.models.energy.sampling_chains.{name}", 16)
 
 
 def settings(objective: str = "pcd", D: int = 4, **options) -> EnergySettings:

@@ -92,7 +92,7 @@ def trained(family: str, stacked: bool, options: dict[str, Any], D: int) -> torc
 )
 def test_stacked_equals_one_after_another(family, options, D, monkeypatch):
     for name in ("WARM_UP", "RUN"):  # of chains after training
-        monkeypatch.setattr(f"sourcewise.models.energy.chains.{name}", 16)
+        monkeypatch.setattr(f"sourcewise.models.energy.sampling_chains.{name}", 16)
     together, apart = (trained(family, stacked, options, D) for stacked in (True, False))
     assert bool(apart.isfinite().all())
     assert ((together - apart).abs() <= 1e-5 * apart.abs().clamp(min=1e-3)).all()

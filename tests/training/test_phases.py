@@ -137,13 +137,12 @@ SCRIPT = """
 import json, os, sys
 from pathlib import Path
 import torch
-import sourcewise.models.energy.chains as chains
+import sourcewise.models.energy.sampling_chains as chains
 from sourcewise.errors import InputError
 from sourcewise.files import write_json, write_tensors
 from sourcewise.models.energy import Energy
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit

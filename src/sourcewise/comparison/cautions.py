@@ -26,6 +26,7 @@ Resolved = Mapping[str, Mapping[str, Any]]
 
 DEAF = 0.02  # of what the label changes in separate models
 UNMIXED = 1.1  # R-hat of a short trial run
+POOR = 0.1  # nats per column
 ROUGH = 0.1  # of the region of equivalence, that a quadrature may be wrong by
 
 
@@ -84,8 +85,26 @@ def rough_normalisers(
     return [
         *_rough_rules(fitted, resolved, region, D),
         *simulated_normalisers(fitted, resolved, scored),
+        *_poor_fits(fitted, resolved, D),
         *unmixed_samplers(fitted),
     ]
+
+
+def _poor_fits(fitted: Fitted, resolved: Resolved, D: int) -> Iterator[str]:
+    """Models that a plain normal distribution beats on the rows that they were trained on."""
+    for name, found in fitted.items():
+        gains = found.get("gain over one normal", [])
+        poor = [gain for gain in gains if gain < -POOR * D]
+        if poor:
+            objective = resolved[name]["objective"]
+            instead = "" if objective in ("likelihood", "nce") else ", or another objective"
+            yield (
+                f"{len(poor)} of {len(gains)} {name} models fit their own training rows worse "
+                f"than one normal distribution with independent columns does (the worst by "
+                f"{-min(poor):.2g} nats per row): differences are about training (objective="
+                f"{objective}) as much as about sources; train longer{instead}, or --model "
+                "gaussian"
+            )
 
 
 def _errors(fitted: Fitted, name: str, above: float = -1.0) -> dict[str, float]:

@@ -2,43 +2,25 @@
 
     x  --dequantise-->  x + r u  --log (chosen)-->  v  --box-->  z = (v - low) / (high - low)
 
-The box is the range of each column over the whole sample, cells of ties included, widened by 5 %
-of itself at both ends; under `rule=grid` it ends with the cells. It is settled before any row is
-split, it is the same for all arms, and nothing else is learnt from it: a box that held training
-rows only would leave test rows of density 0. Strictly, then, scores hold for rows within the range
-of the sample at hand; new rows whose cells do not lie in the box are refused, not scored.
-
-Pixels (`network=convolutional`) have one lattice and one box, those of all pixels together; none
-is left out, however constant.
+The box is settled before any row is split (`box_screening`; `pixels` for images), and is the same
+for all arms. Scores hold for rows within it: new rows whose cells do not lie in the box are
+refused, not scored.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sourcewise.encoders import screening
-from sourcewise.encoders.numeric import (
-    Lifted,
-    NumericColumn,
-    decimals,
-    lift,
-    plan_columns,
-    resolution,
-)
-from sourcewise.encoders.screening import Missing, Screened, handle_missing, refuse_infinite
-from sourcewise.errors import InputError, listing
+from sourcewise.encoders.numeric import Lifted, NumericColumn, lift
+from sourcewise.errors import InputError
 from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
-from sourcewise.sources import Sources
 
-__all__ = ["BoxCoding", "BoxEncoder", "pixels", "plan_box", "screen"]
+__all__ = ["MARGIN", "BoxCoding", "BoxEncoder"]
 
 MARGIN = 0.05
-SLOW = 1 << 15  # energies per update; about a tenth of a second on one core
 ROUNDING = 1e-9  # of a side: ends of a box are sums and logarithms
 
 
@@ -105,7 +87,7 @@ class BoxCoding:
         return low, high - torch.tensor(steps, dtype=torch.float64)
 
     def _on_grid(self, j: int) -> bool:
-        return self.cells is not None and _on_lattice(self.columns[j])
+        return self.cells is not None and self.columns[j].step is not None
 
     def _why(self, j: int) -> str:
         """What the range of a column is."""
@@ -211,180 +193,8 @@ class BoxEncoder:
         return cls(coding, tuple(document["spread"]))
 
 
-def plan_box(
-    table: Table, columns: tuple[NumericColumn, ...], cells: int | Literal["auto"] | None = None
-) -> BoxCoding:
-    """The box of a table: the range of each lifted column, widened by 5 % at both ends.
-
-    With cells, a column on a lattice starts at its lowest value and has one cell per step, so
-    that no cell holds parts of two values; values in between that never occur have theirs too.
-
-    Args:
-        table: the sample's columns.
-        columns: how each is lifted.
-        cells: along each axis, of a finite grid; "auto": the most steps that a column has.
-
-    Raises:
-        InputError: fewer cells than steps; "auto" where a column has no lattice.
-    """
-    ends = [_range(table.columns[column.name], column) for column in columns]
-    if cells is not None:
-        counts = [_steps(column, *end) for column, end in zip(columns, ends, strict=True)]
-        cells = _cells(columns, counts, cells)
-        pairs = zip(columns, ends, strict=True)
-        ends = [_aligned(column, low, high, cells) for column, (low, high) in pairs]
-    else:
-        margins = [MARGIN * (high - low) for low, high in ends]
-        pairs = zip(ends, margins, strict=True)
-        ends = [(low - margin, high + margin) for (low, high), margin in pairs]
-    lows, highs = zip(*ends, strict=True)
-    return BoxCoding(columns, tuple(lows), tuple(highs), cells=cells)
-
-
-def _on_lattice(column: NumericColumn) -> bool:
-    return column.resolution is not None and not column.log
-
-
-def _steps(column: NumericColumn, low: float, high: float) -> int | None:
-    """Cells of a column on a lattice, from its lowest to its highest value: range / step."""
-    if column.resolution is None or column.log:
-        return None
-    return round((high - low) / column.resolution)
-
-
-def _cells(
-    columns: Sequence[NumericColumn], counts: list[int | None], cells: int | Literal["auto"]
-) -> int:
-    for column, count in zip(columns, counts, strict=True):
-        if count is None and cells == "auto":
-            raise InputError(
-                f"rule=grid: column {column.name!r} is on no lattice (its values hardly repeat, "
-                "or it has --log): nodes=N cuts it into N cells"
-            )
-        if count is not None and cells != "auto" and count > cells:
-            raise InputError(
-                f"setting nodes: column {column.name!r} has {count} steps of "
-                f"{column.resolution:g} from its lowest to its highest value, {cells} cells are "
-                "too few"
-            )
-    return max(count or 0 for count in counts) if cells == "auto" else cells
-
-
-def _aligned(column: NumericColumn, low: float, high: float, cells: int) -> tuple[float, float]:
-    """A box whose cells are those of the lattice; without one, of the range, a little wider."""
-    if column.resolution is not None and not column.log:
-        return low, low + cells * column.resolution
-    margin = 1e-6 * (high - low)
-    return low - margin, high + margin
-
-
 def _spread(z: Tensor, y: Tensor, K: int) -> Tensor:
     """(D,) standard deviations within sources."""
     counts = torch.bincount(y, minlength=K).clamp(min=1).double()[:, None]
     means = torch.zeros(K, z.shape[1], dtype=z.dtype).index_add_(0, y, z) / counts
     return (z - means[y]).square().mean(0).sqrt()
-
-
-def _range(values: Tensor, column: NumericColumn) -> tuple[float, float]:
-    """Smallest and largest value that a lifted column can take, whatever the draws."""
-    ends = torch.stack([values.min(), values.max() + (column.resolution or 0.0)]).double()
-    low, high = (ends.log() if column.log else ends).tolist()
-    return low, high
-
-
-def screen(data: Sources, *, settings: Any, **options: Any) -> Screened:
-    """Columns and rows for a density on a box; as `screening.screen`, and `pixels` for images.
-
-    Args:
-        data: the sample.
-        settings: of the family: are the columns pixels?
-        **options: those of `screening.screen`; missing values are refused or dropped.
-
-    Raises:
-        InputError: those of `screening.screen`, missing="impute" where values are missing.
-    """
-    if settings.network == "convolutional":
-        return pixels(data, settings.image, **options)
-    screened = screening.screen(data, settings=settings, imputes=False, **options)
-    columns = plan_columns(screened.table, screened.log)
-    cells = settings.nodes if settings.rule == "grid" else None
-    screened.coding = plan_box(screened.table, columns, cells)
-    _point_out_many_cells(screened, screened.coding)
-    return screened
-
-
-def _point_out_many_cells(screened: Screened, box: BoxCoding) -> None:
-    """Warn of a grid that makes every update slow, and name the columns that make it large."""
-    cells = (box.cells or 0) ** box.variables
-    if cells * screened.data.K <= SLOW:
-        return
-    wide = [
-        column.name
-        for column in box.columns
-        if _steps(column, *_range(screened.table.columns[column.name], column)) == box.cells
-    ]
-    why = f", for the range / step of {listing(map(repr, wide), 3)}" if wide else ""
-    instead = (
-        "another rule is quicker"
-        if box.variables <= 3
-        else "columns recorded in larger steps help"
-    )
-    screened.warnings.append(
-        f"rule=grid has {box.cells}^{box.variables} cells{why}, and every update takes them all "
-        f"for each source: slow (--dry-run tells how long); {instead}"
-    )
-
-
-def pixels(
-    data: Sources,
-    image: tuple[int, ...] = (),
-    *,
-    min_rows: int = 10,
-    missing: Missing = "refuse",
-    log: Sequence[str] = (),
-) -> Screened:
-    """Images as rows of a density on a box.
-
-    Args:
-        data: the sample: an array (n, H, W) or (n, C, H, W), or columns channel by channel and
-            row by row.
-        image: channels, height and width, where the array does not tell.
-        min_rows: not used.
-        missing: rows with gaps are refused or dropped.
-        log: none can be taken.
-
-    Raises:
-        InputError: no shape of an image, a shape that does not fit, gaps, logarithms.
-    """
-    screened = Screened(replace(data, x=as_table(data.x)))
-    if log or missing == "impute":
-        raise InputError("pixels: --log and --missing impute do not go with images")
-    shape = _shape(data.x, image)
-    refuse_infinite(screened)
-    handle_missing(screened, missing, imputes=False)
-    table = screened.table
-    if len(table.names) != math.prod(shape):
-        raise InputError(
-            f"setting image: {','.join(map(str, shape))} are {math.prod(shape)} pixels, but there "
-            f"are {len(table.names)} columns"
-        )
-    every = torch.cat([values.double() for values in table.columns.values()])
-    low, step, places = float(every.min()), resolution(every), decimals(every)
-    columns = tuple(NumericColumn(name, False, step, low, places) for name in table.names)
-    high, D = float(every.max()) + (step or 0.0), len(columns)
-    if high == low:
-        raise InputError(f"{data.name}: all pixels are {low:g}")
-    screened.coding = BoxCoding(columns, (low,) * D, (high,) * D, shape=shape)
-    return screened
-
-
-def _shape(x: X, image: tuple[int, ...]) -> tuple[int, int, int]:
-    """Channels, height and width; a setting goes before the array's own axes."""
-    if not image and isinstance(x, Tensor) and x.ndim in (3, 4):
-        image = (1, *x.shape[1:]) if x.ndim == 3 else tuple(x.shape[1:])
-    if len(image) != 3:
-        raise InputError(
-            "network=convolutional needs images: --set image=CHANNELS,HEIGHT,WIDTH, or an array "
-            "(n, H, W) or (n, C, H, W)"
-        )
-    return image[0], image[1], image[2]

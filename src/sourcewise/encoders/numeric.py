@@ -59,6 +59,11 @@ class NumericColumn:
     origin: float = 0.0
     decimals: int | None = None
 
+    @property
+    def step(self) -> float | None:
+        """Between lifted values, or None: logarithms of recorded ones lie on no lattice."""
+        return None if self.log else self.resolution
+
     def recorded(self, v: Tensor) -> Tensor:
         """(n,) lifted values in original units, on the lattice of recorded values."""
         x = v.exp() if self.log else v

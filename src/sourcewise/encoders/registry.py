@@ -19,7 +19,7 @@ SCREENS = {
     "text": "sourcewise.encoders.text:screen",
     "tokens": "sourcewise.encoders.tokens:screen",
     "table": "sourcewise.encoders.mixed_screening:screen",
-    "box": "sourcewise.encoders.box:screen",
+    "box": "sourcewise.encoders.box_screening:screen",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {

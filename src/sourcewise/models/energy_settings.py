@@ -40,10 +40,10 @@ class EnergySettings(TrainedSettings):
         default="mlp",
         description="of the energy; of convolutional, columns are the pixels of an image",
     )
-    image: tuple[int, ...] = Field(
+    image: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(),
-        description="channels,height,width, three whole numbers >= 1, with network=convolutional; "
-        "not needed for arrays of images",
+        description="channels,height,width, with network=convolutional; not needed for "
+        "arrays of images",
     )
     rule: Literal["gauss-legendre", "clenshaw-curtis", "grid"] = Field(
         default="gauss-legendre",
@@ -153,9 +153,9 @@ class EnergySettings(TrainedSettings):
 
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":
-        if self.image and (len(self.image) != 3 or min(self.image) < 1):
+        if self.image and len(self.image) != 3:
             told = ",".join(map(str, self.image))
-            raise ValueError(f"image must be channels,height,width, each >= 1, not {told}")
+            raise ValueError(f"image must be channels,height,width, not {told}")
         if self.objective == "pcd" and self.replay < self.chains:
             raise ValueError(f"replay must be at least chains ({self.chains}), not {self.replay}")
         return self

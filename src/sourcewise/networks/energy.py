@@ -23,8 +23,9 @@ from sourcewise.errors import InputError
 from sourcewise.networks.layers import Conv2d, Embedding, Linear
 from sourcewise.networks.mlp import MLP, Activation
 
-__all__ = ["EnergyNetwork", "ImageEnergyNetwork"]
+__all__ = ["CHUNK", "AnyEnergyNetwork", "EnergyNetwork", "ImageEnergyNetwork"]
 
+CHUNK = 1 << 15  # rows that callers put through at a time
 HALVED = 8  # sides from this on are halved
 
 
@@ -157,3 +158,6 @@ def _halvings(sides: tuple[int, ...], layers: int) -> tuple[list[int], tuple[int
         strides.append(stride)
         sides = tuple(math.ceil(side / stride) for side in sides)
     return strides, sides
+
+
+AnyEnergyNetwork = EnergyNetwork | ImageEnergyNetwork

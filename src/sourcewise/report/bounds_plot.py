@@ -118,7 +118,7 @@ def _legend(figure: "Figure", curves: Mapping[str, Mapping[str, list[float]]]) -
 
 def draw_gaussian_bracket(path: Path, eta: float = 0.4) -> None:
     """Write two members of a cell of half-width eta and the two functions above all members."""
-    from sourcewise.theory.gaussian_brackets import EnvelopeBracket, GaussianBracket
+    from sourcewise.theory.gaussian.brackets import EnvelopeBracket, GaussianBracket
 
     x, centre = np.linspace(-4, 4, 401), np.zeros(1)
 

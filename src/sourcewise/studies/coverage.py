@@ -37,8 +37,10 @@ Tails = Literal["normal", "t5"]
 class CoverageSettings(Settings):
     """How much is simulated."""
 
-    repetitions: int = Field(default=400, ge=1, description="1 or more")
-    truth_samples: int = Field(default=2000, ge=2, description="2 or more")
+    repetitions: int = Field(default=400, ge=1, description="data sets per cell")
+    truth_samples: int = Field(
+        default=2000, ge=2, description="data sets per cell that tell the true differences"
+    )
     sizes: tuple[int, ...] = Field(default=(30, 200), description="rows per source")
     likeness: tuple[Likeness, ...] = ("equal", "opposite")
     tails: tuple[Tails, ...] = ("normal", "t5")

@@ -103,9 +103,9 @@ _COMMON = ("sources", "samples", "delta", "groups")
 
 
 def _gaussian(settings: dict[str, Any]) -> Case:
-    from sourcewise.theory import gaussian_case
-    from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_bracketing
-    from sourcewise.theory.gaussian_partitions import asymptotic_tv, expected_tv
+    from sourcewise.theory.gaussian import case
+    from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
+    from sourcewise.theory.gaussian.partitions import asymptotic_tv, expected_tv
 
     at_most("specific", settings, "dim")
     d, d1, B, K = (settings[name] for name in ("dim", "specific", "mean_bound", "sources"))
@@ -119,11 +119,11 @@ def _gaussian(settings: dict[str, Any]) -> Case:
         specific=d1,
         loose=lambda m, J: gaussian_bracketing(m, d, B),
         sharp=lambda m, J: envelope_bracketing(m, d, B),
-        localized=lambda K, n, J: gaussian_case.localized(settings, K, n, J),
-        localized_drawn=lambda K, n, J: gaussian_case.localized_drawn(settings, K, n, J),
-        law=lambda K, n, J: asymptotic_tv(gaussian_case.sources(settings, J), n, d, d1),
-        exact=lambda K, n, J: expected_tv(gaussian_case.sources(settings, J), n, d, d1),
-        notes=gaussian_case.notes(settings),
+        localized=lambda K, n, J: case.given_labels(settings, K, n, J),
+        localized_drawn=lambda K, n, J: case.drawn_labels(settings, K, n, J),
+        law=lambda K, n, J: asymptotic_tv(case.sources(settings, J), n, d, d1),
+        exact=lambda K, n, J: expected_tv(case.sources(settings, J), n, d, d1),
+        notes=case.notes(settings),
     )
 
 

@@ -12,7 +12,7 @@ probability at least `1 - delta`
 | refined | `min_eps T(eps, a)`, T the exact worst case | theory, section 2 |
 
 Two more forms need to know the class: localized, given the labels, and localized_drawn. See
-`theory.gaussian_localized` and `theory.gaussian_drawn`.
+`theory.gaussian.localized` and `theory.gaussian.drawn`.
 N is fixed before the data are seen, so eps may be chosen freely. All three hold for any
 distribution of the sources; its shape enters through N only.
 """

@@ -34,7 +34,7 @@ def sample_size(
     Bounds fall with n, but for steps of the number of cells, so this is the smallest n or nearly.
     By the law, see `asymptotic.sample_size_for_tv`.
 
-    >>> from sourcewise.theory.gaussian_brackets import envelope_bracketing
+    >>> from sourcewise.theory.gaussian.brackets import envelope_bracketing
     >>> from sourcewise.theory.general import refined
     >>> pooled = envelope_bracketing(30, d=10, B=5.0)
     >>> sample_size(lambda n: refined(pooled, n), target=0.33)
@@ -108,7 +108,7 @@ def what_helps(
     factor times both, so that each source stays as large; all but 1/factor of the source-specific
     parameters shared. Each is judged by a bound and by the law `sqrt(p / (2 pi n))`.
 
-    >>> from sourcewise.theory.gaussian_brackets import envelope_bracketing
+    >>> from sourcewise.theory.gaussian.brackets import envelope_bracketing
     >>> from sourcewise.theory.general import refined
     >>> bound = lambda m, J, n: refined(envelope_bracketing(m, 10, 5.0), n)
     >>> rows = what_helps(bound, shared=5, specific=5, K=5, n=500)

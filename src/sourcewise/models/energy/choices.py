@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sourcewise.errors import InputError
-from sourcewise.models.energy.quadrature import MOST_CELLS, NODES
 from sourcewise.models.energy_settings import EnergySettings
 
 __all__ = ["Choices", "choose"]
 
 CHAINS = ("chains", "replay", "steps", "adjusted", "acceptance", "restart", "energy_decay")
 CHANNELS, WIDTH = 32, 64
+NODES = {1: 64, 2: 32, 3: 16}  # per axis by D, in training
 MOST_NODES = 1 << 22
+MOST_CELLS = 1 << 20  # of a grid that is summed over
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,30 @@ because of training; a trained one has seen these very rows.
 
 It failed too if energies are the same all over the box, which takes units that are all dead. A
 `bound` or `spectral` may make them nearly so: then this says nothing.
+
+Between failure and a good fit, a model is measured against the plainest one: a normal distribution
+with independent columns, of all rows of its block. Energies that gain nothing over it on the very
+rows that they were trained on have not found what is in the data: `comparison.cautions` says so.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
+from sourcewise.networks.energy import AnyEnergyNetwork
 from sourcewise.randomness import Noise
+from sourcewise.truths.box import BoxMixture
 
-__all__ = ["alike", "failure", "knobs"]
+__all__ = ["alike", "failure", "gain_over_one_normal", "knobs"]
 
 MARGIN = 0.1
 ALIKE = 1e-6  # largest difference of energies under one source
 PLACES = 256  # where they are looked at
+ROWS = 2048  # that gains are measured on, at most
+NARROWEST = 0.01  # standard deviation of the normal, in sides of the box
+STRAY = 0.05  # its uniform share, against a single row far out
 GENTLE = 3.0  # bound of singular values that is advised
 
 
@@ -51,9 +61,7 @@ def failure(
 
 
 @torch.no_grad()
-def alike(
-    settings: EnergySettings, objective: str, network: EnergyNetwork | ImageEnergyNetwork
-) -> str | None:
+def alike(settings: EnergySettings, objective: str, network: AnyEnergyNetwork) -> str | None:
     """What energies that are the same everywhere mean, in one line; None: they are not."""
     points = Noise(0).of("places").uniform(PLACES, network.D).to(network.V_Y.weight)
     u: Tensor = network.at(points)  # (K, N)
@@ -63,6 +71,25 @@ def alike(
         f"training with objective={objective} diverged: the energies are the same all over the "
         f"box, no unit of the network is alive. {knobs(settings, objective)}"
     )
+
+
+@torch.no_grad()
+def gain_over_one_normal(
+    log_prob: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor
+) -> Tensor:
+    """(1,) mean of `log p(x|y) - log q(x)` over training rows, in nats.
+
+    Args:
+        log_prob: of the trained model.
+        x: (n, D) rows that it was trained on; of more than 2048 an even selection counts.
+        y: (n,) their sources.
+    """
+    mean, scale = x.double().mean(0), x.double().std(0, correction=0).clamp(min=NARROWEST)
+    one = x.new_ones(1, 1, dtype=torch.float64)
+    normal = BoxMixture(one, mean.expand(1, 1, -1), scale.expand(1, 1, -1), STRAY)
+    rows = slice(None, None, -(-len(x) // ROWS))
+    x, y = x[rows], y[rows]
+    return (log_prob(x, y).double() - normal.log_prob(x, torch.zeros_like(y))).mean()[None]
 
 
 def knobs(settings: EnergySettings, objective: str) -> str:

@@ -2,14 +2,14 @@
 
     p(x|y) = exp(-u(x|y)) / Z(y)   on the cube [0,1]^D,   Z(y) = integral of exp(-u(x|y)) dx
 
-u is a network (`networks.energy`). Up to three columns, Z is found by quadrature (`quadrature`),
+u is a network (`networks.energy`). Up to three columns, Z is found by quadrature (`normaliser`),
 and where columns take few values, by summing over all cells of a grid: likelihoods are exact but
 for an error that doubling the nodes shows. Training takes N nodes per axis, validation 2 N, scores
 4 N: a network that hides mass between the nodes of training is found out by the validation rows.
 
-With more columns Z is estimated by annealed importance sampling after training (`chains`). Its
+With more columns Z is estimated by annealed importance sampling after training (`normaliser`). Its
 log is understated in expectation, so log-likelihoods are overstated, and `fitted` says by how much
-they may be off. Energies are then trained without Z (`objectives`, `contrastive`).
+they may be off. Energies are then trained without Z (`objectives`, `persistent`).
 """
 
 import copy
@@ -22,17 +22,13 @@ import torch
 from torch import Tensor
 
 from sourcewise.models.base import BatchNoise, Carried, ConditionalModel, DensityEstimate
-from sourcewise.models.energy.chains import (
-    LEAPFROG,
-    Settled,
-    annealed_normaliser,
-    sample_chains,
-    settle,
-)
 from sourcewise.models.energy.choices import Choices, choose
-from sourcewise.models.energy.contrastive import PersistentContrastive
-from sourcewise.models.energy.failures import alike, failure
-from sourcewise.models.energy.grid import CELLS, sample_grid
+from sourcewise.models.energy.failures import alike, failure, gain_over_one_normal
+from sourcewise.models.energy.normaliser import (
+    annealed_normaliser,
+    log_normaliser,
+    quadrature_error,
+)
 from sourcewise.models.energy.objectives import (
     Denoising,
     NoiseContrastive,
@@ -40,13 +36,11 @@ from sourcewise.models.energy.objectives import (
     base_of,
     begin_base,
 )
-from sourcewise.models.energy.quadrature import (
-    CHUNK,
-    log_normaliser,
-    quadrature_error,
-)
+from sourcewise.models.energy.persistent import PersistentContrastive
+from sourcewise.models.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
+from sourcewise.models.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
+from sourcewise.networks.energy import CHUNK, AnyEnergyNetwork, EnergyNetwork, ImageEnergyNetwork
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = ["Energy"]
@@ -87,6 +81,7 @@ class Energy(ConditionalModel):
     step: Tensor
     spread: Tensor
     transitions: Tensor
+    gain: Tensor
     effective: Tensor
     r_hat: Tensor
 
@@ -114,7 +109,7 @@ class Energy(ConditionalModel):
     def _reserve(self) -> None:
         """Room for what `finish` finds."""
         K, D, C = self.K, self.D, self.settings.components
-        sizes: dict[str, tuple[int, ...]] = {}
+        sizes: dict[str, tuple[int, ...]] = {"gain": (1,)}
         if not self.exact:
             sizes |= {
                 "annealed": (K,),
@@ -151,11 +146,13 @@ class Energy(ConditionalModel):
 
     @property
     def fitted(self) -> dict[str, list[float]]:
-        """How well log Z is known, the worst of the sources, and how chains mixed.
+        """How well log Z is known, the worst of the sources, how well energies fit, and how chains
+        mixed.
 
         - "quadrature error": its change from 2 N nodes to the 4 N of scores.
         - "annealing error": from the estimate to the far end of its interval, where it is biased.
         - "effective weights": of annealing, the fewest.
+        - "gain over one normal": in nats per training row, see `failures`.
         - "r_hat", "effective samples": of the sampler's chains.
         """
         out: dict[str, Tensor] = {}
@@ -164,6 +161,7 @@ class Energy(ConditionalModel):
             out["effective weights"] = self.weights.min()
         elif self.settings.rule != "grid":
             out["quadrature error"] = self.quadrature_error(2 * self.nodes).max()
+        out["gain over one normal"] = self.gain
         if self.sampler != "grid":
             out |= {"r_hat": self.r_hat.max(), "effective samples": self.effective.min()}
         return {name: [float(value)] for name, value in out.items()}
@@ -277,9 +275,14 @@ class Energy(ConditionalModel):
         return failure(s, name, self.D, self.exact, start, end) or alike(s, name, self.network)
 
     def finish(self, x: Tensor, y: Tensor, carried: Carried, noise: Noise) -> None:
-        """After training: the normaliser by annealing, and the sampler's steps, where needed."""
-        if not self.based:
-            return
+        """After training: the normaliser by annealing, and the sampler's steps, where needed; and
+        what training has gained."""
+        if self.based:
+            self._settle(carried, noise)
+        self._note("", [("gain", gain_over_one_normal(self.log_prob, x, y))])
+
+    def _settle(self, carried: Carried, noise: Noise) -> None:
+        """What is known by simulation."""
         self._note("base_", {name: carried[name] for name in BASE}.items())
         base = self._base()
         if not self.exact:
@@ -358,7 +361,7 @@ class Energy(ConditionalModel):
 
     @torch.no_grad()
     def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
-        """One point per entry of y, (B, D) float64: see `grid` and `chains`.
+        """One point per entry of y, (B, D) float64: see `sampling_grid` and `sampling_chains`.
 
         Args:
             y: (B,) sources.
@@ -377,9 +380,7 @@ class Energy(ConditionalModel):
         ).double()
 
 
-def _network(
-    settings: EnergySettings, K: int, D: int, chosen: Choices
-) -> EnergyNetwork | ImageEnergyNetwork:
+def _network(settings: EnergySettings, K: int, D: int, chosen: Choices) -> AnyEnergyNetwork:
     """The network of the energies."""
     s, W = settings, chosen.width
     if chosen.shape is not None:

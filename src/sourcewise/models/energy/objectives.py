@@ -6,7 +6,7 @@ With s(x|y) = -grad u(x|y), y's own distribution p, and q the noise distribution
 |---|---|
 | likelihood | `u(x|y) + log Z(y)` |
 | nce | `-log( r(x) / (r(x) + sum_m r(x_m)) )`, `r = exp(-u(.|y)) / q`, x_m ~ q |
-| pcd | `u(x|y) - mean_c u(x_c|y)`, x_c chains that follow p: see `contrastive` |
+| pcd | `u(x|y) - mean_c u(x_c|y)`, x_c chains that follow p: see `persistent` |
 | denoising | `1/2 sum_j a_j^2 (s_j(z|y) - d/dz_j log k(z|x))^2`, z ~ k(.|x) |
 | sliced | `sum_j [ 1/2 h_j s_j^2 + h_j' s_j ] + <h v, grad <s, v>>`, v random signs |
 
@@ -28,7 +28,6 @@ Everything also runs with a leading axis S, for S models at once.
 """
 
 import math
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -37,7 +36,7 @@ from torch import Tensor
 from sourcewise.models.base import BatchNoise, Carried
 from sourcewise.models.energy.failures import knobs
 from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
+from sourcewise.networks.energy import AnyEnergyNetwork
 from sourcewise.randomness import Noise
 from sourcewise.truths.box import BoxMixture, fit_mixture
 
@@ -48,12 +47,10 @@ __all__ = [
     "Sliced",
     "base_of",
     "begin_base",
-    "energy_of",
     "random_signs",
     "sliced",
 ]
 
-Network = EnergyNetwork | ImageEnergyNetwork
 UNIFORM = 0.05  # share of the mixture: its tails are never lighter
 NARROWEST = 1e-3  # of a column's spread, in sides of the box
 
@@ -76,22 +73,22 @@ class Objective:
         self.settings = settings
         self.spread = spread.clamp(min=NARROWEST)
 
-    def begin(self, network: Network, x: Tensor, y: Tensor, noise: Noise) -> Carried:
+    def begin(self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, noise: Noise) -> Carried:
         """What is carried from the beginning, from all rows (n, D) and their sources (n,)."""
         return {"spread": self.spread.to(x.device)}
 
-    def advance(self, network: Network, carried: Carried, noise: BatchNoise) -> Carried:
+    def advance(self, network: AnyEnergyNetwork, carried: Carried, noise: BatchNoise) -> Carried:
         """The step before each update."""
         return carried
 
     def loss(
-        self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """(..., B) of rows x (..., B, D) and sources y (..., B)."""
         raise NotImplementedError
 
     def validation_loss(
-        self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """(..., B) what tells when to stop, where no likelihood does."""
         return self.loss(network, x, y, carried, noise)
@@ -111,12 +108,12 @@ class NoiseContrastive(Objective):
 
     name = "nce"
 
-    def begin(self, network: Network, x: Tensor, y: Tensor, noise: Noise) -> Carried:
+    def begin(self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, noise: Noise) -> Carried:
         """Fit the noise distribution."""
         return super().begin(network, x, y, noise) | begin_base(x, self.settings, noise)
 
     def loss(
-        self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`."""
         m, D = self.settings.negatives, x.shape[-1]
@@ -138,7 +135,7 @@ class Denoising(Objective):
     name = "denoising"
 
     def loss(
-        self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`."""
         a = self.settings.smoothing * carried["spread"][..., None, :]  # (..., 1, D)
@@ -157,13 +154,13 @@ class Sliced(Objective):
     name = "sliced"
 
     def loss(
-        self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`."""
         return sliced(network, x, y, carried["spread"], random_signs(x, noise))
 
 
-def sliced(network: Network, x: Tensor, y: Tensor, spread: Tensor, v: Tensor) -> Tensor:
+def sliced(network: AnyEnergyNetwork, x: Tensor, y: Tensor, spread: Tensor, v: Tensor) -> Tensor:
     """(..., B) sliced score matching; see the module.
 
     Args:
@@ -211,17 +208,6 @@ def base_of(carried: Carried, settings: EnergySettings) -> BoxMixture:
     return BoxMixture(*parts, uniform=1.0 if settings.noise == "uniform" else UNIFORM)
 
 
-def energy_of(network: Network) -> Callable[[Tensor], Tensor]:
-    """Energies (..., K, C) of points (..., K, C, D), each under its own source."""
-
-    def energy(x: Tensor) -> Tensor:
-        K, C = x.shape[-3:-1]
-        y = torch.arange(K, device=x.device).repeat_interleave(C).expand(*x.shape[:-3], K * C)
-        return network(x.flatten(-3, -2), y).unflatten(-1, (K, C))
-
-    return energy
-
-
 def _members(y: Tensor) -> Tensor:
     """The number of each row's model, in the shape of y."""
     if y.ndim == 1:
@@ -229,7 +215,7 @@ def _members(y: Tensor) -> Tensor:
     return torch.arange(len(y), device=y.device)[:, None].expand(y.shape)
 
 
-def _gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
+def _gradient(network: AnyEnergyNetwork, x: Tensor, y: Tensor) -> Tensor:
     """(..., B, D) of u at x, which requires gradients; with its graph."""
     with torch.enable_grad():
         return torch.autograd.grad(network(x, y).sum(), x, create_graph=True)[0]

@@ -58,8 +58,8 @@ class ArmSearchSettings(Settings):
         default=("3/1000/10", "10/30000/10", "3/10000/12"),
         description="where all candidates are measured: K/n/D of a cell of the paper",
     )
-    finalists: int = Field(default=0, ge=0, description="how many go on to all cells, 0 or more")
-    seeds: int = Field(default=1, ge=1, description="truths, samples and starts per cell, >= 1")
+    finalists: int = Field(default=0, ge=0, description="how many go on to all cells")
+    seeds: int = Field(default=1, ge=1, description="truths, samples and starts per cell")
     seed: int = Field(default=0, description="seed of all draws")
 
     @field_validator("places")

@@ -64,7 +64,7 @@ class Place(NamedTuple):
 class ArmStudySettings(ArmSettings):
     """One ARM table. Every choice that the paper leaves open is a field."""
 
-    values: tuple[Positive, ...] = Field(default=(), description="of what is varied, >= 1")
+    values: tuple[Positive, ...] = Field(default=(), description="of what is varied")
     K: Positive = Field(default=3, description="sources where they are not varied")
     n: Positive = Field(default=30000, description="examples where they are not varied")
     D: Positive = Field(default=10, description="positions where they are not varied")
@@ -140,7 +140,7 @@ class ArmKSettings(ArmStudySettings):
     """The table over the number of sources."""
 
     values: tuple[Positive, ...] = Field(
-        default=(1, 3, 5, 7, 10), description="numbers of sources, >= 1"
+        default=(1, 3, 5, 7, 10), description="numbers of sources"
     )
 
 
@@ -148,7 +148,7 @@ class ArmNSettings(ArmStudySettings):
     """The table over the sample size."""
 
     values: tuple[Positive, ...] = Field(
-        default=(1000, 3000, 5000, 10000, 30000), description="examples in all, >= 1"
+        default=(1000, 3000, 5000, 10000, 30000), description="examples in all"
     )
 
     @property
@@ -160,9 +160,7 @@ class ArmNSettings(ArmStudySettings):
 class ArmDSettings(ArmStudySettings):
     """The table over the number of positions."""
 
-    values: tuple[Positive, ...] = Field(
-        default=(10, 12, 14, 16, 18), description="positions, >= 1"
-    )
+    values: tuple[Positive, ...] = Field(default=(10, 12, 14, 16, 18), description="positions")
     n: Positive = Field(default=10000, description="examples in all")
     seeds: int = Field(default=2, ge=2, description="truths, samples and starts per cell")
 

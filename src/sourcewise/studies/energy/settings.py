@@ -43,16 +43,14 @@ class EnergyStudySettings(TrainedSettings):
     """The study's sizes, its truths, and the training, which is the same for both strategies."""
 
     dimensions: tuple[Annotated[int, Field(ge=1, le=2)], ...] = Field(
-        default=(1, 2), description="D, coordinates of x: 1, 2"
+        default=(1, 2), description="D, coordinates of x"
     )
     samples: tuple[Positive, ...] = Field(
-        default=(300, 1000, 3000, 10000, 30000), description="n where it is varied, >= 1"
+        default=(300, 1000, 3000, 10000, 30000), description="n where it is varied"
     )
-    sources: tuple[Positive, ...] = Field(
-        default=(1, 2, 4, 8), description="K where it is varied, >= 1"
-    )
+    sources: tuple[Positive, ...] = Field(default=(1, 2, 4, 8), description="K where it is varied")
     embeddings: tuple[Positive, ...] = Field(
-        default=(1, 2, 4), description="d_e where it is varied, >= 1"
+        default=(1, 2, 4), description="d_e where it is varied"
     )
     n: Positive = Field(default=3000, description="examples where they are not varied")
     K: Positive = Field(default=4, description="sources where they are not varied")
@@ -80,7 +78,7 @@ class EnergyStudySettings(TrainedSettings):
         default=(128, 32),
         min_length=2,
         max_length=2,
-        description="per axis of the quadrature in training, >= 2: of D = 1, of D = 2",
+        description="per axis of the quadrature in training: of D = 1, of D = 2",
     )
     batch: Positive | Literal["all"] = Field(
         default=1024, description="rows per update; all: exact full-batch gradients"

@@ -47,22 +47,22 @@ class Figure1Settings(Settings):
     """What figure 1 is computed for; the defaults are the paper's sizes."""
 
     K_values: tuple[Positive, ...] = Field(
-        default=(1, 3, 5, 10, 15), description="numbers of sources, each at least 1"
+        default=(1, 3, 5, 10, 15), description="numbers of sources"
     )
     n_values: tuple[Positive, ...] = Field(
-        default=(100, 300, 500, 1000, 5000), description="sample sizes, each at least 1"
+        default=(100, 300, 500, 1000, 5000), description="sample sizes"
     )
     beta_values: tuple[Similarity, ...] = Field(
-        default=(0.0, 0.3, 0.5, 0.7, 1.0), description="similarities, each in [0, 1]"
+        default=(0.0, 0.3, 0.5, 0.7, 1.0), description="similarities"
     )
-    K: Positive = Field(default=5, description="sources outside the K sweep, at least 1")
-    n: Positive = Field(default=500, description="sample size outside the n sweep, at least 1")
+    K: Positive = Field(default=5, description="sources outside the K sweep")
+    n: Positive = Field(default=500, description="sample size outside the n sweep")
     beta: Similarity = Field(default=0.5, description="similarity outside the beta sweep")
-    d: Positive = Field(default=10, description="coordinates, at least 1; round(beta d) shared")
+    d: Positive = Field(default=10, description="coordinates, of which round(beta d) are shared")
     seeds: int | None = Field(
         default=None,
         ge=2,
-        description="runs per cell, at least 2; 1000, or 5 with paper_estimator",
+        description="runs per cell; by default 1000, or 5 with paper_estimator",
     )
     seed: int = Field(default=0, description="seed of all draws")
     paper_estimator: bool = Field(
@@ -74,7 +74,7 @@ class Figure1Settings(Settings):
     spread_runs: int = Field(
         default=4000,
         ge=2,
-        description="runs that give the paper's estimator its standard deviation, at least 2",
+        description="runs that give the paper's estimator its standard deviation",
     )
 
     @property

@@ -12,7 +12,6 @@ from scipy.stats import beta as beta_law
 from scipy.stats import binom, chi2, norm
 
 from sourcewise.errors import InputError
-from sourcewise.theory import gaussian, quadrature
 from sourcewise.theory.asymptotic import asymptotic_bound, asymptotic_kl, rate
 from sourcewise.theory.gaussian import (
     asymptotic_tv_pooled,
@@ -21,11 +20,13 @@ from sourcewise.theory.gaussian import (
     expected_tv_balanced,
     expected_tv_pooled,
     expected_tv_separate,
+    integrals,
+    laws,
     m_pooled,
     m_separate,
 )
-from sourcewise.theory.gaussian_partitions import expected_tv_given_counts, tv_given_count
-from sourcewise.theory.quadrature import count_law, fraction_law
+from sourcewise.theory.gaussian.integrals import count_law, fraction_law
+from sourcewise.theory.gaussian.partitions import expected_tv_given_counts, tv_given_count
 from sourcewise.theory.sharing import empirical_beta, predicted_ratio
 
 # K, n, d1, separate, pooled: exact expectations found independently, for d = 10
@@ -126,7 +127,7 @@ def test_quadrature_has_converged(monkeypatch, d, d1):
         return expected_tv_pooled(p, 20_000, d, d1), asymptotic_tv_pooled(p, 20_000, d, d1)
 
     default = values()
-    monkeypatch.setattr(quadrature, "NODES", 700)
+    monkeypatch.setattr(integrals, "NODES", 700)
     np.testing.assert_allclose(default, values(), rtol=0, atol=1e-7)
 
 
@@ -269,7 +270,7 @@ def test_expected_kl_numbers():
     many = expected_kl([100_000, 100_000], d=3)
     assert abs(many / asymptotic_kl(2 * 3 + 6, 200_000) - 1) < 1e-3
     one, n, d = expected_kl([30], d=4), 30, 4
-    psi = [gaussian.digamma((n - i) / 2) for i in range(1, d + 1)]
+    psi = [laws.digamma((n - i) / 2) for i in range(1, d + 1)]
     direct = 0.5 * ((n + 1) * d / (n - d - 2) - d + d * math.log(2 / n) + sum(psi))
     assert abs(one - direct) < 1e-13
 

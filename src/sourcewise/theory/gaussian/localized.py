@@ -8,7 +8,7 @@ least `1 - delta`, the element above the estimate has
     Z_s >= sum over elements of prod_k BC_k^((1-s) n_k),
 
 because `sum over {prod BC^(s n_k) < delta/Z_s} of prod BC^(n_k) <= delta` (theory, section 2).
-For Gaussian brackets Z_s is a product over coordinates: see `theory.gaussian_tilt`.
+For Gaussian brackets Z_s is a product over coordinates: see `theory.gaussian.tilt`.
 A shared coordinate is counted once per block and a specific one once per source, but both widen
 the bracket of each source alike: the best cells of shared coordinates are finer, by J/K for J
 blocks. eps and s are optimised; s = 1 with the envelope bracket, which is `refined`, is admitted.
@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.theory import checks
-from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_eta
-from sourcewise.theory.gaussian_tilt import Groups, log_z, make_cells
+from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
+from sourcewise.theory.gaussian.tilt import Groups, log_z, make_cells
 from sourcewise.theory.general import Bound, refined, worst_case
 
 __all__ = ["localized", "localized_for_counts", "localized_for_sizes"]
@@ -47,7 +47,7 @@ def localized(
     """The bound given balanced labels, `n_k = n/K`, in J blocks of equal size; all broadcast.
 
     It holds conditionally on these counts (theory, section 2). For labels that are drawn see
-    `gaussian_drawn.localized_drawn`, larger by little.
+    `drawn.localized_drawn`, larger by little.
 
     Never above `refined`, which is among the candidates.
 

@@ -11,7 +11,7 @@ from scipy.stats import kstest
 from sourcewise.comparison.cautions import UNMIXED, unmixed_samplers
 from sourcewise.files import read_tensors, write_tensors
 from sourcewise.models.energy import Energy
-from sourcewise.models.energy.chains import CHAINS, MOST, RUN
+from sourcewise.models.energy.sampling_chains import CHAINS, MOST, RUN
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition

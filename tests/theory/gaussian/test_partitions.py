@@ -18,12 +18,13 @@ from sourcewise.theory.gaussian import (
     expected_tv_pooled,
     expected_tv_separate,
 )
-from sourcewise.theory.gaussian_localized import (
+from sourcewise.theory.gaussian.integrals import count_law, few_nodes
+from sourcewise.theory.gaussian.localized import (
     localized,
     localized_for_counts,
     localized_for_sizes,
 )
-from sourcewise.theory.gaussian_partitions import (
+from sourcewise.theory.gaussian.partitions import (
     asymptotic_tv,
     expected_tv,
     expected_tv_given_counts,
@@ -32,7 +33,6 @@ from sourcewise.theory.gaussian_partitions import (
     missing_share,
     tv_given_count,
 )
-from sourcewise.theory.quadrature import count_law, few_nodes
 
 P = [0.1, 0.2, 0.3, 0.15, 0.25]
 BLOCKS = [[0, 3], [1, 2, 4]]

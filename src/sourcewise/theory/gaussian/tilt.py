@@ -1,4 +1,4 @@
-"""`log Z_s`, the weighed number of Gaussian bracket elements behind `theory.gaussian_localized`.
+"""`log Z_s`, the weighed number of Gaussian bracket elements behind `theory.gaussian.localized`.
 
 Ours: section 4 of the project's theory, docs/theory/gaussian.md.
 With c the precision of the bracket and `N = (1-s) n_k` for a specific coordinate of source k,
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sourcewise.theory.gaussian_brackets import log_mass
+from sourcewise.theory.gaussian.brackets import log_mass
 
 __all__ = ["Cells", "Groups", "log_z", "make_cells"]
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sourcewise.theory import gaussian_drawn, gaussian_localized
-from sourcewise.theory.gaussian_partitions import Kinds, kinds, kinds_of_sizes, missing_share
+from sourcewise.theory.gaussian import drawn, localized
+from sourcewise.theory.gaussian.partitions import Kinds, kinds, kinds_of_sizes, missing_share
 from sourcewise.theory.general import Bound
 
-__all__ = ["allocate", "localized", "localized_drawn", "notes", "sources"]
+__all__ = ["allocate", "drawn_labels", "given_labels", "notes", "sources"]
 
 _BOUND_PARTS = ("value", "epsilon", "s", "log_number", "complexity", "confidence")
 _FEW = 0.01  # sources without an example, of which nothing is said
@@ -39,36 +39,36 @@ def _blocks(s: Mapping[str, Any], J: int) -> list[list[int]]:
     return [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
 
 
-def localized(s: Mapping[str, Any], K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
-    """Labels in exact shares; nan where these leave a source without an example."""
+def given_labels(s: Mapping[str, Any], K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
+    """The localized bound, labels in exact shares; nan where a source has no example."""
     d, d1, B, delta = (s[name] for name in ("dim", "specific", "mean_bound", "delta"))
     p, sizes = s.get("shares"), s.get("groups", ())
     if p is None and np.ndim(J) == 0 and J == len(sizes):
-        return gaussian_localized.localized_for_sizes(sizes, n, d, d1, B, delta)
+        return localized.localized_for_sizes(sizes, n, d, d1, B, delta)
     if p is None:
-        return gaussian_localized.localized(K, n, d, d1, B, delta, J)
+        return localized.localized(K, n, d, d1, B, delta, J)
     if np.ndim(n):
-        found = [localized(s, K, size, J) for size in np.ravel(n).tolist()]
+        found = [given_labels(s, K, size, J) for size in np.ravel(n).tolist()]
         rows = [[getattr(one, part) for one in found] for part in _BOUND_PARTS]
         return Bound("localized", *(np.array(row) for row in rows))
     counts = allocate(p, n)
     if not counts.all():
         return Bound("localized", *[math.nan] * len(_BOUND_PARTS))
-    return gaussian_localized.localized_for_counts(
+    return localized.localized_for_counts(
         counts, d, d1, B, delta, p, _blocks(s, int(np.asarray(J)))
     )
 
 
-def localized_drawn(s: Mapping[str, Any], K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
-    """Labels drawn: a source may have no example."""
+def drawn_labels(s: Mapping[str, Any], K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
+    """The localized bound, labels drawn: a source may have no example."""
     d, d1, B, delta = (s[name] for name in ("dim", "specific", "mean_bound", "delta"))
     p, sizes = s.get("shares"), s.get("groups", ())
     if p is not None:
         blocks = _blocks(s, int(np.asarray(J)))
-        return gaussian_drawn.localized_drawn_for_shares(p, n, d, d1, B, delta, blocks)
+        return drawn.localized_drawn_for_shares(p, n, d, d1, B, delta, blocks)
     if np.ndim(J) == 0 and J == len(sizes):
-        return gaussian_drawn.localized_drawn_for_sizes(sizes, n, d, d1, B, delta)
-    return gaussian_drawn.localized_drawn(K, n, d, d1, B, delta, J)
+        return drawn.localized_drawn_for_sizes(sizes, n, d, d1, B, delta)
+    return drawn.localized_drawn(K, n, d, d1, B, delta, J)
 
 
 def notes(s: Mapping[str, Any]) -> dict[str, str]:

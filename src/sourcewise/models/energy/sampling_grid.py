@@ -11,20 +11,18 @@ import copy
 import torch
 from torch import Tensor
 
-from sourcewise.networks.energy import EnergyNetwork, ImageEnergyNetwork
+from sourcewise.networks.energy import CHUNK, AnyEnergyNetwork
 from sourcewise.quadrature import midpoints
 from sourcewise.randomness import ExampleNoise
 
 __all__ = ["CELLS", "sample_grid"]
 
 CELLS = {1: 4096, 2: 256, 3: 64}  # per axis by D
-CHUNK = 1 << 15  # rows through the network at a time
-Network = EnergyNetwork | ImageEnergyNetwork
 
 
 @torch.no_grad()
 def sample_grid(
-    network: Network, y: Tensor, noise: ExampleNoise, cells: int, tilted: bool
+    network: AnyEnergyNetwork, y: Tensor, noise: ExampleNoise, cells: int, tilted: bool
 ) -> Tensor:
     """One point per entry of y, (B, D) float64.
 
@@ -48,7 +46,7 @@ def sample_grid(
     return centres[cell] + (within - 0.5) / cells
 
 
-def _masses(network: Network, centres: Tensor, k: int) -> Tensor:
+def _masses(network: AnyEnergyNetwork, centres: Tensor, k: int) -> Tensor:
     """(G^D,) shares of the cells under source k."""
     y = torch.tensor(k, device=centres.device)
     u = torch.cat([network(part, y.expand(len(part))) for part in centres.split(CHUNK)])
@@ -62,7 +60,7 @@ def _pick(masses: Tensor, draws: Tensor) -> Tensor:
     return found.clamp(max=int(torch.searchsorted(total, total[-1])))
 
 
-def _slopes(network: Network, x: Tensor, y: Tensor) -> Tensor:
+def _slopes(network: AnyEnergyNetwork, x: Tensor, y: Tensor) -> Tensor:
     """(B, D) gradients of u at x."""
     parts = []
     for points, sources in zip(x.split(CHUNK), y.split(CHUNK), strict=True):

@@ -23,7 +23,13 @@ from scipy.special import betainc
 from sourcewise.errors import InputError
 from sourcewise.theory import checks
 from sourcewise.theory.checks import dimensions, positive, whole
-from sourcewise.theory.quadrature import count_law, few_nodes, fraction_law, likely, mean_chi
+from sourcewise.theory.gaussian.integrals import (
+    count_law,
+    few_nodes,
+    fraction_law,
+    likely,
+    mean_chi,
+)
 
 __all__ = [
     "Kinds",

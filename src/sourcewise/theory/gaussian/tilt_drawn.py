@@ -1,8 +1,8 @@
-"""`log Z_s` for drawn labels, behind `theory.gaussian_drawn`.
+"""`log Z_s` for drawn labels, behind `theory.gaussian.drawn`.
 
 Ours: section 2 of the project's theory, docs/theory/gaussian.md.
 With `N = (1-s) n` whole, `Z_s = E Z(N_1, ..., N_K)` over multinomial counts of N draws. Given the
-counts the sum over elements is, by `theory.gaussian_tilt`,
+counts the sum over elements is, by `theory.gaussian.tilt`,
 
     Z(N_1, ...) = exp(N r) prod_k f(N_k) prod_blocks g(N_b),
     f(N) = min(cells, 1 + sqrt(pi/alpha) / (2 eta))^d1,
@@ -18,8 +18,9 @@ and `q_k = p_k/P_b` in block b,
 
     Z_s <= exp(N r) prod_blocks E[ g(M_b) prod_(k in b) E[f(Binomial(M_b, q_k)) | M_b] ].
 
-Pooled, M_b = N; separate, q_k = 1. The means over binomials are upper sums (`theory.binomial`).
-They decrease in P_b and q_k, so many different shares may be rounded down to a few.
+Pooled, M_b = N; separate, q_k = 1. The means over binomials are upper sums
+(`theory.gaussian.binomial`). They decrease in P_b and q_k, so many different shares may be rounded
+down to a few.
 """
 
 from collections.abc import Iterable
@@ -28,8 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sourcewise.theory.binomial import edges, log_below, log_mean
-from sourcewise.theory.gaussian_tilt import Cells
+from sourcewise.theory.gaussian.binomial import edges, log_below, log_mean
+from sourcewise.theory.gaussian.tilt import Cells
 
 __all__ = ["Block", "blocks_of_shares", "log_z_drawn"]
 

@@ -12,7 +12,7 @@ let `b = sum_k p_k BC_k`.
 2. *A mean over counts.* Choose s such that `N = (1-s) n` is whole. By the multinomial theorem
    `b^N = E prod_k BC_k^(N_k)`, (N_k) multinomial of N draws: Z_s is the mean of its value given
    counts, and that mean is at most a product of means over binomials, which are summed from above
-   (`theory.gaussian_tilt_drawn`).
+   (`theory.gaussian.tilt_drawn`).
 
 N = 0 counts all elements alike. Start from eps and s of `localized`, then look about: any choice
 made before the data holds. `refined`, too, is for drawn labels, and is admitted.
@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.theory import checks
-from sourcewise.theory.gaussian_brackets import envelope_bracketing, gaussian_eta
-from sourcewise.theory.gaussian_localized import localized
-from sourcewise.theory.gaussian_tilt import Groups, make_cells
-from sourcewise.theory.gaussian_tilt_drawn import Block, blocks_of_shares, log_z_drawn
+from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
+from sourcewise.theory.gaussian.localized import localized
+from sourcewise.theory.gaussian.tilt import Groups, make_cells
+from sourcewise.theory.gaussian.tilt_drawn import Block, blocks_of_shares, log_z_drawn
 from sourcewise.theory.general import Bound, refined, worst_case
 
 __all__ = ["localized_drawn", "localized_drawn_for_shares", "localized_drawn_for_sizes"]

@@ -21,15 +21,15 @@ from torch import Tensor
 
 from sourcewise.models.base import BatchNoise, Carried
 from sourcewise.models.energy.failures import knobs
+from sourcewise.models.energy.landscape import energy_of
 from sourcewise.models.energy.objectives import (
-    Network,
     Objective,
     base_of,
     begin_base,
-    energy_of,
     random_signs,
     sliced,
 )
+from sourcewise.networks.energy import AnyEnergyNetwork
 from sourcewise.randomness import Noise
 from sourcewise.samplers.hamiltonian import State, transition
 from sourcewise.samplers.warmup import adapted
@@ -46,7 +46,7 @@ class PersistentContrastive(Objective):
 
     name = "pcd"
 
-    def begin(self, network: Network, x: Tensor, y: Tensor, noise: Noise) -> Carried:
+    def begin(self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, noise: Noise) -> Carried:
         """The chains of all sources, (K, R, D), drawn from the noise distribution."""
         s, K = self.settings, network.K
         carried = super().begin(network, x, y, noise) | begin_base(x, s, noise)
@@ -55,7 +55,7 @@ class PersistentContrastive(Objective):
         log_step = torch.full((K,), math.log(FIRST), dtype=torch.float64)
         return carried | {"chains": chains, "moved": chains[:, : s.chains], "log_step": log_step}
 
-    def advance(self, network: Network, carried: Carried, noise: BatchNoise) -> Carried:
+    def advance(self, network: AnyEnergyNetwork, carried: Carried, noise: BatchNoise) -> Carried:
         """Move some chains of every source."""
         s, chains = self.settings, carried["chains"]  # (..., K, R, D)
         K, R, D = chains.shape[-3:]
@@ -91,7 +91,7 @@ class PersistentContrastive(Objective):
         return torch.where(again[..., None], fresh, x)
 
     def loss(
-        self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`; the chains are those that moved last."""
         u = network(x, y)
@@ -106,7 +106,7 @@ class PersistentContrastive(Objective):
         return out
 
     def validation_loss(
-        self, network: Network, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """Sliced score matching: chains tell nothing of rows they do not train on."""
         return sliced(network, x, y, carried["spread"], random_signs(x, noise))

@@ -9,7 +9,8 @@ from scipy.stats import kstest
 from torch import Tensor
 
 from sourcewise.models.energy import Energy
-from sourcewise.models.energy.objectives import base_of, energy_of
+from sourcewise.models.energy.landscape import energy_of
+from sourcewise.models.energy.objectives import base_of
 from sourcewise.randomness import Noise
 from sourcewise.samplers.hamiltonian import State, transition
 from sourcewise.training.stack import StepNoise

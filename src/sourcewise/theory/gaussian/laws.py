@@ -4,7 +4,7 @@
 section 4.1, called the paper below). Pooled training estimates `phi_k` from the `n_k` examples of
 source k and `psi` from all n; separate training estimates both from the `n_k`, which is the
 pooled law with `d1 = d`. Everything below is exact or a quadrature, and a special case of
-`theory.gaussian_partitions`, which takes any partition and any shares.
+`theory.gaussian.partitions`, which takes any partition and any shares.
 
 | symbol | meaning |
 |---|---|
@@ -29,8 +29,8 @@ from scipy.special import digamma
 from sourcewise.errors import InputError
 from sourcewise.theory import checks
 from sourcewise.theory.checks import dimensions, whole
-from sourcewise.theory.gaussian_partitions import Kinds, asymptotic_tv, expected_tv
-from sourcewise.theory.quadrature import fraction_law, mean_chi
+from sourcewise.theory.gaussian.integrals import fraction_law, mean_chi
+from sourcewise.theory.gaussian.partitions import Kinds, asymptotic_tv, expected_tv
 from sourcewise.theory.sharing import parameters
 
 __all__ = [
