@@ -10,6 +10,7 @@ from scipy import stats
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
+    averaged_errors,
     beta_from_gain,
     dominance,
     holm,
@@ -222,7 +223,7 @@ def test_what_would_decide_names_what_is_scarce():
 def test_no_rows_decide_what_normalisers_hide(value, allowance, shared):
     """It asks for better normalisers where even a sample without end would not decide."""
     region, weight = 0.1, np.ones(1)
-    errors = [(1.0, np.array([[shared, allowance]]))]
+    errors = [(1.0, np.array([[shared, allowance, 0.0]]))]
     endless = with_shared_errors(Interval(value, 1e-9, 9), weight, errors)
     words = would_decide(with_shared_errors(Interval(value, 0.3, 9), weight, errors), region)
     if shared > 0.3:
@@ -254,8 +255,6 @@ def test_units_with_rows_in_two_sources_count_once():
 
 
 def test_an_allowance_widens_and_never_decides():
-    from sourcewise.statistics import Interval
-
     plain = Interval(0.5, 0.1, 9)
     wide = Interval(0.5, 0.1, 9, allowance=0.3)
     assert wide.half_width == pytest.approx(plain.half_width + 0.3)
@@ -265,14 +264,75 @@ def test_an_allowance_widens_and_never_decides():
 
 
 def test_shared_errors_average_out_and_biases_do_not():
-    from sourcewise.statistics import Interval, with_shared_errors
-
     K = 100
-    error = np.tile([0.2, 0.1], (K, 1))
+    error = averaged_errors(np.tile([0.2, 0.1, 0.0], (2, K, 1)))
     weight = np.full(K, 1 / K)
     both = [(1.0, error), (-1.0, error)]
-    found = with_shared_errors(Interval(0.0, 0.0, 9), weight, both, repetitions=2)
+    found = with_shared_errors(Interval(0.0, 0.0, 9), weight, both)
     assert found.standard_error == pytest.approx(0.2 * (2 / 2 / K) ** 0.5)
     assert found.allowance == pytest.approx(0.1)  # that of the side which is overstated more
     one = with_shared_errors(Interval(0.0, 0.0, 9), weight, [(1.0, error), (-1.0, 0 * error)])
     assert one.allowance == pytest.approx(0.1)
+
+
+def test_errors_of_quadrature_add_up_over_both_arms():
+    """Each may go either way; what simulated log Z overstate cancels at best, at worst one side
+    counts."""
+    one = np.array([[0.0, 0.0, 0.3]])
+    both = [(1.0, one), (-1.0, one)]
+    found = with_shared_errors(Interval(0.5, 0.0, 9), np.ones(1), both)
+    assert found.half_width == pytest.approx(0.6)
+    mixed = [(1.0, np.array([[0.0, 0.2, 0.1]])), (-1.0, np.array([[0.0, 0.1, 0.0]]))]
+    found = with_shared_errors(Interval(0.5, 0.0, 9), np.ones(1), mixed)
+    assert found.half_width == pytest.approx(0.2 + 0.1)
+
+
+def test_errors_of_a_mean_of_scores():
+    """Simulations are independent, biases are not."""
+    errors = np.array([[[0.3, 0.1, 0.2]], [[0.4, 0.3, 0.2]]])
+    assert averaged_errors(errors) == pytest.approx(np.array([[0.25, 0.2, 0.2]]))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("ratio", [0.1, 1, 10])
+@pytest.mark.parametrize("S", [2, 3, 5])
+def test_the_macro_of_few_seeds_is_covered(S, ratio, shared):
+    """Three sources, with seeds' swings of their own or in common; ratio: seeds' variance to
+    rows'. Satterthwaite's degrees of freedom cover .87 of two seeds at ratio 10."""
+    rng, K, m, hits, R = np.random.default_rng(S), 3, 20, 0, 1000
+    stratum, weight = np.repeat(np.arange(K), m), np.full(K, 1 / K)
+    scale = math.sqrt(ratio * S / m * (1 / K if shared else 1))  # rows: 1 / (K m)
+    for _ in range(R):
+        seeds = scale * rng.normal(size=(S, 1 if shared else K)) * np.ones((1, K))
+        rows = rng.normal(size=K * m) + seeds[:, stratum]
+        interval = rows_and_seeds(rows, None, weight, stratum)
+        hits += interval.low <= 0 <= interval.high
+    assert hits / R >= 0.935
+
+
+def test_swings_of_two_seeds_that_cancel_are_not_trusted():
+    """Per-source errors of .12, .13 and .05 that cancel by luck: no narrow macro."""
+    swings = np.array([[0.12, -0.13, 0.01], [-0.12, 0.13, -0.01]])
+    stratum = np.repeat(np.arange(3), 50)
+    rows = 0.01 * np.random.default_rng(0).normal(size=150) + swings[:, stratum]
+    macro = rows_and_seeds(rows, None, np.full(3, 1 / 3), stratum)
+    each = [rows_and_seeds(rows[:, stratum == k]).standard_error for k in range(3)]
+    assert macro.standard_error >= 0.99 * math.sqrt(sum(e**2 for e in each)) / 3
+    assert macro.df < 5
+    assert macro.scarce == "training seeds"
+
+
+def test_each_part_of_a_variance_has_its_own_quantile():
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(1, 40)) + 0.2 * rng.normal(size=(3, 1))
+    interval = rows_and_seeds(values)
+    rows, seeds = stats.sem(values.mean(0)), stats.sem(values.mean(1))
+    expected = math.hypot(stats.t.ppf(0.975, 39) * rows, stats.t.ppf(0.975, 2) * seeds)
+    assert interval.half_width == pytest.approx(expected)
+    assert interval.standard_error == pytest.approx(math.hypot(rows, seeds))
+
+
+def test_many_times_are_written_out():
+    words = would_decide(Interval(0.1, 0.507, 1e6), region=0.01)
+    assert words == "about 99 times the rows"
+    assert would_decide(Interval(0.1, 0.5092, 1e6), region=0.01) == "about 100 times the rows"

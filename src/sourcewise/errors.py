@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["InputError", "TrainingFailed", "listing", "unknown"]
+__all__ = ["InputError", "TrainingFailed", "counted", "listing", "unknown"]
 
 
 class InputError(ValueError):
@@ -12,6 +12,15 @@ class InputError(ValueError):
 
 class TrainingFailed(RuntimeError):
     """Training broke down; the message says where and what to change. Exit code 1."""
+
+
+def counted(n: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "row"), counted(2, "row")
+    ('1 row', '2 rows')
+    """
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def listing(items: Iterable[object], limit: int = 8) -> str:

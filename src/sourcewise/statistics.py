@@ -25,6 +25,7 @@ __all__ = [
     "Interval",
     "Overall",
     "Verdict",
+    "averaged_errors",
     "beta_from_gain",
     "dominance",
     "holm",
@@ -49,7 +50,7 @@ class Interval:
     Args:
         value: the estimate.
         standard_error: its standard error.
-        df: degrees of freedom of t.
+        df: degrees of freedom of t, or those whose t gives the same width.
         level: nominal coverage.
         scarce: what most of the standard error would shrink with: rows, training seeds, or
             normalisers, if they make most of it.
@@ -128,40 +129,53 @@ def jackknife(estimate: float, replicates: ArrayLike, level: float = LEVEL) -> I
     return Interval(float(estimate), math.sqrt((G - 1) / G * spread), G - 1, level)
 
 
+def averaged_errors(errors: ArrayLike) -> np.ndarray:
+    """(K, 3) errors of the mean of R scores whose normalisers are simulated one by one.
+
+    Standard errors are independent, `SE^2 = sum_r SE_r^2 / R^2`; biases do not average out.
+
+    Args:
+        errors: (R, K, 3), see `with_shared_errors`.
+    """
+    found = np.asarray(errors, dtype=float)
+    out = found.mean(0)
+    out[:, 0] = np.sqrt((found[:, :, 0] ** 2).sum(0)) / len(found)
+    return out
+
+
 def with_shared_errors(
-    interval: Interval,
-    weight: np.ndarray,
-    errors: Sequence[tuple[float, np.ndarray]],
-    repetitions: int = 1,
+    interval: Interval, weight: np.ndarray, errors: Sequence[tuple[float, np.ndarray]]
 ) -> Interval:
     """Wider by errors that all rows of a source share, such as that of a simulated normaliser.
 
-    Standard errors are independent between sources, models and repetitions. Biases are not: every
-    simulated log Z is too low in expectation, so the allowances of the models on one side of a
-    difference add up, and the larger side counts.
+    Standard errors are independent between sources and models. Biases are not. Every simulated
+    log Z is too low in expectation, so what the models on one side of a difference are overstated
+    by adds up, and the larger side counts. An error of quadrature may go either way in each
+    model: at worst all add up.
 
-    >>> error = np.array([[0.3, 0.1], [0.4, 0.2]])  # two sources: standard error, allowance
+    >>> error = np.array([[0.3, 0.1, 0.0], [0.4, 0.2, 0.1]])  # of two sources
     >>> wider = with_shared_errors(Interval(1.0, 0.0, 9), np.array([0.5, 0.5]), [(1.0, error)])
     >>> round(wider.standard_error, 4), round(wider.allowance, 4)
-    (0.25, 0.15)
+    (0.25, 0.2)
 
     Args:
         interval: of a weighted mean over sources.
         weight: (K,) its weights.
-        errors: of every model in it, its sign and (K, 2) standard errors and allowances.
-        repetitions: with normalisers of their own, >= 1.
+        errors: of every model in it, its sign and (K, 3) standard errors, what log densities may
+            be overstated by beyond them, what they may be wrong by either way.
     """
     used = weight > 0
     parts = [(sign, weight[used, None] * error[used]) for sign, error in errors]
-    variance = sum(float((part[:, 0] ** 2).sum()) for _, part in parts) / repetitions
+    variance = sum(float((part[:, 0] ** 2).sum()) for _, part in parts)
     sides = [
         sum(float(part[:, 1].sum()) for sign, part in parts if sign * side > 0) for side in (1, -1)
     ]
+    either = sum(float(part[:, 2].sum()) for _, part in parts)
     own = interval.standard_error**2
     return replace(
         interval,
         standard_error=math.sqrt(own + variance),
-        allowance=interval.allowance + max(sides),
+        allowance=interval.allowance + max(sides) + either,
         scarce=NORMALISERS if variance > own else interval.scarce,
     )
 
@@ -180,8 +194,13 @@ def rows_and_seeds(
     mean, or, with sizes s, a ratio (nats per symbol). To first order row i of a stratum with m_k
     units moves it by `z_i = w_k (d_i - R_k s_i) / sum_i s_i`; each stratum has a mean of its own,
     so these are scaled by `sqrt(m_k / (m_k - 1))`. A unit may have rows in several strata:
-    `SE^2 = sum_units (sum of its z)^2 + s_seeds^2 / S`, with the spread of the S seeds' values;
-    degrees of freedom by Satterthwaite from the m_k - 1 and S - 1.
+    `SE^2 = SE_rows^2 + SE_seeds^2`, `SE_rows^2 = sum_units (sum of its z)^2`, and that of seeds
+    from the spread of the S seeds' values (`_of_seeds`). With df_rows from the m_k - 1,
+
+        half-width^2 = (t_rows SE_rows)^2 + (t_seeds SE_seeds)^2;
+
+    df is that of the t which gives the same width. Satterthwaite's takes a spread of two or three
+    seeds that came out small for one that is well known, and covers less than its level.
 
     Args:
         differences: (S, n) per training seed and test row.
@@ -193,25 +212,58 @@ def rows_and_seeds(
 
     Reference:
         Cochran, "Sampling techniques", 1977, section 6.4 (the ratio estimator).
+        Graybill and Wang, "Confidence intervals on nonnegative linear combinations of variances",
+        1980 (each part of a sum with quantiles of its own).
     """
     values = np.atleast_2d(np.asarray(differences, dtype=float))
-    S, n = values.shape
+    n = values.shape[1]
     k = np.zeros(n, int) if stratum is None else np.asarray(stratum)
     w = np.ones(1) if weight is None else np.asarray(weight, dtype=float)
     s = np.ones(n) if sizes is None else np.asarray(sizes, dtype=float)
     totals = np.bincount(k, weights=s, minlength=len(w))
     totals[totals == 0] = 1.0
     means = np.stack([np.bincount(k, weights=row, minlength=len(w)) / totals for row in values])
-    by_seed = means @ w  # (S,)
     moves = (w / totals)[k] * (values.mean(0) - means.mean(0)[k] * s)
     rows, df = _of_rows(moves, k, np.arange(n) if unit is None else np.asarray(unit), w > 0)
-    seeds = float(by_seed.var(ddof=1)) / S if S > 1 else 0.0
-    total, value = rows + seeds, float(by_seed.mean())
-    if total == 0:
-        return Interval(value, 0.0, df, level)
-    spread = rows**2 / df + (seeds**2 / (S - 1) if S > 1 else 0.0)
+    seeds, df_seeds = _of_seeds(means * w)
     scarce = "training seeds" if seeds > rows else "rows"
-    return Interval(value, math.sqrt(total), total**2 / spread, level, scarce)
+    both = _joined(rows, df, seeds, df_seeds, level)
+    return Interval(float((means @ w).mean()), math.sqrt(rows + seeds), both, level, scarce)
+
+
+def _of_seeds(parts: np.ndarray) -> tuple[float, float]:
+    """The variance that training seeds make, and its degrees of freedom.
+
+    That of the sum over sources, but never below that of independent sources, `sum_k s_k^2 / S`:
+    the swings of a few seeds cancel by chance. That they cancel for a reason cannot be told from
+    so few, and is not counted on.
+
+    Args:
+        parts: (S, K) of each source.
+    """
+    S = len(parts)
+    if S == 1:
+        return 0.0, 1.0
+    together = float(parts.sum(1).var(ddof=1)) / S
+    each = parts.var(0, ddof=1) / S
+    apart = float(each.sum())
+    if apart <= together * (1 + 1e-9):
+        return together, S - 1.0
+    return apart, (S - 1) * apart**2 / float((each**2).sum())
+
+
+def _joined(rows: float, df_rows: float, seeds: float, df_seeds: float, level: float) -> float:
+    """Degrees of freedom of the t that gives `sqrt((t_rows^2 rows + t_seeds^2 seeds)/(rows +
+    seeds))`; between the two."""
+    from scipy.special import stdtridf, stdtrit
+
+    if rows == 0 or seeds == 0:
+        return df_rows if seeds == 0 else df_seeds
+    tail = (1 + level) / 2
+    squares = [float(stdtrit(df, tail)) ** 2 for df in (df_rows, df_seeds)]
+    joined = math.sqrt((squares[0] * rows + squares[1] * seeds) / (rows + seeds))
+    found = float(stdtridf(tail, joined))
+    return min(max(found, min(df_rows, df_seeds)), max(df_rows, df_seeds))
 
 
 def _of_rows(
@@ -305,7 +357,7 @@ def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     factor = ratio**2
     if factor < 1.1:
         return f"a few more {interval.scarce}"
-    return f"about {factor:.2g} times the {interval.scarce}"
+    return f"about {float(f'{factor:.2g}'):g} times the {interval.scarce}"
 
 
 def beta_from_gain(gain: float, excess: float, K: int, J: int = 1) -> float:

@@ -447,10 +447,84 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
         return found
 
     before = macro()
-    error = property(lambda self: torch.tensor([[0.0, 0.25]]).expand(self.K, 2))
+    error = property(lambda self: torch.tensor([[0.0, 0.25, 0.0]]).expand(self.K, 3))
     monkeypatch.setattr("sourcewise.models.gaussian.Gaussian.density_error", error)
     after = macro()
     assert after["difference"] == pytest.approx(before["difference"])
     assert after["high"] - before["high"] == pytest.approx(0.25)
     assert before["low"] - after["low"] == pytest.approx(0.25)
     assert after["p_holm"] > before["p_holm"] or before["p_holm"] == 1
+
+
+def wrong_by(monkeypatch, *error: float) -> None:
+    """Gaussians whose densities are said to be wrong: standard error, overstated, either way."""
+    told = property(lambda self: torch.tensor([error]).expand(self.K, 3))
+    monkeypatch.setattr("sourcewise.models.gaussian.Gaussian.density_error", told)
+
+
+def of_all(result: sw.Comparison, strategy: str) -> dict[str, dict]:
+    return {d["source"]: d for d in result.document["differences"] if d["strategy"] == strategy}
+
+
+def width(record: dict) -> float:
+    return record["high"] - record["low"]
+
+
+def test_errors_that_go_either_way_add_up_over_both_arms(monkeypatch):
+    data = sw.read("wine", columns=["ash", "hue"])
+    before = of_all(sw.compare(data, scope="these models", seeds=1), "pooled")["macro"]
+    wrong_by(monkeypatch, 0.0, 0.0, 0.25)
+    after = of_all(sw.compare(data, scope="these models", seeds=1), "pooled")["macro"]
+    assert width(after) - width(before) == pytest.approx(2 * 2 * 0.25)
+
+
+def test_errors_of_a_model_in_both_arms_cancel(monkeypatch):
+    """Of three sources one is alone in both: two carry the errors of both arms, a third each; and
+    a test is what compares two models, however sure."""
+    data = sw.read("wine", columns=["ash", "hue"])
+    options = {"strategies": ["groups:class_0+class_1", "separate"], "scope": "these models"}
+    before = of_all(sw.compare(data, seeds=1, **options), "groups")
+    wrong_by(monkeypatch, 0.0, 0.0, 9.0)
+    after = of_all(sw.compare(data, seeds=1, **options), "groups")
+    assert width(after["macro"]) - width(before["macro"]) == pytest.approx(2 * (2 / 3) * 2 * 9)
+    assert (after["class_2"]["low"], after["class_2"]["high"]) == (0, 0)
+    assert width(after["class_0"]) - width(before["class_0"]) == pytest.approx(2 * 2 * 9)
+
+
+def test_holm_counts_tests_that_normalisers_hide(monkeypatch):
+    from sourcewise.comparison import document
+
+    families = []
+    whole = document.holm
+    monkeypatch.setattr(document, "holm", lambda p: families.append(len(p)) or whole(p))
+    wrong_by(monkeypatch, 0.0, 0.0, 9.0)
+    data = sw.read("wine", columns=["ash", "hue"])
+    sw.compare(data, seeds=1, strategies=["groups:class_0+class_1", "separate"])
+    assert sorted(families) == [0, 0, 1, 2]  # class_2 is in the same model in both
+
+
+def test_errors_of_normalisers_widen_beta(monkeypatch):
+    data = sw.read("wine", columns=["ash", "hue"])
+    before = sw.compare(data, seeds=2).document
+    wrong_by(monkeypatch, 0.0, 0.1, 0.0)
+    after = sw.compare(data, seeds=2).document
+    assert after["beta_hat"]["value"] == pytest.approx(before["beta_hat"]["value"])
+    records = before["strategies"]["separate"]["per_source"]
+    sizes = np.array([r["n_test"] for r in records.values()])
+    train, test = (
+        np.array([r["metrics"][name]["mean"] for r in records.values()]) @ sizes / sizes.sum()
+        for name in ("train_log_likelihood", "log_likelihood")
+    )
+    per_gain = 3 / 2 / ((train - test) / 2)
+    wider = width(after["beta_hat"]) - width(before["beta_hat"])
+    assert wider == pytest.approx(2 * 0.1 * per_gain)
+
+
+def test_folds_have_normalisers_of_their_own(monkeypatch):
+    """Five folds and two repetitions: ten simulations in each arm; biases stay."""
+    data = sw.read("wine", columns=["ash", "hue"])
+    before = of_all(sw.compare(data, seeds=2), "pooled")
+    wrong_by(monkeypatch, 3.0, 0.0, 0.0)
+    after = of_all(sw.compare(data, seeds=2), "pooled")
+    more = after["class_0"]["standard_error"] ** 2 - before["class_0"]["standard_error"] ** 2
+    assert more == pytest.approx(2 * 3.0**2 / 10)

@@ -5,6 +5,7 @@ import pandas as pd
 
 import sourcewise as sw
 from sourcewise.comparison import summary
+from sourcewise.comparison.verdict import rounded
 
 SMALL = {"width": 5, "embedding": 1, "depth": 2, "updates": 4, "passes": 0.1, "check": 4}
 ROUGH = {"temperatures": 4, "particles": 16, "components": 1, "negatives": 2, "sampler": "mala"}
@@ -16,8 +17,8 @@ def test_errors_of_annealing_reach_intervals_and_warnings_of_the_procedure(monke
         monkeypatch.setattr(f"sourcewise.models.energy.sampling_chains.{name}", 16)
     widen, seen = summary.with_shared_errors, {}
 
-    def note(interval, weights, errors, repetitions):
-        out = widen(interval, weights, errors, repetitions)
+    def note(interval, weights, errors):
+        out = widen(interval, weights, errors)
         seen[out.low, out.high] = interval, errors
         return out
 
@@ -31,8 +32,8 @@ def test_errors_of_annealing_reach_intervals_and_warnings_of_the_procedure(monke
     assert {row["source"] for row in told["differences"]} == {"r", "s", "macro"}
     for row in told["differences"]:
         plain, errors = seen[row["low"], row["high"]]
-        for _, error in errors:  # of both arms, each source: standard error, allowance
-            assert error.shape == (2, 2)
+        for _, error in errors:  # of both arms, each source: shared, overstated, either way
+            assert error.shape == (2, 3)
             assert (error[:, 0] > 0).all()
         assert row["low"] < plain.low < plain.high < row["high"]
         assert row["difference"] == plain.value
@@ -41,5 +42,5 @@ def test_errors_of_annealing_reach_intervals_and_warnings_of_the_procedure(monke
     assert "overstates log-likelihoods in expectation" in line
     for name in ("pooled", "separate"):
         (error,) = {max(told["strategies"][name]["fitted"]["annealing error"])}
-        assert f"{name} {error:.2g}" in line
+        assert f"{rounded(error)} nats ({name})" in line
     assert "with simulated normalisers" in told["verdict"]["condition"]

@@ -9,7 +9,7 @@ import torch
 from sourcewise.encoders.box import BoxCoding, BoxEncoder
 from sourcewise.encoders.registry import load, screen
 from sourcewise.errors import InputError
-from sourcewise.forms import Column, Table
+from sourcewise.forms import Column, Table, as_table
 from sourcewise.models.energy import Energy
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.randomness import Noise
@@ -88,7 +88,7 @@ def test_rows_lie_in_the_cube_and_come_back(log):
     encoder, rows = boxed(sample(**columns), log=log)
     z, _ = encoder.encode(rows, Y)
     assert 0.04 < float(z.min()) < float(z.max()) < 0.96
-    back = encoder.decode(z).columns
+    back = as_table(encoder.decode(z)).columns
     assert torch.equal(back["tied"], columns["tied"])
     assert torch.allclose(back["free"], columns["free"], rtol=1e-12)
     assert encoder.sizes == {"D": 2, "spread": encoder.spread}
@@ -99,7 +99,7 @@ def test_rows_lie_in_the_cube_and_come_back(log):
 
 def test_density_in_original_units_integrates_to_one():
     encoder, _ = boxed(sample(a=Noise(3).normal(N).mul(0.4).exp()), log=("a",))
-    ends = encoder.decode(torch.tensor([[0.0], [1.0]], dtype=torch.float64)).columns["a"]
+    ends = as_table(encoder.decode(torch.tensor([[0.0], [1.0]]).double())).columns["a"]
     low, high = ends.tolist()
     grid = torch.linspace(low * 1.000001, high * 0.999999, 5001, dtype=torch.float64)
     y = torch.zeros(len(grid), dtype=torch.int64)
@@ -226,6 +226,59 @@ def test_gaps_are_refused():
     for missing in ("impute", "refuse"):
         with pytest.raises(InputError, match="--missing drop .*takes no gaps") as caught:
             screen("box", sample(**gap), EnergySettings(), missing=missing)
-        assert "impute" not in str(caught.value)
+        assert ("--missing impute is not for it" in str(caught.value)) == (missing == "impute")
+        assert "fills them in" not in str(caught.value)
     dropped = screen("box", sample(**gap), EnergySettings(), missing="drop")
     assert len(dropped.data.y) == N - 1
+
+
+def rounded_columns() -> dict[str, torch.Tensor]:
+    """On lattices from 0 and elsewhere, with decimals, at a far origin, and none of these."""
+    u = Noise(11).normal(N, 5)
+    return {
+        "rating": (1 + 4 * Noise(12).uniform(N)).round(),
+        "coarse": 0.25 * (3 * u[:, 0]).round() + 0.1,
+        "cents": (100 * u[:, 1].exp()).round() / 100,
+        "far": 1e9 + 3 * u[:, 2],
+        "free": u[:, 3].exp(),
+    }
+
+
+@pytest.mark.parametrize("log", [(), ("cents", "free"), ("rating", "cents", "free", "far")])
+@pytest.mark.parametrize("rule", ["gauss-legendre", "grid"])
+def test_draws_lie_in_the_box_as_recorded(log, rule):
+    """Draws at the walls too: rounding does not take them out, nor to values never recordable."""
+    columns = rounded_columns()
+    settings = EnergySettings.parse({"rule": rule} | ({"nodes": 64} if rule == "grid" else {}))
+    screened = screen("box", sample(**columns), settings, log=log)
+    coding = cast(BoxCoding, screened.coding)
+    encoder = coding.fit(coding.lift(screened.data.x, Noise(2).each(Y)), Y, 2)
+    ends = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 5)
+    z = torch.cat([ends, ends * (1 - 2e-9) + 1e-9, Noise(13).uniform(200, 5)])
+    drawn = encoder.decode(z)
+    assert isinstance(drawn, Table)
+    y = torch.zeros(len(z), dtype=torch.int64)
+    coding.lift(drawn, Noise(3).each(y))
+    assert torch.equal(drawn.columns["rating"], drawn.columns["rating"].round())
+    if rule != "grid":
+        ratings = drawn.columns["rating"]
+        assert 1 <= float(ratings.min()) < float(ratings.max()) <= 5
+    steps = (drawn.columns["coarse"] - columns["coarse"].min()) / 0.25
+    assert torch.allclose(steps, steps.round(), atol=1e-9)
+    assert torch.allclose(drawn.columns["cents"], (100 * drawn.columns["cents"]).round() / 100)
+
+
+def test_a_value_that_settles_the_box_alone_is_named():
+    values = 1e9 + 3 * Noise(3).normal(N)
+    values[17] = 1e15
+    told = screen("box", sample(a=values, b=Noise(4).normal(N)), EnergySettings()).warnings
+    found = [w for w in told if "row 18 of those used, of 'b', holds 1e+15" in w]
+    assert len(found) == 1
+    assert found[0].startswith("column 'a'")
+    assert "--log" not in found[0]  # it would not help
+    heavy = (3 * Noise(3).normal(N)).exp()
+    heavy[5] = 1e6
+    told = screen("box", sample(a=heavy, b=Noise(4).normal(N)), EnergySettings()).warnings
+    assert any("row 6 of those used" in w and "--log a, or leave such rows out" in w for w in told)
+    calm = screen("box", sample(**numbers()), EnergySettings()).warnings
+    assert not any("middle 99 %" in w for w in calm)

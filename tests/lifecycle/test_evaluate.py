@@ -220,9 +220,9 @@ def test_errors_of_simulated_normalisers_are_told_of_all_strategies(box):
     run = sw.compare(box, model="energy", set={**small, **annealing}, seeds=1)
     found = sw.evaluate(run, box)
     (told,) = (w for w in found.document["warnings"] if w.startswith("normalisers come"))
-    assert "pooled " in told
-    assert ", separate " in told
-    assert "training with --set" in told  # evaluate itself has no --set
+    assert " nats (pooled), " in told
+    assert " nats (separate) " in told
+    assert "training with" in told  # evaluate itself has no --set
     metric = found.document["metrics"]["log_likelihood"]
     shared = "over rows and of the normaliser, whose error all rows of a source share"
     assert metric["standard_error"] == shared
@@ -237,3 +237,26 @@ def test_without_such_errors_there_is_no_word_of_them():
     metric = found.document["metrics"]["log_likelihood"]
     assert (metric["standard_error"], metric["intervals"]) == ("over rows", "standard errors")
     assert "normaliser" not in str(found)
+
+
+def difference(evaluation, source, strategy="groups"):
+    rows = evaluation.document["differences"]
+    (row,) = (d for d in rows if (d["source"], d["strategy"]) == (source, strategy))
+    return row
+
+
+def test_errors_of_a_model_in_both_strategies_cancel(monkeypatch):
+    """Quadrature may err either way in both models: sources add up, but not one that shares its
+    model, where log Z cancels."""
+    wine = sw.read("wine", columns=["ash", "hue"])
+    run = sw.compare(wine, strategies=["groups:class_0+class_1", "separate"], seeds=1)
+    before = sw.evaluate(run, wine)
+    error = property(lambda self: torch.tensor([[0.0, 0.0, 0.25]]).expand(self.K, 3))
+    monkeypatch.setattr("sourcewise.models.gaussian.Gaussian.density_error", error)
+    after = sw.evaluate(run, wine)
+    for source, more in (("class_0", 0.5), ("class_2", 0.0), ("macro", 2 / 3 * 0.5)):
+        one, two = difference(before, source), difference(after, source)
+        assert two["high"] - one["high"] == pytest.approx(more)
+        assert one["low"] - two["low"] == pytest.approx(more)
+    metric = after.document["metrics"]["log_likelihood"]
+    assert metric["intervals"].endswith("what normalisers may be wrong by beyond them")

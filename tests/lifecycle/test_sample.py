@@ -11,6 +11,7 @@ import sourcewise as sw
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, Table, X, as_table
 from sourcewise.lifecycle.export import write_samples
+from sourcewise.randomness import Noise
 
 from .conftest import SMALL
 
@@ -124,9 +125,9 @@ def test_arrays_as_files(symbols, tmp_path):
     samples = sw.sample(trained, n=6, sources=["b"])
     write_samples(samples, tmp_path / "s.npz")
     again = sw.read(tmp_path / "s.npz")
-    assert again.names == symbols.names
+    assert again.names == ("b",)
     assert as_table(again.x).matrix().equal(as_table(samples.x).matrix())
-    assert again.y.tolist() == [1] * 6
+    assert again.y.tolist() == [0] * 6
     with np.load(tmp_path / "s.npz") as arrays:
         assert arrays["x"].dtype == np.int64
 
@@ -138,3 +139,63 @@ def test_what_is_printed_stays_on_its_line(words):
     assert "\x1b" not in shown
     assert len(shown.splitlines()) == 1 + 3 * 22
     assert isinstance(sw.sample(trained, n=1).frame(), pd.DataFrame)
+
+
+ENERGY = {"updates": 20, "passes": 1, "width": 16, "temperatures": 10, "particles": 16}
+
+ANNEALING = ("temperatures", "particles")
+
+
+def far_and_coarse(D: int) -> pd.DataFrame:
+    """D columns: a scale from 1 to 5, one to take logarithms of, a far one, any numbers."""
+    rng = np.random.default_rng(D)
+    columns = {
+        "rating": rng.integers(1, 6, 80).astype(float),
+        "dose": np.abs(2 * rng.normal(size=80)).round(1) + 0.1,
+        "far": 1e9 + 3 * rng.normal(size=80),
+        "free": rng.normal(size=80),
+        "cents": rng.normal(size=80).round(2),
+    }
+    frame = pd.DataFrame(columns).iloc[:, 5 - D :] if D < 3 else pd.DataFrame(columns).iloc[:, :D]
+    return frame.assign(source=np.repeat(["a", "b"], 40))
+
+
+@pytest.mark.parametrize("D", [1, 2, 3, 4, 5])
+def test_a_run_evaluates_its_own_samples(D, tmp_path):
+    data = sw.read(far_and_coarse(D).rename(columns={"source": "site"}), source="site")
+    log = ["dose"] if D >= 3 else []
+    some = ENERGY if D > 3 else {k: v for k, v in ENERGY.items() if k not in ANNEALING}
+    trained = sw.train(data, model="energy", log=log, set=some)
+    samples = sw.sample(trained, n=200)
+    for name in ("s.csv", "s.npz"):
+        write_samples(samples, tmp_path / name)
+        evaluated = sw.evaluate(trained, str(tmp_path / name))
+        again = sw.read(tmp_path / name, source="y" if name == "s.npz" else "site")
+        assert again.names == ("a", "b")
+        assert torch.equal(as_table(again.x).matrix(), as_table(samples.x).matrix())
+        assert evaluated.document["data"]["rows"] == 400
+
+
+def test_images_come_as_the_array_that_they_were(tmp_path):
+    x = Noise(5).integers(8, 40, 4, 4).double().numpy()
+    np.savez(tmp_path / "x.npz", x=x, y=np.repeat(["cat", "dog"], 20))
+    settings = ENERGY | {"network": "convolutional", "width": 4, "depth": 2}
+    trained = sw.train(sw.read(tmp_path / "x.npz"), model="energy", set=settings)
+    write_samples(sw.sample(trained, n=3), tmp_path / "s.npz")
+    with np.load(tmp_path / "s.npz") as arrays:
+        assert arrays["x"].shape == (6, 4, 4)
+        assert arrays["y"].tolist() == ["cat"] * 3 + ["dog"] * 3
+    again = sw.read(tmp_path / "s.npz")
+    assert sw.evaluate(trained, again).document["data"]["rows"] == 6
+
+
+def test_columns_are_shown_with_the_digits_of_their_spread():
+    trained = sw.train(sw.read(far_and_coarse(5)), model="gaussian")
+    lines = str(sw.sample(trained, n=5, sources=["a"])).splitlines()
+    head, *rows = [line.split() for line in lines if line.startswith("  ") and ":" not in line][
+        -6:
+    ]
+    far = [row[head.index("far")] for row in rows]
+    assert all(len(cell.partition(".")[2]) == 3 for cell in far)
+    assert len(set(far)) == 5
+    assert all(len(row[head.index("cents")].partition(".")[2]) == 2 for row in rows)

@@ -241,8 +241,9 @@ def test_simulated_normalisers_are_shown_in_every_step(box):
     assert "pooled: objective nce, normaliser annealed importance sampling" in shown
     assert "pooled: annealing error " in shown
     (told,) = (w for w in trained.document["warnings"] if w.startswith("normalisers come"))
-    assert "overstates log-likelihoods in expectation, by at most about pooled" in told
-    assert "--set temperatures=20, --set particles=32" in told
+    assert "overstates log-likelihoods in expectation, by at most about " in told
+    assert "nats (pooled)" in told
+    assert "--set temperatures=" in told
     assert "intervals" not in told  # there are none
     drawn = sw.sample(trained, n=1)
     assert drawn.document["resolved"]["sampler"] == "hmc"

@@ -265,9 +265,9 @@ def test_what_is_not_allowed_is_said(options, D, message):
             {
                 "objective": "likelihood",
                 "normaliser": "gauss-legendre quadrature",
-                "nodes": 32,
-                "validation nodes": 64,
-                "score nodes": 128,
+                "nodes": 48,
+                "validation nodes": 96,
+                "score nodes": 192,
                 "sampler": "grid",
                 "width": 12,
             },

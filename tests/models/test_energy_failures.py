@@ -2,15 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from sourcewise.comparison.cautions import rough_normalisers
+from sourcewise.errors import TrainingFailed
 from sourcewise.models.base import Judged
 from sourcewise.models.energy import Energy
 from sourcewise.models.energy.failures import MARGIN, alike, failure, gain_over_one_normal, knobs
+from sourcewise.models.energy.model import RESOLVED
 from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.networks.energy import EnergyNetwork
+from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
 from sourcewise.training.stack import StepNoise
@@ -138,3 +143,28 @@ def test_a_flat_energy_gains_nothing_and_is_told_of():
             assert told[0].startswith("1 of 1 pooled models fit their own training rows worse")
     assert gains[1e-6][0] < -1
     assert gains[1e-2][0] > -0.1
+
+
+def errors_of_tiny_models() -> list[float]:
+    """Errors of the rule of scores, of a model for each of 30 sources with 8 rows and 1 more."""
+    rows = np.random.default_rng(0).standard_t(2, size=(30, 9, 1))
+    rows += np.random.default_rng(1).normal(size=(30, 1, 1))
+    x = torch.from_numpy((rows - rows.min() + 0.5) / (np.ptp(rows) + 1)).flatten(0, 1)
+    y = torch.arange(30).repeat_interleave(9)
+    ones, last = torch.ones(len(y), dtype=torch.float64), torch.arange(len(y)) % 9 == 8
+    data = TrainingData(x[~last], y[~last], ones[~last], x[last], y[last], ones[last])
+    settings, names = EnergySettings.parse({}), tuple(map(str, range(30)))
+    model = PartitionedModel(Partition.separate(30), lambda K: Energy(settings, K=K, D=1), names)
+    fit(model, data, names=names, settings=settings)
+    return model.fitted["quadrature error"]
+
+
+def test_no_mass_is_kept_between_nodes(monkeypatch):
+    """Eight rows are few enough to be learnt between 64 nodes, and one more does not tell."""
+    assert max(errors_of_tiny_models()) < RESOLVED / 10
+    monkeypatch.setattr(Energy, "reliable", lambda model: True)
+    try:
+        worst = max(errors_of_tiny_models())
+    except TrainingFailed:  # their own rows are between the nodes, too
+        worst = math.inf
+    assert worst > 10 * RESOLVED

@@ -8,6 +8,7 @@ import torch
 import sourcewise as sw
 from sourcewise.forms import as_table
 from sourcewise.readers.builtin import BUILT_IN
+from sourcewise.readers.files import _nearest_floats
 
 CSV = "site,age,weight,seen,when,label\nb,1,2.5,True,2020-01-02,x\na,2,,False,2021-03-04,y\n"
 
@@ -138,7 +139,7 @@ BAD = [
         {},
         "'x' holds text among its numbers.*'oops'.*row 3",
     ),
-    ("a.csv", "source,x\na,1\n,2\n", {}, "'source' is empty in 1 rows .first: row 2"),
+    ("a.csv", "source,x\na,1\n,2\n", {}, "'source' is empty in 1 row .first: row 2"),
     ("a.csv", "site,x\na,1\nb,2\n", {}, "say which column is the source.*site"),
     ("a.csv", "site,x\na,1\nb,2\n", {"source": "sitee"}, "did you mean 'site'"),
     ("a.csv", "source,height\na,1\n", {"columns": ["heigth"]}, "did you mean 'height'"),
@@ -263,8 +264,12 @@ REFUSED = [
     ("wine", {"columns": ["alcohl"]}, "did you mean 'alcohol'"),
     ("wine", {"ignore": ["ashh"]}, "did you mean 'ash'"),
     ("wine", {"columns": ["ash"], "ignore": ["ash"]}, "wine: no column left"),
-    ("wine", {"source": "ash", "group": "hue"}, "apply to wine: source, group .allowed: columns"),
-    ("gaussian", {"types": {"x1": "category"}}, "apply to gaussian: types"),
+    (
+        "wine",
+        {"source": "ash", "group": "hue"},
+        "apply to wine: --source, --group .allowed: --columns",
+    ),
+    ("gaussian", {"types": {"x1": "category"}}, "apply to gaussian: --types"),
     (ARRAYS, {"source": "a", "columns": ["b"]}, "apply to a pair of arrays: source, columns"),
     (ARRAYS, {"types": {"a": "date"}, "group": "b"}, "apply to a pair of arrays: group, types"),
     (sw.read(ARRAYS), {"ignore": ["a"]}, "apply to Sources: ignore"),
@@ -287,7 +292,9 @@ def test_what_does_not_apply_is_refused_in_one_line(data, options, message):
 
 def test_options_of_an_npz_file(tmp_path):
     np.savez(tmp_path / "a.npz", x=ARRAYS[0], y=ARRAYS[1])
-    with pytest.raises(sw.InputError, match="apply to .*a.npz: columns .allowed: source"):
+    with pytest.raises(
+        sw.InputError, match="apply to .*a.npz: --columns .allowed: --source.; an array has no"
+    ):
         sw.read(tmp_path / "a.npz", source="y", columns=["x"])
 
 
@@ -356,7 +363,7 @@ def test_rows_are_counted_from_one_whatever_the_index(index, x, types, message):
     with pytest.raises(sw.InputError, match=message):
         sw.read(frame, types=types)
     frame = pd.DataFrame({"source": ["a", "b", None], "x": 1.0}, index=index)
-    with pytest.raises(sw.InputError, match="empty in 1 rows .first: row 3"):
+    with pytest.raises(sw.InputError, match="empty in 1 row .first: row 3"):
         sw.read(frame)
 
 
@@ -375,3 +382,27 @@ def test_labels_may_come_from_pandas():
 def test_what_was_asked_for_is_recorded(csv):
     data = sw.read(csv, source="site", ignore=["label"], types={"age": "number"})
     assert data.reading == {"source": "site", "ignore": ("label",), "types": {"age": "number"}}
+
+
+def test_an_array_under_another_name_and_a_run_folder_hear_what_helps(tmp_path):
+    np.savez(tmp_path / "a.npz", x=ARRAYS[0], site=ARRAYS[1])
+    with pytest.raises(sw.InputError, match="there are: x, site.; --source NAME says where"):
+        sw.read(tmp_path / "a.npz")
+    with pytest.raises(sw.InputError) as caught:
+        sw.read(tmp_path / "a.npz", source="sites")
+    assert "did you mean 'site'" in str(caught.value)
+    assert "--source NAME" not in str(caught.value)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("")
+    with pytest.raises(sw.InputError, match="folder of a run, .* report, evaluate or sample"):
+        sw.read(tmp_path / "run")
+
+
+def test_a_file_keeps_every_digit(tmp_path):
+    values = 1e9 + 3 * np.random.default_rng(0).normal(size=500)
+    rows = "".join(f"{'ab'[i % 2]},{value!r}\n" for i, value in enumerate(values.tolist()))
+    (tmp_path / "a.csv").write_text("source,x\n" + rows)
+    found = as_table(sw.read(tmp_path / "a.csv").x).columns["x"]
+    assert found.tolist() == values.tolist()
+    assert _nearest_floats("2.3.1") == {"float_precision": "round_trip"}
+    assert _nearest_floats("3.1.0") == {}

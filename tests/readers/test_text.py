@@ -199,7 +199,7 @@ BAD = [
     (
         {"f/a.txt": "x"},
         {"source": "a", "text": "b"},
-        r"apply to .*f: source, text .allowed",
+        r"apply to .*f: --source, --text .allowed",
     ),
     ({"f/a.txt": "x"}, {"chunk": 0}, r"chunk is 0, not a whole number from 1 to 100000"),
     ({"f/a.txt": "x"}, {"chunk": 2.5}, r"chunk is 2.5, not a whole number"),
@@ -226,7 +226,7 @@ BAD = [
     (
         {"a.jsonl.gz": LINE},
         {"columns": ["n"]},
-        r"a.jsonl.gz: columns .allowed: source, group",
+        r"a.jsonl.gz: --columns .allowed: --source, --group",
     ),
     ({"a.jsonl": b'{"source": "a", "text": "\xe9"}'}, {}, r"line 1: byte 26 .0xe9. is not UTF-8"),
     ({"a.tsv": "source\ttext\na\tb\na\n"}, {}, r"a.tsv, line 3 has 1 cells, but the header has 2"),
@@ -245,14 +245,14 @@ BAD = [
     ),
     ({"a.csv": "source,text\na,b\n"}, {"text": "text", "ignore": ["text"]}, r"left out with"),
     ({"a.csv": "source,x\na,1\n"}, {"chunk": 5}, r"--chunk cuts text: a has no column 'text'"),
-    ({"a.csv": "source,text\n,b\n"}, {}, r"source column 'source' is empty in 1 rows"),
+    ({"a.csv": "source,text\n,b\n"}, {}, r"source column 'source' is empty in 1 row"),
     ({"a.fa": ""}, {}, r"a.fa is empty"),
     ({"a.fa": "\nACGT\n>a\nA\n"}, {}, r"a.fa, line 2: no FASTA, which begins with '>'"),
     ({"a.fa": ">a\nA\n>b x\n\n>a\nA\n"}, {}, r"a.fa, line 3: a header without a sequence .'b x'"),
     ({"a.fa": ">a\nA\n>\nA\n"}, {}, r"a.fa, line 3: the header is empty"),
     ({"a.fa": ">a\nA\n>b\nA\n"}, {}, r"name 2 sources for 2 records: start each header with"),
     ({"a.fa": ">a source=x\nA\n>b\nA\n"}, {}, r"a.fa, line 3: no source=NAME in this header"),
-    ({"a.fa.gz": ">a\nA"}, {"group": "x"}, r"apply to .*a.fa.gz: group .allowed: chunk"),
+    ({"a.fa.gz": ">a\nA"}, {"group": "x"}, r"apply to .*a.fa.gz: --group .allowed: --chunk"),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sourcewise.commands.options import DryRun, Json, RunFolder, Seed, print_config, print_json
+from sourcewise.errors import counted
 
 __all__ = ["sample"]
 
@@ -59,6 +60,6 @@ def sample(
     elif out is not None:
         for warning in samples.document["warnings"]:
             print(f"note: {warning}")
-        print(f"{len(samples)} samples: {out}")
+        print(f"{counted(len(samples), 'sample')}: {out}")
     else:
         print(samples)

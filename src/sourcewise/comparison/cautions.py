@@ -1,14 +1,16 @@
 """What a reader must know before believing the numbers of a comparison: one line each."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sourcewise.comparison.scopes import Plan
 from sourcewise.comparison.summary import Summary
+from sourcewise.comparison.verdict import rounded
 from sourcewise.errors import listing
 from sourcewise.models.energy.choices import MOST_NODES
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.strategies import Strategy
+from sourcewise.training.gradient import Effort
 
 __all__ = [
     "cautions",
@@ -19,6 +21,7 @@ __all__ = [
     "simulated_normalisers",
     "unfinished",
     "unmixed_samplers",
+    "unresolved",
 ]
 
 Fitted = Mapping[str, Mapping[str, list[float]]]
@@ -27,6 +30,7 @@ Resolved = Mapping[str, Mapping[str, Any]]
 DEAF = 0.02  # of what the label changes in separate models
 UNMIXED = 1.1  # R-hat of a short trial run
 POOR = 0.1  # nats per column
+FAILED = 5.0  # nats that annealing may be wrong by, and effective weights that it needs
 ROUGH = 0.1  # of the region of equivalence, that a quadrature may be wrong by
 
 
@@ -46,22 +50,26 @@ def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
     ]
 
 
-def condition(unfinished: Collection[str], fitted: Fitted, region: float) -> str:
+def condition(unfinished: Collection[str], fitted: Fitted, region: float, D: int) -> str:
     """What a verdict holds under, in words; empty where nothing is to be said.
 
-    >>> condition(["pooled"], {"pooled": {"annealing error": [0.1], "r_hat": [1.5]}}, 0.05)
-    'for models trained this long, with simulated normalisers and unmixed chains'
+    Chains that draw samples are no part of it: scores do not depend on them.
+
+    >>> condition(["pooled"], {"pooled": {"annealing error": [0.1], "r_hat": [1.5]}}, 0.05, 5)
+    'for models trained this long, with simulated normalisers'
 
     Args:
         unfinished: strategies that were still improving.
         fitted: see `rough_normalisers`.
         region: half the width of practical equivalence.
+        D: columns.
     """
     parts = ["for models trained this long"] if unfinished else []
+    gains = [found.get("gain over one normal", []) for found in fitted.values()]
+    if any(2 * len(_poor(each, D)) > len(each) for each in gains):
+        parts.append("with poorly fitted models")
     if any("annealing error" in found for found in fitted.values()):
-        # Chains that disagree are a sign of parts of the box that annealing may miss as well.
-        chains = " and unmixed chains" if any(unmixed_samplers(fitted)) else ""
-        parts.append(f"with simulated normalisers{chains}")
+        parts.append("with simulated normalisers")
     if any(_errors(fitted, "quadrature error", above=ROUGH * region)):
         parts.append("with rough normalisers")
     return ", ".join(parts)
@@ -86,22 +94,48 @@ def rough_normalisers(
         *_rough_rules(fitted, resolved, region, D),
         *simulated_normalisers(fitted, resolved, scored),
         *_poor_fits(fitted, resolved, D),
-        *unmixed_samplers(fitted),
+        *unmixed_samplers(fitted, resolved),
     ]
+
+
+def unresolved(
+    efforts: Mapping[str, Sequence[Effort]], resolved: Resolved, D: int
+) -> Iterator[str]:
+    """Models whose training ended where the quadrature no longer followed their energies.
+
+    Args:
+        efforts: of every strategy's models.
+        resolved: see `rough_normalisers`.
+        D: columns.
+    """
+    refused = {name: sum(e.refused > 0 for e in each) for name, each in efforts.items()}
+    held = {name: count for name, count in refused.items() if count}
+    if held:
+        told = ", ".join(f"{count} of {len(efforts[name])} {name}" for name, count in held.items())
+        yield (
+            f"the energies of {told} models became too steep for the quadrature, and weights that "
+            "did better on validation rows were not kept for it: likelihoods may rise with "
+            f"{_more_nodes(resolved[next(iter(held))]['nodes'], D)}"
+        )
+
+
+def _poor(gains: Iterable[float], D: int) -> list[float]:
+    """Of models, the gains over one normal distribution that are losses."""
+    return [gain for gain in gains if gain < -POOR * D]
 
 
 def _poor_fits(fitted: Fitted, resolved: Resolved, D: int) -> Iterator[str]:
     """Models that a plain normal distribution beats on the rows that they were trained on."""
     for name, found in fitted.items():
         gains = found.get("gain over one normal", [])
-        poor = [gain for gain in gains if gain < -POOR * D]
+        poor = _poor(gains, D)
         if poor:
             objective = resolved[name]["objective"]
             instead = "" if objective in ("likelihood", "nce") else ", or another objective"
             yield (
                 f"{len(poor)} of {len(gains)} {name} models fit their own training rows worse "
                 f"than one normal distribution with independent columns does (the worst by "
-                f"{-min(poor):.2g} nats per row): differences are about training (objective="
+                f"{rounded(-min(poor))} nats per row): differences are about training (objective="
                 f"{objective}) as much as about sources; train longer{instead}, or --model "
                 "gaussian"
             )
@@ -114,12 +148,15 @@ def _errors(fitted: Fitted, name: str, above: float = -1.0) -> dict[str, float]:
 
 
 def _rough_rules(fitted: Fitted, resolved: Resolved, region: float, D: int) -> Iterator[str]:
-    """Of quadrature."""
-    for name, error in _errors(fitted, "quadrature error", above=ROUGH * region).items():
+    """Of quadrature; strategies that the same would help are told of together."""
+    found = _errors(fitted, "quadrature error", above=ROUGH * region)
+    helps = {name: _more_nodes(resolved[name]["nodes"], D) for name in found}
+    for advice in dict.fromkeys(helps.values()):
+        names = [name for name in found if helps[name] == advice]
         yield (
-            f"the densities of the {name} models are normalised to {error:.2g} nats only, more "
-            f"than a tenth of the region of equivalence ({region:g}): "
-            f"{_more_nodes(resolved[name]['nodes'], D)}, or no verdict on them"
+            f"the densities of the {' and '.join(names)} models are normalised to "
+            f"{' and '.join(rounded(found[name]) for name in names)} nats only, more than a tenth "
+            f"of the region of equivalence ({region:g}): {advice}, or no verdict on them"
         )
 
 
@@ -148,25 +185,63 @@ def simulated_normalisers(
     found = _errors(fitted, "annealing error")
     if not found:
         return
-    told = ", ".join(f"{name} {error:.2g}" for name, error in found.items())
-    now = resolved[next(iter(found))]
+    told = ", ".join(f"{rounded(error)} nats ({name})" for name, error in found.items())
     yield (
         "normalisers come from annealed importance sampling, which overstates log-likelihoods in "
-        f"expectation, by at most about {told} nats (annealing error: from the estimate of log Z "
-        f"to the upper end of its 95 % interval){'; intervals allow for it' if scored else ''}"
-        f"; training with --set temperatures={2 * now['temperatures']}, --set particles="
-        f"{2 * now['particles']} would know them better"
+        f"expectation, by at most about {told} (annealing error: from the estimate of log Z to "
+        f"the upper end of its 95 % interval){'; intervals allow for it' if scored else ''}; "
+        f"{_better_annealing(fitted, found, resolved[next(iter(found))])}"
     )
 
 
-def unmixed_samplers(fitted: Fitted) -> Iterator[str]:
-    """Chains that draw samples and disagree with each other."""
-    told = ", ".join(f"{n} {r:.2f}" for n, r in _errors(fitted, "r_hat", above=UNMIXED).items())
-    if told:
+def _better_annealing(fitted: Fitted, found: Mapping[str, float], now: Mapping[str, Any]) -> str:
+    """What helps, by how wrong annealing is.
+
+    Args:
+        fitted: see `rough_normalisers`.
+        found: the largest annealing error of every strategy.
+        now: what the settings came to.
+    """
+    temperatures, particles = now["temperatures"], now["particles"]
+    few = {name: min(fitted[name].get("effective weights", [FAILED])) for name in found}
+    lost = [name for name in found if found[name] > FAILED or few[name] < FAILED]
+    if not lost:
+        return (
+            f"training with --set temperatures={2 * temperatures}, --set particles="
+            f"{2 * particles} would know them better"
+        )
+    fewest = min(few[name] for name in lost)
+    return (
+        f"annealing failed to find the normaliser of {' and '.join(lost)} models (as few as "
+        f"{fewest:.2g} effective weights of {particles}) and doubling temperatures will not do: "
+        "a simpler model (--set spectral=3, fewer columns), another objective, or training with "
+        f"many times the temperatures (--set temperatures={10 * temperatures})"
+    )
+
+
+def unmixed_samplers(fitted: Fitted, resolved: Resolved) -> Iterator[str]:
+    """Chains that draw samples and disagree with each other, and what helps."""
+    found = _errors(fitted, "r_hat", above=UNMIXED)
+    if found:
+        told = ", ".join(f"{name} {r:.2f}" for name, r in found.items())
         yield (
             f"the sampler's chains have not mixed (split R-hat: {told}; above {UNMIXED:g} is "
-            "alarming): samples may not follow the models; scores do not depend on them"
+            "alarming): samples may not follow the models; scores do not depend on them; "
+            f"{_better_chains(resolved[next(iter(found))])}"
         )
+
+
+def _better_chains(now: Mapping[str, Any]) -> str:
+    """Another sampler, where there is one; else models that chains find their way in.
+
+    >>> _better_chains({"normaliser": "gauss-legendre quadrature", "sampler": "hmc"})
+    'train with --set sampler=grid'
+    """
+    if not now["normaliser"].startswith("annealed"):
+        return "train with --set sampler=grid"
+    if now["sampler"] == "mala":
+        return "train with --set sampler=hmc"
+    return "train a smoother energy (--set spectral=3, fewer updates), or on fewer columns"
 
 
 def estimand(plan: Plan) -> str:
@@ -260,8 +335,8 @@ def _deaf(summary: Summary, baseline: str) -> Iterator[str]:
         if change < DEAF * known:
             yield (
                 f"the {strategy.name} model ignores its source label: another label changes its "
-                f"log-likelihood by {change:.2g} {job.unit}, that of {baseline} models by "
-                f"{known:.2g}; what it loses to them says little about the data"
+                f"log-likelihood by {rounded(change)} {job.unit}, that of {baseline} models by "
+                f"{rounded(known)}; what it loses to them says little about the data"
             )
 
 

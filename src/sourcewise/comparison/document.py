@@ -11,6 +11,7 @@ from sourcewise.comparison.cautions import (
     estimand,
     rough_normalisers,
     unfinished,
+    unresolved,
 )
 from sourcewise.comparison.data_document import data_facts, splits
 from sourcewise.comparison.evaluation import Fitted
@@ -68,6 +69,7 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
     first = verdict["strategy"]
     fitted = {name: item.model.fitted for name, item in context.fitted.items()}
     resolved = {name: item.model.resolved for name, item in context.fitted.items()}
+    efforts = {name: item.efforts for name, item in context.fitted.items()}
     holds = _condition(summary, fitted, region)
     return plain(
         {
@@ -81,6 +83,7 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
                 *context.warnings,
                 *cautions(summary, first, context.baseline),
                 *rough_normalisers(fitted, resolved, region, plan.job.coding.variables),
+                *unresolved(efforts, resolved, plan.job.coding.variables),
             ],
             "run": run,
             "strategies": {
@@ -104,7 +107,8 @@ def _condition(summary: Summary, fitted: dict[str, Any], region: float) -> str:
     """What the verdict holds under: of controls it says nothing."""
     said = [s for s in summary.plan.job.strategies if not s.shuffled]
     late = [s.name for s in said if unfinished(summary, s)]
-    return condition(late, {s.name: fitted[s.name] for s in said}, region)
+    D = summary.plan.job.coding.variables
+    return condition(late, {s.name: fitted[s.name] for s in said}, region, D)
 
 
 def _under(holds: str, reason: str) -> dict[str, Any]:
@@ -194,23 +198,22 @@ def _differences(
     """Per source and macro, for every rival; Holm over all tests that are no controls."""
     job = summary.plan.job
     rows: list[tuple[Strategy, str, Interval]] = []
+    tests: list[bool] = []  # the same model in both arms is no test
     for strategy in rivals:
         for k in job.tested:
             interval = summary.difference(strategy.name, baseline, summary.source(k))
-            if _same_model(summary, strategy, baseline, k):
-                interval = Interval(0.0, 0.0, interval.df)  # but for rounding
             rows.append((strategy, job.names[k], interval))
+            tests.append(not summary.same_model(strategy.name, baseline, k))
         macro = summary.difference(strategy.name, baseline, summary.macro)
         rows.append((strategy, "macro", macro))
+        tests.append(any(tests[-len(job.tested) :]))
     adjusted: dict[int, tuple[float, int]] = {}
     for macro in (False, True):
         for control in (False, True):
             family = [
                 i
                 for i, (strategy, source, _) in enumerate(rows)
-                if (source == "macro") == macro
-                and strategy.shuffled == control
-                and rows[i][2].p < 1  # the same model in both arms is no test
+                if (source == "macro") == macro and strategy.shuffled == control and tests[i]
             ]
             stepped = holm([rows[i][2].p for i in family])
             adjusted |= {i: (p, len(family)) for i, p in zip(family, stepped, strict=True)}
@@ -218,15 +221,6 @@ def _differences(
         _difference(*row, baseline, *adjusted.get(i, (1.0, 1)), region, job.unit)
         for i, row in enumerate(rows)
     ]
-
-
-def _same_model(summary: Summary, strategy: Strategy, baseline: str, k: int) -> bool:
-    """Whether a source's model is trained alike in both strategies: same block, same settings."""
-    job = summary.plan.job
-    other = next(s for s in job.strategies if s.name == baseline)
-    blocks = [next(block for block in s.partition if k in block) for s in (strategy, other)]
-    alike = job.settings_of(strategy) == job.settings_of(other)
-    return alike and blocks[0] == blocks[1] and strategy.shuffled == other.shuffled
 
 
 def _difference(

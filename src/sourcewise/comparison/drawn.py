@@ -35,9 +35,13 @@ def as_frame(
 
 
 def as_csv(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:
-    """See `as_frame`."""
+    """See `as_frame`; numbers with the fewest digits that read back as the same float."""
     frame = as_frame(x, labels, source, text)
-    return frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    return frame.to_csv(index=False, float_format=_digits, lineterminator="\n")
+
+
+def _digits(value: float) -> str:
+    return str(number(float(value)))
 
 
 def as_json_lines(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.forms import Ragged, as_table
+from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import identical, repeats_by_chance
 
@@ -74,10 +75,33 @@ def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     here, there = first[near], first[index[near, 1]]
     apart = (unit[here] != unit[there]) & (distance[near, 1] > 0)
     across = apart & (y[here] != y[there])
-    if not apart.any():
+    if not apart.any() or _near_by_chance(rows[first], y[first], close, int(near.sum())):
         return None
     return (
         f"{apart.sum()} rows have a near copy (within {close:g} standard deviations in every "
         f"column) in other rows, {across.sum()} of them in another source: if they stem from one "
         "case, keep them together with --group"
     )
+
+
+def _near_by_chance(rows: np.ndarray, y: np.ndarray, close: float, found: int) -> bool:
+    """Whether independent columns would have at least half as many near copies by chance.
+
+    As `splits.repeats_by_chance` asks of identical rows: every column is permuted by itself within
+    its source, which keeps its values and undoes what two rows have in common.
+
+    Args:
+        rows: (n, d), scaled.
+        y: (n,) their sources.
+        close: the largest difference in a column.
+        found: rows that have a near copy, identical ones included.
+    """
+    from scipy.spatial import cKDTree
+
+    noise, mixed = Noise(0).of("near copies"), rows.copy()
+    for k in np.unique(y).tolist():
+        mine = np.flatnonzero(y == k)
+        for j in range(rows.shape[1]):
+            mixed[mine, j] = rows[mine[noise.of(k, j).permutation(len(mine)).numpy()], j]
+    distance, _ = cKDTree(mixed).query(mixed, k=2, p=np.inf, distance_upper_bound=close, workers=1)
+    return found <= 2 * int(np.isfinite(distance[:, 1]).sum())

@@ -170,7 +170,7 @@ class Scores:
         validation: (K,) their loss on the validation rows; NaN without such rows.
         parameters: free parameters of all models together.
         label: (2,) from `label_effect`; NaN where not asked for.
-        density_error: (K, 2) errors that log densities of a source share, see `models.base`.
+        density_error: (K, 3) errors that log densities of a source share, see `models.base`.
     """
 
     test: Tensor

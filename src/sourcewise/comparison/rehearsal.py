@@ -2,7 +2,8 @@
 
 - An exact family is fitted once on the smallest kind of split, and timed on one of the usual kind.
 - A trained family is not trained: all models are built, and each takes one loss and gradient on a
-  few rows of its own. Its time is that of a few updates, times their planned number.
+  few rows of its own. Its time is that of a few updates and of one look at the validation rows,
+  times their planned numbers, and what staged models do before and after training, each of them.
 """
 
 import math
@@ -22,11 +23,13 @@ from sourcewise.models.base import Carried, ConditionalModel, Staged
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import batch_of
+from sourcewise.training.run import look_gap
 from sourcewise.training.stack import StepNoise
 
 __all__ = ["estimate", "rehearse", "resolved"]
 
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
+QUICK = 2.0  # seconds: what takes less for one source is timed for many too
 MOST = 1000  # rows that a staged model begins with
 
 
@@ -93,16 +96,22 @@ class _Block:
 
     def update(self, index: Tensor, noise: Noise) -> float:
         """The mean loss of some rows; gradients are computed."""
-        x, y = batch_of(self.encoded.filled, self.rows[index]), self.y[index]
-        if isinstance(self.model, Staged) and self.carried:
-            step = StepNoise([noise], [len(index)])
-            carried = self.model.advance(self.carried, step)
-            loss = self.model.staged_loss(x, y, carried, noise=step).mean()
-        else:
-            loss = self.model.loss(x, y, noise=noise).mean()
+        step, carried = StepNoise([noise], [len(index)]), self.carried
+        if isinstance(self.model, Staged) and carried:
+            carried = self.model.advance(carried, step)
+        loss = self.loss(index, noise, carried).mean()
         loss.backward()
         self.model.zero_grad()
         return float(loss.detach())
+
+    def loss(self, index: Tensor, noise: Noise, carried: Carried | None = None) -> Tensor:
+        """(B,) losses of some rows."""
+        x, y = batch_of(self.encoded.filled, self.rows[index]), self.y[index]
+        carried = self.carried if carried is None else carried
+        if isinstance(self.model, Staged) and carried:
+            step = StepNoise([noise], [len(index)])
+            return self.model.staged_loss(x, y, carried, noise=step)
+        return self.model.loss(x, y, noise=noise)
 
 
 def _blocks(plan: Plan, repetition: int) -> Iterator[_Block]:
@@ -132,7 +141,18 @@ def _training_seconds(plan: Plan) -> Iterator[float]:
         most, sizes = batch(len(largest.rows)), [len(block.rows) for block in blocks]
         examples = sum(settings.planned(n) * batch(n) for n in sizes)
         yield _update_seconds(largest, most) * examples / most
-        yield _finish_seconds(largest) * len(blocks)
+        looks = sum(n * _looks(settings, settings.planned(n)) for n in sizes)
+        yield _look_seconds(largest, settings.validation) * looks / len(largest.rows)
+    yield _phase_seconds([block for blocks in by_strategy.values() for block in blocks])
+
+
+def _looks(settings: TrainedSettings, updates: int) -> int:
+    """How often a model is looked at on its validation rows, unless it stops early."""
+    t, count = 0, 0
+    while t < updates:
+        t += look_gap(t, settings.check)
+        count += 1
+    return count
 
 
 def _update_seconds(block: _Block, batch: int) -> float:
@@ -146,10 +166,43 @@ def _update_seconds(block: _Block, batch: int) -> float:
     return (time.perf_counter() - start) / TIMED
 
 
-def _finish_seconds(block: _Block) -> float:
-    """What a staged model does after training."""
-    if not isinstance(block.model, Staged) or not block.carried:
+def _look_seconds(block: _Block, share: float) -> float:
+    """One loss on about as many rows as a block holds for validation."""
+    n = round(len(block.rows) * share / (1 - share)) if share else 0
+    if not n:
         return 0.0
-    start, x = time.perf_counter(), batch_of(block.encoded.filled, block.rows[:MOST])
-    block.model.finish(x, block.y[:MOST], block.carried, Noise(0).of("timing"))
+    index, noise = torch.arange(min(n, MOST, len(block.rows))), Noise(0).of("timing")
+    block.model.eval()
+    start = time.perf_counter()
+    with torch.no_grad():
+        block.loss(index, noise)
+    block.model.train()
+    return (time.perf_counter() - start) * n / len(index)
+
+
+def _phase_seconds(blocks: list[_Block]) -> float:
+    """What staged models do before and after training: all blocks.
+
+    The block of fewest sources is timed, larger ones too if that is quick; if not, they are taken
+    to need as much more as they have more sources, which is never too little.
+    """
+    known: dict[int, float] = {}
+    for block in sorted(blocks, key=lambda block: len(block.names)):
+        K, fewest = len(block.names), min(known, default=0)
+        if K in known:
+            continue
+        slow = bool(known) and known[fewest] > QUICK
+        known[K] = known[fewest] * K / fewest if slow else _ends_seconds(block)
+    return sum(known[len(block.names)] for block in blocks)
+
+
+def _ends_seconds(block: _Block) -> float:
+    """The beginning and the end of a staged model's training."""
+    if not isinstance(block.model, Staged):
+        return 0.0
+    noise, x = Noise(0).of("timing"), batch_of(block.encoded.filled, block.rows[:MOST])
+    y, start = block.y[:MOST], time.perf_counter()
+    block.model.reset(noise)
+    block.model.begin(x, y, noise)
+    block.model.finish(x, y, block.carried, noise)
     return time.perf_counter() - start

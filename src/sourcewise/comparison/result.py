@@ -9,7 +9,7 @@ from typing import Any
 
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.store import load_models
-from sourcewise.comparison.verdict import quoted
+from sourcewise.comparison.verdict import quoted, rounded
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
 
@@ -192,6 +192,8 @@ def fitted_words(name: str, values: Sequence[float]) -> str:
     ('1.00 to 1.20', '210')
     >>> fitted_words("quadrature error", [0.0, 2.5e-4]), fitted_words("shrinkage", [0.03])
     ('below 1e-6 to 0.00025', '0.03')
+    >>> fitted_words("annealing error", [2.7, 110.0])
+    '2.7 to 110'
     """
     if name == "r_hat":
         return _span(values, ".2f")
@@ -200,12 +202,12 @@ def fitted_words(name: str, values: Sequence[float]) -> str:
     if name.endswith("error"):
         ends = dict.fromkeys(_error(error) for error in (min(values), max(values)))
         return " to ".join(ends)
-    return _span(values, ".2g")
+    return " to ".join(dict.fromkeys(rounded(x) for x in (min(values), max(values))))
 
 
 def _error(value: float) -> str:
     """An error in nats; below what float32 resolves, 0 would say too much."""
-    return f"{value:.2g}" if value >= 1e-6 else "below 1e-6"
+    return rounded(value) if value >= 1e-6 else "below 1e-6"
 
 
 def averaged_over(document: Mapping[str, Any]) -> str:

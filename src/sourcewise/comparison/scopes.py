@@ -32,6 +32,7 @@ from sourcewise.comparison.evaluation import (
 )
 from sourcewise.encoders.base import Rows
 from sourcewise.randomness import Noise
+from sourcewise.statistics import averaged_errors
 
 __all__ = ["FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope", "Shared"]
 
@@ -71,7 +72,7 @@ class CellScores:
         validation: (K,) their validation loss, averaged over folds; NaN without such rows.
         parameters: () of all models together, averaged over folds.
         label: (2,) effect and change of `scoring.label_effect`, averaged over folds.
-        density_error: (K, 2) shared by a source's log densities, averaged over folds; 0 if exact.
+        density_error: (K, 3) shared by a source's log densities, of their mean over folds.
     """
 
     rows: Tensor
@@ -232,7 +233,9 @@ class Plan:
             updates=mean("updates"),
             best=mean("best"),
             validation=mean("validation"),
-            density_error=mean("density_error"),
+            density_error=torch.from_numpy(
+                averaged_errors(torch.stack([s.density_error for s in scores]))
+            ),
             parameters=torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
             label=mean("label"),
         )

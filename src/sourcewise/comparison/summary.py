@@ -10,6 +10,7 @@ from sourcewise.comparison.scopes import GROUPS, Cell, CellScores, Plan
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
+    averaged_errors,
     beta_from_gain,
     dominance,
     jackknife,
@@ -49,7 +50,19 @@ class Summary:
 
     def difference(self, strategy: str, baseline: str, weights: np.ndarray) -> Interval:
         """Interval of strategy minus baseline; positive favours the strategy."""
-        return self._interval({strategy: 1.0, baseline: -1.0}, weights)
+        found = self._interval({strategy: 1.0, baseline: -1.0}, weights)
+        if all(self.same_model(strategy, baseline, int(k)) for k in weights.nonzero()[0]):
+            return Interval(0.0, 0.0, found.df)  # but for rounding
+        return found
+
+    def same_model(self, strategy: str, baseline: str, k: int) -> bool:
+        """Whether a source's model is trained alike in both: same block, same settings."""
+        job = self.plan.job
+        by_name = {s.name: s for s in job.strategies}
+        one, other = by_name[strategy], by_name[baseline]
+        blocks = [next(block for block in s.partition if k in block) for s in (one, other)]
+        alike = job.settings_of(one) == job.settings_of(other)
+        return alike and blocks[0] == blocks[1] and one.shuffled == other.shuffled
 
     def source(self, k: int) -> np.ndarray:
         """(K,) weights that pick one source."""
@@ -72,7 +85,8 @@ class Summary:
 
         The excess error of separate training is half the gap between its training and held-out
         log-likelihoods: to first order both lie p / (2 n) from the best possible, on opposite
-        sides.
+        sides. Errors of normalisers reach the gain; in the gap they cancel, both its ends being of
+        the same models.
         """
         K = len(self.plan.job.tested)
         by_name = {s.name: s for s in self.plan.job.strategies}
@@ -86,13 +100,17 @@ class Summary:
         values = [self._beta(strategy, baseline, g, K, J) for g in (None, *range(GROUPS))]
         if not np.isfinite(values).all():
             return "separate training shows no excess error to share"
-        return jackknife(values[0], values[1:])
+        scale = beta_from_gain(1.0, self._excess(baseline), K, J)
+        signs = {strategy: 1.0, baseline: -1.0}
+        return self._widened(jackknife(values[0], values[1:]), signs, scale * self.by_size)
+
+    def _excess(self, baseline: str, deletion: int | None = None) -> float:
+        test, train = (self.average(baseline, name, deletion) for name in ("test", "train"))
+        return (_dot(self.by_size, train) - _dot(self.by_size, test)) / 2
 
     def _beta(self, strategy: str, baseline: str, deletion: int | None, K: int, J: int) -> float:
-        w = self.by_size
-        test = _dot(w, self.average(baseline, "test", deletion))
-        excess = (_dot(w, self.average(baseline, "train", deletion)) - test) / 2
-        gain = _dot(w, self.average(strategy, "test", deletion)) - test
+        excess = self._excess(baseline, deletion)
+        gain = self._signed({strategy: 1.0, baseline: -1.0}, self.by_size, deletion)
         return beta_from_gain(gain, excess, K, J) if excess > 0 else float("nan")
 
     def dominated(self, strategy: str, baseline: str) -> dict[int, list[int]]:
@@ -137,9 +155,28 @@ class Summary:
             interval = jackknife(values[0], values[1:])
         else:
             interval = self._rows_and_seeds(signs, weights)
-        # Deletions share the draws of simulated normalisers, so the jackknife is blind to them.
-        errors = [(sign, self.average(name, "density_error")) for name, sign in signs.items()]
-        return with_shared_errors(interval, weights, errors, self.plan.repetitions)
+        return self._widened(interval, signs, weights)
+
+    def _widened(
+        self, interval: Interval, signs: Mapping[str, float], weights: np.ndarray
+    ) -> Interval:
+        """Errors of normalisers taken in; where one model is in both arms, its log Z cancels.
+
+        The jackknife sees little of them, as deletions share the draws of simulations: what it
+        does see (each simulates for weights of its own), and the spread of seeds, is counted
+        twice, which errs on the safe side.
+        """
+        errors = [(sign, self._errors(name)) for name, sign in signs.items()]
+        names = list(signs)
+        if len(names) == 2:
+            same = [self.same_model(names[0], names[1], k) for k in range(len(weights))]
+            weights = np.where(same, 0.0, weights)
+        return with_shared_errors(interval, weights, errors)
+
+    def _errors(self, strategy: str) -> np.ndarray:
+        """(K, 3) errors of the log densities of a strategy's models, over the repetitions."""
+        cells = [self.cell(strategy, r) for r in range(self.plan.repetitions)]
+        return averaged_errors(torch.stack([cell.density_error for cell in cells]))
 
     def _signed(
         self, signs: Mapping[str, float], weights: np.ndarray, deletion: int | None

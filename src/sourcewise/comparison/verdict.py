@@ -1,5 +1,6 @@
 """The verdict in words: who is better, for whom, which strategy to use, and what says so."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sourcewise.comparison.summary import Summary
@@ -7,7 +8,7 @@ from sourcewise.errors import listing
 from sourcewise.statistics import judge_overall
 from sourcewise.strategies import Strategy
 
-__all__ = ["few_degrees", "quoted", "verdict_of"]
+__all__ = ["few_degrees", "quoted", "rounded", "verdict_of"]
 
 FEW_DEGREES = 5.0
 
@@ -21,9 +22,22 @@ def quoted(name: str) -> str:
     return name if name[:1].isalpha() else repr(name)
 
 
+def rounded(value: float) -> str:
+    """A number to two digits, large ones without exponents.
+
+    >>> rounded(0.0123), rounded(112.0), rounded(99.7), rounded(-2.71)
+    ('0.012', '110', '100', '-2.7')
+    """
+    short = f"{value:.2g}"
+    return f"{float(short):.0f}" if abs(float(short)) >= 100 else short
+
+
 def few_degrees(df: float | None) -> str:
     """Degrees of freedom, where they are so few that the interval is a rough one."""
-    return f"{df:.2g} degrees of freedom" if df is not None and df < FEW_DEGREES else ""
+    if df is None or df >= FEW_DEGREES:
+        return ""
+    told = f"{df:.2g}"
+    return f"{told} degree{'' if told == '1' else 's'} of freedom"
 
 
 def verdict_of(
@@ -101,14 +115,14 @@ def _recommend(
 ) -> tuple[str, str, str]:
     """Who beats the baseline by most; the baseline if it beats all; else the simplest left.
 
-    Where the average does not decide, the sources do, if those that decide agree. With it comes
-    what says so, unless it is the average, and why.
+    Where the average does not decide, the sources do, if those that decide agree with each other
+    and with its sign. With it comes what says so, unless it is the average, and why.
     """
     names = {s.name for s in candidates}
     macro = {
         d["strategy"]: d for d in differences if d["source"] == "macro" and d["strategy"] in names
     }
-    sides = {name: _side(name, d["verdict"], differences) for name, d in macro.items()}
+    sides = {name: _side(name, d, differences) for name, d in macro.items()}
     better = [name for name, (side, _) in sides.items() if side == "pool"]
     if better:
         best = max(better, key=lambda name: macro[name]["difference"])
@@ -121,7 +135,29 @@ def _recommend(
     left = [baseline, *(name for name, (side, _) in sides.items() if side != "separate")]
     blocks = {s.name: len(s.partition) for s in summary.plan.job.strategies}
     simplest = min(left, key=blocks.__getitem__)
-    return simplest, "by default", "as the one with the fewest models"
+    against = _against(macro, baseline, sides, differences)
+    return simplest, "by default", f"as the one with the fewest models{against}"
+
+
+def _against(
+    macro: Mapping[str, dict[str, Any]],
+    baseline: str,
+    sides: Mapping[str, tuple[str, list[str]]],
+    differences: list[dict[str, Any]],
+) -> str:
+    """The sources that agree on a side that the average is not on, where it decided nothing."""
+    told = []
+    for name, (side, _) in sides.items():
+        found = _decided(name, differences)
+        if side == "undecided" and len(set(found.values())) == 1:
+            better = name if next(iter(found.values())) == "pool" else baseline
+            who = f"source{'s' if len(found) > 1 else ''} {listing(map(repr, found), 3)}"
+            verb = "favours" if len(found) == 1 else "favour"
+            told.append(
+                f"; {who} {verb} {better}, but the average ({macro[name]['difference']:+.3g}) "
+                "points the other way"
+            )
+    return "".join(told)
 
 
 def _because(sources: list[str]) -> tuple[str, str]:
@@ -133,10 +169,19 @@ def _because(sources: list[str]) -> tuple[str, str]:
     return how, "where the difference is significant"
 
 
-def _side(strategy: str, overall: str, differences: list[dict[str, Any]]) -> tuple[str, list[str]]:
-    """The verdict on the average; where it is undecided, that of the sources that decide."""
-    mine = [d for d in differences if d["strategy"] == strategy and d["source"] != "macro"]
-    found = {d["source"]: d["verdict"] for d in mine if d["verdict"] in ("pool", "separate")}
-    if overall != "undecided" or len(set(found.values())) != 1:
+def _side(
+    strategy: str, macro: Mapping[str, Any], differences: list[dict[str, Any]]
+) -> tuple[str, list[str]]:
+    """The verdict on the average; where it is undecided, that of the sources that decide, if its
+    estimate is on their side."""
+    found, overall = _decided(strategy, differences), macro["verdict"]
+    likely = "pool" if macro["difference"] > 0 else "separate"
+    if overall != "undecided" or set(found.values()) != {likely}:
         return overall, []
-    return next(iter(found.values())), list(found)
+    return likely, list(found)
+
+
+def _decided(strategy: str, differences: list[dict[str, Any]]) -> dict[str, str]:
+    """The sources on which there is a verdict for one side."""
+    mine = [d for d in differences if d["strategy"] == strategy and d["source"] != "macro"]
+    return {d["source"]: d["verdict"] for d in mine if d["verdict"] in ("pool", "separate")}

@@ -34,6 +34,7 @@ class BoxCoding:
         high: where it ends.
         unit: what a score is divided by.
         shape: channels, height and width, if the columns are the pixels of an image.
+        array: the axes of a row in the array that the data were, () if they were columns.
         cells: the box is cut into so many along each axis, as wide as the steps of a column.
     """
 
@@ -43,6 +44,7 @@ class BoxCoding:
     unit: str = "row"
     shape: tuple[int, int, int] | None = None
     cells: int | None = None
+    array: tuple[int, ...] = ()
 
     @property
     def variables(self) -> int:
@@ -62,7 +64,7 @@ class BoxCoding:
     def _check(self, table: Table) -> None:
         """Values as they are recorded, whose cells must lie in the box whatever the draws."""
         values = table.select(column.name for column in self.columns).matrix()
-        low, high = self._recorded_range()
+        low, high = self.recorded_range
         slack = ROUNDING * (high - low)
         bad = ~((values >= low - slack) & (values <= high + slack))
         if not bool(bad.any()):
@@ -78,7 +80,8 @@ class BoxCoding:
             f"train on data that hold such values{self._else(j, above=value > float(high[j]))}"
         )
 
-    def _recorded_range(self) -> tuple[Tensor, Tensor]:
+    @property
+    def recorded_range(self) -> tuple[Tensor, Tensor]:
         """(D,) the smallest and the largest value that can be recorded, in original units."""
         ends = torch.tensor([self.low, self.high], dtype=torch.float64)
         logs = torch.tensor([column.log for column in self.columns])
@@ -163,12 +166,19 @@ class BoxEncoder:
         """z itself: it has no gaps."""
         return z
 
-    def decode(self, z: Tensor) -> Table:
-        """Back to original units, each column with the decimals or on the lattice recorded."""
+    def decode(self, z: Tensor) -> X:
+        """Back to original units, each column with the decimals or on the lattice recorded.
+
+        Never outside the values that `BoxCoding.lift` takes; images as the array that they were.
+        """
         v = z * self.width + self.low
+        low, high = (ends.tolist() for ends in self.coding.recorded_range)
         columns = {
-            column.name: column.recorded(v[:, j]) for j, column in enumerate(self.coding.columns)
+            column.name: column.recorded_within(v[:, j], low[j], high[j])
+            for j, column in enumerate(self.coding.columns)
         }
+        if self.coding.array:
+            return torch.stack([*columns.values()], 1).reshape(-1, *self.coding.array)
         return Table(columns, tuple(Column(name) for name in columns))
 
     def to_json(self) -> dict[str, Any]:
@@ -180,6 +190,7 @@ class BoxEncoder:
             "high": list(self.coding.high),
             "shape": self.coding.shape and list(self.coding.shape),
             "cells": self.coding.cells,
+            "array": list(self.coding.array),
             "spread": list(self.spread),
         }
 
@@ -189,7 +200,8 @@ class BoxEncoder:
         columns = tuple(NumericColumn(**column) for column in document["columns"])
         shape = document.get("shape")
         ends = tuple(document["low"]), tuple(document["high"])
-        coding = BoxCoding(columns, *ends, shape=shape and tuple(shape), cells=document["cells"])
+        more = {"cells": document["cells"], "array": tuple(document.get("array", ()))}
+        coding = BoxCoding(columns, *ends, shape=shape and tuple(shape), **more)
         return cls(coding, tuple(document["spread"]))
 
 

@@ -24,6 +24,7 @@ from sourcewise.sources import Sources
 
 __all__ = ["plan_box", "screen"]
 
+CROWDED = 0.05  # of the range, that the middle 99 % of a column fill at least
 SLOW = 1 << 15  # energies per update; about a tenth of a second on one core
 
 
@@ -42,10 +43,38 @@ def screen(data: Sources, *, settings: Any, **options: Any) -> Screened:
         return pixels(data, settings.image, **options)
     screened = screening.screen(data, settings=settings, imputes=False, **options)
     columns = plan_columns(screened.table, screened.log)
+    _point_out_outliers(screened, columns)
     cells = settings.nodes if settings.rule == "grid" else None
     screened.coding = plan_box(screened.table, columns, cells)
     _point_out_many_cells(screened, screened.coding)
     return screened
+
+
+def _point_out_outliers(screened: Screened, columns: Sequence[NumericColumn]) -> None:
+    """Warn of columns whose box is nearly empty: a few values settle how far it reaches."""
+    for column in columns:
+        values = screened.table.columns[column.name].double()
+        share, row = _middle(values.log() if column.log else values)
+        if share >= CROWDED:
+            continue
+        positive = not column.log and bool((values > 0).all())
+        cured = positive and _middle(values.log())[0] >= CROWDED
+        helps = f"--log {column.name}, or leave" if cured else "leave"
+        screened.warnings.append(
+            f"column {column.name!r}: row {row + 1} of those used, of "
+            f"{screened.data.names[int(screened.data.y[row])]!r}, holds {float(values[row]):.9g}; "
+            f"the middle 99 % of the values fill {share:.2g} of the range that the box has to "
+            f"hold, too little for a density to see its shape: {helps} such rows out"
+        )
+
+
+def _middle(values: Tensor) -> tuple[float, int]:
+    """The share of the range (n,) that the middle 99 % fill, and the row farthest from them."""
+    n, order = len(values), values.sort().values
+    cut = min(max(1, n // 200), (n - 1) // 2)
+    low, high = order[cut], order[n - 1 - cut]
+    beyond = torch.maximum(low - values, values - high)
+    return float((high - low) / (order[-1] - order[0])), int(beyond.argmax())
 
 
 def _point_out_many_cells(screened: Screened, box: BoxCoding) -> None:

@@ -16,6 +16,7 @@ Held-out rows keep their gaps: `log p(x) = log p(z) - sum_j log s_j - sum_{j in 
 observed columns, in original units.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 TIED = 0.9
+EXACT = 1e-6  # of a step: what rounding of floats makes of whole numbers of steps
 MOST_DECIMALS = 9
 
 
@@ -68,9 +70,29 @@ class NumericColumn:
         """(n,) lifted values in original units, on the lattice of recorded values."""
         x = v.exp() if self.log else v
         if self.resolution is not None:
-            steps = torch.floor((x - self.origin) / self.resolution + 1e-6)
+            steps = torch.floor((x - self.origin) / self.resolution + EXACT)
             x = self.origin + steps * self.resolution
         return self.rounded(x)
+
+    def recorded_within(self, v: Tensor, low: float, high: float) -> Tensor:
+        """(n,) see `recorded`; of recorded values the nearest from `low` to `high`.
+
+        Values near a wall can leave it when they are rounded, or have a cell that the wall cuts.
+
+        Args:
+            v: (n,) lifted values.
+            low: the smallest value that can be recorded, in original units.
+            high: the largest.
+        """
+        x = self.recorded(v)
+        unit = self.resolution or (None if self.decimals is None else 10.0**-self.decimals)
+        if unit is None:
+            return x.clamp(low, high)
+        start = self.origin if self.resolution else 0.0
+        first = math.ceil((low - start) / unit - EXACT)
+        last = math.floor((high - start) / unit + EXACT)
+        ends = start + unit * torch.tensor([first, last], dtype=x.dtype, device=x.device)
+        return torch.maximum(torch.minimum(x, self.rounded(ends[1])), self.rounded(ends[0]))
 
     def rounded(self, x: Tensor) -> Tensor:
         """(n,) values with the recorded decimals; those of a logarithm stay above 0."""

@@ -60,7 +60,8 @@ def pixels(
     high, D = float(every.max()) + (step or 0.0), len(columns)
     if high == low:
         raise InputError(f"{data.name}: all pixels are {low:g}")
-    screened.coding = BoxCoding(columns, (low,) * D, (high,) * D, shape=shape)
+    array = tuple(data.x.shape[1:]) if isinstance(data.x, Tensor) and data.x.ndim > 2 else ()
+    screened.coding = BoxCoding(columns, (low,) * D, (high,) * D, shape=shape, array=array)
     return screened
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sourcewise.encoders.base import Coding
 from sourcewise.encoders.numeric import NumericCoding, plan_columns, resolution
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.forms import Table, as_table
 from sourcewise.sources import Sources
 
@@ -235,6 +235,7 @@ def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -
     told = listing((f"{name} {count}" for name, count in counts.items()), 12)
     if missing == "refuse" or (missing == "impute" and not imputes):
         more = ", --missing impute fills them in" if imputes else "; this family takes no gaps"
+        more += ", --missing impute is not for it" if missing == "impute" else ""
         raise InputError(
             f"missing values ({told}; {len(table)} rows): --missing drop leaves these rows out"
             f"{more}"
@@ -246,7 +247,8 @@ def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -
             ways = "--missing impute, --ignore" if imputes else "--ignore these columns"
             raise InputError(f"every row has a missing value ({told}): {ways}")
         screened.data = screened.data.take(rows.nonzero().squeeze(1))
-        screened.warnings.append(f"{screened.dropped} rows dropped for missing values ({told})")
+        rows = counted(screened.dropped, "row")
+        screened.warnings.append(f"{rows} dropped for missing values ({told})")
     else:
         screened.imputed = sum(counts.values())
         screened.warnings.append(

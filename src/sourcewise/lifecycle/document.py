@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sourcewise.comparison.cautions import longer, rough_normalisers
+from sourcewise.comparison.cautions import longer, rough_normalisers, unresolved
 from sourcewise.comparison.data_document import common_facts, source_facts
 from sourcewise.comparison.document import validated_by
 from sourcewise.comparison.evaluation import Fitted, Job, Split
@@ -59,6 +59,7 @@ def document(
                 *rough_normalisers(
                     {name: found}, {name: resolved}, job.region, job.coding.variables, scored=False
                 ),
+                *unresolved({name: item.efforts}, {name: resolved}, job.coding.variables),
             ],
             "run": run,
             "settings": config["settings"],

@@ -211,14 +211,15 @@ class _Scored:
 
 def _errors(scored: Mapping[str, _Scored]) -> dict[str, str]:
     """What standard errors and intervals of scores are made of."""
-    shared, beyond = (
-        any(bool((item.error[:, i] > SMALLEST).any()) for item in scored.values()) for i in (0, 1)
+    shared, overstated, either = (
+        any(bool((item.error[:, i] > SMALLEST).any()) for item in scored.values())
+        for i in range(3)
     )
     told = "over rows"
     if shared:
         told += " and of the normaliser, whose error all rows of a source share"
     ends = f"{ALONE}, and what normalisers may be wrong by beyond them"
-    return {"standard_error": told, "intervals": ends if beyond else ALONE}
+    return {"standard_error": told, "intervals": ends if overstated or either else ALONE}
 
 
 def _common(scored: Mapping[str, _Scored]) -> list[int]:
@@ -260,8 +261,17 @@ def _interval(
         masks = [used & (y == k) for k in sources]
         return float(np.mean([rows[mask].sum() / item.sizes[mask].sum() for mask in masks]))
     interval = rows_and_seeds(rows[None, used], units, weights, y[used], sizes=item.sizes[used])
-    errors = [(1.0, item.error), *([] if less is None else [(-1.0, less.error)])]
+    errors = [(1.0, item.error)]
+    if less is not None:
+        errors.append((-1.0, less.error))
+        same = [k for k in sources if _same_model(rows[used & (y == k)], item, less, k)]
+        weights[same] = 0.0  # log Z cancels
     return with_shared_errors(interval, weights, errors)
+
+
+def _same_model(rows: np.ndarray, item: _Scored, less: _Scored, k: int) -> bool:
+    """Whether one model scores a source in both strategies: scores agree, but for rounding."""
+    return np.array_equal(item.error[k], less.error[k]) and bool((abs(rows) < SMALLEST).all())
 
 
 def _ends(interval: Interval | float | None) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def _lines(samples: Samples) -> str:
 
 
 def _arrays(samples: Samples) -> bytes:
-    """`x`, `y` and `names`, as `read` takes them."""
+    """`x` and `y`, the names of the sources, or their numbers if they have no others."""
     x = samples.x
     if isinstance(x, Ragged):
         raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
@@ -74,5 +74,8 @@ def _arrays(samples: Samples) -> bytes:
         raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
     values = as_table(x).matrix().numpy() if isinstance(x, Table) else x.numpy(force=True)
     raw = io.BytesIO()
-    np.savez(raw, x=values, y=samples.y.numpy(), names=np.array(samples.names))
+    y = np.array(samples.labels)
+    if all(str(k) == name for k, name in enumerate(samples.names)):
+        y = y.astype(np.int64)
+    np.savez(raw, x=values, y=y)
     return raw.getvalue()

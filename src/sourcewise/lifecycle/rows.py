@@ -19,9 +19,10 @@ from sourcewise.encoders.screening import (
 from sourcewise.encoders.text import TextEncoder
 from sourcewise.errors import InputError, listing
 from sourcewise.files import read_tensors
-from sourcewise.forms import Ragged, Table, as_table
+from sourcewise.forms import Column, Ragged, Table, as_table
 from sourcewise.lifecycle.run import Run
 from sourcewise.readers import read
+from sourcewise.readers.arrays import array_names
 from sourcewise.readers.folders import FASTA
 from sourcewise.sources import Sources
 
@@ -59,7 +60,7 @@ def reading_options(run: Run, data: str, given: Mapping[str, Any]) -> dict[str, 
             options |= {"columns": list(kinds), "types": kinds}
     elif place.endswith(_JSON):
         inherit("source", "group", "text", "chunk")
-    elif place.endswith(".npz"):
+    elif place.endswith(".npz") and own.get("source") in array_names(data):
         inherit("source")
     elif Path(data).is_dir() or place.endswith(FASTA):
         inherit("chunk")
@@ -120,13 +121,9 @@ def matched(data: Sources, fitted: Fitted, missing: Missing) -> Screened:
 
 def _columns(data: Sources, coding: Coding) -> Table:
     """The columns of the models, of the kinds that they have there."""
-    table = as_table(data.x)
-    if not isinstance(data.x, Table) and len(table.names) < len(coding.columns):
-        raise InputError(
-            f"{data.name}: rows of {len(table.names)} numbers, the models have "
-            f"{len(coding.columns)} columns"
-        )
-    table = table.select(column.name for column in coding.columns)
+    wanted = [column.name for column in coding.columns]
+    table = as_table(data.x) if isinstance(data.x, Table) else _named(data, wanted)
+    table = table.select(wanted)
     for column, found in zip(coding.columns, table.schema, strict=True):
         kind = getattr(getattr(column, "schema", column), "kind", "number")
         if found.kind != kind and not bool(table.missing(found.name).all()):
@@ -135,6 +132,23 @@ def _columns(data: Sources, coding: Coding) -> Table:
                 f" read it with --types {found.name}={kind}"
             )
     return table
+
+
+def _named(data: Sources, wanted: list[str]) -> Table:
+    """Rows of an array as a table: its columns are x1, x2, ..., or those of the models in order.
+
+    The latter where numbers agree and names do not, as in an array of the models' own samples.
+    """
+    table = as_table(data.x)
+    if len(table.names) < len(wanted):
+        raise InputError(
+            f"{data.name}: rows of {len(table.names)} numbers, the models have {len(wanted)} "
+            "columns"
+        )
+    if len(table.names) > len(wanted) or set(wanted) <= set(table.names):
+        return table
+    columns = dict(zip(wanted, table.columns.values(), strict=True))
+    return Table(columns, tuple(Column(name) for name in wanted))
 
 
 def _missing(screened: Screened, fitted: Fitted, missing: Missing) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Samples", "sample"]
 
 MOST = 10_000_000
+SHOWN = 4  # digits of a column's spread on the screen
+MOST_PLACES = 9
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def sample(
         "n": n,
         "temperature": temperature,
         "resolved": fitted.model.resolved,
-        "warnings": list(unmixed_samplers({strategy: fitted.model.fitted})),
+        "warnings": list(
+            unmixed_samplers({strategy: fitted.model.fitted}, {strategy: fitted.model.resolved})
+        ),
         "reading": {name: reading.get(name) or name for name in ("source", "text")},
     }
     return Samples(x, y, fitted.model.names, document)
@@ -196,7 +200,8 @@ def _shown(samples: Samples, rows: Tensor) -> list[str]:
     if isinstance(x, Ragged):
         return [_printable(text) for text in x.take(rows).strings()]
     table = as_table(x).take(rows)
-    columns = {name: [_cell(v) for v in table.cells(name).tolist()] for name in table.names}
+    every = as_table(x)
+    columns = {n: _column(table.cells(n).tolist(), every.cells(n).tolist()) for n in table.names}
     widths = {n: max(len(brief(n, 20)), *map(len, cells)) for n, cells in columns.items()}
     head = "  ".join(f"{brief(name, 20):>{widths[name]}}" for name in columns)
     lines = [
@@ -206,9 +211,23 @@ def _shown(samples: Samples, rows: Tensor) -> list[str]:
     return [head, *lines]
 
 
-def _cell(value: Any) -> str:
-    value = number(value)
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+def _column(cells: list[Any], every: list[Any]) -> list[str]:
+    """Cells of a column as shown: of numbers, all with the digits that its spread calls for.
+
+    >>> _column([1e9, 1e9 + 3.14159], [1e9, 1e9 + 3.14159])
+    ['1000000000.000', '1000000003.142']
+    >>> _column([5.0, 1.57, None], [5.0, 1.57, None]), _column([2.0, 3.0], [2.0, 3.0])
+    (['5.00', '1.57', ''], ['2', '3'])
+    """
+    numbers = [v for v in map(number, every) if isinstance(v, int | float)]
+    if not any(isinstance(v, float) for v in numbers):
+        return ["" if (v := number(cell)) is None else str(v) for cell in cells]
+    spread = (max(numbers) - min(numbers)) or max(map(abs, numbers))
+    places = max(0, SHOWN - 1 - math.floor(math.log10(spread)))
+    if places > MOST_PLACES or max(map(abs, numbers)) >= 1e15:
+        return ["" if number(cell) is None else f"{cell:.{SHOWN + 2}g}" for cell in cells]
+    places = next((k for k in range(places) if all(round(v, k) == v for v in numbers)), places)
+    return ["" if number(cell) is None else f"{cell:.{places}f}" for cell in cells]
 
 
 def _printable(text: str) -> str:

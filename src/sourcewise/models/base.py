@@ -67,8 +67,9 @@ class ConditionalModel(nn.Module, ABC):
 
     @property
     def density_error(self) -> Tensor | None:
-        """(K, 2) of the log densities of a source: the standard error that they share, and how
-        much they may be overstated beyond it; None where they are exact."""
+        """(K, 3) of the log densities of a source: the standard error that they share, how much
+        they may be overstated beyond it, and what they may be wrong by either way; None where they
+        are exact."""
         return None
 
     @property
@@ -169,6 +170,10 @@ class Staged(Protocol):
 @runtime_checkable
 class Judged(Protocol):
     """A model that can tell that its training failed though all numbers are finite."""
+
+    def reliable(self) -> bool:
+        """Whether losses are those of these parameters, and not of what computes them."""
+        ...
 
     def excess(self, x: Tensor, y: Tensor, carried: Carried, *, noise: "BatchNoise") -> Tensor:
         """(B,) of training rows: how much worse they are than under a model that knows nothing."""

@@ -53,7 +53,7 @@ class EnergySettings(TrainedSettings):
     )
     nodes: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
         default="auto",
-        description="nodes per axis of the quadrature in training; auto: 64, 32, 16 for 1, 2, 3 "
+        description="nodes per axis of the quadrature in training; auto: 64, 48, 16 for 1, 2, 3 "
         "columns; twice as many for validation, four times for scores; of a grid: cells per axis; "
         "auto: range / step of the column where that is largest",
     )

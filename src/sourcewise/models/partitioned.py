@@ -73,8 +73,8 @@ class PartitionedModel(ConditionalModel):
 
     @property
     def density_error(self) -> Tensor:
-        """(K, 2) of each source under its block's model; 0 where exact, NaN without a model."""
-        out = torch.full((len(self.names), 2), torch.nan, dtype=torch.float64)
+        """(K, 3) of each source under its block's model; 0 where exact, NaN without a model."""
+        out = torch.full((len(self.names), 3), torch.nan, dtype=torch.float64)
         for j, block in enumerate(self.partition):
             found = self.block(j).density_error
             out[list(block)] = 0.0 if found is None else found.double().cpu()

@@ -12,7 +12,7 @@ import torch
 from sourcewise.errors import InputError, unknown
 from sourcewise.sources import Sources
 
-__all__ = ["from_arrays", "read_npz"]
+__all__ = ["array_names", "from_arrays", "read_npz"]
 
 
 def from_arrays(
@@ -88,12 +88,16 @@ def _refuse_infinite(x: np.ndarray) -> None:
 
 def read_npz(path: Path, *, source: str | None = None, name: str = "data") -> Sources:
     """Read `x`, the source array (`y` unless named) and, if present, `names`; never a pickle."""
-    source = source or "y"
+    named, source = source is not None, source or "y"
     try:
         with np.load(path, allow_pickle=False) as archive:
             for key in ("x", source):
                 if key not in archive.files:
-                    raise unknown(f"array in {path}", key, archive.files)
+                    error = unknown(f"array in {path}", key, archive.files)
+                    hint = (
+                        "" if named or key == "x" else "; --source NAME says where rows are from"
+                    )
+                    raise InputError(f"{error}{hint}")
             keys = [key for key in ("x", source, "names") if key in archive.files]
             arrays = {key: _load(archive, key, path) for key in keys}
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError) as error:
@@ -101,6 +105,15 @@ def read_npz(path: Path, *, source: str | None = None, name: str = "data") -> So
             raise
         raise InputError(f"{path} is damaged or no .npz file: {error}") from None
     return from_arrays(arrays["x"], arrays[source], arrays.get("names"), name)
+
+
+def array_names(path: str | Path) -> tuple[str, ...]:
+    """What an .npz file holds; nothing of one that cannot be read, which `read_npz` tells."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return tuple(archive.files)
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError):
+        return ()
 
 
 def _load(archive: Any, key: str, path: Path) -> np.ndarray:

@@ -5,7 +5,7 @@ import gzip
 import warnings
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sourcewise.errors import InputError, listing
 
@@ -40,6 +40,7 @@ def read_csv(path: Path, *, text: str) -> "pd.DataFrame":
                 keep_default_na=False,
                 encoding="utf-8-sig",
                 low_memory=False,
+                **_nearest_floats(pd.__version__),
             )
     except pd.errors.EmptyDataError:
         raise InputError(f"{path} is empty") from None
@@ -51,6 +52,12 @@ def read_csv(path: Path, *, text: str) -> "pd.DataFrame":
         raise InputError(f"{path} is not UTF-8 text (byte {error.start})") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} is damaged: {error}") from None
+
+
+def _nearest_floats(version: str) -> dict[str, Any]:
+    """What makes pandas read the float that is nearest to a number, so that files keep values."""
+    exact = tuple(map(int, version.split(".")[:2])) >= (3, 1)  # there it is all that there is
+    return {} if exact else {"float_precision": "round_trip"}
 
 
 def _header(path: Path) -> tuple[list[str], str]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.readers.files import refuse_repeated
 from sourcewise.readers.text_columns import default_text, refuse_for_text, strings
@@ -112,10 +112,10 @@ def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:
     """(n,) codes and the names of the sources, in natural order."""
     empty = column.isna().to_numpy() | (column.astype(object) == "").to_numpy(bool)
     if empty.any():
-        first = int(empty.argmax()) + 1
+        first, told = int(empty.argmax()) + 1, counted(int(empty.sum()), "row")
         raise InputError(
-            f"the source column {name!r} is empty in {empty.sum()} rows (first: row {first}): "
-            "fill them in or remove these rows"
+            f"the source column {name!r} is empty in {told} (first: row {first}): fill it in or "
+            "remove such rows"
         )
     codes, values = column.factorize()
     if len(values) > MOST_SOURCES:

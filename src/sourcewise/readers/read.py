@@ -28,6 +28,7 @@ _FRAMES = {
     ".parquet": read_parquet,
 }
 _JSON = (".jsonl", ".jsonl.gz")
+_PAIR, _MADE = "a pair of arrays", "Sources"
 
 
 def read(
@@ -89,7 +90,7 @@ def read(
 
 def _read(data: Any, choose: dict[str, Any]) -> Sources:
     if isinstance(data, Sources):
-        _refuse_options("Sources", choose)
+        _refuse_options(_MADE, choose)
         return data
     if isinstance(data, tuple):
         return _read_tuple(data, choose)
@@ -106,7 +107,7 @@ def _read(data: Any, choose: dict[str, Any]) -> Sources:
 def _read_tuple(data: tuple[Any, ...], choose: dict[str, Any]) -> Sources:
     if len(data) not in (2, 3):
         raise InputError(f"cannot read a tuple of {len(data)}: allowed are (x, y), (x, y, names)")
-    _refuse_options("a pair of arrays", choose)
+    _refuse_options(_PAIR, choose)
     return from_arrays(*data)
 
 
@@ -116,6 +117,10 @@ def _read_path(path: Path, choose: dict[str, Any]) -> Sources:
         if not kind and len(path.parts) == 1:
             raise unknown("file or built-in data set", str(path), BUILT_IN)
         raise InputError(f"no file {path}")
+    if (path / "config.yaml").is_file():
+        raise InputError(
+            f"{path} is the folder of a run, no data: did you mean report, evaluate or sample?"
+        )
     name = path.resolve().name if path.is_dir() else stem(path)
     try:
         if path.is_dir() or kind in FASTA:
@@ -170,8 +175,16 @@ class _Lines:
 def _refuse_options(what: str, choose: dict[str, Any], *allowed: str) -> None:
     used = [name for name, value in choose.items() if value and name not in allowed]
     if used:
-        kinds = f" (allowed: {listing(allowed)})" if allowed else ""
-        raise InputError(f"options that do not apply to {what}: {listing(used)}{kinds}")
+        dash = "" if what in (_PAIR, _MADE) else "--"  # files and names come from a command line
+        kinds = f" (allowed: {_flags(allowed, dash)})" if allowed else ""
+        by_name = {"columns", "ignore", "types", "group"} & set(used)
+        unnamed = by_name and what.endswith((".npz", _PAIR))
+        hint = "; an array has no named columns: cut x itself, or bring a table" if unnamed else ""
+        raise InputError(f"options that do not apply to {what}: {_flags(used, dash)}{kinds}{hint}")
+
+
+def _flags(names: Sequence[str], dash: str) -> str:
+    return listing(f"{dash}{name}" for name in names)
 
 
 def _allowed() -> str:

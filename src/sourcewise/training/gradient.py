@@ -50,6 +50,7 @@ class Effort:
         best: the update whose weights were kept, None if they are the last.
         validation: their loss on the validation rows, nats per unit; None without such rows.
         how: what it was trained with, in words.
+        refused: looks with a lower loss, that could not be relied on: see `models.base.Judged`.
     """
 
     examples_seen: int
@@ -57,6 +58,7 @@ class Effort:
     best: int | None = None
     validation: float | None = None
     how: str = "exact"
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _unload(run: Run, s: int, model: ConditionalModel, task: Task, how: str) -> 
     run.stack.unload(outcome.weights, model)
     task.judge(outcome, start)
     seen = outcome.updates * task.batch
-    return Effort(seen, outcome.updates, outcome.best, outcome.validation, how)
+    return Effort(seen, outcome.updates, outcome.best, outcome.validation, how, outcome.refused)
 
 
 def _await(run: Run, folder: Path | None, identity: str) -> None:

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sourcewise.encoders.base import Z
 from sourcewise.errors import InputError, TrainingFailed
-from sourcewise.models.base import Carried, ConditionalModel, Staged
+from sourcewise.models.base import Carried, ConditionalModel, Judged, Staged
 from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import batch_of, chunks, joined
@@ -74,6 +74,7 @@ class Run:
         self.best = flat.clone()
         self.best_loss = [math.inf] * len(tasks)
         self.best_step = [0] * len(tasks)
+        self.refused = [0] * len(tasks)
         self.carried = self._begin(dtype)
         self._gather()
 
@@ -220,9 +221,17 @@ class Run:
                 continue
             self._check("validation loss", loss, self.tasks[i])
             if loss < self.best_loss[s]:
-                self.best_loss[s], self.best_step[s] = loss, self.step
-                self.best[s] = self.weights[s]
+                self._note(s, loss)
         return losses
+
+    def _note(self, s: int, loss: float) -> None:
+        """The lowest loss so far, of weights that are kept if their losses can be believed."""
+        model = self.stack.member(s, self.weights)
+        if isinstance(model, Judged) and not model.reliable():
+            self.refused[s] += 1
+            return
+        self.best_loss[s], self.best_step[s] = loss, self.step
+        self.best[s] = self.weights[s]
 
     def _validation_loss(self, s: int, task: Task) -> float | None:
         data = task.data
@@ -265,7 +274,9 @@ class Run:
             best = self.best_step[s] if looked else None
             loss = self.best_loss[s] if looked else None
             carried = {name: v[s].clone() for name, v in self.carried.items()}
-            self.done[self.active[s]] = Outcome(weights, self.step, best, loss, carried)
+            self.done[self.active[s]] = Outcome(
+                weights, self.step, best, loss, self.refused[s], carried
+            )
         if over:
             self.keep([s for s in range(len(self.active)) if s not in over])
         return over
@@ -285,6 +296,7 @@ class Run:
         self.carried = {name: v[at] for name, v in self.carried.items()}
         self.best_loss = [self.best_loss[s] for s in rows]
         self.best_step = [self.best_step[s] for s in rows]
+        self.refused = [self.refused[s] for s in rows]
         if rows:
             self.stack.bind(self.stack.flat[at])
             self._gather()
@@ -302,15 +314,14 @@ class Run:
         plain = {f"carried/{name}": v for name, v in self.carried.items()}
         for i, outcome in self.done.items():
             plain |= {f"carried/{i}/{name}": v for name, v in outcome.carried.items()}
-        done = {
-            str(i): {"updates": o.updates, "best": o.best, "validation": o.validation}
-            for i, o in self.done.items()
-        }
+        kept = ("updates", "best", "validation", "refused")
+        done = {str(i): {k: getattr(o, k) for k in kept} for i, o in self.done.items()}
         values = {
             "step": self.step,
             "active": self.active,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
+            "refused": self.refused,
             "done": done,
         }
         first = self.processes.first
@@ -329,6 +340,7 @@ class Run:
         self.step, self.active = values["step"], list(values["active"])
         self.best_loss = [math.inf if v is None else v for v in values["best_loss"]]
         self.best_step = list(values["best_step"])
+        self.refused = list(values["refused"])
         self.done = {
             int(i): Outcome(on[f"done/{i}"], **outcome, carried=_under(carried, i))
             for i, outcome in values["done"].items()

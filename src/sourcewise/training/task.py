@@ -17,7 +17,7 @@ from sourcewise.training.stack import StepNoise
 
 __all__ = ["Outcome", "Task"]
 
-JUDGED, AT_ONCE = 2048, 256  # rows that a trained model is judged on
+JUDGED = 1024  # rows that a trained model is judged on, at most
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Outcome:
         updates: the updates made.
         best: the update the weights are of; None if the last.
         validation: their validation loss, nats per unit; None without validation rows.
+        refused: looks whose weights were not kept though their loss was the lowest: see
+            `models.base.Judged`.
         carried: what a staged model carried beside its parameters at the end.
     """
 
@@ -36,6 +38,7 @@ class Outcome:
     updates: int
     best: int | None
     validation: float | None
+    refused: int = 0
     carried: Carried = field(default_factory=dict)
 
 
@@ -91,15 +94,13 @@ class Task:
             return 0.0
         home, device = next(self.model.parameters()).device, outcome.weights.device
         self.model.to(device)
-        z, n, total = cast(Tensor, self.data.z), len(self.data), 0.0
-        rows = torch.arange(0, n, math.ceil(n / JUDGED))
-        for number, index in enumerate(rows.split(AT_ONCE)):
-            noise = StepNoise([self.noise.of("judge", number)], [len(index)])
-            x, y = z[index.to(z.device)].to(device), self.data.y[index].to(device)
-            excess = self.model.excess(x, y, outcome.carried, noise=noise)
-            total += float(excess.double().sum())
+        z, n = cast(Tensor, self.data.z), len(self.data)
+        index = torch.arange(0, n, math.ceil(n / JUDGED))
+        noise = StepNoise([self.noise.of("judge")], [len(index)])
+        x, y = z[index.to(z.device)].to(device), self.data.y[index].to(device)
+        excess = self.model.excess(x, y, outcome.carried, noise=noise)
         self.model.to(home)
-        return total / len(rows)
+        return float(excess.double().mean())
 
     def judge(self, outcome: Outcome, start: float) -> None:
         """Raise if training failed though all was finite; `start` is the excess before it."""

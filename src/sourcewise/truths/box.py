@@ -28,9 +28,11 @@ from sourcewise.errors import InputError
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.theory.checks import number, positive, whole
 
-__all__ = ["BoxMixture", "fit_mixture"]
+__all__ = ["FLOOR", "STRAY", "BoxMixture", "fit_mixture"]
 
 CHUNK = 1 << 21  # numbers at a time in a density
+FLOOR = 0.01  # smallest scale of a fitted mixture, in sides of the cube
+STRAY = 0.05  # its uniform share: points far out are never impossible
 SLACK = 1e-5  # of the sum of weights in single precision
 
 
@@ -152,7 +154,7 @@ class BoxMixture:
 
 
 def fit_mixture(
-    x: Tensor, components: int, noise: Noise, *, uniform: float = 0.05, floor: float = 0.01
+    x: Tensor, components: int, noise: Noise, *, uniform: float = STRAY, floor: float = FLOOR
 ) -> BoxMixture:
     """One mixture (K = 1) that resembles points of the cube: maximum likelihood by EM.
 

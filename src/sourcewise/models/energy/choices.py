@@ -20,7 +20,7 @@ __all__ = ["Choices", "choose"]
 
 CHAINS = ("chains", "replay", "steps", "adjusted", "acceptance", "restart", "energy_decay")
 CHANNELS, WIDTH = 32, 64
-NODES = {1: 64, 2: 32, 3: 16}  # per axis by D, in training
+NODES = {1: 64, 2: 48, 3: 16}  # per axis by D, in training
 MOST_NODES = 1 << 22
 MOST_CELLS = 1 << 20  # of a grid that is summed over
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.networks.energy import AnyEnergyNetwork
 from sourcewise.randomness import Noise
-from sourcewise.truths.box import BoxMixture
+from sourcewise.truths.box import FLOOR, STRAY, BoxMixture
 
 __all__ = ["alike", "failure", "gain_over_one_normal", "knobs"]
 
@@ -31,8 +31,6 @@ MARGIN = 0.1
 ALIKE = 1e-6  # largest difference of energies under one source
 PLACES = 256  # where they are looked at
 ROWS = 2048  # that gains are measured on, at most
-NARROWEST = 0.01  # standard deviation of the normal, in sides of the box
-STRAY = 0.05  # its uniform share, against a single row far out
 GENTLE = 3.0  # bound of singular values that is advised
 
 
@@ -84,7 +82,7 @@ def gain_over_one_normal(
         x: (n, D) rows that it was trained on; of more than 2048 an even selection counts.
         y: (n,) their sources.
     """
-    mean, scale = x.double().mean(0), x.double().std(0, correction=0).clamp(min=NARROWEST)
+    mean, scale = x.double().mean(0), x.double().std(0, correction=0).clamp(min=FLOOR)
     one = x.new_ones(1, 1, dtype=torch.float64)
     normal = BoxMixture(one, mean.expand(1, 1, -1), scale.expand(1, 1, -1), STRAY)
     rows = slice(None, None, -(-len(x) // ROWS))

@@ -38,7 +38,7 @@ from sourcewise.models.energy.failures import knobs
 from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.networks.energy import AnyEnergyNetwork
 from sourcewise.randomness import Noise
-from sourcewise.truths.box import BoxMixture, fit_mixture
+from sourcewise.truths.box import STRAY, BoxMixture, fit_mixture
 
 __all__ = [
     "Denoising",
@@ -51,7 +51,6 @@ __all__ = [
     "sliced",
 ]
 
-UNIFORM = 0.05  # share of the mixture: its tails are never lighter
 NARROWEST = 1e-3  # of a column's spread, in sides of the box
 
 
@@ -205,7 +204,7 @@ def base_of(carried: Carried, settings: EnergySettings) -> BoxMixture:
     if parts[0].ndim == 1:
         parts = [part[None] for part in parts]
     parts[0] = parts[0] / parts[0].sum(-1, keepdim=True)  # carried in the precision of training
-    return BoxMixture(*parts, uniform=1.0 if settings.noise == "uniform" else UNIFORM)
+    return BoxMixture(*parts, uniform=1.0 if settings.noise == "uniform" else STRAY)
 
 
 def _members(y: Tensor) -> Tensor:

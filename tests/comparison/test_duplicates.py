@@ -1,0 +1,27 @@
+"""Near copies: told where they are more than chance makes."""
+
+import torch
+
+from sourcewise.comparison.duplicates import near_duplicates
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+
+N = 4000
+
+
+def made(x: torch.Tensor) -> Sources:
+    return Sources(x, torch.arange(len(x)) % 2, ("a", "b"), name="made")
+
+
+def test_near_copies_by_chance_are_no_sign_of_copied_records():
+    """Heavy tails make standard deviations large: most rows are near others, and none a copy."""
+    heavy = (2 * Noise(0).normal(N, 2)).exp()
+    assert near_duplicates(made(heavy)) is None
+
+
+def test_noisy_copies_are_told_in_few_columns_too():
+    x = Noise(1).normal(N, 2)
+    x[: N // 10] = x[N // 2 : N // 2 + N // 10] + 1e-5 * Noise(2).normal(N // 10, 2)
+    told = near_duplicates(made(x))
+    assert told is not None
+    assert "rows have a near copy" in told
