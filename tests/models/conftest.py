@@ -20,9 +20,11 @@ def annealing(D: int) -> dict[str, int]:
     return FINISH if D > 3 else {}
 
 
-def build(K: int = 2, D: int = 2, seed: int = 0, gain: float = 1.5, **options) -> Energy:
+def build(
+    K: int = 2, D: int = 2, seed: int = 0, gain: float = 1.5, spread=None, **options
+) -> Energy:
     """A model far from uniform, in float64."""
-    model = Energy(EnergySettings.parse(FEW | options), K=K, D=D)
+    model = Energy(EnergySettings.parse(FEW | options), K=K, D=D, spread=spread)
     ConditionalModel.reset(model, Noise(seed))  # the layers' own, not tuned to training
     assert isinstance(model.network, EnergyNetwork)
     first = model.network.mlp.first

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.autograd import functional
 
-from sourcewise.models.base import ConditionalModel
 from sourcewise.models.energy import Energy
 from sourcewise.models.energy.objectives import (
     _heat_score,
@@ -19,30 +19,15 @@ from sourcewise.models.energy.objectives import (
     sliced,
 )
 from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.networks.energy import EnergyNetwork
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
 from sourcewise.training.stack import StepNoise
 
-FEW = {"embedding": 2, "width": 6, "depth": 3}
+from . import conftest
+
+build = partial(conftest.build, K=1, gain=2.0, embedding=2, width=6)
 MEAN, COVARIANCE = torch.tensor([0.35, 0.6]), torch.tensor([[0.04, 0.02], [0.02, 0.03]])
-
-
-def build(
-    K: int = 1, D: int = 2, seed: int = 0, gain: float = 2.0, spread=None, **options
-) -> Energy:
-    """A model far from uniform, in float64."""
-    model = Energy(EnergySettings.parse(FEW | options), K=K, D=D, spread=spread)
-    ConditionalModel.reset(model, Noise(seed))  # the layers' own, not tuned to training
-    assert isinstance(model.network, EnergyNetwork)
-    first = model.network.mlp.first
-    first.weight.data[:, :D] *= 12**0.5
-    if first.bias is not None:
-        first.bias.data -= first.weight.data[:, :D].sum(1) / 2
-    for parameter in model.parameters():
-        parameter.data *= gain
-    return model.double()
 
 
 def zeros(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@
 A setting that serves nothing under these choices is an error unless it has its default.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -69,6 +70,17 @@ class Choices:
     def based(self) -> bool:
         """Whether a noise distribution is needed after training."""
         return not self.exact or self.sampler != "grid"
+
+    def validated_by(self, s: EnergySettings) -> str:
+        """What losses of validation rows are, in words; empty: minus the log-likelihood."""
+        points = 1 + s.negatives
+        told = {
+            "nce": f"noise-contrastive loss in nats ({math.log(points):.3g} where the row is not "
+            f"told from {points - 1} points of the noise)",
+            "denoising": "denoising score matching, without a unit",
+        }
+        usual = "sliced score matching, without a unit"
+        return "" if self.exact else told.get(self.objective, usual)
 
 
 def choose(

@@ -175,15 +175,8 @@ class Energy(ConditionalModel):
 
     @property
     def validated_by(self) -> str:
-        """The likelihood where it is exact, otherwise what `objectives` have for it."""
-        points = 1 + self.settings.negatives
-        told = {
-            "nce": f"noise-contrastive loss in nats ({math.log(points):.3g} where the row is not "
-            f"told from {points - 1} points of the noise)",
-            "denoising": "denoising score matching, without a unit",
-        }
-        usual = "sliced score matching, without a unit"
-        return "" if self.exact else told.get(self.chosen.objective, usual)
+        """See `choices.Choices`."""
+        return self.chosen.validated_by(self.settings)
 
     @property
     def density_error(self) -> Tensor | None:
