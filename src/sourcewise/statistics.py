@@ -52,8 +52,8 @@ class Interval:
         standard_error: its standard error.
         df: degrees of freedom of t, or those whose t gives the same width.
         level: nominal coverage.
-        scarce: what most of the standard error would shrink with: rows, training seeds, or
-            normalisers, if they make most of it.
+        scarce: what would shrink it most: rows, training seeds, or normalisers, whichever makes
+            most of its width.
         allowance: the most that a bias may add or take, >= 0; it never averages out.
     """
 
@@ -97,6 +97,7 @@ class Interval:
 
 DOMINATED = 0.8
 NORMALISERS = "normalisers"  # what no row makes better known
+SEEDS = "training seeds"
 
 
 def dominance(replicates: ArrayLike) -> float:
@@ -226,8 +227,8 @@ def rows_and_seeds(
     moves = (w / totals)[k] * (values.mean(0) - means.mean(0)[k] * s)
     rows, df = _of_rows(moves, k, np.arange(n) if unit is None else np.asarray(unit), w > 0)
     seeds, df_seeds = _of_seeds(means * w)
-    scarce = "training seeds" if seeds > rows else "rows"
-    both = _joined(rows, df, seeds, df_seeds, level)
+    both, of_seeds = _joined(rows, df, seeds, df_seeds, level)
+    scarce = SEEDS if of_seeds > 0.5 else "rows"
     return Interval(float((means @ w).mean()), math.sqrt(rows + seeds), both, level, scarce)
 
 
@@ -252,18 +253,22 @@ def _of_seeds(parts: np.ndarray) -> tuple[float, float]:
     return apart, (S - 1) * apart**2 / float((each**2).sum())
 
 
-def _joined(rows: float, df_rows: float, seeds: float, df_seeds: float, level: float) -> float:
+def _joined(
+    rows: float, df_rows: float, seeds: float, df_seeds: float, level: float
+) -> tuple[float, float]:
     """Degrees of freedom of the t that gives `sqrt((t_rows^2 rows + t_seeds^2 seeds)/(rows +
-    seeds))`; between the two."""
+    seeds))`, between the two; and the share of seeds in the square."""
     from scipy.special import stdtridf, stdtrit
 
     if rows == 0 or seeds == 0:
-        return df_rows if seeds == 0 else df_seeds
+        return (df_rows, 0.0) if seeds == 0 else (df_seeds, 1.0)
     tail = (1 + level) / 2
-    squares = [float(stdtrit(df, tail)) ** 2 for df in (df_rows, df_seeds)]
-    joined = math.sqrt((squares[0] * rows + squares[1] * seeds) / (rows + seeds))
-    found = float(stdtridf(tail, joined))
-    return min(max(found, min(df_rows, df_seeds)), max(df_rows, df_seeds))
+    of_rows, of_seeds = (float(stdtrit(df, tail)) ** 2 for df in (df_rows, df_seeds))
+    square = of_rows * rows + of_seeds * seeds
+    found = float(stdtridf(tail, math.sqrt(square / (rows + seeds))))
+    return min(max(found, min(df_rows, df_seeds)), max(df_rows, df_seeds)), (
+        of_seeds * seeds / square
+    )
 
 
 def _of_rows(
@@ -325,11 +330,11 @@ def judge_overall(
 def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     """What an undecided difference lacks, in words, if value and spread stay as they are.
 
-    The standard error shrinks like one over the root of the number of rows (or of training seeds,
-    where they make most of it); the allowance stays. A decision needs |value| beyond the allowance
-    by the critical value of the first Holm step, `t_{df, 1 - .025/tests} SE`, or the whole
-    interval inside the region; whichever takes fewer rows. No rows help where normalisers make
-    most of the standard error, or where the allowance alone stands in the way.
+    The standard error shrinks like one over the root of the number of rows; the allowance stays. A
+    decision needs |value| beyond the allowance by the critical value of the first Holm step,
+    `t_{df, 1 - .025/tests} SE`, or the whole interval inside the region; whichever takes fewer
+    rows. Where training seeds make most of the width, no number is told. No rows help where
+    normalisers make most of the standard error, or where the allowance alone stands in the way.
 
     >>> would_decide(Interval(0.1, 0.1, 99), region=0.01)
     'about 3.9 times the rows'
@@ -352,6 +357,8 @@ def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     if blocked or interval.scarce == NORMALISERS:
         return "normalisers known better"
     ratio = min(ratios, default=math.inf)
+    if interval.scarce == SEEDS and ratio < math.inf:
+        return "more training seeds"  # how many: their t grows narrower, too
     if ratio > 10:
         return f"more than 100 times the {interval.scarce}"
     factor = ratio**2
