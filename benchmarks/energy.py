@@ -5,8 +5,9 @@
 Every update needs the normaliser of every source, by quadrature. The usual way is a loop: over
 models, one for each source and seed (separate), or within one model over its sources (pooled);
 here plain torch modules with `torch.optim.Adam`. Both sides make the same updates on the same
-batches from the same weights, beginning to end, in single precision, one thread, CPU seconds; they
-take turns, and ratios are medians over repetitions. In double precision the losses must agree.
+batches from the same weights, beginning to end (ours with what comes after the last update, too),
+in single precision, one thread, CPU seconds; they take turns, and ratios are medians over
+repetitions. In double precision the losses must agree.
 
 - Typical of small sources: K = 10, 3 seeds, one column, 64 nodes, width 16. Exits with 1 if there
   separate models, or the normalisers of pooled ones, gain less than 5 times, or results differ.
@@ -274,10 +275,10 @@ CASES = (
     (
         training,
         (
-            Case(30, 1, D=1, nodes=64, width=16, batch=100, updates=60, goal=True),
-            Case(30, 1, D=1, nodes=64, width=64, batch=256, updates=30),
-            Case(30, 1, D=2, nodes=32, width=16, batch=100, updates=30),
-            Case(30, 1, D=2, nodes=32, width=64, batch=256, updates=10),
+            Case(30, 1, D=1, nodes=64, width=16, batch=100, updates=240, goal=True),
+            Case(30, 1, D=1, nodes=64, width=64, batch=256, updates=60),
+            Case(30, 1, D=2, nodes=32, width=16, batch=100, updates=120),
+            Case(30, 1, D=2, nodes=32, width=64, batch=256, updates=40),
             Case(72, 1, D=1, nodes=128, width=6, batch=750, **STUDY),
             Case(72, 1, D=2, nodes=32, width=6, batch=750, **STUDY),
             Case(3, 10, D=1, nodes=64, width=16, batch=100, updates=60),
