@@ -27,8 +27,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from sourcewise.models.energy import Energy
-from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.families.energy.model import Energy
+from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import torch
 
-from sourcewise.models.arm import Arm
-from sourcewise.models.settings import ArmSettings
+from sourcewise.families.arm.model import Arm
+from sourcewise.families.arm.settings import ArmSettings
 from sourcewise.randomness import Noise
 from sourcewise.truths.sequences import shared_logits
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import torch
 
-from sourcewise.models.arm import Arm
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import ArmSettings
+from sourcewise.families.arm.model import Arm
+from sourcewise.families.arm.settings import ArmSettings
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit

@@ -46,12 +46,12 @@ def table(path: Path, n: int = 60, **columns) -> Path:
 
 @pytest.mark.parametrize("verb", ["compare", "train"])
 def test_help_lists_what_is_built_in_and_all_families(command, verb):
-    from sourcewise.models.families import FAMILIES
+    from sourcewise.families.registry import families
     from sourcewise.readers.builtin import BUILT_IN
 
     _, out, _ = command(verb, "-h")
     words = re.findall(r"[a-z-]+", out)
-    assert {*BUILT_IN, *FAMILIES, "auto"} <= set(words)
+    assert {*BUILT_IN, *families(), "auto"} <= set(words)
 
 
 def test_bound_says_all_that_it_needs_at_once(command):
@@ -364,7 +364,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(capsys, monkeypatch)
 
 
 def test_a_failure_is_one_line_with_exit_code_1(command, monkeypatch):
-    from sourcewise.models.gaussian import Gaussian
+    from sourcewise.families.gaussian.model import Gaussian
 
     monkeypatch.setattr(Gaussian, "log_prob", lambda self, x, y, c=None: x[:, 0] * float("nan"))
     code, _, err = command("compare", "wine")

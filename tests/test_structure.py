@@ -23,7 +23,7 @@ ROWS = [
     "encoders",
     "samplers",
     "networks",
-    "models",
+    "families",
     "training",
     "metrics",
     "strategies",

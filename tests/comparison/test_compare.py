@@ -295,7 +295,7 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
 
 
 def test_non_finite_scores_stop_the_run(monkeypatch):
-    from sourcewise.models.gaussian import Gaussian
+    from sourcewise.families.gaussian.model import Gaussian
 
     monkeypatch.setattr(
         Gaussian, "log_prob", lambda self, x, y, c=None: torch.full((len(x),), torch.nan).double()
@@ -448,7 +448,7 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
 
     before = macro()
     error = property(lambda self: torch.tensor([[0.0, 0.25, 0.0]]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.models.gaussian.Gaussian.density_error", error)
+    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", error)
     after = macro()
     assert after["difference"] == pytest.approx(before["difference"])
     assert after["high"] - before["high"] == pytest.approx(0.25)
@@ -459,7 +459,7 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
 def wrong_by(monkeypatch, *error: float) -> None:
     """Gaussians whose densities are said to be wrong: standard error, overstated, either way."""
     told = property(lambda self: torch.tensor([error]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.models.gaussian.Gaussian.density_error", told)
+    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", told)
 
 
 def of_all(result: sw.Comparison, strategy: str) -> dict[str, dict]:

@@ -14,7 +14,7 @@ ROUGH = {"temperatures": 4, "particles": 16, "components": 1, "negatives": 2, "s
 def test_errors_of_annealing_reach_intervals_and_warnings_of_the_procedure(monkeypatch):
     """Intervals are as rows alone give them, and wider by what the normalisers are wrong by."""
     for name in ("WARM_UP", "RUN"):
-        monkeypatch.setattr(f"sourcewise.models.energy.sampling_chains.{name}", 16)
+        monkeypatch.setattr(f"sourcewise.families.energy.sampling_chains.{name}", 16)
     widen, seen = summary.with_shared_errors, {}
 
     def note(interval, weights, errors):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sourcewise.comparison import CompareSettings, estimate_seconds, prepare, rehearsal
-from sourcewise.models.energy import Energy
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.energy.model import Energy
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 

@@ -13,11 +13,12 @@ import sourcewise as sw
 from sourcewise.comparison import CompareSettings, estimate_seconds, prepare
 from sourcewise.comparison.scopes import Cell
 from sourcewise.errors import TrainingFailed
+from sourcewise.families.base import ConditionalModel
+from sourcewise.families.family import Family
+from sourcewise.families.registry import families
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import read_tensors
 from sourcewise.forms import Ragged
-from sourcewise.models.base import ConditionalModel
-from sourcewise.models.families import FAMILIES, Family
-from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 
@@ -70,11 +71,13 @@ class Broken(Unigram):
 
 
 @pytest.fixture(autouse=True)
-def families(monkeypatch):
+def small_families(monkeypatch):
     for model in (Unigram, Deaf, Broken):
         name, home = model.__name__.lower(), f"{__name__}:{model.__name__}"
-        item = Family(name, UnigramSettings, home, "for tests", coding="text")
-        monkeypatch.setitem(FAMILIES, name, item)
+        item = Family(
+            name, "for tests", "text", f"{__name__}:UnigramSettings", home, "text", "gradient"
+        )
+        monkeypatch.setitem(families(), name, item)
 
 
 def words(n_k: int = 60, K: int = 3, alike: bool = False, seed: int = 0) -> Sources:

@@ -17,8 +17,8 @@ from sourcewise.comparison.cautions import (
 from sourcewise.comparison.result import Comparison, extent
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import _recommend, few_degrees
-from sourcewise.models.energy.choices import choose
-from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.families.energy.choices import choose
+from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.report.prose import verdict as told

@@ -9,9 +9,9 @@ import torch
 from sourcewise.encoders.box import BoxCoding, BoxEncoder
 from sourcewise.encoders.registry import load, screen
 from sourcewise.errors import InputError
+from sourcewise.families.energy.model import Energy
+from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.forms import Column, Table, as_table
-from sourcewise.models.energy import Energy
-from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 

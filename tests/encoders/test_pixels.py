@@ -10,8 +10,8 @@ import torch
 from sourcewise.encoders.box import BoxCoding
 from sourcewise.encoders.registry import load, screen
 from sourcewise.errors import InputError
+from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.forms import Column, Table, as_table
-from sourcewise.models.energy_settings import EnergySettings
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 

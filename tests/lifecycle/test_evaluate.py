@@ -252,7 +252,7 @@ def test_errors_of_a_model_in_both_strategies_cancel(monkeypatch):
     run = sw.compare(wine, strategies=["groups:class_0+class_1", "separate"], seeds=1)
     before = sw.evaluate(run, wine)
     error = property(lambda self: torch.tensor([[0.0, 0.0, 0.25]]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.models.gaussian.Gaussian.density_error", error)
+    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", error)
     after = sw.evaluate(run, wine)
     for source, more in (("class_0", 0.5), ("class_2", 0.0), ("macro", 2 / 3 * 0.5)):
         one, two = difference(before, source), difference(after, source)

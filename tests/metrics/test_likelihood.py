@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError
+from sourcewise.families.gaussian.settings import GaussianSettings
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.registry import family
 from sourcewise.metrics.distributions import as_gaussian
 from sourcewise.metrics.likelihood import expected_log_likelihood, log_likelihood
 from sourcewise.metrics.total_variation import total_variation
-from sourcewise.models.families import family
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import GaussianSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit

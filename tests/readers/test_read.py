@@ -141,6 +141,7 @@ BAD = [
     ),
     ("a.csv", "source,x\na,1\n,2\n", {}, "'source' is empty in 1 row .first: row 2"),
     ("a.csv", "site,x\na,1\nb,2\n", {}, "say which column is the source.*site"),
+    ("a.csv", "x,site,year\n.5,a,1\n.7,b,2\n", {}, "likely: site, year$"),
     ("a.csv", "site,x\na,1\nb,2\n", {"source": "sitee"}, "did you mean 'site'"),
     ("a.csv", "source,height\na,1\n", {"columns": ["heigth"]}, "did you mean 'height'"),
     ("a.csv", "source,x\na,1\n", {"ignore": ["x"]}, "no column left"),

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError
+from sourcewise.families.arm.model import Arm
 from sourcewise.files import read_json
-from sourcewise.models.arm import Arm
 from sourcewise.randomness import Noise
 from sourcewise.studies.arm import simulation as arm_simulation
 from sourcewise.studies.arm.search import ArmSearchSettings, arm_search

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError
+from sourcewise.families.energy.model import Energy
 from sourcewise.files import read_json
-from sourcewise.models.energy import Energy
 from sourcewise.randomness import Noise
 from sourcewise.studies.catalogue import plan_study
 from sourcewise.studies.energy import simulation as energy_simulation

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from sourcewise.errors import InputError
-from sourcewise.models.families import FAMILIES
+from sourcewise.families.registry import families
 from sourcewise.studies.catalogue import STUDIES
 
 CLASSES = {name: study.load()[1] for name, study in STUDIES.items()} | {
-    name: entry.settings for name, entry in FAMILIES.items()
+    name: entry.settings_class for name, entry in families().items()
 }
 RANGE = re.compile(r"\bat least \d|\d or more|[<>]=|\bin [\[(]")
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from sourcewise.families.energy.model import Energy
+from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.files import read_json, read_tensors
-from sourcewise.models.energy import Energy
-from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -31,7 +31,7 @@ EITHER = pytest.mark.parametrize("objective", OBJECTIVES)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains that are tried for a short while after training."""
     for name in ("WARM_UP", "RUN"):
-        monkeypatch.setattr(f"sourcewise.models.energy.sampling_chains.{name}", 16)
+        monkeypatch.setattr(f"sourcewise.families.energy.sampling_chains.{name}", 16)
 
 
 def settings(objective: str = "pcd", D: int = 4, **options) -> EnergySettings:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError, TrainingFailed
-from sourcewise.models.arm import Arm
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import ArmSettings, TrainedSettings
+from sourcewise.families.arm.model import Arm
+from sourcewise.families.arm.settings import ArmSettings
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, checkpoint, fit

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sourcewise.errors import TrainingFailed
-from sourcewise.models.energy import Energy
-from sourcewise.models.energy_settings import EnergySettings
+from sourcewise.families.energy.model import Energy
+from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import Noise
 from sourcewise.training import fit
 from sourcewise.training.stack import StepNoise

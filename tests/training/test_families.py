@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.registry import families
 from sourcewise.forms import Ragged
-from sourcewise.models.families import FAMILIES
-from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -68,11 +68,11 @@ def rows(family: str, y: torch.Tensor, D: int):
 
 def trained(family: str, stacked: bool, options: dict[str, Any], D: int) -> torch.Tensor:
     """All parameters, and what is kept beside them, in one row."""
-    settings = FAMILIES[family].parse(QUICK | SMALL[family] | options | {"stacked": stacked})
+    settings = families()[family].parse(QUICK | SMALL[family] | options | {"stacked": stacked})
     y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
     z, sizes = rows(family, y, D)
     model = PartitionedModel(
-        Partition.separate(4), lambda K: FAMILIES[family].build(settings, K=K, **sizes), NAMES
+        Partition.separate(4), lambda K: families()[family].build(settings, K=K, **sizes), NAMES
     )
     weight = z.lengths + 1.0 if isinstance(z, Ragged) else torch.ones(len(y))
     data = TrainingData.plain(z, y, weight.double())
@@ -85,14 +85,14 @@ def trained(family: str, stacked: bool, options: dict[str, Any], D: int) -> torc
 @pytest.mark.parametrize(
     ("family", "options", "D"),
     [
-        *[(name, {}, 2) for name, item in FAMILIES.items() if item.trained and name != "energy"],
+        *[(name, {}, 2) for name, item in families().items() if item.trained and name != "energy"],
         *energies(2),
         *energies(4),
     ],
 )
 def test_stacked_equals_one_after_another(family, options, D, monkeypatch):
     for name in ("WARM_UP", "RUN"):  # of chains after training
-        monkeypatch.setattr(f"sourcewise.models.energy.sampling_chains.{name}", 16)
+        monkeypatch.setattr(f"sourcewise.families.energy.sampling_chains.{name}", 16)
     together, apart = (trained(family, stacked, options, D) for stacked in (True, False))
     assert bool(apart.isfinite().all())
     assert ((together - apart).abs() <= 1e-5 * apart.abs().clamp(min=1e-3)).all()

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
+from sourcewise.families.base import Staged
+from sourcewise.families.energy.model import Energy
 from sourcewise.files import read_json, read_tensors
-from sourcewise.models.base import Staged
-from sourcewise.models.energy import Energy
 from sourcewise.networks.layers import Conv2d, Linear
 from sourcewise.randomness import Noise
 from sourcewise.training import checkpoint, fit
@@ -137,12 +137,12 @@ SCRIPT = """
 import json, os, sys
 from pathlib import Path
 import torch
-import sourcewise.models.energy.sampling_chains as chains
+import sourcewise.families.energy.sampling_chains as chains
 from sourcewise.errors import InputError
 from sourcewise.files import write_json, write_tensors
-from sourcewise.models.energy import Energy
-from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.models.partitioned import PartitionedModel
+from sourcewise.families.energy.model import Energy
+from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit

@@ -15,9 +15,9 @@ import os, sys
 from pathlib import Path
 import torch
 from sourcewise.files import write_tensors
-from sourcewise.models.arm import Arm
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import ArmSettings
+from sourcewise.families.arm.model import Arm
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.arm.settings import ArmSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit

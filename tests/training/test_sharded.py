@@ -19,10 +19,11 @@ from pathlib import Path
 import torch
 from sourcewise.files import write_json, write_tensors
 from sourcewise.forms import Ragged, take
-from sourcewise.models.arm import Arm
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import ArmSettings, TransformerSettings
-from sourcewise.models.transformer import Transformer
+from sourcewise.families.arm.model import Arm
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.arm.settings import ArmSettings
+from sourcewise.families.transformer.settings import TransformerSettings
+from sourcewise.families.transformer.model import Transformer
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit, gradient

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError
+from sourcewise.families.arm.model import Arm
+from sourcewise.families.arm.settings import ArmSettings
 from sourcewise.metrics.total_variation import total_variation
-from sourcewise.models.arm import Arm
-from sourcewise.models.settings import ArmSettings
 from sourcewise.randomness import Noise
 from sourcewise.truths.sequences import independent_sequences, shared_logits
 

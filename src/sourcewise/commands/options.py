@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sourcewise.errors import InputError
+from sourcewise.families.registry import families
 
 if TYPE_CHECKING:
     from sourcewise.sources import Sources
@@ -47,6 +48,7 @@ Data = Annotated[
         "checkerboard."
     ),
 ]
+_FAMILIES = ", ".join(f"{item.name} ({item.takes})" for item in families().values())
 SourceColumn = Annotated[
     str | None, typer.Option("--source", help="Column that says where a row comes from.")
 ]
@@ -70,11 +72,7 @@ Missing = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option(
-        help="Model family: gaussian (numbers, fitted exactly), energy (numbers, images), table "
-        "(numbers, categories), transformer (text), arm (symbols), or auto: one of them by the "
-        "data."
-    ),
+    typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data."),
 ]
 RunFolder = Annotated[
     Path, typer.Argument(help="The folder of a finished compare or train.", show_default=False)

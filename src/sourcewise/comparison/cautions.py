@@ -7,8 +7,8 @@ from sourcewise.comparison.scopes import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import rounded
 from sourcewise.errors import listing
-from sourcewise.models.energy.choices import MOST_NODES
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.energy.choices import MOST_NODES
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.strategies import Strategy
 from sourcewise.training.gradient import Effort
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from sourcewise.comparison.scoring import label_effect, log_prob
 from sourcewise.encoders.base import Coding, Encoder, Rows, Z
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.registry import Family
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.forms import take
-from sourcewise.models.families import Family
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
@@ -170,7 +170,7 @@ class Scores:
         validation: (K,) their loss on the validation rows; NaN without such rows.
         parameters: free parameters of all models together.
         label: (2,) from `label_effect`; NaN where not asked for.
-        density_error: (K, 3) errors that log densities of a source share, see `models.base`.
+        density_error: (K, 3) errors that log densities of a source share, see `families.base`.
     """
 
     test: Tensor

@@ -11,16 +11,15 @@ from sourcewise.comparison.evaluation import Job
 from sourcewise.comparison.rehearsal import rehearse
 from sourcewise.comparison.scopes import FOLDS, Plan, Scope
 from sourcewise.encoders.registry import screen
-from sourcewise.encoders.screening import Missing, Screened, varies_within
+from sourcewise.encoders.screening import Missing, Screened
 from sourcewise.errors import InputError, listing
+from sourcewise.families.registry import family, suited
 from sourcewise.files import default_folder, plain, versions
-from sourcewise.forms import Ragged, Table
-from sourcewise.models.families import FAMILIES, Family, family
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 
-__all__ = ["BASELINE", "CompareSettings", "Prepared", "automatic", "prepare"]
+__all__ = ["BASELINE", "CompareSettings", "Prepared", "prepare"]
 
 BASELINE = "separate"
 
@@ -72,7 +71,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     """
     if not isinstance(data, Sources):
         raise InputError(f"compare needs Sources, not {type(data).__name__}: use sourcewise.read")
-    chosen = automatic(data) if settings.model == "auto" else family(settings.model)
+    chosen = suited(data) if settings.model == "auto" else family(settings.model)
     model_settings = chosen.parse(settings.set)
     if settings.trials and not chosen.trained:
         raise InputError(f"--trials: {chosen.name} is fitted exactly, there is nothing to try")
@@ -105,16 +104,6 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     prepared = Prepared(plan, screened, too_few, plain(config))
     rehearse(prepared.plan)
     return prepared
-
-
-def automatic(data: Sources) -> Family:
-    """The family for this form of data: text, a table with categories, or numbers."""
-    if isinstance(data.x, Ragged):
-        return family("transformer")
-    mixed = isinstance(data.x, Table) and any(
-        column.kind == "category" and varies_within(data, column.name) for column in data.x.schema
-    )
-    return family("table" if mixed and "table" in FAMILIES else "gaussian")
 
 
 def _check_names(data: Sources) -> None:

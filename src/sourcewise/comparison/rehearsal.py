@@ -19,8 +19,8 @@ from torch import Tensor
 from sourcewise.comparison.evaluation import Encoded, Split, Work, evaluate, untrained
 from sourcewise.comparison.scopes import FOLDS, Plan
 from sourcewise.errors import TrainingFailed, listing
-from sourcewise.models.base import Carried, ConditionalModel, Staged
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.base import Carried, ConditionalModel, Staged
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import batch_of
 from sourcewise.training.run import look_gap

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Z
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.forms import Ragged, take
-from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.randomness import Noise
 from sourcewise.training.data import chunks
 

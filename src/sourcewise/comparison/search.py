@@ -15,8 +15,8 @@ from typing import Any
 from sourcewise.comparison.evaluation import Encoded, Fitted, Job, Split, Work, fit_strategy, part
 from sourcewise.comparison.scopes import Cell, Plan, Shared
 from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.families.settings import Range, TrainedSettings
 from sourcewise.files import read_json, write_json
-from sourcewise.models.settings import Range, TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.strategies import Strategy

@@ -18,6 +18,8 @@ from sourcewise.comparison.evaluation import Fitted, Job
 from sourcewise.comparison.scopes import Cell, CellScores, Plan
 from sourcewise.encoders.registry import load
 from sourcewise.errors import InputError
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.registry import family
 from sourcewise.files import (
     file_digest,
     read_json,
@@ -27,8 +29,6 @@ from sourcewise.files import (
     write_tensors,
 )
 from sourcewise.forms import Ragged
-from sourcewise.models.families import family
-from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import Effort

@@ -18,7 +18,7 @@ SCREENS = {
     "numeric": "sourcewise.encoders.screening:screen",
     "text": "sourcewise.encoders.text:screen",
     "tokens": "sourcewise.encoders.tokens:screen",
-    "table": "sourcewise.encoders.mixed_screening:screen",
+    "mixed": "sourcewise.encoders.mixed_screening:screen",
     "box": "sourcewise.encoders.box_screening:screen",
 }
 # The "kind" of an encoder's JSON: its class.

@@ -16,13 +16,14 @@ from torch import Tensor
 from sourcewise.encoders.base import Coding
 from sourcewise.encoders.numeric import NumericCoding, plan_columns, resolution
 from sourcewise.errors import InputError, counted, listing, unknown
-from sourcewise.forms import Table, as_table
+from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.sources import Sources
 
 __all__ = [
     "LeftOut",
     "Missing",
     "Screened",
+    "content",
     "handle_missing",
     "leave_out_dates",
     "per_source",
@@ -169,6 +170,16 @@ def varies_within(data: Sources, column: str) -> bool:
     values, present = table.columns[column].double(), ~table.missing(column)
     low, high = (per_source(values, data.y, present, data.K, f"a{end}") for end in ("min", "max"))
     return bool((low < high).any())
+
+
+def content(data: Sources) -> Literal["text", "mixed", "numbers"]:
+    """What examples are made of: text, columns with categories that vary, or numbers."""
+    if isinstance(data.x, Ragged):
+        return "text"
+    categories = isinstance(data.x, Table) and any(
+        column.kind == "category" and varies_within(data, column.name) for column in data.x.schema
+    )
+    return "mixed" if categories else "numbers"
 
 
 def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[int]) -> list[int]:

@@ -11,9 +11,9 @@ from sourcewise.comparison.data_document import common_facts, source_facts
 from sourcewise.comparison.document import validated_by
 from sourcewise.comparison.evaluation import Fitted, Job, Split
 from sourcewise.errors import listing
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import plain
 from sourcewise.lifecycle.plan import PreparedTraining
-from sourcewise.models.settings import TrainedSettings
 
 __all__ = ["document"]
 

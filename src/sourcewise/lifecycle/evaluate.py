@@ -136,7 +136,7 @@ class _Scored:
         sizes: (n,) what a row's score is divided by.
         rows: (n,) log densities, NaN where the strategy has no model of the source.
         warnings: what happened to the rows.
-        error: (K, 2) errors that log densities of a source share, see `models.base`.
+        error: (K, 2) errors that log densities of a source share, see `families.base`.
         about: what fitting found, and what settings came to.
     """
 

@@ -10,14 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from sourcewise.comparison.evaluation import Job, Split
-from sourcewise.comparison.preparation import automatic
 from sourcewise.comparison.rehearsal import rehearse
 from sourcewise.comparison.scopes import Cell, Plan
 from sourcewise.encoders.registry import screen
 from sourcewise.encoders.screening import Missing, Screened
 from sourcewise.errors import InputError, listing
+from sourcewise.families.registry import family, suited
 from sourcewise.files import default_folder, plain, versions
-from sourcewise.models.families import family
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
@@ -80,7 +79,7 @@ def prepare(data: Sources, settings: TrainSettings) -> PreparedTraining:
     """
     if not isinstance(data, Sources):
         raise InputError(f"train needs Sources, not {type(data).__name__}: use sourcewise.read")
-    chosen = automatic(data) if settings.model == "auto" else family(settings.model)
+    chosen = suited(data) if settings.model == "auto" else family(settings.model)
     model_settings = chosen.parse(settings.set)
     screened = screen(
         chosen.coding, data, model_settings, missing=settings.missing, log=settings.log

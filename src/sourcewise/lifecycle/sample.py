@@ -4,7 +4,6 @@ A draw is keyed by (seed, source, its number within the source): more draws begi
 ones, and those of a source do not depend on which other sources are asked for.
 """
 
-import inspect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from sourcewise.comparison.drawn import as_frame, number, values
 from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.result import resolved_lines
 from sourcewise.errors import InputError, listing, unknown
+from sourcewise.families.registry import families
 from sourcewise.forms import Ragged, X, as_table
 from sourcewise.lifecycle.run import Run, opened, usual_strategy
 from sourcewise.lifecycle.trained import brief
-from sourcewise.models.families import FAMILIES
 from sourcewise.randomness import Noise
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def sample(
     chosen = _sources(fitted, strategy, sources)
     if not 1 <= n <= MOST // len(chosen):
         raise InputError(f"{n} draws per source: allowed are 1 to {MOST // len(chosen)}")
-    options = _options(run, fitted, temperature)
+    options = _options(run, temperature)
     y = torch.tensor(chosen).repeat_interleave(n)
     noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
     with torch.no_grad():
@@ -158,26 +157,21 @@ def _sources(fitted: Fitted, strategy: str, wanted: Sequence[str] | None) -> lis
     return [names.index(name) for name in dict.fromkeys(wanted or allowed)]
 
 
-def _options(run: Run, fitted: Fitted, temperature: float | None) -> dict[str, Any]:
+def _options(run: Run, temperature: float | None) -> dict[str, Any]:
     """What the family's `sample` takes besides."""
     if temperature is None:
         return {}
-    if "temperature" not in inspect.signature(fitted.model.block(0).sample).parameters:
+    name = run.document["settings"]["model"]
+    allowed = [
+        f.name for f in families().values() if "temperature" in f.sampling_class.model_fields
+    ]
+    if name not in allowed:
         raise InputError(
-            f"the family {run.document['settings']['model']!r} has no temperature (those that "
-            f"have: {listing(_with_temperature())})"
+            f"the family {name!r} has no temperature (those that have: {listing(allowed)})"
         )
     if not (temperature > 0 and math.isfinite(temperature)):
         raise InputError(f"temperature must be above 0, not {temperature:g}")
     return {"temperature": temperature}
-
-
-def _with_temperature() -> list[str]:
-    found = []
-    for name, family in FAMILIES.items():
-        if "temperature" in inspect.signature(family.model.sample).parameters:
-            found.append(name)
-    return found
 
 
 def _lines(samples: Samples) -> Iterator[str]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.metrics.estimate import Estimate, PerSource
-from sourcewise.models.partitioned import PartitionedModel
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import GaussianTruth
 

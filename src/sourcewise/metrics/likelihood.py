@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
+from sourcewise.families.base import HasLogProb
 from sourcewise.metrics.distributions import as_gaussian, moments
 from sourcewise.metrics.estimate import Estimate, PerSource
-from sourcewise.models.base import HasLogProb
 
 __all__ = ["expected_log_likelihood", "log_likelihood"]
 

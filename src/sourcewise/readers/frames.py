@@ -103,9 +103,18 @@ def _source_column(frame: "pd.DataFrame", source: str | None) -> str:
         return source
     if "source" in frame.columns:
         return "source"
-    likely = [name for name in frame.columns if 2 <= frame[name].nunique() <= 50]
+    few = [name for name in frame.columns if 2 <= frame[name].nunique() <= 50]
+    likely = [name for name in few if not _has_fractions(frame[name])]
     hint = f"; likely: {listing(likely)}" if likely else ""
     raise InputError(f"say which column is the source (--source COLUMN){hint}")
+
+
+def _has_fractions(column: "pd.Series") -> bool:
+    """Whether a column holds measurements, which name no source."""
+    import pandas as pd
+
+    known = column.dropna()
+    return pd.api.types.is_float_dtype(known.dtype) and bool((known % 1 != 0).any())
 
 
 def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:

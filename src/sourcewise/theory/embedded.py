@@ -8,6 +8,7 @@ network returns by at most `C eta`, and moves by `tau(eps)` keep a bracket's gap
     log N(eps) <= m log ceil(B C / tau(eps)).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ __all__ = ["Embedded", "Move", "brackets", "m", "m_pooled", "m_separate"]
 Move = Callable[[ArrayLike], NDArray[np.float64]]
 
 
-class Embedded:
+class Embedded(ABC):
     """Sizes of such a class, for one source. A class adds its own sizes as a dataclass.
 
     >>> from sourcewise.theory import energy
@@ -43,19 +44,19 @@ class Embedded:
     S: int | None
 
     @property
+    @abstractmethod
     def P(self) -> int:
         """Entries of the network that count."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def P_shared(self) -> int:
         """Parameters that could be the same for all sources."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def log_C(self) -> float:
         """Logarithm of what the network returns per parameter move."""
-        raise NotImplementedError
 
     @property
     def P_src(self) -> int:

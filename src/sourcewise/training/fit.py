@@ -7,9 +7,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sourcewise.models.base import ConditionalModel, ExactFit
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.base import ConditionalModel, ExactFit
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.training.data import TrainingData

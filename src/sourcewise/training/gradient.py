@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 
 from sourcewise.errors import InputError
+from sourcewise.families.base import ConditionalModel
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.forms import content
-from sourcewise.models.base import ConditionalModel
-from sourcewise.models.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training import checkpoint
 from sourcewise.training.data import TrainingData
@@ -50,7 +50,7 @@ class Effort:
         best: the update whose weights were kept, None if they are the last.
         validation: their loss on the validation rows, nats per unit; None without such rows.
         how: what it was trained with, in words.
-        refused: looks with a lower loss, that could not be relied on: see `models.base.Judged`.
+        refused: looks with a lower loss, that could not be relied on: see `families.base.Judged`.
     """
 
     examples_seen: int

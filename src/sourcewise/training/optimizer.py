@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.settings import TrainedSettings
 
 __all__ = ["Adam", "average", "clip", "rate"]
 

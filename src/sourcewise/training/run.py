@@ -15,8 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sourcewise.encoders.base import Z
 from sourcewise.errors import InputError, TrainingFailed
-from sourcewise.models.base import Carried, ConditionalModel, Judged, Staged
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.base import Carried, ConditionalModel, Judged, Staged
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import batch_of, chunks, joined
 from sourcewise.training.optimizer import Adam, average, clip, rate

@@ -20,7 +20,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from sourcewise.errors import InputError
-from sourcewise.models.base import ConditionalModel
+from sourcewise.families.base import ConditionalModel
 from sourcewise.training.processes import Processes
 from sourcewise.training.stack import Stack
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from sourcewise.models.base import ConditionalModel
+from sourcewise.families.base import ConditionalModel
 from sourcewise.randomness import Noise
 
 __all__ = ["Stack", "StepNoise", "alike"]

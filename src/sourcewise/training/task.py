@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import TrainingFailed
-from sourcewise.models.base import Carried, Condensed, ConditionalModel, Judged, Staged
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.base import Carried, Condensed, ConditionalModel, Judged, Staged
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.training.data import Batches, TrainingData
 from sourcewise.training.processes import Processes
@@ -30,7 +30,7 @@ class Outcome:
         best: the update the weights are of; None if the last.
         validation: their validation loss, nats per unit; None without validation rows.
         refused: looks whose weights were not kept though their loss was the lowest: see
-            `models.base.Judged`.
+            `families.base.Judged`.
         carried: what a staged model carried beside its parameters at the end.
     """
 

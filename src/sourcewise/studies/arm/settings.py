@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from sourcewise.models.settings import ArmSettings
+from sourcewise.families.arm.settings import ArmSettings
 from sourcewise.theory.arm import Sizes
 
 __all__ = [

@@ -13,9 +13,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from sourcewise.families.arm.model import Arm
+from sourcewise.families.base import ConditionalModel
 from sourcewise.metrics.total_variation import tv_table
-from sourcewise.models.arm import Arm
-from sourcewise.models.base import ConditionalModel
 from sourcewise.randomness import Noise
 from sourcewise.studies.arm.settings import ArmStudySettings, Place
 from sourcewise.studies.curves import STRATEGIES, Strategy

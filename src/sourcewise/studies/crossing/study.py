@@ -30,10 +30,10 @@ from torch import Tensor
 from sourcewise.encoders.numeric import NumericEncoder, lift, plan_columns
 from sourcewise.encoders.screening import Missing, screen
 from sourcewise.errors import InputError
+from sourcewise.families.gaussian.settings import GaussianSettings
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.registry import family
 from sourcewise.metrics.likelihood import expected_log_likelihood
-from sourcewise.models.families import family
-from sourcewise.models.partitioned import PartitionedModel
-from sourcewise.models.settings import GaussianSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings

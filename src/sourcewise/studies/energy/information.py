@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsage]
 
-from sourcewise.models.energy import Energy
+from sourcewise.families.energy.model import Energy
 from sourcewise.quadrature import midpoints
 
 __all__ = ["Law", "laws", "scores"]

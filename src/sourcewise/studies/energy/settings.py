@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from sourcewise.models.energy_settings import EnergySettings
-from sourcewise.models.settings import TrainedSettings
+from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.theory.energy import Sizes
 
 __all__ = ["SWEEPS", "EnergyStudySettings", "Place", "Sweep"]

@@ -22,7 +22,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sourcewise.models.energy import Energy
+from sourcewise.families.energy.model import Energy
 from sourcewise.randomness import Noise
 from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.energy.information import laws

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.models.energy import Energy
-from sourcewise.networks.energy import EnergyNetwork
+from sourcewise.families.energy.model import Energy
+from sourcewise.families.energy.network import EnergyNetwork
 from sourcewise.networks.layers import Linear
 from sourcewise.quadrature import midpoints
 from sourcewise.randomness import Noise

@@ -1,0 +1,1 @@
+"""The energy family: its settings, model, normaliser, objectives and samplers."""

@@ -1,0 +1,402 @@
+"""The paper's conditional energy-based model (section 4.3).
+
+    p(x|y) = exp(-u(x|y)) / Z(y)   on the cube [0,1]^D,   Z(y) = integral of exp(-u(x|y)) dx
+
+u is a network. Up to three columns, Z is found by quadrature (`normaliser`),
+and where columns take few values, by summing over all cells of a grid: likelihoods are exact but
+for an error that doubling the nodes shows. Training takes N nodes per axis, validation 2 N, scores
+4 N. A network may learn to hide mass between the nodes of training: weights for which log Z of N
+and of 2 N nodes differ are not kept (`Energy.reliable`).
+
+With more columns Z is estimated by annealed importance sampling after training (`normaliser`). Its
+log is understated in expectation, so log-likelihoods are overstated, and `fitted` says by how much
+they may be off. Energies are then trained without Z (`objectives`, `persistent`).
+"""
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sourcewise.families.base import BatchNoise, Carried, ConditionalModel, DensityEstimate
+from sourcewise.families.energy.choices import Choices, choose
+from sourcewise.families.energy.failures import alike, failure, gain_over_one_normal
+from sourcewise.families.energy.network import (
+    CHUNK,
+    AnyEnergyNetwork,
+    EnergyNetwork,
+    ImageEnergyNetwork,
+)
+from sourcewise.families.energy.normaliser import (
+    annealed_normaliser,
+    log_normaliser,
+    quadrature_error,
+)
+from sourcewise.families.energy.objectives import (
+    Denoising,
+    NoiseContrastive,
+    Sliced,
+    base_of,
+    begin_base,
+)
+from sourcewise.families.energy.persistent import PersistentContrastive
+from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
+from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
+from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.randomness import ExampleNoise, Noise
+
+__all__ = ["Energy"]
+
+OBJECTIVES = {
+    "nce": NoiseContrastive,
+    "pcd": PersistentContrastive,
+    "denoising": Denoising,
+    "sliced": Sliced,
+}
+UNIFORM = 1 / math.sqrt(12)  # standard deviation of a coordinate
+RESOLVED = 0.05  # nats of log Z, between N nodes and 2 N
+STEEPER = 3.0  # chosen on rings, moons and a checkerboard
+BASE = ("weight", "mean", "scale")
+
+
+class Energy(ConditionalModel):
+    """The conditional energy-based model on [0,1]^D.
+
+    Args:
+        settings: sizes, rule, objective, sampler.
+        K: sources.
+        D: coordinates.
+        shape: channels, height and width, where x is an image; D is their product.
+        cells: per axis, of a grid on the columns' lattices (`rule=grid`).
+        spread: (D,) standard deviations of the coordinates within sources, the same for all models
+            that are compared; those of a uniform x if None.
+
+    Raises:
+        InputError: settings that do not go together, or not with D (see `choices`), or a width
+            below `D + d_e` (Definition 4.2).
+    """
+
+    stackable = True
+    annealed: Tensor
+    annealed_error: Tensor
+    annealed_high: Tensor
+    weights: Tensor
+    step: Tensor
+    spread: Tensor
+    transitions: Tensor
+    gain: Tensor
+    effective: Tensor
+    r_hat: Tensor
+
+    def __init__(
+        self,
+        settings: EnergySettings,
+        *,
+        K: int,
+        D: int,
+        shape: tuple[int, int, int] | None = None,
+        cells: int | None = None,
+        spread: Sequence[float] | None = None,
+    ):
+        super().__init__()
+        self.settings, self.K, self.D = settings, K, D
+        self.chosen = chosen = choose(settings, D, shape=shape, cells=cells)
+        self.exact, self.rule, self.nodes = chosen.exact, chosen.rule, chosen.nodes
+        self.sampler, self.based = chosen.sampler, chosen.based
+        self.network = _network(settings, K, D, chosen)
+        widths = torch.full((D,), UNIFORM) if spread is None else torch.tensor(spread)
+        kind = OBJECTIVES.get(chosen.objective)
+        self.objective = None if kind is None else kind(settings, widths.double())
+        self._reserve()
+
+    def _reserve(self) -> None:
+        """Room for what `finish` finds."""
+        K, D, C = self.K, self.D, self.settings.components
+        sizes: dict[str, tuple[int, ...]] = {"gain": (1,)}
+        if not self.exact:
+            sizes |= {
+                "annealed": (K,),
+                "annealed_error": (K,),
+                "annealed_high": (K,),
+                "weights": (K,),
+            }
+        if self.sampler != "grid":
+            sizes |= {"step": (K,), "spread": (K, D), "transitions": (K,)}
+            sizes |= {"effective": (K,), "r_hat": (K,)}
+        if self.based:
+            sizes |= {"base_weight": (C,), "base_mean": (C, D), "base_scale": (C, D)}
+        for name, size in sizes.items():
+            self.register_buffer(name, torch.full(size, torch.nan, dtype=torch.float64))
+
+    def reset(self, noise: Noise) -> None:
+        """Draw all parameters anew, an MLP's first layer as for uniform x made standard.
+
+        Smooth activations get a steeper one: they are nearly linear where inputs are small, and
+        an energy that begins so stays flat for long where the data have structure.
+        """
+        super().reset(noise)
+        if isinstance(self.network, EnergyNetwork):
+            first = self.network.mlp.first
+            of_x = first.weight.data[:, : self.D]
+            of_x *= math.sqrt(12) * (1 if self.settings.activation == "relu" else STEEPER)
+            if first.bias is not None:
+                first.bias.data -= of_x.sum(1) / 2
+
+    @property
+    def free_parameters(self) -> int:
+        """`P_shared + K P_src` of the theory (section 7, dense)."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def fitted(self) -> dict[str, list[float]]:
+        """How well log Z is known, the worst of the sources, how well energies fit, and how chains
+        mixed.
+
+        - "quadrature error": its change from 2 N nodes to the 4 N of scores.
+        - "annealing error": from the estimate to the far end of its interval, where it is biased.
+        - "effective weights": of annealing, the fewest.
+        - "gain over one normal": in nats per training row, see `failures`.
+        - "r_hat", "effective samples": of the sampler's chains.
+        """
+        out: dict[str, Tensor] = {}
+        if not self.exact:
+            out["annealing error"] = (self.annealed_high - self.annealed).max()
+            out["effective weights"] = self.weights.min()
+        elif self.settings.rule != "grid":
+            out["quadrature error"] = self.quadrature_error(2 * self.nodes).max()
+        out["gain over one normal"] = self.gain
+        if self.sampler != "grid":
+            out |= {"r_hat": self.r_hat.max(), "effective samples": self.effective.min()}
+        return {name: [float(value)] for name, value in out.items()}
+
+    @property
+    def resolved(self) -> dict[str, str | int | float]:
+        """See `choices.Choices`."""
+        return self.chosen.told(self.settings)
+
+    @property
+    def validated_by(self) -> str:
+        """See `choices.Choices`."""
+        return self.chosen.validated_by(self.settings)
+
+    @property
+    def density_error(self) -> Tensor | None:
+        """(K, 3) of log Z: of annealing its standard error, and what its interval adds to that; of
+        quadrature the third, what doubling half the nodes of scores changes, either way."""
+        if self.settings.rule == "grid":
+            return None
+        if self.exact:
+            error = self.quadrature_error(2 * self.nodes).double()
+            return torch.stack([0 * error, 0 * error, error], 1)
+        beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
+        return torch.stack([self.annealed_error, beyond.clamp(min=0), 0 * beyond], 1)
+
+    def log_normaliser(self, nodes: int) -> Tensor:
+        """(..., K) log Z of every source, by the rule with this many nodes per axis."""
+        return log_normaliser(self.network, self.rule, nodes)
+
+    def quadrature_error(self, nodes: int) -> Tensor:
+        """(K,) `|log Z_n - log Z_2n|`, the error of the rule with n nodes per axis."""
+        return quadrature_error(self.network, self.rule, nodes)
+
+    def _times(self, factor: int) -> int:
+        """A multiple of the nodes of training; a grid has all its cells from the beginning."""
+        return self.nodes if self.settings.rule == "grid" else factor * self.nodes
+
+    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Any) -> Tensor:
+        """`u(x|y) + log Z(y)`, minus the log-likelihood.
+
+        Args:
+            x: (B, D) points of the cube.
+            y: (B,) sources.
+            c: not used.
+            noise: not used.
+
+        Returns:
+            (B,); with S models at once (S, B), of x (S, B, D) and y (S, B).
+        """
+        if not self.exact:
+            return -self.log_prob(x, y)
+        log_Z = self.log_normaliser(self._times(1 if self.training else 2))
+        return self.network(self._placed(x.to(log_Z)), y) + log_Z.gather(-1, y)
+
+    def begin(self, x: Tensor, y: Tensor, noise: Noise) -> Carried:
+        """See `families.base.Staged`: the noise distribution, chains, spreads."""
+        carried = {}
+        if self.objective is not None:
+            carried = self.objective.begin(self.network, x, y, noise)
+        if self.based and "weight" not in carried:
+            carried |= begin_base(x, self.settings, noise)
+        return carried
+
+    def advance(self, carried: Carried, noise: BatchNoise) -> Carried:
+        """See `families.base.Staged`: chains move."""
+        if self.objective is None:
+            return carried
+        return self.objective.advance(self.network, carried, noise)
+
+    def staged_loss(self, x: Tensor, y: Tensor, carried: Carried, *, noise: BatchNoise) -> Tensor:
+        """The objective in training; for validation the likelihood, where it is exact.
+
+        Args:
+            x: (..., B, D) points of the cube.
+            y: (..., B) sources.
+            carried: see `begin`.
+            noise: of the batch.
+        """
+        if self.objective is None or (self.exact and not self.training):
+            return self.loss(x, y, noise=noise)
+        x = x.to(self.network.V_Y.weight)
+        if self.training:
+            return self.objective.loss(self.network, x, y, carried, noise)
+        return self.objective.validation_loss(self.network, x, y, carried, noise)
+
+    def complaint(self, value: float) -> str | None:
+        """See `families.base.Staged`."""
+        return None if self.objective is None else self.objective.complaint(value, self.D)
+
+    @torch.no_grad()
+    def reliable(self) -> bool:
+        """See `families.base.Judged`: whether the nodes of training resolve the energies.
+
+        Maximum likelihood by a rule is not that of the density once mass lies between its nodes,
+        and where there are few rows it learns to put some there: the training rows become ever
+        more likely, and validation rows beside them as well.
+        """
+        by_rule = self.chosen.objective == "likelihood" and self.settings.rule != "grid"
+        return not by_rule or bool(self.quadrature_error(self.nodes).max() <= RESOLVED)
+
+    @torch.no_grad()
+    def excess(self, x: Tensor, y: Tensor, carried: Carried, *, noise: BatchNoise) -> Tensor:
+        """See `families.base.Judged`: of what validation rows are scored by, beyond u = 0."""
+        here = self.eval().staged_loss(x, y, carried, noise=noise)
+        if self.exact:  # the uniform density is 1
+            return here
+        constant = copy.deepcopy(self)
+        for parameter in constant.parameters():
+            parameter.zero_()
+        return here - constant.staged_loss(x, y, carried, noise=noise)
+
+    def failure(self, start: float, end: float) -> str | None:
+        """See `families.base.Judged`."""
+        s, name = self.settings, self.chosen.objective
+        return failure(s, name, self.D, self.exact, start, end) or alike(s, name, self.network)
+
+    def finish(self, x: Tensor, y: Tensor, carried: Carried, noise: Noise) -> None:
+        """After training: the normaliser by annealing, and the sampler's steps, where needed; and
+        what training has gained."""
+        if self.based:
+            self._settle(carried, noise)
+        self._note("", [("gain", gain_over_one_normal(self.log_prob, x, y))])
+
+    def _settle(self, carried: Carried, noise: Noise) -> None:
+        """What is known by simulation."""
+        self._note("base_", {name: carried[name] for name in BASE}.items())
+        base = self._base()
+        if not self.exact:
+            s = self.settings
+            found = annealed_normaliser(
+                self.network, base, s.temperatures, s.particles, noise.of("normaliser")
+            )
+            parts = {"": found.value, "_error": found.standard_error, "_high": found.high}
+            self._note("annealed", parts.items())
+            self._note("", [("weights", found.effective)])
+        if self.sampler != "grid":
+            settled = settle(self.network, base, LEAPFROG[self.sampler], noise.of("sampler"))
+            parts = {field.name: getattr(settled, field.name) for field in fields(Settled)}
+            self._note("", (parts | {"spread": parts.pop("scale")}).items())
+
+    def _note(self, start: str, values: Iterable[tuple[str, Tensor]]) -> None:
+        for name, value in values:
+            kept = self.get_buffer(start + name)
+            setattr(self, start + name, value.detach().double().to(kept.device))
+
+    def _base(self):
+        """The noise distribution."""
+        return base_of({name: self.get_buffer(f"base_{name}") for name in BASE}, self.settings)
+
+    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
+        """(B,) natural log of the density at x (B, D) under sources y (B,); -inf off the cube.
+
+        Exact up to the quadrature's error, or with the normaliser that training left: see
+        `estimate_log_prob` for its own error.
+        """
+        log_Z = self.log_normaliser(self._times(4)) if self.exact else self.annealed
+        return self._log_prob(x, y, log_Z)
+
+    def _log_prob(self, x: Tensor, y: Tensor, log_Z: Tensor) -> Tensor:
+        x = x.to(self.network.V_Y.weight)
+        parts = zip(self._placed(x).split(CHUNK), y.split(CHUNK), strict=True)
+        u = torch.cat([self.network(*part) for part in parts])
+        inside = ((x >= 0) & (x <= 1)).all(-1)
+        return torch.where(inside, -u - log_Z[y].to(u), -torch.inf)
+
+    def _placed(self, x: Tensor) -> Tensor:
+        """Points where the energy is taken: under `rule=grid`, the centres of their cells."""
+        if self.settings.rule != "grid":
+            return x
+        return ((x * self.nodes).floor().clamp(0, self.nodes - 1) + 0.5) / self.nodes
+
+    @torch.no_grad()
+    def estimate_log_prob(
+        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
+    ) -> DensityEstimate:
+        """Log densities of rows x (B, D) under sources y (B,), with the error of log Z.
+
+        Args:
+            x: rows.
+            y: their sources.
+            c: not used.
+            noise: of a fresh run of annealing, where the normaliser is not exact.
+
+        Returns:
+            The quadrature's error is the change from half its nodes; that of annealing is a
+            standard error, and its values are overstated in expectation.
+        """
+        if self.settings.rule == "grid":
+            zero = x.new_zeros(len(x))
+            return DensityEstimate(self.log_prob(x, y), zero, "enumeration of a finite grid")
+        if self.exact:
+            error = self.quadrature_error(2 * self.nodes)[y]
+            how = f"{self.settings.rule} quadrature, {4 * self.nodes} nodes per axis"
+            return DensityEstimate(self.log_prob(x, y), error, how)
+        s = self.settings
+        found = annealed_normaliser(
+            self.network, self._base(), s.temperatures, s.particles, noise.of("normaliser")
+        )
+        value = self._log_prob(x, y, found.value)
+        return DensityEstimate(value, found.standard_error[y], found.method, "overstates")
+
+    @torch.no_grad()
+    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
+        """One point per entry of y, (B, D) float64: see `sampling_grid` and `sampling_chains`.
+
+        Args:
+            y: (B,) sources.
+            c: not used.
+            noise: one stream per point.
+        """
+        each = noise.each(y)
+        if self.sampler == "grid":
+            on_grid = self.settings.rule == "grid"
+            cells = self.nodes if on_grid else CELLS[self.D]
+            return sample_grid(self.network, y, each, cells, tilted=not on_grid)
+        parts = (self.step, self.spread, self.transitions, self.effective, self.r_hat)
+        settled = Settled(*parts)
+        return sample_chains(
+            self.network, self._base(), settled, LEAPFROG[self.sampler], y, each
+        ).double()
+
+
+def _network(settings: EnergySettings, K: int, D: int, chosen: Choices) -> AnyEnergyNetwork:
+    """The network of the energies."""
+    s, W = settings, chosen.width
+    if chosen.shape is not None:
+        return ImageEnergyNetwork(
+            K, chosen.shape, s.embedding, W, s.depth, s.activation, s.spectral
+        )
+    return EnergyNetwork(K, D, s.embedding, W, s.depth, s.activation, s.spectral)

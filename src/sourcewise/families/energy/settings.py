@@ -1,0 +1,161 @@
+"""Settings of the energy family; importing them imports no torch."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from sourcewise.families.settings import Choice, Range, TrainedSettings
+
+__all__ = ["EnergySettings"]
+
+
+class EnergySettings(TrainedSettings):
+    """Settings of the energy family; the defaults are for small tables on a CPU.
+
+    What `auto` stands for, and which settings serve nothing, depends on the columns: see
+    `families.energy.choices`.
+    """
+
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {
+        "learning_rate": Range(5e-4, 1e-2, log=True),
+        "weight_decay": Range(1e-3, 0.3, log=True),
+        "width": Choice((32, 64, 128)),
+    }
+
+    embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding")
+    width: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="W, at least D + d_e, or channels of convolutions; auto: 64 or D + d_e if "
+        "that is more, 32 channels",
+    )
+    depth: int = Field(default=3, ge=1, description="L, affine layers, or convolutions")
+    activation: Literal["relu", "silu", "softplus"] = Field(
+        default="silu", description="activation between the layers; relu is the paper's"
+    )
+    spectral: float = Field(
+        default=0.0, ge=0, description="largest singular value of every layer; 0: no limit"
+    )
+    network: Literal["mlp", "convolutional"] = Field(
+        default="mlp",
+        description="of the energy; of convolutional, columns are the pixels of an image",
+    )
+    image: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(),
+        description="channels,height,width, with network=convolutional; not needed for "
+        "arrays of images",
+    )
+    rule: Literal["gauss-legendre", "clenshaw-curtis", "grid"] = Field(
+        default="gauss-legendre",
+        description="how the normaliser is summed: two rules of quadrature, for up to 3 columns; "
+        "or grid: the density is constant in `nodes` cells per axis, and the sum over all cells "
+        "is exact (2^20 at most)",
+    )
+    nodes: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+        default="auto",
+        description="nodes per axis of the quadrature in training; auto: 64, 48, 16 for 1, 2, 3 "
+        "columns; twice as many for validation, four times for scores; of a grid: cells per axis; "
+        "auto: range / step of the column where that is largest",
+    )
+    objective: Literal["auto", "likelihood", "nce", "pcd", "denoising", "sliced"] = Field(
+        default="auto",
+        description="what training lowers: the exact likelihood (1 to 3 columns, or rule=grid), "
+        "noise-contrastive estimation, persistent contrastive divergence, denoising or sliced "
+        "score matching; auto: likelihood where it is exact, otherwise nce",
+    )
+    noise: Literal["mixture", "uniform"] = Field(
+        default="mixture",
+        description="what nce contrasts with, and where chains and annealing start; mixture: of "
+        "normals cut at the box, fitted to the training rows",
+    )
+    components: int = Field(default=8, ge=1, description="normals in noise=mixture")
+    negatives: int = Field(default=16, ge=1, description="noise points per row, of nce")
+    chains: int = Field(
+        default=16, ge=1, description="chains per source that move before an update, of pcd"
+    )
+    replay: int = Field(
+        default=64, ge=1, description="chains per source that are kept, at least `chains`, of pcd"
+    )
+    steps: int = Field(default=10, ge=1, description="Langevin steps per update, of pcd")
+    adjusted: bool = Field(
+        default=True, description="Metropolis test of every Langevin step, of pcd"
+    )
+    acceptance: float = Field(
+        default=0.8,
+        gt=0,
+        lt=1,
+        description="share of Langevin steps accepted (without the test: that it would accept), "
+        "to which their size is adapted, of pcd",
+    )
+    restart: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="share of the moved chains that begin anew, of pcd",
+    )
+    energy_decay: float = Field(
+        default=0.0, ge=0, description="weight of the squares of energies, of pcd; 0: none"
+    )
+    smoothing: float = Field(
+        default=0.1,
+        gt=0,
+        le=0.3,
+        description="standard deviation of the noise, in spreads of a column within sources, of "
+        "denoising; the model is of the data with this noise",
+    )
+    temperatures: int = Field(
+        default=200,
+        ge=2,
+        description="steps of annealed importance sampling (more than 3 columns)",
+    )
+    particles: int = Field(
+        default=128,
+        ge=16,
+        description="chains per source of annealed importance sampling (more than 3 columns)",
+    )
+    sampler: Literal["auto", "grid", "mala", "hmc"] = Field(
+        default="auto",
+        description="how samples are drawn: grid, exact but for its cells (1 to 3 columns, or "
+        "rule=grid), or Markov chains; auto: grid where it can be, otherwise hmc",
+    )
+    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        default=256, description="rows per update; all: exact full-batch gradients"
+    )
+    updates: int = Field(
+        default=2000,
+        ge=0,
+        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
+    )
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
+        default="constant", description="the learning rate after the warm-up"
+    )
+    ema: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
+    )
+    learning_rate: float = Field(
+        default=1e-2,
+        gt=0,
+        description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced",
+    )
+    check: int = Field(
+        default=40,
+        ge=1,
+        description="updates between looks at the validation rows; 1/64 to 1/32 of the "
+        "updates so far if that is more",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _careful(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Gradients of chains and scores are noisy: a smaller rate, unless one is given."""
+        noisy = values.get("objective") in ("pcd", "denoising", "sliced")
+        return {"learning_rate": 2e-3} | values if noisy else values
+
+    @model_validator(mode="after")
+    def _check_energy(self) -> "EnergySettings":
+        if self.image and len(self.image) != 3:
+            told = ",".join(map(str, self.image))
+            raise ValueError(f"image must be channels,height,width, not {told}")
+        if self.objective == "pcd" and self.replay < self.chains:
+            raise ValueError(f"replay must be at least chains ({self.chains}), not {self.replay}")
+        return self

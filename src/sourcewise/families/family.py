@@ -1,0 +1,79 @@
+"""What the rest of the house must know of a family, without importing what it needs to run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from sourcewise.families.base import ConditionalModel
+    from sourcewise.settings import Settings
+    from sourcewise.sources import Sources
+
+__all__ = ["Family", "Recipe"]
+
+Recipe = Literal["exact", "gradient", "phased", "greedy"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A registered family.
+
+    Args:
+        name: what users call it.
+        about: one line for lists and help.
+        takes: what it models, in a few words.
+        settings: "module:class" of its settings.
+        model: likewise of its model, imported when one is built.
+        coding: how examples become tensors, a name in `encoders.registry`.
+        recipe: how it is trained, a name in `training.recipes`.
+        metrics: names of the metrics that it offers; the first is the primary one.
+        takes_given: whether it takes given columns c.
+        suits: whether `auto` takes it for these data.
+        sampling: likewise of the options of its `sample`, beside sources and noise.
+    """
+
+    name: str
+    about: str
+    takes: str
+    settings: str
+    model: str
+    coding: str
+    recipe: Recipe
+    metrics: tuple[str, ...] = ("log_likelihood",)
+    takes_given: bool = False
+    suits: Callable[["Sources"], bool] = lambda data: False
+    sampling: str = "sourcewise.settings:Settings"
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is trained by gradients; otherwise it is fitted exactly."""
+        return self.recipe != "exact"
+
+    @property
+    def model_class(self) -> type["ConditionalModel"]:
+        """The class of its models."""
+        return _resolved(self.model)
+
+    @property
+    def settings_class(self) -> type["Settings"]:
+        """The class of its settings."""
+        return _resolved(self.settings)
+
+    @property
+    def sampling_class(self) -> type["Settings"]:
+        """The class of its options of sampling."""
+        return _resolved(self.sampling)
+
+    def build(self, settings: "Settings", *, K: int, **sizes: Any) -> "ConditionalModel":
+        """An untrained model for K sources; `sizes` are those of the encoder."""
+        return self.model_class(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
+
+    def parse(self, values: Mapping[str, Any]) -> "Settings":
+        """Settings from names and values; an unknown name is an `InputError`."""
+        return self.settings_class.parse(values)
+
+
+def _resolved(home: str) -> Any:
+    module, name = home.split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,1 @@
+"""The Gaussian family: conditional multivariate normals, fitted exactly."""

@@ -1,0 +1,28 @@
+"""The record of the Gaussian family."""
+
+from typing import TYPE_CHECKING
+
+from sourcewise.families.family import Family
+
+if TYPE_CHECKING:
+    from sourcewise.sources import Sources
+
+__all__ = ["FAMILY"]
+
+
+def _suits(data: "Sources") -> bool:
+    from sourcewise.encoders.screening import content
+
+    return content(data) == "numbers"
+
+
+FAMILY = Family(
+    name="gaussian",
+    about="multivariate normal, fitted exactly",
+    takes="numbers, fitted exactly",
+    settings="sourcewise.families.gaussian.settings:GaussianSettings",
+    model="sourcewise.families.gaussian.model:Gaussian",
+    coding="numeric",
+    recipe="exact",
+    suits=_suits,
+)

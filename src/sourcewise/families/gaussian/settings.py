@@ -1,0 +1,50 @@
+"""Settings of the Gaussian family."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sourcewise.settings import Settings
+
+__all__ = ["GaussianSettings"]
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class GaussianSettings(Settings):
+    """Settings of the Gaussian family; the defaults are those for data.
+
+    The paper's simulation uses `specific=d1, covariance="identity"`.
+    """
+
+    specific: Annotated[int, Field(ge=0)] | Literal["all", "none"] = Field(
+        default="all",
+        description="d1: the first d1 mean coordinates differ between the sources of a block, the "
+        "others are shared",
+    )
+    covariance: Literal["identity", "diagonal", "full"] = Field(
+        default="full", description="covariances within sources"
+    )
+    shared_covariance: bool = Field(
+        default=True,
+        description="one covariance for all sources of a block, or each its own",
+    )
+    shrinkage: Literal["auto", "none", "ledoit-wolf"] | _Share = Field(
+        default="auto",
+        description="how covariances are shrunk; auto: ledoit-wolf unless the covariance is "
+        "identity",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "GaussianSettings":
+        if self.covariance == "identity" and self.shrinkage not in ("auto", "none"):
+            raise ValueError("shrinkage has nothing to shrink when covariance is identity")
+        return self
+
+    @property
+    def resolved_shrinkage(self) -> Literal["none", "ledoit-wolf"] | float:
+        """What `auto` stands for."""
+        if self.shrinkage != "auto":
+            return self.shrinkage
+        return "none" if self.covariance == "identity" else "ledoit-wolf"

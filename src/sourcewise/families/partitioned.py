@@ -1,0 +1,183 @@
+"""One model per block of sources, behind the face of a single model."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from sourcewise.errors import InputError
+from sourcewise.families.base import (
+    ConditionalModel,
+    DensityEstimate,
+    HasLogProb,
+    HasLogProbEstimate,
+)
+from sourcewise.forms import Ragged, take
+from sourcewise.partition import Partition
+from sourcewise.randomness import ExampleNoise, Noise
+
+__all__ = ["PartitionedModel"]
+
+
+class PartitionedModel(ConditionalModel):
+    """Routes each example to the model of its source's block.
+
+    Nothing downstream can tell which strategy it was given. Within a block, sources are numbered
+    0, 1, ... in the order of the block.
+
+    Args:
+        partition: the blocks; sources in none of them are refused.
+        build: makes an untrained model for a number of sources.
+        names: all K sources' names.
+    """
+
+    def __init__(
+        self,
+        partition: Partition,
+        build: Callable[[int], ConditionalModel],
+        names: tuple[str, ...],
+    ):
+        super().__init__()
+        self.partition, self.names = partition, names
+        self.blocks = nn.ModuleList([build(len(block)) for block in partition])
+        routes = torch.full((len(names), 2), -1)
+        for j, block in enumerate(partition):
+            for local, source in enumerate(block):
+                routes[source] = torch.tensor([j, local])
+        self.routes = routes  # (K, 2): block, number within the block
+
+    @property
+    def free_parameters(self) -> int:
+        """The sum over blocks."""
+        return sum(self.block(j).free_parameters for j in range(len(self.blocks)))
+
+    @property
+    def fitted(self) -> dict[str, list[float]]:
+        """Of all blocks, in their order."""
+        out: dict[str, list[float]] = {}
+        for j in range(len(self.blocks)):
+            for name, values in self.block(j).fitted.items():
+                out.setdefault(name, []).extend(values)
+        return out
+
+    @property
+    def resolved(self) -> dict[str, str | int | float]:
+        """Of any block: they agree."""
+        return self.block(0).resolved
+
+    @property
+    def validated_by(self) -> str:
+        """Of any block: they agree."""
+        return self.block(0).validated_by
+
+    @property
+    def density_error(self) -> Tensor:
+        """(K, 3) of each source under its block's model; 0 where exact, NaN without a model."""
+        out = torch.full((len(self.names), 3), torch.nan, dtype=torch.float64)
+        for j, block in enumerate(self.partition):
+            found = self.block(j).density_error
+            out[list(block)] = 0.0 if found is None else found.double().cpu()
+        return out
+
+    def block(self, j: int) -> ConditionalModel:
+        """The model of block j."""
+        model = self.blocks[j]
+        assert isinstance(model, ConditionalModel)
+        return model
+
+    def route(self, y: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+        """For each block with examples: its number, their indices, their sources within it."""
+        routes = self.routes[y]
+        if (routes[:, 0] < 0).any():
+            source = self.names[int(y[(routes[:, 0] < 0).nonzero()[0]])]
+            raise InputError(
+                f"source {source!r} was not trained: no block of the partition has it"
+            )
+        order = torch.argsort(routes[:, 0], stable=True)
+        blocks, sizes = torch.unique_consecutive(routes[order, 0], return_counts=True)
+        parts = torch.split(order, sizes.tolist())
+        return [(j, rows, routes[rows, 1]) for j, rows in zip(blocks.tolist(), parts, strict=True)]
+
+    def log_prob(self, x: Tensor | Ragged, y: Tensor, *, c: Tensor | None = None) -> Tensor:
+        """Log density of each row under its block's model, (B,)."""
+
+        def of_block(j: int, x: Any, y: Tensor, c: Tensor | None) -> Tensor:
+            return cast(HasLogProb, self.block(j)).log_prob(x, y, c=c)
+
+        return self._gather(of_block, x, y, c)
+
+    def estimate_log_prob(
+        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
+    ) -> DensityEstimate:
+        """Log densities of the blocks' models, of those that know them up to an error."""
+        value, error = torch.zeros(2, len(y), dtype=torch.float64, device=x.device)
+        methods: dict[str, str] = {}
+        for j, rows, local in self.route(y.cpu()):
+            part = None if c is None else c[rows]
+            found = cast(HasLogProbEstimate, self.block(j)).estimate_log_prob(
+                x[rows], local.to(x.device), c=part, noise=noise.of("block", j)
+            )
+            value[rows] = found.value.double()
+            error[rows] = found.standard_error.double()
+            methods[found.method] = found.bias
+        bias = "overstates" if "overstates" in methods.values() else "none"
+        return DensityEstimate(value, error, "; ".join(methods), bias)
+
+    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+        """Loss of each row under its block's model, (B,)."""
+
+        def of_block(j: int, x: Any, y: Tensor, c: Tensor | None) -> Tensor:
+            return self.block(j).loss(x, y, c=c, noise=noise.of("block", j))
+
+        return self._gather(of_block, x, y, c)
+
+    def _gather(
+        self,
+        of_block: Callable[[int, Any, Tensor, Tensor | None], Tensor],
+        x: Tensor | Ragged,
+        y: Tensor,
+        c: Tensor | None,
+    ) -> Tensor:
+        """One value per row, (B,), each from its block."""
+        device = x.values.device if isinstance(x, Ragged) else x.device
+        indices, values = [torch.empty(0, dtype=torch.int64)], []
+        for j, rows, local in self.route(y.cpu()):
+            part = None if c is None else c[rows]
+            values.append(of_block(j, take(x, rows), local.to(device), part))
+            indices.append(rows)
+        if not values:
+            return torch.empty(0, dtype=torch.float64, device=device)
+        return torch.cat(values)[torch.argsort(torch.cat(indices)).to(device)]
+
+    def sample(
+        self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise, **options: Any
+    ) -> Any:
+        """One sample per entry of y; the noise is numbered before it is routed.
+
+        Args:
+            y: (B,) sources.
+            c: passed on.
+            noise: one stream per sample.
+            **options: passed on to the blocks: what their family's `sample` takes besides.
+        """
+        noise = noise.each(y)
+        parts, indices = [], []
+        for j, rows, local in self.route(y):
+            part = None if c is None else c[rows]
+            parts.append(self.block(j).sample(local, c=part, noise=noise.take(rows), **options))
+            indices.append(rows)
+        return take(_joined(parts), torch.argsort(torch.cat(indices)))
+
+
+def _joined(parts: list[Any]) -> Tensor | Ragged:
+    """Samples of several blocks in one; padded sequences become as wide as the widest."""
+    if isinstance(parts[0], Ragged):
+        lengths = torch.cat([part.lengths for part in parts])
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        return Ragged(torch.cat([part.values for part in parts]), ends)
+    if parts[0].ndim == 2:
+        widest = max(part.shape[1] for part in parts)
+        pad = nn.functional.pad
+        parts = [pad(part, (0, widest - part.shape[1]), value=-1) for part in parts]
+    return torch.cat(parts)

@@ -1,0 +1,61 @@
+"""The families by name: ours, and those of other packages. Listing them imports no torch.
+
+Another package adds a family by an entry point of the group `sourcewise.families`, whose object is
+a `Family`.
+"""
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from sourcewise.errors import InputError, unknown
+from sourcewise.families.family import Family
+
+if TYPE_CHECKING:
+    from sourcewise.sources import Sources
+
+__all__ = ["families", "family", "suited"]
+
+GROUP = "sourcewise.families"
+OURS = (
+    "sourcewise.families.gaussian.family",
+    "sourcewise.families.table.family",
+    "sourcewise.families.arm.family",
+    "sourcewise.families.transformer.family",
+    "sourcewise.families.energy.family",
+)
+
+
+@cache
+def families() -> dict[str, Family]:
+    """All of them by name, in the order in which `auto` asks whether they suit."""
+    ours = [import_module(module).FAMILY for module in OURS]
+    theirs = [point.load() for point in entry_points(group=GROUP)]
+    found: dict[str, Family] = {}
+    for item in (*ours, *theirs):
+        if item.name in found:
+            raise InputError(f"two families are called {item.name!r}: rename one of them")
+        found[item.name] = item
+    return found
+
+
+def family(name: str) -> Family:
+    """The family called `name`; an unknown name is an `InputError` that suggests the nearest.
+
+    >>> family("gausian")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: no family 'gausian': did you mean 'gaussian'? (there are: ...)
+    """
+    if name not in families():
+        raise unknown("family", name, families())
+    return families()[name]
+
+
+def suited(data: "Sources") -> Family:
+    """The first family that suits these data: what `auto` stands for."""
+    for item in families().values():
+        if item.suits(data):
+            return item
+    raise InputError(f"{data.name}: no family suits these data by itself: name one by --model")

@@ -1,0 +1,140 @@
+"""What settings of families have in common; importing them imports no torch.
+
+A trained family adds its sizes to `TrainedSettings`, so that one `--set KEY=VALUE` reaches both.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from sourcewise.settings import Settings
+
+__all__ = ["Choice", "Range", "TrainedSettings"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a search draws a number from; evenly on a logarithmic scale if `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search chooses among."""
+
+    values: tuple[Any, ...]
+
+
+class TrainedSettings(Settings):
+    """How a family is trained by gradients; each family gives its own defaults.
+
+    Progress is counted in examples seen. A model of n_b training rows sees `passes * n_b` of them,
+    or `updates` batches if that is more, unless its validation loss stops improving before: models
+    of small and of large sources wait in proportion to what they have trained.
+
+    Attributes:
+        SPACE: what a search over settings (`--trials`) varies.
+    """
+
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {"learning_rate": Range(3e-4, 1e-2, log=True)}
+
+    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+        default=128, description="rows per update; all: exact full-batch gradients"
+    )
+    passes: float = Field(
+        default=30,
+        gt=0,
+        description="passes over the training rows; more where `updates` asks for more",
+    )
+    updates: int = Field(
+        default=0,
+        ge=0,
+        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
+    )
+    optimizer: Literal["adam", "adamw"] = Field(default="adamw", description="adam, adamw")
+    learning_rate: float = Field(default=1e-3, gt=0, description="the rate at its peak")
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
+        default="cosine", description="the learning rate after the warm-up"
+    )
+    warmup: float = Field(
+        default=0.05, ge=0, lt=1, description="share of the updates that warms up"
+    )
+    beta2: float = Field(
+        default=0.99, gt=0, lt=1, description="decay of squared gradients in Adam"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")
+    clip: float = Field(default=1.0, ge=0, description="largest gradient norm; 0: no clipping")
+    ema: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="decay per update of the averaged weights that are kept; 0: off; "
+        "early on they average the last ninth of the updates",
+    )
+    bound: float = Field(
+        default=0.0,
+        ge=0,
+        description="largest absolute value of a parameter (B of the theory), held after every "
+        "update; 0: none",
+    )
+    validation: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="share of the training rows that says when to stop; 0: none",
+    )
+    check: int = Field(
+        default=10,
+        ge=1,
+        description="updates between looks at the validation rows; 1/64 to 1/32 of the "
+        "updates so far if that is more",
+    )
+    patience: float = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="share of the updates so far, and 5 looks, without improvement before it "
+        "stops; 0: never",
+    )
+    mixing: Literal["union", "weighted"] = Field(
+        default="union",
+        description="union: every row once per pass; weighted: sources drawn alike often",
+    )
+    checkpoint: float = Field(default=60, ge=0, description="seconds between checkpoints")
+    stacked: bool = Field(
+        default=True, description="train the models of a partition at the same time"
+    )
+    shard: bool = Field(
+        default=False,
+        description="under torchrun, spread each model's parameters over the processes, one model "
+        "after another: for networks too large for one device",
+    )
+    track: Literal["none", "tensorboard", "wandb"] = Field(
+        default="none", description="where curves go besides log.csv"
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0, ...")
+    precision: Literal["float32", "float64", "bfloat16"] = Field(
+        default="float32", description="of numbers; bfloat16 by autocast"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainedSettings":
+        if self.batch == "all" and self.mixing == "weighted":
+            raise ValueError("batch=all takes every row once: mixing=weighted needs batches")
+        if self.optimizer == "adam" and self.weight_decay:
+            raise ValueError("weight_decay belongs to adamw: set weight_decay=0 with adam")
+        return self
+
+    def rows_per_update(self, n: int) -> int:
+        """Of a model with n training rows."""
+        return n if self.batch == "all" else min(self.batch, n)
+
+    def planned(self, n: int) -> int:
+        """Updates of a model with n training rows, unless it stops early."""
+        return max(self.updates, math.ceil(self.passes * n / self.rows_per_update(n)))

@@ -1,0 +1,1 @@
+"""The table family: mixed columns, one after another."""

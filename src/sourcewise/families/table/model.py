@@ -1,0 +1,129 @@
+"""The table family: p(row | y) of mixed columns, one column after another.
+
+    p(z | y) = prod_j p(z_j | y, z_1, ..., z_{j-1})
+
+z are codes (`encoders.mixed`): categories, bins of numbers, missing. Each factor is a softmax over
+the codes of its column. Read as a density of code + u, u uniform on [0, 1), it is the same number.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sourcewise.families.base import ConditionalModel
+from sourcewise.families.table.network import ColumnNetwork
+from sourcewise.families.table.settings import TableSettings
+from sourcewise.networks.transformer import Drop
+from sourcewise.randomness import ExampleNoise, Noise
+
+__all__ = ["TableModel"]
+
+_SCORED = 2**13  # rows scored at once
+_GRID = 2.0**32  # u lies in the middle of a cell of this grid: code + u is exact, u is never 0
+
+
+class TableModel(ConditionalModel):
+    """Autoregressive over columns of codes.
+
+    Args:
+        settings: sizes and dropout.
+        K: number of sources.
+        codes: number of codes of each column, in the order of the factors.
+    """
+
+    stackable = True
+
+    def __init__(self, settings: TableSettings, *, K: int, codes: Sequence[int]):
+        super().__init__()
+        self.settings, self.K, self.codes = settings, K, tuple(codes)
+        width = settings.width
+        self.network = ColumnNetwork(
+            self.codes, K=K, width=width, layers=settings.layers, hidden=2 * width
+        )
+
+    @property
+    def free_parameters(self) -> int:
+        """Number of entries of all parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+        """`-log p(z | y)` in nats.
+
+        Args:
+            x: (B, C) codes.
+            y: (B,) sources.
+            c: not used.
+            noise: for dropout, in training only: masks of a row's channels, alike in all columns.
+
+        Returns:
+            (B,); with S models at once (S, B), of x (S, B, C) and y (S, B).
+        """
+        share = self.settings.dropout
+        if not (self.training and share):
+            return -self.conditionals(x, y).sum(-1)
+
+        def drop(update: Tensor, number: int) -> Tensor:
+            draws = noise.of("dropout", number).uniform(x.shape[-2], update.shape[-1])
+            kept = (draws >= share).to(update) / (1 - share)
+            return update * kept[..., None, :]
+
+        return -self._conditionals(x, y, drop).sum(-1)
+
+    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
+        """Natural log of the probability of rows of codes, (B,), never with dropout.
+
+        Args:
+            x: (B, C) codes, or samples code + u.
+            y: (B,) sources.
+            c: not used.
+        """
+        rows = torch.arange(len(y), device=y.device).split(_SCORED)
+        parts = [self.conditionals(x[i], y[i]).sum(-1) for i in rows]
+        return torch.cat(parts) if parts else self.network.last.gain.new_zeros(0)
+
+    def conditionals(self, x: Tensor, y: Tensor) -> Tensor:
+        """(..., B, C) `log p(z_j | y, z_1, ..., z_{j-1})`, in nats."""
+        return self._conditionals(x, y, None)
+
+    def _conditionals(self, x: Tensor, y: Tensor, drop: Drop | None) -> Tensor:
+        z = x.floor().long() if x.is_floating_point() else x
+        log_p = self.network(z, y, drop).log_softmax(-1)
+        return log_p.gather(-1, z[..., None]).squeeze(-1)
+
+    @torch.no_grad()
+    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
+        """One row of code + u per entry of y, (B, C) float64: where inside a bin is u.
+
+        Codes invert the distribution function. The network runs in float64: a row depends on its
+        batch only where a uniform draw falls within rounding of a jump.
+
+        Args:
+            y: (B,) sources.
+            c: not used.
+            noise: one stream per row.
+        """
+        network, noise = copy.deepcopy(self.network).double().eval(), noise.each(y)
+        parts = [
+            _draw(network, y[i], noise.take(i), self.codes)
+            for i in torch.arange(len(y), device=y.device).split(_SCORED)
+        ]
+        empty = torch.empty(0, len(self.codes), dtype=torch.float64, device=y.device)
+        return torch.cat([empty, *parts])
+
+
+def _draw(network: ColumnNetwork, y: Tensor, noise: ExampleNoise, counts: Sequence[int]) -> Tensor:
+    """(B, C) code + u, for columns with `counts` codes."""
+    C = len(counts)
+    draws = noise.of("codes").uniform(C)
+    within = ((noise.of("within").uniform(C) * _GRID).floor() + 0.5) / _GRID
+    total, codes = network.labels(y), []
+    for j in range(C):
+        mass = network.score_next(total, j).softmax(-1).cumsum(-1)
+        at = draws[:, j, None] * mass[:, -1:]
+        code = torch.searchsorted(mass, at, right=True).squeeze(-1)
+        codes.append(code.clamp(max=counts[j] - 1))  # a draw that rounded up to all of the mass
+        if j < C - 1:
+            total = total + network.cell(codes[-1], j)
+    return torch.stack(codes, 1) + within

@@ -1,0 +1,1 @@
+"""The transformer family: text and other sequences, one symbol after another."""

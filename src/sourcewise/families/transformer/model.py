@@ -1,0 +1,221 @@
+"""The transformer family: p(x | y) of strings of symbols, one symbol after another.
+
+    p(x_1 ... x_T | y) = prod_t p(x_t | y, x_1, ..., x_{t-1}) p(end | y, x)
+
+The first input is the source's row of a table (with one source: the start symbol), input t + 1 is
+x_t; output t is a softmax over the V symbols and the end of sequence, which has number V.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, pad
+
+from sourcewise.errors import InputError
+from sourcewise.families.base import ConditionalModel
+from sourcewise.families.transformer.settings import TransformerSettings
+from sourcewise.forms import Ragged
+from sourcewise.networks.cache import Cache
+from sourcewise.networks.layers import Embedding, Linear
+from sourcewise.networks.packing import Packed
+from sourcewise.networks.transformer import Decoder, Drop
+from sourcewise.randomness import ExampleNoise, Noise
+
+__all__ = ["Transformer"]
+
+_EMBEDDING = 0.05  # standard deviation of the inputs at the start
+_SCORED = 2**14  # padded positions scored at once
+_SAMPLED = 1024  # strings drawn at once
+_DRAWN = 64  # uniform draws made ahead for each string
+
+
+class Transformer(ConditionalModel):
+    """Decoder-only transformer over symbol numbers 0, ..., V - 1.
+
+    Args:
+        settings: sizes and dropout.
+        K: number of sources. With `label_dropout`, y = K is "label dropped".
+        vocabulary: number V of symbols.
+    """
+
+    stackable = True
+
+    def __init__(self, settings: TransformerSettings, *, K: int, vocabulary: int):
+        super().__init__()
+        self.settings, self.K, self.vocabulary = settings, K, vocabulary
+        width, dropped = settings.width, int(settings.label_dropout > 0)
+        self.labels = Embedding(K + dropped, width, scale=_EMBEDDING)
+        self.symbols = Embedding(vocabulary, width, scale=_EMBEDDING)
+        self.decoder = Decoder(width, settings.layers, settings.heads, 4 * width)
+        self.out = Linear(width, vocabulary + 1)
+
+    @property
+    def free_parameters(self) -> int:
+        """Number of entries of all parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+        """`-log p(x | y)` of whole strings with their ends, in nats.
+
+        Args:
+            x: (B, T) int64 symbols, -1 after the end of a string.
+            y: (B,) sources.
+            c: not used.
+            noise: for dropout, in training only. Its masks belong to a string and a channel, not
+                to a position (Gal and Ghahramani 2016): padding changes nothing.
+
+        Returns:
+            (B,); with S models at once (S, B), of x (S, B, T) and y (S, B).
+        """
+        if not self.training:
+            return self._nats(x, y, None)
+        return self._nats(x, self._forget(y, noise.of("label")), noise.of("dropout"))
+
+    def log_prob(self, x: Tensor | Ragged, y: Tensor, *, c: Tensor | None = None) -> Tensor:
+        """Natural log of the probability of whole strings, (n,), never with dropout.
+
+        Args:
+            x: n strings of symbols, or (n, T) with -1 after their ends.
+            y: (n,) sources.
+            c: not used.
+        """
+        x = Ragged.of_padded(x) if isinstance(x, Tensor) else x
+        order = torch.argsort(x.lengths, descending=True, stable=True)
+        parts = [-self._nats(x.padded(i), y[i.to(y.device)], None) for i in _chunks(x, order)]
+        if not parts:
+            return self.out.weight.new_zeros(0)
+        return torch.cat(parts)[torch.argsort(order).to(y.device)]
+
+    def logits(self, x: Tensor, y: Tensor) -> Tensor:
+        """(*S, B, T + 1, V + 1) scores of what comes at each position, zero after the end."""
+        packed = Packed(_inside(x))
+        return packed.padded(self._scores(packed, x, y, None))
+
+    @torch.no_grad()
+    def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        y: Tensor,
+        *,
+        c: Tensor | None = None,
+        noise: Noise | ExampleNoise,
+        temperature: float = 1.0,
+        longest: int | None = None,
+    ) -> Ragged:
+        """One string per entry of y, by inverting the distribution function at each position.
+
+        A string without an end after `longest` symbols is cut there. Strings depend on their
+        batch only where a uniform draw falls within rounding of a jump.
+
+        Args:
+            y: (B,) sources.
+            c: not used.
+            noise: one stream per string.
+            temperature: divides the logits, above 0.
+            longest: symbols at most; the setting `longest` if None.
+        """
+        if not temperature > 0:
+            raise InputError(f"temperature must be above 0, not {temperature}")
+        noise, longest = noise.each(y), self.settings.longest if longest is None else longest
+        parts = []
+        for rows in torch.arange(len(y), device=y.device).split(_SAMPLED):
+            drawn = self._draw(y[rows], noise.take(rows).of("symbols"), temperature, longest)
+            parts.append(Ragged.of_padded(drawn))
+        lengths = torch.cat([torch.zeros(1, dtype=torch.int64), *(part.lengths for part in parts)])
+        return Ragged(torch.cat([y[:0], *(part.values for part in parts)]), lengths.cumsum(0))
+
+    def step(self, h: Tensor, cache: Cache) -> Tensor:
+        """(B, V + 1) scores after one more input h (B, width), a row of `labels` or `symbols`."""
+        scores = self.out(self.decoder(h, cache))
+        cache.advance()
+        return scores
+
+    def _draw(self, y: Tensor, noise: ExampleNoise, temperature: float, longest: int) -> Tensor:
+        """(B, T) symbols, -1 after the end."""
+        live = torch.arange(len(y), device=y.device)  # the strings that the cache holds
+        going = torch.ones_like(live, dtype=torch.bool)  # those of them that have not ended
+        h, cache = self.labels(y), Cache(self.settings.layers, y.device)
+        u, columns = torch.empty(0), []
+        for t in range(longest):
+            if t % _DRAWN == 0:
+                u = noise.of(t // _DRAWN).uniform(_DRAWN)  # (B, _DRAWN)
+            symbol = _invert(self.step(h, cache) / temperature, u[live, t % _DRAWN])
+            going = going & (symbol < self.vocabulary)
+            symbol = torch.where(going, symbol, -1)
+            columns.append(y.new_full(y.shape, -1).index_copy(0, live, symbol))
+            count = int(going.sum())
+            if not count:
+                break
+            if 4 * count <= 3 * len(live):  # ended strings leave when they are a quarter
+                kept = going.nonzero().squeeze(1)
+                cache.keep(kept)
+                live, going, symbol = live[kept], going[kept], symbol[kept]
+            h = self.symbols(symbol.clamp(min=0))
+        return torch.stack(columns, 1) if columns else y.new_empty(len(y), 0)
+
+    def _nats(self, x: Tensor, y: Tensor, noise: Noise | None) -> Tensor:
+        """(*S, B) of `-log p(x | y)`."""
+        inside = _inside(x)
+        packed = Packed(inside)
+        scores = self._scores(packed, x, y, noise)  # (*S, N, V + 1)
+        target = packed.rows(_targets(x, inside, self.vocabulary))
+        wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        nats = cross_entropy(
+            wide.flatten(0, -2), target.flatten(), ignore_index=-1, reduction="none"
+        )
+        return packed.padded(nats.view(target.shape)).sum(-1)
+
+    def _scores(self, packed: Packed, x: Tensor, y: Tensor, noise: Noise | None) -> Tensor:
+        """(*S, N, V + 1) scores at the rows of a batch."""
+        inputs = [self.labels(y)[..., None, :], self.symbols(x.clamp(min=0))]
+        h = packed.rows(torch.cat(inputs, -2))  # (*S, N, width)
+        return self.out(self.decoder(h, packed, self._drop(packed, noise)))
+
+    def _drop(self, packed: Packed, noise: Noise | None) -> Drop | None:
+        """Sets channels of an update to zero, the same at all positions of a string."""
+        p, width = self.settings.dropout, self.settings.width
+        if noise is None or not p:
+            return None
+
+        def drop(update: Tensor, number: int) -> Tensor:
+            draws = noise.of(number).uniform(packed.shape[-2], width)  # (*S, B, width)
+            kept = (draws >= p).to(update) / (1 - p)
+            return update * packed.spread(kept)
+
+        return drop
+
+    def _forget(self, y: Tensor, noise: Noise) -> Tensor:
+        """Labels, some of them replaced by K."""
+        p = self.settings.label_dropout
+        if not p:
+            return y
+        forgotten = noise.uniform(y.shape[-1]).to(y.device) < p
+        return torch.where(forgotten, self.K, y)
+
+
+def _inside(x: Tensor) -> Tensor:
+    """(*S, B, T + 1) mask of the positions that have a target: a symbol or the end."""
+    going = (x >= 0).cumprod(-1).bool()
+    return pad(going, (1, 0), value=True)
+
+
+def _targets(x: Tensor, inside: Tensor, end: int) -> Tensor:
+    """(*S, B, T + 1) the symbol, the end, or -1 where nothing comes."""
+    after = pad(x, (0, 1), value=-1)
+    after = torch.where(after < 0, end, after)
+    return after.masked_fill(~inside, -1)
+
+
+def _invert(scores: Tensor, u: Tensor) -> Tensor:
+    """(B,) the first symbol whose distribution function exceeds u, of scores (B, V + 1)."""
+    upto = scores.double().softmax(-1).cumsum(-1)
+    return torch.searchsorted(upto, (u * upto[:, -1])[:, None], right=True)[:, 0]
+
+
+def _chunks(x: Ragged, order: Tensor) -> Iterator[Tensor]:
+    """Pieces of an order by falling length, each of bounded size when padded."""
+    lengths, start = x.lengths[order].tolist(), 0
+    while start < len(order):
+        stop = start + max(1, _SCORED // (lengths[start] + 1))
+        yield order[start:stop]
+        start = stop

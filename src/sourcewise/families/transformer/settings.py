@@ -1,0 +1,68 @@
+"""Settings of the transformer family."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from sourcewise.families.settings import Choice, Range, TrainedSettings
+from sourcewise.settings import Settings
+
+__all__ = ["TransformerSampling", "TransformerSettings"]
+
+
+class TransformerSettings(TrainedSettings):
+    """Settings of the transformer family; the defaults are for small sources on a CPU."""
+
+    SPACE: ClassVar[Mapping[str, Range | Choice]] = {
+        "learning_rate": Range(5e-4, 6e-3, log=True),
+        "dropout": Range(0.0, 0.4),
+        "weight_decay": Range(0.01, 0.5, log=True),
+        "width": Choice((32, 64, 96)),
+    }
+
+    width: int = Field(default=64, ge=2, description="channels of a position")
+    layers: int = Field(default=2, ge=1, description="blocks")
+    heads: int = Field(
+        default=4, ge=1, description="heads of attention; width / heads must be even"
+    )
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="share of channels set to zero in training"
+    )
+    label_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of strings trained without their label",
+    )
+    symbols: Literal["characters", "bytes"] = Field(
+        default="characters", description="what a symbol is; bytes of UTF-8"
+    )
+    longest: int = Field(default=2048, ge=1, description="longest text in symbols, given or drawn")
+    updates: int = Field(
+        default=150,
+        ge=0,
+        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
+    )
+    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
+        default="constant", description="the learning rate after the warm-up"
+    )
+    ema: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
+    )
+    learning_rate: float = Field(default=2e-3, gt=0, description="the rate at its peak")
+    weight_decay: float = Field(default=0.1, ge=0, description="weight decay of AdamW")
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "TransformerSettings":
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width / heads must be even, not {self.width} / {self.heads}")
+        return self
+
+
+class TransformerSampling(Settings):
+    """Options of drawing samples."""
+
+    temperature: float = Field(
+        default=1.0, gt=0, description="divides the logits: below 1, likelier draws"
+    )
