@@ -28,6 +28,8 @@ ROWS = [
     "metrics",
     "strategies",
     "statistics",
+    "results",
+    "fitting",
     "comparison",
     "lifecycle",
     "studies",

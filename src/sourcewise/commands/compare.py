@@ -82,19 +82,20 @@ def compare(
         "log": tuple(names(log)),
     }
     sources = read_data(data, source, columns, ignore, group, types, text, chunk)
-    from sourcewise.comparison import CompareSettings, estimate_seconds, execute, prepare
-    from sourcewise.comparison.rehearsal import resolved
+    from sourcewise.comparison import CompareSettings, ComparisonRun, prepare
+    from sourcewise.fitting.execute import execute
 
     prepared = prepare(sources, CompareSettings.parse(chosen))
-    out = out or prepared.folder
+    run = ComparisonRun(prepared)
+    out = out or run.folder
     if dry_run:
         trained = prepared.plan.job.family.trained
-        plan = {**prepared.config, "resolved": resolved(prepared.plan)}
+        plan = {**prepared.config, "resolved": prepared.effective_settings()}
         plan["warnings"] = prepared.screened.warnings
-        print_plan(plan, out, estimate_seconds(prepared), trained, as_json)
+        print_plan(plan, out, prepared.seconds(), trained, as_json)
         return
     with Progress("comparing") as report_progress:
-        result = execute(prepared, out, overwrite, report_progress)
+        result = execute(run, out, overwrite, report_progress)
     from sourcewise.report import report as write_report
 
     page = write_report(result, out / "report.html")

@@ -65,20 +65,21 @@ def train(
         "log": tuple(names(log)),
     }
     sources = read_data(data, source, columns, ignore, group, types, text, chunk)
-    from sourcewise.comparison.rehearsal import resolved
-    from sourcewise.lifecycle.plan import TrainSettings, prepare
-    from sourcewise.lifecycle.train import estimate_seconds, execute
+    from sourcewise.fitting.execute import execute
+    from sourcewise.lifecycle.prepare import TrainSettings, prepare
+    from sourcewise.lifecycle.train import TrainingRun
 
     prepared = prepare(sources, TrainSettings.parse(chosen))
-    out = out or prepared.folder
+    run = TrainingRun(prepared)
+    out = out or run.folder
     if dry_run:
-        trained = prepared.plan.job.family.trained
-        plan = {**prepared.config, "resolved": resolved(prepared.plan)}
+        trained = prepared.job.family.trained
+        plan = {**prepared.config, "resolved": prepared.effective_settings()}
         plan["warnings"] = prepared.screened.warnings
-        print_plan(plan, out, estimate_seconds(prepared), trained, as_json)
+        print_plan(plan, out, run.seconds(), trained, as_json)
         return
     with Progress("training") as report_progress:
-        result = execute(prepared, out, overwrite, report_progress)
+        result = execute(run, out, overwrite, report_progress)
     if as_json:
         print_json(result.document)
     else:

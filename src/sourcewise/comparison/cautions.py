@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sourcewise.comparison.scopes import Plan
+from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import rounded
 from sourcewise.errors import listing

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sourcewise.comparison.evaluation import Job
-from sourcewise.comparison.scopes import FOLDS, GROUPS, Plan
+from sourcewise.comparison.plan import FOLDS, GROUPS, Plan
 from sourcewise.encoders.base import Coding
 from sourcewise.encoders.screening import Screened
+from sourcewise.fitting.job import Job
 from sourcewise.forms import Table
 from sourcewise.splits import identical
 

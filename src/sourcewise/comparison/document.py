@@ -14,14 +14,14 @@ from sourcewise.comparison.cautions import (
     unresolved,
 )
 from sourcewise.comparison.data_document import data_facts, splits
-from sourcewise.comparison.evaluation import Fitted
-from sourcewise.comparison.scopes import Plan
-from sourcewise.comparison.search import Trial
+from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
 from sourcewise.encoders.screening import Screened
 from sourcewise.families.base import ConditionalModel
 from sourcewise.files import plain
+from sourcewise.fitting.search import Trial
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.statistics import Interval, holm, judge, would_decide
 from sourcewise.strategies import Strategy
 
@@ -55,7 +55,7 @@ class Context:
     baseline: str
     config: dict[str, Any]
     warnings: list[str]
-    fitted: dict[str, Fitted]
+    fitted: dict[str, TrainedStrategy]
     trials: dict[str, list[Trial]]
 
 
@@ -115,7 +115,7 @@ def _under(holds: str, reason: str) -> dict[str, Any]:
     return {"condition": holds or None, "reason": f"{holds}: {reason}" if holds else reason}
 
 
-def _kept(name: str, fitted: Fitted, plan: Plan, trials: int) -> dict[str, Any]:
+def _kept(name: str, fitted: TrainedStrategy, plan: Plan, trials: int) -> dict[str, Any]:
     """What a search chose, and how the kept models were trained."""
     chosen: dict[str, Any] = {}
     if name in plan.job.tuned:

@@ -7,11 +7,11 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from sourcewise.comparison.evaluation import Fitted
-from sourcewise.comparison.store import load_models
 from sourcewise.comparison.verdict import quoted, rounded
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
+from sourcewise.fitting.store import load_models
+from sourcewise.fitting.strategy import TrainedStrategy
 
 __all__ = ["Comparison", "averaged_over", "extent", "fitted_words", "load", "resolved_lines"]
 
@@ -28,10 +28,10 @@ class Comparison:
     """
 
     document: dict[str, Any]
-    get_models: Callable[[], dict[str, Fitted]]
+    get_models: Callable[[], dict[str, TrainedStrategy]]
 
     @cached_property
-    def models(self) -> dict[str, Fitted]:
+    def models(self) -> dict[str, TrainedStrategy]:
         """Each strategy trained on all rows, by name."""
         return self.get_models()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sourcewise.comparison.scopes import Cell, CellScores, Plan
+from sourcewise.comparison.plan import Cell, CellScores, Plan
 from sourcewise.errors import InputError
 
 __all__ = ["shrinkage_matters"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sourcewise.comparison.scopes import GROUPS, Cell, CellScores, Plan
+from sourcewise.comparison.plan import GROUPS, Cell, CellScores, Plan
 from sourcewise.statistics import (
     DOMINATED,
     Interval,

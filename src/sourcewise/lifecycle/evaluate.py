@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from sourcewise.comparison.cautions import simulated_normalisers
-from sourcewise.comparison.evaluation import Fitted
 from sourcewise.encoders.screening import Missing
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.files import plain
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
 from sourcewise.lifecycle.run import Run, opened, strategies_of
 from sourcewise.lifecycle.trained import about_lines, aligned, brief
@@ -150,7 +150,7 @@ class _Scored:
 
     @classmethod
     def of(
-        cls, name: str, fitted: Fitted, data: Sources, missing: Missing, seed: int
+        cls, name: str, fitted: TrainedStrategy, data: Sources, missing: Missing, seed: int
     ) -> "_Scored":
         """Match, encode and score."""
         screened = matched(data, fitted, missing)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sourcewise.comparison.drawn import as_csv, as_json_lines
 from sourcewise.errors import InputError, listing
 from sourcewise.files import write_atomic
 from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.lifecycle.sample import Samples
+from sourcewise.results.draws import as_csv, as_json_lines
 
 __all__ = ["ENDINGS", "check_file", "write_samples"]
 

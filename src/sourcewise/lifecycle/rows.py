@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from sourcewise.comparison.evaluation import Fitted
 from sourcewise.encoders.base import Coding
 from sourcewise.encoders.screening import (
     Missing,
@@ -19,6 +18,7 @@ from sourcewise.encoders.screening import (
 from sourcewise.encoders.text import TextEncoder
 from sourcewise.errors import InputError, listing
 from sourcewise.files import read_tensors
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Column, Ragged, Table, as_table
 from sourcewise.lifecycle.run import Run
 from sourcewise.readers import read
@@ -84,7 +84,7 @@ def read_rows(run: Run, data: str, given: Mapping[str, Any]) -> Sources:
     return read(data, **reading_options(run, data, given))
 
 
-def matched(data: Sources, fitted: Fitted, missing: Missing) -> Screened:
+def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screened:
     """The rows with the columns of the models, sources numbered as theirs.
 
     Args:
@@ -151,7 +151,7 @@ def _named(data: Sources, wanted: list[str]) -> Table:
     return Table(columns, tuple(Column(name) for name in wanted))
 
 
-def _missing(screened: Screened, fitted: Fitted, missing: Missing) -> None:
+def _missing(screened: Screened, fitted: TrainedStrategy, missing: Missing) -> None:
     """As for training: a value of its own in mixed tables, refused or dropped otherwise."""
     kind = fitted.encoder.to_json()["kind"]
     if kind == "mixed" and missing != "drop":
@@ -173,7 +173,7 @@ def rough(data: Sources) -> str | None:
     return f"fewer than {FEW} rows of {told}: a rough interval, if any" if few else None
 
 
-def new_characters(lifted: Any, fitted: Fitted) -> str | None:
+def new_characters(lifted: Any, fitted: TrainedStrategy) -> str | None:
     """A warning that counts the characters which the models have no symbol for."""
     if not isinstance(fitted.encoder, TextEncoder) or fitted.encoder.symbols == "bytes":
         return None

@@ -19,9 +19,9 @@ from pydantic import Field
 from torch import Tensor
 
 from sourcewise.comparison import CompareSettings, compare, prepare
-from sourcewise.comparison.evaluation import fit_all
-from sourcewise.comparison.scopes import FOLDS
+from sourcewise.comparison.plan import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
+from sourcewise.fitting.strategy import fit_all
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings

@@ -19,24 +19,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.evaluation import (
-    Job,
-    Keep,
-    Progress,
-    Scores,
-    Split,
-    Work,
-    evaluate,
-    lifted,
-    shuffle,
-)
+from sourcewise.comparison.evaluate import Keep, Scores, evaluate
 from sourcewise.encoders.base import Rows
+from sourcewise.fitting.encoded import prepared_rows, shuffled_labels
+from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
 
 __all__ = ["FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope", "Shared"]
 
-Shared = tuple[Tensor, Rows, Tensor]  # folds, lifted rows, shuffled labels
 
 Scope = Literal["procedure", "these models"]
 FOLDS = 5
@@ -52,6 +43,21 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.repetition}-{'all' if self.deletion is None else self.deletion}"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the cells of a repetition share.
+
+    Args:
+        fold: (n,) of each row.
+        rows: all rows, with everything done that needs no fitting.
+        shuffled: (n,) permuted labels.
+    """
+
+    fold: Tensor
+    rows: Rows
+    shuffled: Tensor
 
 
 @dataclass(frozen=True)
@@ -161,9 +167,10 @@ class Plan:
             yield Split.of(self.job, train, test, noise.of(part))
 
     def shared(self, repetition: int) -> Shared:
-        """What the cells of a repetition share: folds, lifted rows, shuffled labels."""
+        """What the cells of a repetition share."""
         noise, fold = self.noise(repetition), self.folds(repetition)
-        return fold, lifted(self.job, noise), shuffle(self.job.data.y, fold, noise)
+        rows = prepared_rows(self.job, noise)
+        return Shared(fold, rows, shuffled_labels(self.job.data.y, fold, noise))
 
     def run(
         self,
@@ -185,14 +192,13 @@ class Plan:
             progress: called with (done, in all).
             keep: called with the name and models of every strategy.
         """
-        fold, rows, shuffled = shared
-        chosen = list(self.splits(cell, fold))[:splits]
+        chosen = list(self.splits(cell, shared.fold))[:splits]
         per_split = []
         for part, split in enumerate(chosen):
             probe = cell.deletion is None
             work = Work(self.training_noise(cell, part), folder, progress, probe)
             work = work.part(part, len(chosen), str(part))
-            per_split.append(evaluate(self.job, rows, split, shuffled, work, keep))
+            per_split.append(evaluate(self.job, shared.rows, split, shared.shuffled, work, keep))
         return {
             strategy.name: self._collected(
                 cell, strategy.name, chosen, [scores[strategy.name] for scores in per_split]
