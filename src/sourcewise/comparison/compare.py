@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from sourcewise.comparison import cells as kept
 from sourcewise.comparison.document import Context, document
-from sourcewise.comparison.plan import Cell, CellScores, Plan, Shared
-from sourcewise.comparison.prepare import BASELINE, CompareSettings, Prepared, prepare
+from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
+from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
 from sourcewise.comparison.result import Comparison, load
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import write_tables

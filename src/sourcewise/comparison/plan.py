@@ -26,10 +26,11 @@ from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
 
-__all__ = ["FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope", "Shared"]
+__all__ = ["BASELINE", "FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope", "Shared"]
 
 
 Scope = Literal["procedure", "these models"]
+BASELINE = "separate"  # what differences are taken from
 FOLDS = 5
 GROUPS = 10
 
@@ -65,7 +66,7 @@ class CellScores:
     """Of one strategy in one cell; all float64, so that a file gives back the same bits.
 
     Args:
-        rows: (n,) log density of each row when it was a test row, NaN if never; or empty.
+        rows: (n,) what each row contributes when it was a test row, NaN if never; or empty.
         test: (K,) sum over the source's test rows, per unit.
         train: (K,) sum over the source's own training rows, per unit, averaged over folds.
         n_train: (K,) training rows, averaged over folds.
@@ -77,8 +78,9 @@ class CellScores:
         best: (K,) the update whose weights were kept, averaged over folds; NaN if the last.
         validation: (K,) their validation loss, averaged over folds; NaN without such rows.
         parameters: () of all models together, averaged over folds.
-        label: (2,) effect and change of `scoring.label_effect`, averaged over folds.
-        density_error: (K, 3) shared by a source's log densities, of their mean over folds.
+        label: (2,) effect and change of `label_probe.label_effect`, averaged over folds.
+        shown: (M, K) metrics that are shown, averaged over folds.
+        shared_error: (K, 3) shared by a source's contributions, of their mean over folds.
     """
 
     rows: Tensor
@@ -94,7 +96,8 @@ class CellScores:
     validation: Tensor
     parameters: Tensor
     label: Tensor
-    density_error: Tensor
+    shown: Tensor
+    shared_error: Tensor
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """By name, for a file."""
@@ -239,8 +242,9 @@ class Plan:
             updates=mean("updates"),
             best=mean("best"),
             validation=mean("validation"),
-            density_error=torch.from_numpy(
-                averaged_errors(torch.stack([s.density_error for s in scores]))
+            shown=torch.stack([s.shown for s in scores]).nanmean(0),
+            shared_error=torch.from_numpy(
+                averaged_errors(torch.stack([s.shared_error for s in scores]))
             ),
             parameters=torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
             label=mean("label"),

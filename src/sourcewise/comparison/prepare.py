@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sourcewise.comparison.evaluate import evaluate
-from sourcewise.comparison.plan import FOLDS, Plan, Scope
+from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
 from sourcewise.encoders.screening import Screened
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
@@ -21,9 +21,7 @@ from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 
-__all__ = ["BASELINE", "CompareSettings", "Prepared", "prepare"]
-
-BASELINE = "separate"
+__all__ = ["CompareSettings", "Prepared", "prepare"]
 
 
 class CompareSettings(FitSettings):

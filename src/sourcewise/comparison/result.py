@@ -147,10 +147,12 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _budgets(document: dict[str, Any]) -> Iterator[str]:
+    metric = document["primary_metric"]
+    called = metric.replace("_", "-")
     for name, strategy in document["strategies"].items():
         updates = max(entry["updates"] for entry in strategy["per_source"].values())
-        level = strategy["macro"]["log_likelihood"]["mean"]
-        worst = strategy["worst"]["log_likelihood"]
+        level = strategy["macro"][metric]["mean"]
+        worst = strategy["worst"][metric]
         models = "1 model" if len(strategy["blocks"]) == 1 else f"{len(strategy['blocks'])} models"
         best = [e["best"] for e in strategy["per_source"].values() if e.get("best") is not None]
         notes = f" (weights of update {_span(best, '.0f')} kept)" if best else ""
@@ -163,7 +165,7 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         if "searched" in strategy:
             yield f"  {_searched(strategy['searched'])}"
         yield (
-            f"  held-out log-likelihood {level:.4f} on average, worst {worst['mean']:.4f} "
+            f"  held-out {called} {level:.4f} on average, worst {worst['mean']:.4f} "
             f"({_short(quoted(worst['source']))})"
         )
     yield from resolved_lines(document["strategies"])

@@ -41,6 +41,7 @@ def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
 
 def _tidy(plan: Plan, results: Results) -> Iterator[dict[str, object]]:
     """One row per strategy, block, source, seed and metric."""
+    key = plan.job.metric.key
     for strategy in plan.job.strategies:
         partition = strategy.partition.keep(range(plan.job.data.K), needed=plan.job.tested)
         block_of = {k: j for j, block in enumerate(partition) for k in block}
@@ -48,8 +49,8 @@ def _tidy(plan: Plan, results: Results) -> Iterator[dict[str, object]]:
             score = results[str(Cell(r, None))][strategy.name]
             for k in plan.job.tested:
                 for metric, values in (
-                    ("log_likelihood", score.test),
-                    ("train_log_likelihood", score.train),
+                    (key, score.test),
+                    (f"train_{key}", score.train),
                 ):
                     yield {
                         "strategy": strategy.name,
@@ -76,7 +77,7 @@ def _scores(plan: Plan, results: Results) -> dict[str, torch.Tensor]:
     for strategy in plan.job.strategies:
         name, seeds = strategy.name, range(plan.repetitions)
         rows = [results[str(Cell(r, None))][name].rows for r in seeds]
-        tensors[f"log_likelihood/{name}"] = torch.stack(rows)
+        tensors[f"{plan.job.metric.key}/{name}"] = torch.stack(rows)
         if deletions:
             tensors[f"replicates/{name}"] = torch.stack(
                 [

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from sourcewise.comparison.duplicates import near_duplicates, repeats
-from sourcewise.comparison.plan import CellScores
-from sourcewise.comparison.prepare import BASELINE, Prepared
+from sourcewise.comparison.plan import BASELINE, CellScores
+from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.sensitivity import shrinkage_matters
 from sourcewise.errors import counted, listing
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from sourcewise.encoders.base import Coding
 from sourcewise.families.family import Family
 from sourcewise.families.settings import TrainedSettings
+from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
@@ -18,7 +19,6 @@ from sourcewise.strategies import Strategy
 
 __all__ = ["Job", "Progress", "Split", "Work", "share"]
 
-REGION_PER_VARIABLE = 0.01  # nats
 Progress = Callable[[int, int], None]
 
 
@@ -31,6 +31,8 @@ class Job:
         coding: how examples become tensors.
         family: the model family.
         settings: its settings, for all strategies that have none of their own.
+        metric: what decides.
+        shown: metrics that are measured beside it.
         strategies: what is compared.
         tested: the sources that are tested (the others only train with them).
         tuned: settings of strategies that were searched for, by name.
@@ -40,6 +42,8 @@ class Job:
     coding: Coding
     family: Family
     settings: Settings
+    metric: Metric
+    shown: tuple[Metric, ...]
     strategies: tuple[Strategy, ...]
     tested: tuple[int, ...]
     tuned: Mapping[str, Settings] = field(default_factory=dict)
@@ -60,13 +64,8 @@ class Job:
 
     @property
     def unit(self) -> str:
-        """What scores are in."""
-        return f"nats per {self.coding.unit}"
-
-    @property
-    def region(self) -> float:
-        """Half the width of practical equivalence, in nats per unit."""
-        return REGION_PER_VARIABLE * self.coding.variables
+        """What values of the metric are in."""
+        return self.metric.unit(self.coding)
 
     @property
     def validation(self) -> float:

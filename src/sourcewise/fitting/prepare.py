@@ -8,6 +8,7 @@ from sourcewise.families.family import Family
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.settings import FitSettings
+from sourcewise.metrics.registry import metrics_of
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 
@@ -35,7 +36,8 @@ def prepare_job(
     options = {"missing": settings.missing, "log": settings.log} | rows
     screened = screen(family.coding, data, own, **options)
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
-    job = Job(screened.data, screened.coding, family, own, strategies, with_rows)
+    deciding, shown = metrics_of(family, settings.metric)
+    job = Job(screened.data, screened.coding, family, own, deciding, shown, strategies, with_rows)
     return job, screened
 
 
@@ -56,6 +58,7 @@ def configuration(
     known = {"strategies", "strategy"} & type(settings).model_fields.keys()
     resolved = settings.model_dump(mode="json") | {
         "model": job.family.name,
+        "metric": job.metric.name,
         "set": job.settings.model_dump(mode="json"),
         **dict.fromkeys(known, blocks),
         **more,

@@ -10,7 +10,8 @@ from sourcewise.encoders.base import Encoder, Rows
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.encoded import Encoded, shuffled_labels
 from sourcewise.fitting.job import Job, Progress, Split, Work
-from sourcewise.fitting.scoring import log_prob
+from sourcewise.forms import X
+from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.strategies import Strategy
 from sourcewise.training import Effort, TrainingData, fit
@@ -26,10 +27,16 @@ class TrainedStrategy:
     encoder: Encoder
     efforts: tuple[Effort, ...]
 
-    def log_prob(self, rows: Rows, y: Tensor) -> Tensor:
-        """Log density in original units, (n,)."""
-        z, log_det = self.encoder.encode(rows, y)
-        return log_prob(self.model, z, y) + log_det
+    def held_out(self, x: X, rows: Rows, y: Tensor, sizes: Tensor) -> HeldOut:
+        """Rows as metrics take them.
+
+        Args:
+            x: n rows, in original units.
+            rows: the same with everything done that needs no fitting.
+            y: (n,) their sources.
+            sizes: (n,) their units.
+        """
+        return HeldOut(x, y, sizes, *self.encoder.encode(rows, y))
 
 
 def untrained(job: Job, strategy: Strategy, encoder: Encoder, y: Tensor) -> PartitionedModel:

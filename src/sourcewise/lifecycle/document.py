@@ -36,6 +36,7 @@ def document(
     """
     name, job = prepared.strategy.name, prepared.job
     split, config = prepared.split, prepared.config
+    region = job.metric.region(job.coding, math.nan)
     item = fitted[name]
     found, resolved = item.model.fitted, item.model.resolved
     models = [_model(job, item, j, split, seconds) for j in range(len(item.efforts))]
@@ -58,7 +59,7 @@ def document(
                 *_left_out(prepared),
                 *_unfinished(job.settings_of(prepared.strategy), models),
                 *rough_normalisers(
-                    {name: found}, {name: resolved}, job.region, job.coding.variables, scored=False
+                    {name: found}, {name: resolved}, region, job.coding.variables, scored=False
                 ),
                 *unresolved({name: item.efforts}, {name: resolved}, job.coding.variables),
             ],
