@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Comparison": "sourcewise.comparison",
+    "Comparison": "sourcewise.fitting.run",
     "InputError": "sourcewise.errors",
     "Noise": "sourcewise.randomness",
     "Partition": "sourcewise.partition",
     "Sources": "sourcewise.sources",
     "compare": "sourcewise.comparison",
     "evaluate": "sourcewise.lifecycle",
-    "load": "sourcewise.lifecycle",
+    "load": "sourcewise.fitting.run",
     "read": "sourcewise.readers",
     "report": "sourcewise.report",
     "sample": "sourcewise.lifecycle",
@@ -26,11 +26,11 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from sourcewise.comparison import Comparison as Comparison
     from sourcewise.comparison import compare as compare
     from sourcewise.errors import InputError as InputError
+    from sourcewise.fitting.run import Comparison as Comparison
+    from sourcewise.fitting.run import load as load
     from sourcewise.lifecycle import evaluate as evaluate
-    from sourcewise.lifecycle import load as load
     from sourcewise.lifecycle import sample as sample
     from sourcewise.lifecycle import train as train
     from sourcewise.partition import Partition as Partition

@@ -1,8 +1,7 @@
 """Who is recommended, and what says so: the same words in the document, the table, the report."""
 
 import re
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,14 +13,14 @@ from sourcewise.comparison.cautions import (
     simulated_normalisers,
     unmixed_samplers,
 )
-from sourcewise.comparison.result import Comparison, extent
-from sourcewise.comparison.summary import Summary
-from sourcewise.comparison.verdict import _recommend, few_degrees
+from sourcewise.comparison.verdict import recommend
 from sourcewise.families.energy.choices import choose
 from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.fitting.run import Comparison
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.report.prose import verdict as told
+from sourcewise.report.prose import headline
+from sourcewise.results.comparison import Difference
 from sourcewise.strategies import Strategy
 
 ARM = {"passes": 2, "batch": 32}
@@ -29,16 +28,18 @@ ARM = {"passes": 2, "batch": 32}
 
 POOLED = Strategy("pooled", Partition(((0, 1),)))
 SEPARATE = Strategy("separate", Partition(((0,), (1,))))
-PLAN: Any = SimpleNamespace(job=SimpleNamespace(strategies=(POOLED, SEPARATE)))
 
 
-def records(**verdicts: str) -> list[dict[str, Any]]:
+def record(source: str, verdict: str, gain: float) -> Difference:
+    head = source, "pooled", "separate", "log_likelihood", "nats"
+    return Difference(*head, gain, gain - 1, gain + 1, 0.5, 9.0, 0.1, 0.1, verdict, None)
+
+
+def records(gain: float | None = None, **verdicts: str) -> list[Difference]:
     names = {"s0": "0", "s1": "1"}
-    gain = 0.1 if "pool" in verdicts.values() else -0.1
-    return [
-        {"source": names.get(k, k), "strategy": "pooled", "verdict": v, "difference": gain}
-        for k, v in verdicts.items()
-    ]
+    if gain is None:
+        gain = 0.1 if "pool" in verdicts.values() else -0.1
+    return [record(names.get(k, k), verdict, gain) for k, verdict in verdicts.items()]
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,8 @@ def records(**verdicts: str) -> list[dict[str, Any]]:
 )
 def test_what_says_which_to_use(verdicts, recommended, how):
     rows = records(**dict(zip(("s0", "s1", "macro"), verdicts, strict=True)))
-    found = _recommend(Summary(PLAN, {}), [POOLED], "separate", rows)
-    assert found[:2] == (recommended, how)
+    found = recommend([POOLED], (POOLED, SEPARATE), "separate", rows)
+    assert (found.strategy, found.how) == (recommended, how)
 
 
 def test_table_and_report_say_the_same():
@@ -64,32 +65,16 @@ def test_table_and_report_say_the_same():
     data = sw.Sources(x, torch.arange(120) % 2, ("0", "1"), name="symbols")
     result = sw.compare(data, model="arm", set=ARM, seeds=2)
     assert "2 sources, 5 positions of 3 symbols;" in str(result).splitlines()[0]
-    document = dict(result.document)
-    document["verdict"] = {
-        **document["verdict"],
-        "overall": "undecided",
-        "recommended": "separate",
-        "recommended_how": "because of source '0' alone",
-    }
-    line = "recommended: separate, because of source '0' alone"
-    assert line in str(Comparison(document, dict))
-    headline = told(document, "log_likelihood")["headline"]
-    assert document["verdict"]["condition"] == "for models trained this long"
-    assert headline[:31] == "For models trained this long: t"
-    document["verdict"]["condition"] = None
-    headline = told(document, "log_likelihood")["headline"]
-    assert headline == "These data do not decide it; because of source '0' alone, separate."
+    how = "because of source '0' alone"
+    changed = {"overall": "undecided", "recommended": "separate", "recommended_how": how}
+    verdict = replace(result.result.verdict, **changed)
+    other = replace(result.result, verdict=verdict)
+    assert f"recommended: separate, {how}" in str(Comparison(other, dict))
+    assert verdict.condition == "for models trained this long"
+    assert headline(other).line[:31] == "For models trained this long: t"
+    other = replace(other, verdict=replace(verdict, condition=None))
+    assert headline(other).line == f"These data do not decide it; {how}, separate."
     assert "('0')" in str(result) or "('1')" in str(result)  # the worst source
-
-
-def test_few_degrees_of_freedom_are_said():
-    assert few_degrees(2.31) == "2.3 degrees of freedom"
-    assert few_degrees(1.0) == "1 degree of freedom"
-    assert few_degrees(9.0) == few_degrees(None) == ""
-
-
-def test_the_extent_of_a_table_is_its_columns():
-    assert extent({"scored_per": "row", "columns": [{"name": "a"}], "variables": 1}) == "1 column"
 
 
 def test_densities_that_are_normalised_roughly_are_named():
@@ -190,8 +175,7 @@ def test_chains_that_have_not_mixed_have_a_remedy(normaliser, sampler, remedy):
     ("verdict", "average", "better"), [("separate", 0.26, "separate"), ("pool", -0.26, "pooled")]
 )
 def test_one_source_does_not_decide_against_the_average(verdict, average, better):
-    rows = records(s0=verdict, s1="undecided", macro="undecided")
-    rows[-1]["difference"] = average
-    found = _recommend(Summary(PLAN, {}), [POOLED], "separate", rows)
-    assert found[:2] == ("pooled", "by default")
-    assert f"; source '0' favours {better}, but the average ({average:+.3g})" in found[2]
+    rows = records(average, s0=verdict, s1="undecided", macro="undecided")
+    found = recommend([POOLED], (POOLED, SEPARATE), "separate", rows)
+    assert (found.strategy, found.how) == ("pooled", "by default")
+    assert f"; source '0' favours {better}, but the average ({average:+.3g})" in found.why

@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from sourcewise.results.comparison import ComparisonResult
+from sourcewise.results.contract import from_json
+
 METRIC = "log_likelihood"
 UNIT = "nats per row"
 
@@ -32,6 +35,8 @@ def _strategy(names: list[str], k: int) -> dict[str, Any]:
         },
         "macro": {METRIC: _metric(-15.5 - 0.3 * k, 0.5)},
         "worst": {METRIC: {"source": names[-1], "mean": -16.4 - k}},
+        "fitted": {},
+        "resolved": {},
     }
 
 
@@ -52,6 +57,7 @@ def difference(source: str, strategy: str, x: float, width: float) -> dict[str, 
         "low": low,
         "high": high,
         "standard_error": width / 2.26,
+        "df": 9.0,
         "p": 0.01 if verdict != "undecided" else 0.31,
         "p_holm": 0.03 if verdict != "undecided" else 0.62,
         "verdict": verdict,
@@ -77,20 +83,24 @@ def document(names: list[str], differences: list[dict[str, Any]]) -> dict[str, A
             ],
             "left_out": [{"column": "code", "reason": f"constant in source '{names[0]}'"}],
             "sources": [
-                {"name": name, "rows": 59, "tested": True, "reason": None} for name in names
+                {"name": name, "rows": 59, "size": 59.0, "tested": True, "reason": None}
+                for name in names
             ],
             "group": ["year", "month"],
             "units": 31,
             "duplicate_rows": 12,
             "missing": "refuse",
+            "missing_cells": 0,
+            "dropped_rows": 0,
+            "imputed_cells": 0,
+            "variables": 3,
+            "symbols": None,
+            "scored_per": "row",
         },
         "scope": "procedure",
         "estimand": "The expected difference over new training samples of this size.",
         "primary_metric": METRIC,
-        "metrics": {
-            METRIC: {"unit": UNIT, "higher_is_better": True, "region": 0.13},
-            "train_log_likelihood": {"unit": UNIT, "higher_is_better": True},
-        },
+        "metrics": {METRIC: {"unit": UNIT, "higher_is_better": True, "region": 0.13}},
         "warnings": [
             "column 'year' looks like a date: rows near in time may be alike, see --group"
         ],
@@ -102,11 +112,16 @@ def document(names: list[str], differences: list[dict[str, Any]]) -> dict[str, A
         "beta_hat": {"value": 0.4, "low": 0.1, "high": 0.7},
         "verdict": {
             "overall": "pool",
+            "strategy": "pooled",
+            "baseline": "separate",
             "recommended": "pooled",
+            "recommended_how": None,
             "reason": "On average over the sources the pooled model is better by 0.80 nats per "
             "row, and no source is surely worse for it.",
             "per_source": per,
+            "condition": None,
         },
+        "search": {},
         "settings": {
             "family": {"name": "gaussian", "covariance": "full", "shrinkage": "ledoit-wolf"},
             "ignore": [],
@@ -116,6 +131,11 @@ def document(names: list[str], differences: list[dict[str, Any]]) -> dict[str, A
         "splits": {"folds": 5, "repetitions": 3, "jackknife_groups": 10, "seed": 0},
         "versions": {"sourcewise": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
     }
+
+
+def typed(document: dict[str, Any]) -> ComparisonResult:
+    """As it is read from a file."""
+    return from_json(ComparisonResult, document, "the document")
 
 
 @pytest.fixture

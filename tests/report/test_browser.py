@@ -7,6 +7,8 @@ import pytest
 
 from sourcewise.report.html import write_report
 
+from .conftest import typed
+
 COLOURS = """() => {
     const shown = e => e.getClientRects().length && e.textContent.trim();
     const ground = e => {
@@ -47,7 +49,7 @@ def show(browser, tmp_path):
     opened = []
 
     def show(result, width=1280, scheme="light", scripts=True):
-        write_report(result, tmp_path / "report.html")
+        write_report(typed(result), tmp_path / "report.html")
         context = browser.new_context(
             viewport={"width": width, "height": 800},
             color_scheme=scheme,

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 import sourcewise
-from sourcewise.report import report
-from sourcewise.report.html import render, write_report
+from sourcewise.errors import InputError
+from sourcewise.report import html, report
+from sourcewise.report.html import write_report
+
+from .conftest import UNIT, typed, wine
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -46,18 +49,23 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
+def render(document: dict[str, Any]) -> str:
+    """The page of a document as it is read from a file."""
+    return html.render(typed(document))
+
+
 def headings(html: str) -> list[str]:
     return re.findall(r'<h2 id="(\w+)">', html)
 
 
 def test_the_parts_stand_in_order(result):
-    html = render(result)
-    assert headings(html) == [
-        *("warnings", "macro", "forest", "differences", "likelihoods", "data"),
+    page = render(result)
+    assert headings(page) == [
+        *("warnings", "macro", "forest", "differences", "levels", "data"),
         *("budgets", "seeds", "beta", "details", "reading"),
     ]
-    assert html.startswith("<!doctype html>")
-    assert "similarity" not in html.lower()
+    assert page.startswith("<!doctype html>")
+    assert "similarity" not in page.lower()
 
 
 def test_the_answer_is_told_in_words(result):
@@ -84,11 +92,9 @@ def test_the_answer_is_told_in_words(result):
         ("separate", "groups", "Use groups."),
         ("undecided", "pooled", "These data do not decide it; by default, pooled."),
         ("separate", "separate", "Train one model per source."),
-        ("equivalent", None, "Either will do"),
-        ("undecided", None, "These data do not decide it."),
+        ("equivalent", "pooled", "Either will do"),
         ("mixed", "separate", "It depends on the source."),
-        (None, None, "What was found."),
-        ("a later word", None, "What was found."),
+        ("a later word", "pooled", "What was found."),
     ],
 )
 def test_each_verdict_has_its_headline(result, overall, recommended, headline):
@@ -114,6 +120,7 @@ def test_text_from_data_is_shown_not_run(many):
     many["warnings"] = [hostile]
     many["run"] = many["estimand"] = many["verdict"]["reason"] = hostile
     many["data"]["name"] = many["data"]["missing"] = "</title><style>"
+    many["metrics"]["log_likelihood"]["unit"] = hostile
     many["data"]["columns"][0]["name"] = '"><img src=x onerror=alert(1)>'
     many["settings"][hostile] = {hostile: [hostile]}
     many["versions"][hostile] = hostile
@@ -128,9 +135,9 @@ def test_text_from_data_is_shown_not_run(many):
 
 
 def test_nothing_is_fetched(many):
-    html = render(many)
-    page = Page(html)
-    assert not re.search(r"https?:|@import|\burl\((?!#)", html)
+    text = render(many)
+    page = Page(text)
+    assert not re.search(r"https?:|@import|\burl\((?!#)", text)
     for _, attributes in page.tags:
         assert "src" not in attributes
         for key in ("href", "xlink:href"):
@@ -143,8 +150,8 @@ def test_160_sources_and_3_strategies_stay_small(many):
 
 
 def test_the_same_result_gives_the_same_bytes(many, tmp_path):
-    write_report(many, tmp_path / "a.html")
-    write_report(json.loads(json.dumps(many)), tmp_path / "b.html")
+    write_report(typed(many), tmp_path / "a.html")
+    write_report(typed(json.loads(json.dumps(many))), tmp_path / "b.html")
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
@@ -163,40 +170,52 @@ def at(document, path):
     return document
 
 
-def test_no_key_is_needed(result, monkeypatch):
-    """Each key is left out in turn, and all together; headings never stand over nothing."""
+def refusal(document) -> str:
+    """What is said of a document that is no comparison's; empty if it is one."""
+    try:
+        typed(document)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def test_a_missing_key_is_named_or_not_needed(result, monkeypatch):
+    """Each key is left out in turn: the page is whole, or one line says which key there is not."""
     # The plot of such documents is drawn in test_forest.py.
     monkeypatch.setattr("sourcewise.report.html.save", lambda *_, **__: b"<svg/>")
-    assert headings(render({})) == ["reading"]
-    for path in paths({key: value for key, value in result.items() if key != "strategies"}):
-        if isinstance(path[-1], str) and path[:1] != ("differences",):
+    needed = set()
+    for path in paths(result):
+        if isinstance(path[-1], str):
             document = copy.deepcopy(result)
             del at(document, path)[path[-1]]
-            Page(render(document))
-    for key in result["differences"][1]:
-        document = copy.deepcopy(result)
-        del document["differences"][1][key]
-        Page(render(document))
+            if message := refusal(document):
+                needed.add(path[-1])
+                assert path[-1] in message
+                assert "\n" not in message
+            else:
+                Page(render(document))
+    assert {"verdict", "differences", "low", "macro"} <= needed
+    assert not needed & {"condition", "region", "still_improving", "seed", "log"}
 
 
 def test_absent_parts_have_no_heading(result):
-    for key, heading in (
-        *(("warnings", "warnings"), ("beta_hat", "beta"), ("splits", "seeds")),
-        *(("differences", "forest"), ("strategies", "budgets")),
-    ):
-        document = copy.deepcopy(result)
-        document.pop(key)
+    for key, heading in (("warnings", "warnings"), ("differences", "forest")):
+        document = copy.deepcopy(result) | {key: []}
         assert heading not in headings(render(document))
-        result.setdefault("later", {})[key] = {"unknown": [1]}  # keys added later do no harm
+    assert "seeds" not in headings(render(result | {"splits": {}}))
+    result["later"] = {"unknown": [1]}
+    result["strategies"]["pooled"]["later"] = 1  # keys added later do no harm
+    assert render(result)
+
+
+NULLABLE = {"difference", "low", "high", "standard_error", "df", "p", "p_holm", "mean", "value"}
 
 
 def nulled(value):
-    """The document with every number null and its reason beside it."""
+    """The document with every number null that may be, with a reason where there is room."""
     if isinstance(value, dict):
-        gone = {key for key, item in value.items() if isinstance(item, int | float)}
-        gone = {key for key in gone if not isinstance(value[key], bool)}
-        kept = {key: None if key in gone else nulled(item) for key, item in value.items()}
-        return kept | {f"{key}_reason": f"no {key} here" for key in gone}
+        kept = {key: None if key in NULLABLE else nulled(item) for key, item in value.items()}
+        return kept | ({"reason": "no value here"} if "value" in value else {})
     return [nulled(item) for item in value] if isinstance(value, list) else value
 
 
@@ -204,7 +223,7 @@ def test_null_is_never_shown(result):
     text = Page(render(nulled(result))).text
     assert not re.search(r"\b(None|null|nan|NaN|inf|True|False)\b", text)
     assert "β̂ not available: no value here" in text
-    assert "no mean here" in text
+    assert "class_0 pool – – –" in text
 
 
 def test_not_a_number_is_never_shown(result):
@@ -254,7 +273,9 @@ def test_the_worth_of_a_label_has_a_unit_and_is_of_shared_models(result):
     assert "Label is worth, nats per row" in text
     assert "one source per model" in text
     assert "ignores its label" in text
-    assert "ignores its label" not in Page(render({**result, "strategies": {}})).text
+    for strategy in result["strategies"].values():
+        del strategy["label_effect"]
+    assert "ignores its label" not in Page(render(result)).text
 
 
 def test_few_degrees_of_freedom_are_shown(result):
@@ -268,20 +289,54 @@ def test_few_degrees_of_freedom_are_shown(result):
 def test_too_few_rows_is_said(result):
     name = "tiny <clinic>"
     result["data"]["sources"].append(
-        {"name": name, "rows": 4, "tested": False, "reason": "too few rows"}
+        {"name": name, "rows": 4, "size": 4.0, "tested": False, "reason": "too few rows"}
     )
     text = Page(render(result)).text
-    assert "Not drawn, for want of a difference: tiny <clinic>." in text
+    assert "Not drawn, because there is no difference to draw: tiny <clinic>." in text
     assert f"{name} too few rows – – –" in text
     assert "4, of which 3 tested" in text
 
 
-def test_other_metrics_are_folded(result):
-    other = {**result["differences"][1], "metric": "energy_distance", "unit": "distance"}
-    result["differences"].append(other)
-    text = Page(render(result)).text
-    assert "Differences in energy distance" in text
-    assert "Train log likelihood, nats per row" in text
+def test_what_was_measured_besides_is_folded(result):
+    page = render(result)
+    text = Page(page).text
+    assert "Log-likelihood of training rows, nats per row; higher is better" in text
+    assert "<summary>Log-likelihood of training rows" in page
+
+
+def test_a_metric_that_is_shown_never_decides(result):
+    result["metrics"]["frechet_distance"] = {"unit": "pixels", "higher_is_better": False}
+    for k, strategy in enumerate(result["strategies"].values()):
+        level = {"mean": 2.5 + k, "low": None, "high": None, "replicates": [2.0 + k, 3.0 + k]}
+        strategy["macro"]["frechet_distance"] = level
+        for entry in strategy["per_source"].values():
+            entry["metrics"]["frechet_distance"] = level
+    page = render(result)
+    text = Page(page).text
+    assert headings(page).index("shown") == headings(page).index("levels") + 1
+    assert "These metrics never decide: the verdict rests on log-likelihood alone." in text
+    assert "Frechet-distance, pixels; lower is better" in text
+    assert "2.500 2.000 to 3.000" in text
+    assert "Other metrics" not in Page(render(wine())).text
+
+
+def test_another_metric_decides_in_its_own_words(result):
+    """No word of log-likelihoods or nats where the document has none."""
+    text = json.dumps(result).replace("log_likelihood", "energy_distance")
+    document = json.loads(text.replace(UNIT, "units of the data"))
+    document["metrics"]["energy_distance"]["higher_is_better"] = False
+    document["verdict"]["reason"] = "it is better"
+    page = render(document)
+    assert not re.search(r"log.likelihood|\bnats?\b", page, re.IGNORECASE)
+    assert "Energy-distance, units of the data; lower is better" in page
+    assert "difference in energy-distance, units of the data" in page  # the axis
+
+
+def test_terms_are_explained_in_the_page(result):
+    page = Page(render(result))
+    targets = {a.get("href") for tag, a in page.tags if tag == "a"}
+    ids = {f"#{a['id']}" for _, a in page.tags if (a.get("id") or "").startswith("term-")}
+    assert targets == ids
 
 
 def test_every_header_cell_has_a_scope(many):
@@ -302,9 +357,12 @@ def test_the_public_door_stays_open(result, tmp_path):
         write: Any = sourcewise.report
         assert write(result, tmp_path / name) == tmp_path / name
         pages.append((tmp_path / name).read_text(encoding="utf-8"))
-    given: Any = SimpleNamespace(document=result)
+    given: Any = SimpleNamespace(result=typed(result))
     assert report(given, tmp_path / "third.html").read_text(encoding="utf-8") == pages[0]
     assert pages == [render(result)] * 2
+    other: Any = SimpleNamespace(result=None)
+    with pytest.raises(InputError, match="a report is of a comparison"):
+        report(other, tmp_path / "fourth.html")
 
 
 def test_doubts_stand_beside_the_verdict(result):

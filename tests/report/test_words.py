@@ -5,7 +5,7 @@ import pytest
 from sourcewise.report.words import clean, fixed, number, p_value, phrase, shorten, signed
 
 
-@pytest.mark.parametrize("absent", [None, math.nan, math.inf, -math.inf, "text", True])
+@pytest.mark.parametrize("absent", [None, math.nan, math.inf, -math.inf])
 def test_an_absent_number_is_a_dash(absent):
     assert number(absent) == fixed(absent, 2) == signed(absent, 2) == p_value(absent) == "–"
 

@@ -60,16 +60,16 @@ def evaluate(
         "text": text,
         "chunk": chunk,
     }
+    from sourcewise.fitting.run import load
     from sourcewise.lifecycle.evaluate import evaluate as score
     from sourcewise.lifecycle.rows import reading_options
-    from sourcewise.lifecycle.run import load, strategies_of
 
     opened = load(run)
     if dry_run:
         reading = reading_options(opened, data, given)
-        told = {"data": data, "reading": reading, "strategies": strategy or strategies_of(opened)}
+        plan = {"data": data, "reading": reading, "strategies": strategy or opened.strategies}
         untimed = {"seconds": None, "seconds_reason": "scoring is not timed in advance"}
-        print_config({"run": str(run), **told, "seed": seed, **untimed}, as_json)
+        print_config({"run": str(run), **plan, "seed": seed, **untimed}, as_json)
         return
     found = score(opened, data, strategies=strategy, missing=missing, seed=seed, **given)
     document = {**found.document, "run": str(run)}

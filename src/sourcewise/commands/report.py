@@ -19,9 +19,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the HTML report (or the plot) of a finished run again, from its files."""
-    from sourcewise.comparison import load
     from sourcewise.report import report as write_report
+    from sourcewise.results.read import read_comparison
 
-    result = load(run)
-    page = write_report(result, out or run / "report.html")
+    page = write_report(read_comparison(run), out or run / "report.html")
     print(json.dumps({"run": str(run), "report": str(page)}) if as_json else f"report: {page}")

@@ -31,18 +31,18 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Draw from the models of a finished run, in the original types."""
+    from sourcewise.fitting.run import load
     from sourcewise.lifecycle.export import check_file, write_samples
-    from sourcewise.lifecycle.run import load, usual_strategy
     from sourcewise.lifecycle.sample import sample as draw
 
     opened = load(run)
     if out is not None:
         check_file(out)
     if dry_run:
-        told = {"strategy": usual_strategy(opened, strategy), "sources": source, "n": number}
-        told |= {"temperature": temperature, "seed": seed, "out": out and str(out)}
+        plan = {"strategy": opened.strategy(strategy), "sources": source, "n": number}
+        plan |= {"temperature": temperature, "seed": seed, "out": out and str(out)}
         untimed = {"seconds": None, "seconds_reason": "drawing is not timed in advance"}
-        print_config({"run": str(run), **told, **untimed}, as_json)
+        print_config({"run": str(run), **plan, **untimed}, as_json)
         return
     samples = draw(
         opened,
@@ -58,7 +58,7 @@ def sample(
         file = {"file": str(out)} if out is not None else {"samples": samples.plain()}
         print_json({**samples.document, "run": str(run), **file})
     elif out is not None:
-        for warning in samples.document["warnings"]:
+        for warning in samples.result.warnings:
             print(f"note: {warning}")
         print(f"{counted(len(samples), 'sample')}: {out}")
     else:

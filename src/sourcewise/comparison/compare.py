@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sourcewise.comparison import cells as kept
-from sourcewise.comparison.document import Context, document
+from sourcewise.comparison.document import Finished, comparison_result
 from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
-from sourcewise.comparison.result import Comparison, load
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import write_tables
 from sourcewise.comparison.warnings import warnings_of
@@ -22,10 +21,13 @@ from sourcewise.errors import InputError
 from sourcewise.files import RunFolder, write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, share
+from sourcewise.fitting.run import Comparison, load
 from sourcewise.fitting.search import Trial, search
 from sourcewise.fitting.store import load_models, save_models, save_samples
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
+from sourcewise.results.comparison import ComparisonResult
+from sourcewise.results.contract import to_json
 from sourcewise.sources import Sources
 from sourcewise.training.processes import Processes
 
@@ -140,39 +142,40 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
     def write(self, folder: RunFolder, outcome: Outcome) -> None:
         """Samples, times, numbers, and `result.json`."""
         save_samples(folder.path, outcome.models, Noise(outcome.plan.seed).of("samples"))
-        found = self._document(outcome, str(folder.path))
+        found = self._result(outcome, str(folder.path))
         text = io.StringIO()
         wall, cpu = self.started
         spent = time.perf_counter() - wall, time.process_time() - cpu
         csv.writer(text).writerows([("wall_seconds", "cpu_seconds"), spent])
         write_atomic(folder / "log.csv", text.getvalue())
         write_tables(folder, outcome.plan, outcome.results)
-        write_json(folder / "result.json", found)
+        write_json(folder / "result.json", to_json(found))
 
     def result(self, outcome: Outcome) -> Comparison:
         """In memory."""
-        return Comparison(self._document(outcome, None), lambda: outcome.models)
+        return Comparison(self._result(outcome, None), lambda: outcome.models)
 
     def load(self, path: Path) -> Comparison:
         """From a folder."""
-        return load(path)
+        comparison = load(path)
+        assert isinstance(comparison, Comparison)
+        return comparison
 
     def tidy(self, path: Path) -> None:
         """Finished cells are in the tables now."""
         shutil.rmtree(path / "cells", ignore_errors=True)
 
-    def _document(self, outcome: Outcome, run: str | None) -> dict[str, Any]:
+    def _result(self, outcome: Outcome, run: str | None) -> ComparisonResult:
         prepared = replace(self.prepared, plan=outcome.plan)
-        context = Context(
-            prepared.screened,
-            prepared.too_few,
+        finished = Finished(
+            prepared,
+            Summary(outcome.plan, outcome.results),
             BASELINE,
-            prepared.config,
             warnings_of(prepared, outcome.results),
             outcome.models,
             outcome.trials,
         )
-        return document(Summary(outcome.plan, outcome.results), context, run)
+        return comparison_result(finished, run)
 
 
 @dataclass(frozen=True)

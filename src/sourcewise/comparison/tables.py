@@ -41,30 +41,34 @@ def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
 
 def _tidy(plan: Plan, results: Results) -> Iterator[dict[str, object]]:
     """One row per strategy, block, source, seed and metric."""
-    key = plan.job.metric.key
     for strategy in plan.job.strategies:
         partition = strategy.partition.keep(range(plan.job.data.K), needed=plan.job.tested)
         block_of = {k: j for j, block in enumerate(partition) for k in block}
         for r in range(plan.repetitions):
             score = results[str(Cell(r, None))][strategy.name]
             for k in plan.job.tested:
-                for metric, values in (
-                    (key, score.test),
-                    (f"train_{key}", score.train),
-                ):
+                for metric, value in _measured(plan, score, k).items():
                     yield {
                         "strategy": strategy.name,
                         "block": block_of[k],
                         "source": plan.job.names[k],
                         "seed": r,
                         "metric": metric,
-                        "value": float(values[k]),
+                        "value": value,
                         "n_train": float(score.n_train[k]),
                         "n_test": int(score.n_test[k]),
                         "examples_seen": float(score.examples_seen[k]),
                         "updates": float(score.updates[k]),
                         "parameters": float(score.parameters),
                     }
+
+
+def _measured(plan: Plan, score: CellScores, k: int) -> dict[str, float]:
+    """The values of all metrics on a source; not all can be taken of training rows."""
+    key = plan.job.metric.key
+    shown = {metric.key: score.shown[m, k] for m, metric in enumerate(plan.job.shown)}
+    values = {key: score.test[k], f"train_{key}": score.train[k]} | shown
+    return {name: float(value) for name, value in values.items() if value.isfinite()}
 
 
 def _scores(plan: Plan, results: Results) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.results.draws import as_csv, as_json_lines
+from sourcewise.results.export import as_csv, as_json_lines
 from sourcewise.training import Effort
 
 __all__ = ["load_models", "save_models", "save_samples"]

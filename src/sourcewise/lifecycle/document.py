@@ -1,112 +1,113 @@
-"""The result of a training as one JSON document: the contract of `train --json`."""
+"""From a training to its result: the contract of `train --json`."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 
 from sourcewise.comparison.cautions import longer, rough_normalisers, unresolved
-from sourcewise.comparison.data_document import common_facts, source_facts
-from sourcewise.comparison.document import validated_by
 from sourcewise.errors import listing
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.files import plain
+from sourcewise.fitting.facts import data_facts, source_facts, validated_by
 from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.lifecycle.prepare import PreparedTraining
+from sourcewise.results.contract import known
+from sourcewise.results.data import DataFacts, TrainedSource
+from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
 
-__all__ = ["document"]
+__all__ = ["training_result"]
+
+Seconds = Mapping[str, float] | float
 
 
-def document(
+def training_result(
     prepared: PreparedTraining,
-    fitted: Mapping[str, TrainedStrategy],
-    seconds: Mapping[str, float] | float,
+    trained: Mapping[str, TrainedStrategy],
+    seconds: Seconds,
     run: str | None,
-) -> dict[str, Any]:
-    """Build the document; see docs for its keys.
+) -> TrainingResult:
+    """Put the result together; see docs for its keys.
 
     Args:
         prepared: what was trained.
-        fitted: its models.
+        trained: its models.
         seconds: that each block, by its name, was in training (blocks that train at the same time
             share them); or all of them.
         run: the folder.
     """
-    name, job = prepared.strategy.name, prepared.job
-    split, config = prepared.split, prepared.config
-    region = job.metric.region(job.coding, math.nan)
-    item = fitted[name]
-    found, resolved = item.model.fitted, item.model.resolved
-    models = [_model(job, item, j, split, seconds) for j in range(len(item.efforts))]
-    return plain(
-        {
-            "schema_version": 1,
-            "kind": "train",
-            "data": _data(prepared, split),
-            "strategy": {
-                "name": name,
-                "blocks": [[job.names[k] for k in block] for block in item.model.partition],
-            },
-            "unit": job.unit,
-            "models": models,
-            "fitted": found,
-            "resolved": resolved,
-            "validated_by": validated_by(item.model, job.unit) if job.family.trained else None,
-            "warnings": [
-                *prepared.screened.warnings,
-                *_left_out(prepared),
-                *_unfinished(job.settings_of(prepared.strategy), models),
-                *rough_normalisers(
-                    {name: found}, {name: resolved}, region, job.coding.variables, scored=False
-                ),
-                *unresolved({name: item.efforts}, {name: resolved}, job.coding.variables),
-            ],
-            "run": run,
-            "settings": config["settings"],
-            "versions": config["versions"],
-        }
+    job, split, config = prepared.job, prepared.split, prepared.config
+    name = prepared.strategy.name
+    item = trained[name]
+    models = tuple(_model(job, split, item, j, seconds) for j in range(len(item.efforts)))
+    return TrainingResult(
+        schema_version=1,
+        kind="train",
+        data=_data(prepared, split),
+        strategy=Blocks(name, tuple(model.sources for model in models)),
+        unit=job.unit,
+        models=models,
+        fitted={key: tuple(map(known, values)) for key, values in item.model.fitted.items()},
+        resolved=item.model.resolved,
+        validated_by=validated_by(item.model, job.unit) if job.family.trained else None,
+        warnings=tuple(_warnings(prepared, item, models)),
+        run=run,
+        settings=config["settings"],
+        versions=config["versions"],
     )
 
 
-def _data(prepared: PreparedTraining, split: Split) -> dict[str, Any]:
-    job = prepared.job
-    data = job.data
+def _data(prepared: PreparedTraining, split: Split) -> DataFacts[TrainedSource]:
+    job, config = prepared.job, prepared.config
     train, valid = (
-        torch.bincount(data.y[i], minlength=data.K) for i in (split.train, split.valid)
+        torch.bincount(job.data.y[rows], minlength=job.data.K)
+        for rows in (split.train, split.valid)
     )
-    return {
-        **common_facts(job, prepared.screened, prepared.config),
-        "sources": [
-            source_facts(job, k) | {"n_train": int(train[k]), "n_valid": int(valid[k])}
-            for k in range(data.K)
-        ],
-    }
+    sources = [
+        TrainedSource(**vars(source_facts(job, k)), n_train=int(train[k]), n_valid=int(valid[k]))
+        for k in range(job.data.K)
+    ]
+    missing = config["settings"]["missing"]
+    return data_facts(job, prepared.screened, config["fingerprint"], missing, sources)
 
 
 def _model(
-    job: Job, item: TrainedStrategy, j: int, split: Split, seconds: Mapping[str, float] | float
-) -> dict[str, Any]:
+    job: Job, split: Split, item: TrainedStrategy, j: int, seconds: Seconds
+) -> TrainedModel:
     """What training one block took."""
-    block, effort = item.model.partition.blocks[j], item.efforts[j]
-    inside = torch.tensor(block)
-    names = [job.names[k] for k in block]
-    out = {
-        "sources": names,
-        "parameters": item.model.block(j).free_parameters,
-        "n_train": int(torch.isin(job.data.y[split.train], inside).sum()),
-        "n_valid": int(torch.isin(job.data.y[split.valid], inside).sum()),
-        **vars(effort),
-        "seconds": round(seconds["+".join(names)] if isinstance(seconds, Mapping) else seconds, 4),
-    }
-    for key, why in (
-        ("best", "the last weights were kept"),
-        ("validation", "there are no validation rows"),
-    ):
-        if out[key] is None or not math.isfinite(out[key]):
-            out |= {key: None, f"{key}_reason": why}
-    return out
+    block, effort = torch.tensor(item.model.partition.blocks[j]), item.efforts[j]
+    names = tuple(job.names[k] for k in block.tolist())
+    spent = seconds["+".join(names)] if isinstance(seconds, Mapping) else seconds
+    loss = None if effort.validation is None else known(effort.validation)
+    return TrainedModel(
+        sources=names,
+        parameters=item.model.block(j).free_parameters,
+        n_train=int(torch.isin(job.data.y[split.train], block).sum()),
+        n_valid=int(torch.isin(job.data.y[split.valid], block).sum()),
+        examples_seen=effort.examples_seen,
+        updates=effort.updates,
+        best=effort.best,
+        validation=loss,
+        how=effort.how,
+        refused=effort.refused,
+        seconds=round(spent, 4),
+        best_reason="the last weights were kept" if effort.best is None else None,
+        validation_reason="there are no validation rows" if loss is None else None,
+    )
+
+
+def _warnings(
+    prepared: PreparedTraining, item: TrainedStrategy, models: Sequence[TrainedModel]
+) -> Iterator[str]:
+    """What to know before the models are used, one line each."""
+    job, name = prepared.job, prepared.strategy.name
+    region, D = job.metric.region(job.coding, math.nan), job.coding.variables
+    fitted, resolved = {name: item.model.fitted}, {name: item.model.resolved}
+    yield from prepared.screened.warnings
+    yield from _left_out(prepared)
+    yield from _unfinished(job.settings_of(prepared.strategy), models)
+    yield from rough_normalisers(fitted, resolved, region, D, scored=False)
+    yield from unresolved({name: item.efforts}, resolved, D)
 
 
 def _left_out(prepared: PreparedTraining) -> list[str]:
@@ -117,14 +118,14 @@ def _left_out(prepared: PreparedTraining) -> list[str]:
     return [f"left out {listing(names, 6)}: {why}" for why, names in by_reason.items()]
 
 
-def _unfinished(settings: object, models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _unfinished(settings: object, models: Sequence[TrainedModel]) -> Iterator[str]:
     """Models whose validation loss was lowest when their updates were over."""
-    late = [model for model in models if model["best"] == model["updates"] > 0]
+    late = [model for model in models if model.best == model.updates > 0]
     if late and isinstance(settings, TrainedSettings):
-        options = sorted(longer(settings, (model["updates"] for model in late)))
-        of = [repr("+".join(model["sources"])) for model in late]
-        told = "" if len(late) == len(models) else f"of {listing(of, 3)} "
+        options = sorted(longer(settings, (model.updates for model in late)))
+        names = listing([repr("+".join(model.sources)) for model in late], 3)
+        which = "" if len(late) == len(models) else f"of {names} "
         yield (
-            f"training {told}was still improving when its updates were over (the last weights "
+            f"training {which}was still improving when its updates were over (the last weights "
             f"were the best): train longer with {' '.join(options)}"
         )

@@ -9,7 +9,7 @@ from sourcewise.errors import InputError, listing
 from sourcewise.files import write_atomic
 from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.lifecycle.sample import Samples
-from sourcewise.results.draws import as_csv, as_json_lines
+from sourcewise.results.export import as_csv, as_json_lines
 
 __all__ = ["ENDINGS", "check_file", "write_samples"]
 
@@ -42,11 +42,11 @@ def write_samples(samples: Samples, path: Path) -> None:
 
 
 def _csv(samples: Samples) -> str:
-    return as_csv(samples.x, samples.labels, samples.source, samples.text)
+    return as_csv(samples.x, samples.labels, *samples.columns)
 
 
 def _json_lines(samples: Samples) -> str:
-    return as_json_lines(samples.x, samples.labels, samples.source, samples.text)
+    return as_json_lines(samples.x, samples.labels, *samples.columns)
 
 
 def _lines(samples: Samples) -> str:

@@ -18,12 +18,13 @@ from sourcewise.encoders.screening import (
 from sourcewise.encoders.text import TextEncoder
 from sourcewise.errors import InputError, listing
 from sourcewise.files import read_tensors
+from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Column, Ragged, Table, as_table
-from sourcewise.lifecycle.run import Run
 from sourcewise.readers import read
 from sourcewise.readers.arrays import array_names
 from sourcewise.readers.folders import FASTA
+from sourcewise.results.contract import Json, to_json
 from sourcewise.sources import Sources
 
 __all__ = [
@@ -35,12 +36,14 @@ __all__ = [
     "rough",
 ]
 
+Options = Mapping[str, Any]  # of `read`, by name
+
 FEW = 10
 _FRAMES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
 _JSON = (".jsonl", ".jsonl.gz")
 
 
-def reading_options(run: Run, data: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def reading_options(run: Run, data: str, given: Options) -> Json:
     """How to read DATA for a run: as its own data, columns being those of the models.
 
     Args:
@@ -48,11 +51,11 @@ def reading_options(run: Run, data: str, given: Mapping[str, Any]) -> dict[str, 
         data: path or built-in name.
         given: options that the user gave; they go first, an empty one takes an option away.
     """
-    own, kinds = run.document["settings"]["data"], _kinds(run)
-    place, options = data.lower(), {}
+    own, kinds = to_json(run.settings.data), _kinds(run)
+    place, options = data.lower(), Json()
 
     def inherit(*names: str) -> None:
-        options.update({name: own[name] for name in names if own.get(name)})
+        options.update({name: own[name] for name in names if own[name]})
 
     if place.endswith(_FRAMES):
         inherit("source", "group", "text", "chunk")
@@ -60,7 +63,7 @@ def reading_options(run: Run, data: str, given: Mapping[str, Any]) -> dict[str, 
             options |= {"columns": list(kinds), "types": kinds}
     elif place.endswith(_JSON):
         inherit("source", "group", "text", "chunk")
-    elif place.endswith(".npz") and own.get("source") in array_names(data):
+    elif place.endswith(".npz") and own["source"] in array_names(data):
         inherit("source")
     elif Path(data).is_dir() or place.endswith(FASTA):
         inherit("chunk")
@@ -79,7 +82,7 @@ def _kinds(run: Run) -> dict[str, str]:
     }
 
 
-def read_rows(run: Run, data: str, given: Mapping[str, Any]) -> Sources:
+def read_rows(run: Run, data: str, given: Options) -> Sources:
     """See `reading_options`."""
     return read(data, **reading_options(run, data, given))
 
@@ -160,8 +163,9 @@ def _missing(screened: Screened, fitted: TrainedStrategy, missing: Missing) -> N
         gaps = sum(int(screened.table.missing(name).sum()) for name in screened.table.names)
         if gaps:
             screened.imputed = gaps
-            told = f"{gaps} missing cells: these rows are scored on their observed columns"
-            screened.warnings.append(told)
+            screened.warnings.append(
+                f"{gaps} missing cells: these rows are scored on their observed columns"
+            )
         return
     handle_missing(screened, missing, imputes=kind != "box")
 
@@ -169,8 +173,8 @@ def _missing(screened: Screened, fitted: TrainedStrategy, missing: Missing) -> N
 def rough(data: Sources) -> str | None:
     """A warning about sources with so few rows that their intervals mean little."""
     few = [data.names[k] for k in range(data.K) if 0 < int(data.counts[k]) < FEW]
-    told = listing(map(repr, few), 5)
-    return f"fewer than {FEW} rows of {told}: a rough interval, if any" if few else None
+    names = listing(map(repr, few), 5)
+    return f"fewer than {FEW} rows of {names}: a rough interval, if any" if few else None
 
 
 def new_characters(lifted: Any, fitted: TrainedStrategy) -> str | None:
@@ -194,9 +198,9 @@ def known_rows(run: Run, data: Sources, fingerprint: str) -> str | None:
         "these are the very rows that the models come from: their log-likelihood is too high "
         "for new rows"
     )
-    if run.document["data"]["fingerprint"] == fingerprint:
+    if run.result.data.fingerprint == fingerprint:
         return same
-    place = run.document["run"] and Path(run.document["run"]) / "rows.safetensors"
+    place = run.result.run and Path(run.result.run) / "rows.safetensors"
     if not place or not place.exists():
         return None
     mine, theirs = data.marks, read_tensors(place)["mark"]

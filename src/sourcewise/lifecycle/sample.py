@@ -7,23 +7,24 @@ ones, and those of a source do not depend on which other sources are asked for.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sourcewise.comparison.cautions import unmixed_samplers
-from sourcewise.comparison.result import resolved_lines
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.registry import families
+from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged, X, as_table
-from sourcewise.lifecycle.run import Run, opened, usual_strategy
-from sourcewise.lifecycle.trained import brief
 from sourcewise.randomness import Noise
-from sourcewise.results.draws import as_frame, number, values
+from sourcewise.results.contract import Json, to_json
+from sourcewise.results.export import as_frame, number, values
+from sourcewise.results.samples import Names, SamplesResult
+from sourcewise.results.text import brief, note_lines, resolved_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,27 +44,26 @@ class Samples:
         x: the draws, in the form that the data had.
         y: (n,) the source of each.
         names: the sources' names.
-        document: where they come from: run, strategy, seed, number per source, temperature, and
-            `reading`: what the data called source and text.
+        result: where they come from.
     """
 
     x: X
     y: Tensor
     names: tuple[str, ...]
-    document: dict[str, Any]
+    result: SamplesResult
 
     def __len__(self) -> int:
         return len(self.y)
 
-    @property
-    def source(self) -> str:
-        """What the data called the column of the source."""
-        return self.document["reading"]["source"]
+    @cached_property
+    def document(self) -> Json:
+        """Where they come from, as JSON has it (see docs)."""
+        return to_json(self.result)
 
     @property
-    def text(self) -> str:
-        """What the data called the column of the text."""
-        return self.document["reading"]["text"]
+    def columns(self) -> tuple[str, str]:
+        """What the data called the columns of the source and of the text."""
+        return self.result.reading.source, self.result.reading.text
 
     @property
     def labels(self) -> list[str]:
@@ -72,7 +72,7 @@ class Samples:
 
     def frame(self) -> "pd.DataFrame":
         """A DataFrame with the source's column first; missing values are NaN or None."""
-        return as_frame(self.x, self.labels, self.source, self.text)
+        return as_frame(self.x, self.labels, *self.columns)
 
     def plain(self) -> dict[str, list[Any]]:
         """Source to its draws: texts, rows by column, or (of a matrix) lists of numbers."""
@@ -112,39 +112,37 @@ def sample(
     Raises:
         InputError: no such run, strategy or source; a family without temperature.
     """
-    run = opened(run)
-    strategy = usual_strategy(run, strategy)
-    fitted = run.models[strategy]
-    chosen = _sources(fitted, strategy, sources)
+    run = run if isinstance(run, Run) else load(run)
+    strategy = run.strategy(strategy)
+    trained = run.models[strategy]
+    model, chosen = trained.model, _sources(trained, strategy, sources)
     if not 1 <= n <= MOST // len(chosen):
         raise InputError(f"{n} draws per source: allowed are 1 to {MOST // len(chosen)}")
-    options = _options(run, temperature)
+    options = _options(run.settings.model, temperature)
     y = torch.tensor(chosen).repeat_interleave(n)
     noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
     with torch.no_grad():
-        x = fitted.encoder.decode(fitted.model.sample(y, noise=noise, **options))
-    reading = run.document["settings"]["data"]
-    document = {
-        "schema_version": 1,
-        "kind": "sample",
-        "run": run.document["run"],
-        "strategy": strategy,
-        "family": run.document["settings"]["model"],
-        "seed": seed,
-        "n": n,
-        "temperature": temperature,
-        "resolved": fitted.model.resolved,
-        "warnings": list(
-            unmixed_samplers({strategy: fitted.model.fitted}, {strategy: fitted.model.resolved})
-        ),
-        "reading": {name: reading.get(name) or name for name in ("source", "text")},
-    }
-    return Samples(x, y, fitted.model.names, document)
+        x = trained.encoder.decode(model.sample(y, noise=noise, **options))
+    reading = run.settings.data
+    result = SamplesResult(
+        schema_version=1,
+        kind="sample",
+        run=run.result.run,
+        strategy=strategy,
+        family=run.settings.model,
+        seed=seed,
+        n=n,
+        temperature=temperature,
+        resolved=model.resolved,
+        warnings=tuple(unmixed_samplers({strategy: model.fitted}, {strategy: model.resolved})),
+        reading=Names(reading.source or "source", reading.text or "text"),
+    )
+    return Samples(x, y, model.names, result)
 
 
-def _sources(fitted: TrainedStrategy, strategy: str, wanted: Sequence[str] | None) -> list[int]:
+def _sources(trained: TrainedStrategy, strategy: str, wanted: Sequence[str] | None) -> list[int]:
     """The sources to draw, in the order asked for."""
-    names, modelled = fitted.model.names, fitted.model.partition.sources
+    names, modelled = trained.model.names, trained.model.partition.sources
     allowed = [names[k] for k in sorted(modelled)]
     for name in wanted or ():
         if name in names and name not in allowed:
@@ -157,11 +155,10 @@ def _sources(fitted: TrainedStrategy, strategy: str, wanted: Sequence[str] | Non
     return [names.index(name) for name in dict.fromkeys(wanted or allowed)]
 
 
-def _options(run: Run, temperature: float | None) -> dict[str, Any]:
-    """What the family's `sample` takes besides."""
+def _options(name: str, temperature: float | None) -> Json:
+    """What the `sample` of a family takes besides."""
     if temperature is None:
         return {}
-    name = run.document["settings"]["model"]
     allowed = [
         f.name for f in families().values() if "temperature" in f.sampling_class.model_fields
     ]
@@ -175,12 +172,11 @@ def _options(run: Run, temperature: float | None) -> dict[str, Any]:
 
 
 def _lines(samples: Samples) -> Iterator[str]:
-    document = samples.document
-    hot = "" if document["temperature"] is None else f", temperature {document['temperature']:g}"
-    yield f"{document['family']}, {document['strategy']}; seed {document['seed']}{hot}"
-    yield from resolved_lines({document["strategy"]: document})
-    for warning in document["warnings"]:
-        yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
+    result = samples.result
+    hot = "" if result.temperature is None else f", temperature {result.temperature:g}"
+    yield f"{result.family}, {result.strategy}; seed {result.seed}{hot}"
+    yield from resolved_lines({result.strategy: result.resolved})
+    yield from note_lines(result.warnings)
     for name in dict.fromkeys(samples.labels):
         k = samples.names.index(name)
         rows = (samples.y == k).nonzero().squeeze(1)

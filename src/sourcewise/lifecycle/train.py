@@ -11,12 +11,12 @@ from sourcewise.files import RunFolder, write_atomic, write_json, write_tensors
 from sourcewise.fitting.encoded import prepared_rows
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress
+from sourcewise.fitting.run import Trained, load
 from sourcewise.fitting.store import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
-from sourcewise.lifecycle.document import document
+from sourcewise.lifecycle.document import training_result
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
-from sourcewise.lifecycle.run import load
-from sourcewise.lifecycle.trained import Trained
+from sourcewise.results.contract import to_json
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS
 
@@ -93,15 +93,15 @@ class TrainingRun(Runnable[Outcome, Trained]):
         lines = _log_lines(folder / TRAINING, blocks)
         write_atomic(folder / "log.csv", _csv([FIELDS, *lines]))
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
-        found = document(self.prepared, models, spent, str(folder.path))
-        write_json(folder / "result.json", found)
+        found = training_result(self.prepared, models, spent, str(folder.path))
+        write_json(folder / "result.json", to_json(found))
 
     def result(self, outcome: Outcome) -> Trained:
         """In memory, the models ready to score and draw."""
         models, seconds = outcome
         for item in models.values():
             item.model.eval()
-        return Trained(document(self.prepared, models, seconds, None), lambda: models)
+        return Trained(training_result(self.prepared, models, seconds, None), lambda: models)
 
     def load(self, path: Path) -> Trained:
         """From a folder."""

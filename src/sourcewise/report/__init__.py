@@ -1,4 +1,4 @@
-"""From a result document to one HTML file and its figures. Nothing here computes or trains."""
+"""From a result to one HTML file and its figures. Nothing here computes or trains."""
 
 import sys
 from collections.abc import Mapping
@@ -7,26 +7,36 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from sourcewise.errors import InputError
+from sourcewise.results.comparison import ComparisonResult
+from sourcewise.results.contract import from_json
 
 __all__ = ["report"]
 
 
-class HasDocument(Protocol):
+class HasResult(Protocol):
     """What a comparison gives back."""
 
     @property
-    def document(self) -> Mapping[str, Any]:
-        """The JSON document."""
+    def result(self) -> object:
+        """What was found."""
         ...
 
 
-def report(result: HasDocument | Mapping[str, Any], path: str | Path = "report.html") -> Path:
-    """Write the HTML report of a result, or of its document, and give back its path.
+def report(
+    result: HasResult | ComparisonResult | Mapping[str, Any], path: str | Path = "report.html"
+) -> Path:
+    """Write the HTML report of a comparison and give back its path.
 
     A path that ends in .png or .svg gets the forest plot alone.
+
+    Args:
+        result: what `compare` or `load` gave back, or its JSON document.
+        path: the file to write.
+
+    Raises:
+        InputError: another ending, no such folder, or no comparison.
     """
-    document = dict(result if isinstance(result, Mapping) else result.document)
-    path = Path(path)
+    found, path = _comparison(result), Path(path)
     if path.suffix not in (".html", ".png", ".svg"):
         raise InputError(f"cannot write {path}: the name must end in .html, .png or .svg")
     if not path.parent.is_dir():
@@ -34,12 +44,21 @@ def report(result: HasDocument | Mapping[str, Any], path: str | Path = "report.h
     if path.suffix != ".html":
         from sourcewise.report.forest import draw
 
-        draw(document, path)
+        draw(found, path)
     else:
         from sourcewise.report.html import write_report
 
-        write_report(document, path)
+        write_report(found, path)
     return path
+
+
+def _comparison(result: object) -> ComparisonResult:
+    found = getattr(result, "result", result)
+    if isinstance(found, Mapping):
+        found = from_json(ComparisonResult, found, "the document")
+    if not isinstance(found, ComparisonResult):
+        raise InputError(f"a report is of a comparison, not of {type(result).__name__}")
+    return found
 
 
 class _CallablePackage(ModuleType):

@@ -6,7 +6,7 @@ All lengths are in points, which are CSS pixels where the plot is shown at its o
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sourcewise.errors import InputError
 from sourcewise.files import write_atomic
 from sourcewise.report.rows import MEAN, Forest, Row, forest
 from sourcewise.report.words import favours, fixed, shorten
+from sourcewise.results.comparison import ComparisonResult
 
 __all__ = ["PALETTE", "draw", "figure", "save"]
 
@@ -66,7 +67,9 @@ def figure(plot: Forest, width: float = 720.0, legend: bool = True) -> Figure:
     ax = fig.add_axes(box, xlim=plot.limits, ylim=(tall, 0.0), facecolor="none")
     _axis(ax, plot, 3 if narrow else 6)
     _sides(ax, sides, stacked, across)
-    label = shorten(f"difference, {plot.unit}" if plot.unit else "difference", int(across / 6.2))
+    room = int(across / 6.2)
+    label = f"difference in {plot.metric}, {plot.unit}"
+    label = label if len(label) <= room else shorten(f"difference, {plot.unit}", room)
     _text(ax, 0.5, tall + 34.0, label, ha="center", color=PALETTE["muted"])
     for i, (row, y) in enumerate(zip(plot.rows, centres, strict=True)):
         name = MEAN if row.macro else shorten(row.name, letters)
@@ -206,7 +209,7 @@ def save(plot: Forest, kind: str, salt: str = "", **how: Any) -> bytes:
     return file.getvalue()
 
 
-def draw(result: Mapping[str, Any], path: Path) -> None:
+def draw(result: ComparisonResult, path: Path) -> None:
     """Write a result's forest plot to a PNG or SVG file."""
     path = Path(path)
     kind = path.suffix.lower().lstrip(".")

@@ -1,8 +1,8 @@
-"""One result document to one HTML file that needs nothing else: no network, no script."""
+"""One result to one HTML file that needs nothing else: no network, no script."""
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -11,118 +11,126 @@ from sourcewise.errors import listing
 from sourcewise.files import write_atomic
 from sourcewise.report import prose, tables
 from sourcewise.report.forest import save
-from sourcewise.report.rows import Forest, forest, panels
+from sourcewise.report.rows import MEAN, Forest, forest, panels
 from sourcewise.report.svg import inline
-from sourcewise.report.tables import Table
-from sourcewise.report.words import clean, number, table
+from sourcewise.report.words import (
+    clean,
+    decimals,
+    favours,
+    fixed,
+    interval,
+    number,
+    p_value,
+    sentence,
+    signed,
+)
+from sourcewise.results.comparison import ComparisonResult
+from sourcewise.results.text import few_degrees, metric_name
 
 __all__ = ["render", "write_report"]
 
+FOLDER = Path(__file__).parent
+# What is explained at the end of the page, by the words that stand in tables and facts.
+GLOSSARY = {
+    "Difference": "difference",
+    "95 % interval": "interval",
+    "p (Holm)": "holm",
+    "Verdict": "verdict",
+    MEAN: "macro",
+    "How sure": "scope",
+    "Compared": "unit",
+    "Independent units": "independent",
+    "Examples seen": "seen",
+}
 
-def write_report(result: Mapping[str, Any], path: Path) -> None:
-    """Write the report of a result document, whole or not at all."""
+
+def write_report(result: ComparisonResult, path: Path) -> None:
+    """Write the report of a result, whole or not at all."""
     write_atomic(Path(path), render(result))
 
 
-def render(result: Mapping[str, Any]) -> str:
-    """The report of a result document as HTML; the same result gives the same text."""
-    folder = Path(__file__).parent
-    loader = FileSystemLoader(folder)
+def render(result: ComparisonResult) -> str:
+    """The report of a result as HTML; the same result gives the same text."""
+    levels, averages = tables.levels(result), prose.averages(result)
+    models, (splits, seeds) = tables.models(result), prose.splits(result)
+    return (
+        _environment()
+        .get_template("template.html")
+        .render(
+            css=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
+            glossary=GLOSSARY,
+            result=result,
+            metric=metric_name(result.primary_metric),
+            headline=prose.headline(result),
+            averages=averages,
+            places=decimals(averages),
+            forest=_figure(result),
+            differences=tables.differences(result),
+            levels=levels.pop(result.primary_metric),
+            shown=[levels.pop(key) for key in result.shown if key in levels],
+            other_levels=list(levels.values()),
+            data=prose.data(result),
+            columns=[(column.name, prose.column_note(column)) for column in result.data.columns],
+            sources=tables.sources(result),
+            splits=splits,
+            models=models,
+            labelled=any(head.startswith("Label is") for head in models.heads),
+            annealed="Annealing error" in models.heads,
+            budgets=tables.budgets(result),
+            resolved=prose.resolved(result),
+            seeds=seeds,
+            beta_places=max(2, decimals([result.beta_hat])),
+            details=prose.details(result),
+        )
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
-        loader=loader,
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
+        # Names come from data: no text of them can break the page.
+        finalize=lambda value: value if isinstance(value, Markup) else clean(value),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    css = Markup((folder / "style.css").read_text(encoding="utf-8"))
-    return environment.get_template("template.html").render(css=css, **view(result))
+    words = (favours, few_degrees, fixed, interval, number, p_value, sentence, signed)
+    environment.globals |= {function.__name__: function for function in words}
+    return environment
 
 
-def view(result: Mapping[str, Any]) -> dict[str, Any]:
-    """All that the template prints, in words; a part that is absent is None or empty."""
-    primary = clean(result.get("primary_metric") or "log_likelihood")
-    metrics = [primary, *(name for name in prose.metric_names(result) if name != primary)]
-    splits, seeds = prose.splits(result)
-    likelihoods = _each(result, metrics, tables.likelihoods)
-    differences = _each(result, metrics, tables.differences)
-    return {
-        "name": clean(table(result.get("data")).get("name")),
-        "estimand": clean(result.get("estimand")).rstrip("."),
-        "metric": prose.spoken(primary),
-        "unit": prose.unit(result, primary),
-        "verdict": prose.verdict(result, primary),
-        "warnings": prose.notes(result),
-        "macro": prose.macro(result, primary),
-        "forest": _figure(result, primary),
-        "differences": differences.pop(prose.spoken(primary), None),
-        "other_differences": differences,
-        "likelihoods": likelihoods,
-        "data": prose.data(result),
-        "sources": tables.sources(result),
-        "models": (models := tables.models(result)),
-        "labelled": models is not None and any(h.startswith("Label is") for h in models.heads),
-        "budgets": tables.budgets(result),
-        "resolved": prose.resolved(result),
-        "annealed": models is not None and "Annealing error" in models.heads,
-        "exact": prose.solved_exactly(result),
-        "averaged": prose.averaged(result),
-        "splits": splits,
-        "seeds": seeds,
-        "beta": prose.beta(result),
-        "details": prose.details(result),
-    }
+@dataclass(frozen=True)
+class Figure:
+    """The forest plot in its parts, and what its caption says besides."""
+
+    plot: Forest
+    parts: list[Markup]
+    absent: str
 
 
-def _each(
-    result: Mapping[str, Any],
-    metrics: list[str],
-    make: Callable[[Mapping[str, Any], str], Table | None],
-) -> dict[str, Table]:
-    found = {}
-    for name in metrics:
-        if (made := make(result, name)) is not None:
-            unit = prose.unit(result, name)
-            made.caption = prose.spoken(name).capitalize() + (f", {unit}" if unit else "")
-            found[prose.spoken(name)] = made
-    return found
-
-
-def _figure(result: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
+def _figure(result: ComparisonResult) -> Figure | None:
     plot = forest(result)
     if plot is None:
         return None
-    known = [source.get("name") for source in table(result.get("data")).get("sources") or []]
-    drawn = {row.name for row in plot.rows}
-    absent = [clean(name) for name in known if clean(name) not in drawn]
-    return {
-        "parts": [_panel(part, metric, i) for i, part in enumerate(panels(plot))],
-        "baseline": plot.baseline,
-        "right": plot.right,
-        "first": plot.strategies[0],
-        "region": number(plot.region) if plot.region else "",
-        "clipped": plot.clipped,
-        "absent": listing(absent, 12),
-    }
+    names = {row.name for row in plot.rows}
+    known = [clean(source.name) for source in result.data.sources]
+    absent = listing([name for name in known if name not in names], 12)
+    return Figure(plot, [_panel(part, i) for i, part in enumerate(panels(plot))], absent)
 
 
-def _panel(part: Forest, metric: str, i: int) -> Markup:
+def _panel(part: Forest, i: int) -> Markup:
     names = {f"name-{k}": row.name for k, row in enumerate(part.rows) if not row.macro}
-    title = f"Forest plot of the difference in {prose.spoken(metric)}"
+    title = f"Forest plot of the difference in {part.metric}"
     title += f", {part.numbering}" if part.numbering else ""
     desc = f"{len(part.rows)} rows; to the right of zero favours {part.right}, to the left "
     desc += f"{part.baseline}. The table that follows holds the same numbers."
     # Two drawings, of which the style sheet shows the one that fits the screen.
-    drawn = [
-        inline(
-            save(part, "svg", f"{kind}{i}", width=width, legend=i == 0),
-            f"{kind}{i}",
-            title,
-            desc,
-            names,
-            kind,
+    draw = partial(save, part, "svg", legend=i == 0)
+    return Markup(
+        "".join(
+            inline(draw(f"{kind}{i}", width=width), f"{kind}{i}", title, desc, names, kind)
+            for kind, width in (("wide", 720.0), ("narrow", 340.0))
         )
-        for kind, width in (("wide", 720.0), ("narrow", 340.0))
-    ]
-    return Markup("".join(drawn))
+    )

@@ -1,10 +1,11 @@
 """What the forest plot shows: one row per source, one mark per strategy, on one scale."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from sourcewise.report.words import clean, real, table
+from sourcewise.report.words import clean
+from sourcewise.results.comparison import MACRO, ComparisonResult, Difference
+from sourcewise.results.text import metric_name
 
 __all__ = ["MEAN", "Forest", "Mark", "Row", "forest", "panels"]
 
@@ -34,6 +35,11 @@ class Row:
     macro: bool
     marks: tuple[Mark | None, ...]
 
+    @property
+    def first(self) -> float:
+        """The difference that the row is sorted by."""
+        return next(mark.difference for mark in self.marks if mark)
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -41,6 +47,7 @@ class Forest:
 
     strategies: tuple[str, ...]
     baseline: str
+    metric: str
     unit: str
     region: float | None
     limits: tuple[float, float]
@@ -61,36 +68,34 @@ class Forest:
         return any(min(mark.ends) < low or max(mark.ends) > high for mark in marks)
 
 
-def forest(result: Mapping[str, Any]) -> Forest | None:
-    """The plot of a result's primary metric; None if there is no difference to show."""
-    metric = result.get("primary_metric")
-    cells = [d for d in result.get("differences") or [] if d.get("metric", metric) == metric]
-    cells = [d for d in cells if real(d.get("difference")) is not None]
-    if not cells:
+def forest(result: ComparisonResult) -> Forest | None:
+    """The plot of a result; None if there is no difference to show."""
+    found = {(d.source, d.strategy): mark for d in result.differences if (mark := _mark(d))}
+    if not found:
         return None
-    strategies = tuple(dict.fromkeys(clean(d.get("strategy")) for d in cells))
-    marks: dict[str, dict[str, Mark]] = {}
-    for d in cells:
-        marks.setdefault(str(d.get("source")), {})[clean(d.get("strategy"))] = _mark(d)
-    rows = [Row(clean(n), n == "macro", tuple(map(m.get, strategies))) for n, m in marks.items()]
-    rows.sort(key=lambda row: (not row.macro, -_first(row)))
-    about = table(table(result.get("metrics")).get(str(metric)))
-    region = real(about.get("region"))
-    unit = clean(cells[0].get("unit") or about.get("unit"))
-    limits = _limits([mark for row in rows for mark in row.marks if mark], region)
-    baseline = clean(cells[0].get("baseline") or "separate")
-    longest = max(len(MEAN) if row.macro else len(row.name) for row in rows)
-    return Forest(strategies, baseline, unit, region, limits, tuple(rows), longest)
+    strategies = tuple(dict.fromkeys(strategy for _, strategy in found))
+    rows = [
+        Row(clean(source), source == MACRO, tuple(found.get((source, s)) for s in strategies))
+        for source in dict.fromkeys(source for source, _ in found)
+    ]
+    rows.sort(key=lambda row: (not row.macro, -row.first))
+    return Forest(
+        strategies=tuple(map(clean, strategies)),
+        baseline=clean(result.differences[0].baseline),
+        metric=clean(metric_name(result.primary_metric)),
+        unit=clean(result.metric.unit),
+        region=result.metric.region,
+        limits=_limits(list(found.values()), result.metric.region),
+        rows=tuple(rows),
+        longest=max(len(MEAN) if row.macro else len(row.name) for row in rows),
+    )
 
 
-def _mark(d: Mapping[str, Any]) -> Mark:
-    low, high = real(d.get("low")), real(d.get("high"))
-    ends = (low, high) if low is not None and high is not None else (None, None)
-    return Mark(float(d["difference"]), *ends, str(d.get("verdict") or "undecided"))
-
-
-def _first(row: Row) -> float:
-    return next(mark.difference for mark in row.marks if mark)
+def _mark(d: Difference) -> Mark | None:
+    if d.difference is None:
+        return None
+    ends = (None, None) if d.low is None or d.high is None else (d.low, d.high)
+    return Mark(d.difference, *ends, d.verdict)
 
 
 def _limits(marks: Sequence[Mark], region: float | None) -> tuple[float, float]:

@@ -1,15 +1,13 @@
 """The tables of the report, as rows of cells that the template prints."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sourcewise.comparison.result import fitted_words
-from sourcewise.comparison.verdict import few_degrees
+from sourcewise.errors import counted
 from sourcewise.report.rows import MEAN
 from sourcewise.report.words import (
     ABSENT,
-    clean,
     decimals,
     favours,
     fixed,
@@ -17,13 +15,18 @@ from sourcewise.report.words import (
     number,
     p_value,
     phrase,
-    real,
-    reason,
     signed,
-    table,
 )
+from sourcewise.results.comparison import (
+    ComparisonResult,
+    Difference,
+    Level,
+    SourceResult,
+    StrategyResult,
+)
+from sourcewise.results.text import few_degrees, fitted_words, metric_name
 
-__all__ = ["Cell", "Table", "budgets", "differences", "likelihoods", "models", "sources"]
+__all__ = ["Cell", "Table", "budgets", "differences", "levels", "models", "sources"]
 
 
 class Cell(NamedTuple):
@@ -51,218 +54,194 @@ class Table:
         return len(self.rows) > 20
 
 
-def differences(result: Mapping[str, Any], metric: str) -> Table | None:
+def differences(result: ComparisonResult) -> Table | None:
     """Per source: the difference to the baseline, its interval, p and verdict."""
-    records = [d for d in result.get("differences") or [] if d.get("metric", metric) == metric]
-    records = [d for d in records if d.get("source") != "macro"]
+    records = [d for d in result.differences if not d.average]
     if not records:
         return None
     order = _order(records)
-    records.sort(key=lambda d: order[str(d.get("source"))])
-    many = len({d.get("strategy") for d in records}) > 1
+    records.sort(key=lambda d: order[d.source])
+    many, places = len(result.rivals) > 1, decimals(records)
     lead = ["Source", *(["Strategy"] if many else []), "Verdict"]
-    places = decimals(records)
-    known = {clean(d.get("source")) for d in records}
     rows = [_difference(d, places, many) for d in records]
     few = Cell("too few rows", "", "too-few-rows")
-    for name in _untested(result):
-        if name not in known:
-            between = [Cell(ABSENT)] * (len(lead) - 2)
-            rows.append([Cell(name), *between, few, *[Cell(ABSENT)] * 3])
-    heads = [*lead, "Difference", "95 % interval", "p\u00a0(Holm)"]
-    return Table("", heads, rows, range(len(lead)))
+    rows += [
+        [Cell(source.name), *[Cell(ABSENT)] * (len(lead) - 2), few, *[Cell(ABSENT)] * 3]
+        for source in result.data.sources
+        if not source.tested and source.name not in order
+    ]
+    heads = [*lead, "Difference", "95 % interval", "p (Holm)"]
+    return Table(_caption(result, result.primary_metric), heads, rows, range(len(lead)))
 
 
-def _order(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[bool, float]]:
+def _order(records: Iterable[Difference]) -> dict[str, tuple[bool, float]]:
     """Sources as in the plot: by the first strategy's difference, the largest first."""
     order: dict[str, tuple[bool, float]] = {}
     for d in records:
-        x = real(d.get("difference"))
-        if x is not None or str(d.get("source")) not in order:
-            order.setdefault(str(d.get("source")), (x is None, -(x or 0.0)))
+        if d.difference is not None or d.source not in order:
+            order.setdefault(d.source, (d.difference is None, -(d.difference or 0.0)))
     return order
 
 
-def _difference(d: Mapping[str, Any], places: int, many: bool) -> list[Cell]:
-    strategy, baseline = clean(d.get("strategy")), clean(d.get("baseline") or "separate")
-    verdict = clean(d.get("verdict") or "undecided")
-    decide = clean(d.get("would_decide"))
+def _difference(d: Difference, places: int, many: bool) -> list[Cell]:
     # Beside a column of strategies the name would only be repeated.
-    word = favours(verdict, strategy, baseline)
-    word = "favours it" if many and word == f"favours {strategy}" else word
-    note = f"would decide: {decide}" if decide else ""
-    ends = interval(d.get("low"), d.get("high"), places)
+    word = favours(d.verdict, d.strategy, d.baseline)
+    word = "favours it" if many and word == f"favours {d.strategy}" else word
+    note = f"would decide: {d.would_decide}" if d.would_decide else ""
     return [
-        Cell(clean(d.get("source"))),
-        *([Cell(strategy)] if many else []),
-        Cell(word, note, verdict.replace(" ", "-")),
-        Cell(signed(d.get("difference"), places), reason(d, "difference")),
-        Cell(ends or ABSENT, reason(d, "low", "high") or few_degrees(real(d.get("df")))),
-        Cell(p_value(d.get("p_holm")), reason(d, "p_holm", "p")),
+        Cell(d.source),
+        *([Cell(d.strategy)] if many else []),
+        Cell(word, note, d.verdict.replace(" ", "-")),
+        Cell(signed(d.difference, places)),
+        Cell(interval(d, places) or ABSENT, few_degrees(d.df)),
+        Cell(p_value(d.p_holm)),
     ]
 
 
-def _untested(result: Mapping[str, Any]) -> Iterator[str]:
-    for source in table(result.get("data")).get("sources") or []:
-        if source.get("tested") is False:
-            yield clean(source.get("name"))
+def _caption(result: ComparisonResult, key: str) -> str:
+    """A metric, its unit and its direction."""
+    facts = result.metrics.get(key.removeprefix("train_"))
+    name = metric_name(key)
+    about = f", {facts.unit}; {facts.direction}" if facts else ""
+    return name[:1].upper() + name[1:] + about
 
 
-def likelihoods(result: Mapping[str, Any], metric: str) -> Table | None:
-    """Per source and strategy: the mean of a metric and its interval; the mean and the worst."""
-    strategies = {n: table(s) for n, s in table(result.get("strategies")).items()}
-    per = {n: _metrics(s, metric) for n, s in strategies.items()}
-    per = {n: cells for n, cells in per.items() if cells}
-    if not per:
-        return None
-    names = list(dict.fromkeys(source for cells in per.values() for source in cells))
-    places = decimals(cell for cells in per.values() for cell in cells.values())
-    rows = [
-        [Cell(clean(name)), *(_mean(cells.get(name, {}), places) for cells in per.values())]
-        for name in names
+def levels(result: ComparisonResult) -> dict[str, Table]:
+    """By metric, per source and strategy: its mean and interval; the mean and the worst.
+
+    The metric that decides comes first, then what was measured beside it.
+    """
+    entries = [e for s in result.strategies.values() for e in s.per_source.values()]
+    keys = dict.fromkeys([result.primary_metric, *(key for e in entries for key in e.metrics)])
+    return {key: _levels(result, key) for key in keys}
+
+
+def _levels(result: ComparisonResult, key: str) -> Table:
+    strategies = result.strategies.values()
+    found = [
+        {name: entry.metrics[key] for name, entry in s.per_source.items() if key in entry.metrics}
+        for s in strategies
     ]
-    macro = [table(table(strategies[n].get("macro")).get(metric)) for n in per]
-    worst = [table(table(strategies[n].get("worst")).get(metric)) for n in per]
+    places = decimals(level for cells in found for level in cells.values())
+    names = dict.fromkeys(source for cells in found for source in cells)
+    rows = [[Cell(name), *(_level(cells.get(name), places) for cells in found)] for name in names]
     foot = []
-    if any(macro):
-        foot.append([Cell(MEAN), *(_mean(m, places) for m in macro)])
-    if any(worst):
-        cells = [Cell(fixed(w.get("mean"), places), clean(w.get("source"))) for w in worst]
+    if any(key in s.macro for s in strategies):
+        foot.append([Cell(MEAN), *(_level(s.macro.get(key), places) for s in strategies)])
+    if any(key in s.worst for s in strategies):
+        worst = [s.worst.get(key) for s in strategies]
+        cells = [Cell(fixed(w.mean, places), w.source) if w else Cell(ABSENT) for w in worst]
         foot.append([Cell("worst source"), *cells])
-    return Table("", ["Source", *map(clean, per)], rows, (0,), foot=foot)
+    return Table(_caption(result, key), ["Source", *result.names], rows, (0,), foot=foot)
 
 
-def _metrics(strategy: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, Any]]:
-    per = table(strategy.get("per_source")).items()
-    found = {name: table(table(record).get("metrics")).get(metric) for name, record in per}
-    return {name: table(value) for name, value in found.items() if value is not None}
-
-
-def _mean(record: Mapping[str, Any], places: int) -> Cell:
-    note = interval(record.get("low"), record.get("high"), places)
-    return Cell(fixed(record.get("mean"), places), note or reason(record, "mean"))
-
-
-def models(result: Mapping[str, Any]) -> Table | None:
-    """Per strategy: its models, their free parameters, and what fitting chose beside them."""
-    strategies = {n: table(s) for n, s in table(result.get("strategies")).items()}
-    if not strategies:
-        return None
-    chosen = list(
-        dict.fromkeys(key for s in strategies.values() for key in table(s.get("fitted")))
-    )
-    probed = any(_shares(s) and "label_effect" in s for s in strategies.values())
-    searched = any("searched" in strategy for strategy in strategies.values())
-    rows = []
-    for name, strategy in strategies.items():
-        blocks = strategy.get("blocks") or []
-        cells = [number(len(blocks)) if blocks else ABSENT, number(strategy.get("parameters"))]
-        note = reason(strategy, "parameters")
-        spans = [Cell(_span(key, table(strategy.get("fitted")).get(key))) for key in chosen]
-        spans += [_effect(strategy)] if probed else []
-        spans += [_searched(table(strategy.get("searched")))] if searched else []
-        rows.append([Cell(clean(name)), Cell(cells[0]), Cell(cells[1], note), *spans])
-    heads = ["Strategy", "Models", "Parameters", *(_heading(key) for key in chosen)]
-    unit = table(table(result.get("metrics")).get(str(result.get("primary_metric")))).get("unit")
-    heads += [f"Label is worth, {clean(unit) or 'nats'}"] if probed else []
-    heads += ["Settings searched"] if searched else []
-    return Table("", heads, rows, (0, len(heads) - 1) if searched else (0,))
-
-
-def _shares(strategy: Mapping[str, Any]) -> bool:
-    """Whether a model serves several sources, so that it has a label to listen to."""
-    return any(len(block) > 1 for block in strategy.get("blocks") or [])
-
-
-def _effect(strategy: Mapping[str, Any]) -> Cell:
-    """How much likelier rows are under their own label than under another."""
-    if not _shares(strategy):
-        return Cell(ABSENT, "one source per model")
-    return Cell(number(strategy.get("label_effect")), reason(strategy, "label_effect"))
-
-
-def _searched(found: Mapping[str, Any]) -> Cell:
-    """What a search chose, and of how many trials."""
-    if not found:
+def _level(level: Level | None, places: int) -> Cell:
+    if level is None:
         return Cell(ABSENT)
-    chosen = ", ".join(f"{clean(k)} {_setting(v)}" for k, v in table(found.get("chosen")).items())
-    count = number(found.get("trials"))
-    return Cell(chosen or "as given", f"of {count} trial" + ("" if count == "1" else "s"))
+    values = [value for value in level.replicates or () if value is not None]
+    spread = f"{fixed(min(values), places)} to {fixed(max(values), places)}" if values[1:] else ""
+    return Cell(fixed(level.mean, places), interval(level, places) or spread)
+
+
+def models(result: ComparisonResult) -> Table:
+    """Per strategy: its models, their free parameters, and what fitting chose beside them."""
+    strategies = result.strategies.values()
+    fitted = list(dict.fromkeys(key for s in strategies for key in s.fitted))
+    labelled = any(s.shares and _probed(s) for s in strategies)
+    searched = any(s.searched for s in strategies)
+    heads = ["Strategy", "Models", "Parameters"]
+    heads += [_heading(key) for key in fitted]
+    heads += [f"Label is worth, {result.metric.unit}"] if labelled else []
+    heads += ["Settings searched"] if searched else []
+    rows = [
+        [
+            Cell(name),
+            Cell(number(len(s.blocks))),
+            Cell(number(s.parameters)),
+            *(Cell(fitted_words(k, s.fitted[k]) if k in s.fitted else ABSENT) for k in fitted),
+            *([_label(s)] if labelled else []),
+            *([_searched(s)] if searched else []),
+        ]
+        for name, s in result.strategies.items()
+    ]
+    return Table("Models and parameters", heads, rows, (0, len(heads) - 1) if searched else (0,))
+
+
+def _probed(strategy: StrategyResult) -> bool:
+    return strategy.label_effect is not None or strategy.label_effect_reason is not None
+
+
+def _label(strategy: StrategyResult) -> Cell:
+    """How much better rows are scored under their own label than under another."""
+    if not strategy.shares:
+        return Cell(ABSENT, "one source per model")
+    return Cell(number(strategy.label_effect), strategy.label_effect_reason or "")
+
+
+def _searched(strategy: StrategyResult) -> Cell:
+    """What a search chose, and of how many trials."""
+    if strategy.searched is None:
+        return Cell(ABSENT)
+    chosen = ", ".join(f"{key} {_setting(v)}" for key, v in strategy.searched.chosen.items())
+    return Cell(chosen or "as given", f"of {counted(strategy.searched.trials, 'trial')}")
 
 
 def _setting(value: Any) -> str:
-    return phrase(value) if real(value) is None else number(value)
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    return number(value) if numeric else phrase(value)
 
 
 def _heading(name: str) -> str:
     """Of what fitting found."""
-    return clean(name).replace("_", "-").capitalize()
+    return name.replace("_", "-").capitalize()
 
 
-def _span(name: str, values: Any) -> str:
-    """The smallest and largest of the models' values."""
-    known = [x for x in map(real, values or ()) if x is not None]
-    return fitted_words(name, known) if known else ABSENT
-
-
-BUDGET = {
-    "n_train": "Training rows",
-    "n_valid": "Validation rows",
-    "n_test": "Test rows",
-    "examples_seen": "Examples seen",
-    "updates": "Updates",
-    "best": "Update kept",
-    "parameters": "Parameters",
+BUDGET: dict[str, Callable[[SourceResult], Cell]] = {
+    "Training rows": lambda entry: Cell(_count(entry.n_train)),
+    "Validation rows": lambda entry: Cell(_count(entry.n_valid)),
+    "Test rows": lambda entry: Cell(_count(entry.n_test)),
+    "Examples seen": lambda entry: Cell(_count(entry.examples_seen)),
+    "Updates": lambda entry: Cell(_count(entry.updates)),
+    "Update kept": lambda entry: Cell(_count(entry.best), entry.best_reason or ""),
 }
+OF_TRAINED = ("Validation rows", "Update kept")
 
 
-def budgets(result: Mapping[str, Any]) -> Table | None:
+def budgets(result: ComparisonResult) -> Table:
     """Per source and strategy: what the model that serves the source was given."""
-    per = {
-        name: {source: table(record) for source, record in table(s.get("per_source")).items()}
-        for name, s in table(result.get("strategies")).items()
-    }
-    records = [record for cells in per.values() for record in cells.values()]
-    keys = [key for key in BUDGET if any(key in record for record in records)]
-    if not keys:
-        return None
-    names = list(dict.fromkeys(source for cells in per.values() for source in cells))
+    entries = [e for s in result.strategies.values() for e in s.per_source.values()]
+    trained = any(entry.n_valid is not None for entry in entries)
+    heads = [head for head in BUDGET if trained or head not in OF_TRAINED]
+
+    def cells(strategy: str, source: str) -> list[Cell]:
+        entry = result.of(strategy, source)
+        return [BUDGET[head](entry) if entry else Cell(ABSENT) for head in heads]
+
+    names = dict.fromkeys(name for s in result.strategies.values() for name in s.per_source)
     rows = [
-        [
-            Cell(clean(name)),
-            *(
-                Cell(_count(cells.get(name, {}).get(key)), reason(cells.get(name, {}), key))
-                for cells in per.values()
-                for key in keys
-            ),
-        ]
-        for name in names
+        [Cell(n), *(c for strategy in result.names for c in cells(strategy, n))] for n in names
     ]
-    heads = ["Source", *(BUDGET[key] for _ in per for key in keys)]
-    return Table("", heads, rows, (0,), [("", 1), *((clean(name), len(keys)) for name in per)])
+    groups = [("", 1), *((name, len(heads)) for name in result.names)]
+    return Table("Per source", ["Source", *heads * len(result.names)], rows, (0,), groups)
 
 
-def _count(value: object) -> str:
+def _count(x: float | None) -> str:
     """Counts are means over folds: one decimal where it says something."""
-    x = real(value)
     return ABSENT if x is None else fixed(x, 0 if x == int(x) or abs(x) >= 1000 else 1)
 
 
-def sources(result: Mapping[str, Any]) -> Table | None:
+def sources(result: ComparisonResult) -> Table:
     """Per source: its rows, and whether it is tested."""
-    found = table(result.get("data")).get("sources") or []
-    if not found:
-        return None
-    unit = clean(table(result.get("data")).get("scored_per") or "row")
+    unit = result.data.scored_per
     sized = unit != "row"
     rows = [
         [
-            Cell(clean(source.get("name"))),
-            Cell(number(source.get("rows")), clean(source.get("rows_reason"))),
-            *([Cell(number(source.get("size")))] if sized else []),
-            Cell("yes") if source.get("tested", True) else Cell("no", clean(source.get("reason"))),
+            Cell(source.name),
+            Cell(number(source.rows)),
+            *([Cell(number(source.size))] if sized else []),
+            Cell("yes") if source.tested else Cell("no", source.reason or ""),
         ]
-        for source in found
+        for source in result.data.sources
     ]
     heads = ["Source", "Rows", *([f"{unit.capitalize()}s"] if sized else []), "Tested"]
-    return Table("", heads, rows, (0, len(heads) - 1))
+    return Table("Rows per source", heads, rows, (0, len(heads) - 1))

@@ -1,10 +1,11 @@
 """Numbers and names as a reader wants them: rounded, signed, cleaned, shortened."""
 
 import math
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from statistics import median
-from typing import Any
+from typing import Protocol
 
 __all__ = [
     "ABSENT",
@@ -16,16 +17,14 @@ __all__ = [
     "number",
     "p_value",
     "phrase",
-    "real",
-    "reason",
     "sentence",
     "shorten",
     "signed",
-    "table",
 ]
 
 ABSENT = "–"
 
+_SPACE = re.compile(r"[^\S\u00a0]+")  # a space that does not break stays
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -35,8 +34,8 @@ def clean(value: object) -> str:
     >>> clean("a\\x00b\\nc"), clean(None)
     ('a\ufffdb c', '')
     """
-    text = "" if value is None else str(value)
-    return "".join("\ufffd" if _barred(c) else c for c in " ".join(text.split()))
+    text = "" if value is None else _SPACE.sub(" ", str(value)).strip()
+    return "".join("\ufffd" if _barred(c) else c for c in text)
 
 
 def _barred(c: str) -> bool:
@@ -46,10 +45,10 @@ def _barred(c: str) -> bool:
 def phrase(value: object) -> str:
     """A setting's value in words.
 
-    >>> phrase(True), phrase(None), phrase(["a", "b"]), phrase(0.5), phrase([])
-    ('yes', 'not set', 'a, b', '0.5', 'none')
+    >>> phrase(True), phrase(None), phrase(["a", "b"]), phrase(0.5), phrase({})
+    ('yes', 'not set', 'a, b', '0.5', 'not set')
     """
-    if value is None or value == "":
+    if value is None or value == "" or value == {}:
         return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -57,7 +56,7 @@ def phrase(value: object) -> str:
         return ", ".join(phrase(item) for item in value) or "none"
     if isinstance(value, float) and not math.isfinite(value):
         return "not set"
-    return clean(value)
+    return str(value)
 
 
 def sentence(text: str) -> str:
@@ -92,32 +91,27 @@ def _cut(text: str, width: int) -> str:
     return text
 
 
-def table(value: object) -> Mapping[str, Any]:
-    """The value if it is a mapping, else an empty one: a missing part of a result."""
-    return value if isinstance(value, Mapping) else {}
+class Ends(Protocol):
+    """Anything with an interval."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end."""
+        ...
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+        ...
 
 
-def real(value: object) -> float | None:
-    """The value if it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def reason(record: Mapping[str, Any], *keys: str) -> str:
-    """Why a number is absent: the neighbouring `KEY_reason`, or the record's `reason`."""
-    names = [f"{key}_reason" for key in keys] + ["reason"]
-    return next((clean(record[name]) for name in names if record.get(name)), "")
-
-
-def number(value: object, digits: int = 3) -> str:
+def number(x: float | None, digits: int = 3) -> str:
     """A number to some significant digits, without idle zeros; whole numbers in full.
 
     >>> number(-0.12345), number(1234), number(47.25), number(0.5), number(2.5e-7), number(None)
     ('−0.123', '1,234', '47.2', '0.5', '2.50×10⁻⁷', '–')
     """
-    x = real(value)
-    if x is None:
+    if x is None or not math.isfinite(x):
         return ABSENT
     if x == int(x) and abs(x) < 1e15:
         return fixed(x, 0)
@@ -128,61 +122,61 @@ def number(value: object, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def fixed(value: object, places: int) -> str:
+def fixed(x: float | None, places: int) -> str:
     """A number with a fixed count of decimals, so that columns line up.
 
     >>> fixed(-0.5, 2), fixed(-0.001, 2), fixed(12345.6, 0)
     ('−0.50', '0.00', '12,346')
     """
-    x = real(value)
-    if x is None:
+    if x is None or not math.isfinite(x):
         return ABSENT
     text = f"{x:,.{places}f}"
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
 
-def signed(value: object, places: int) -> str:
+def signed(x: float | None, places: int) -> str:
     """A number with its sign, also when positive.
 
     >>> signed(0.8, 2), signed(-0.8, 1)
     ('+0.80', '−0.8')
     """
-    text, x = fixed(value, places), real(value)
-    return f"+{text}" if x is not None and x > 0 and text.strip("0.,") else text
+    text = fixed(x, places)
+    return f"+{text}" if x is not None and x > 0 and text.strip("0.,–") else text
 
 
-def interval(low: object, high: object, places: int) -> str:
+def interval(ends: Ends, places: int) -> str:
     """Two ends in words; empty if either is absent.
 
-    >>> interval(-0.1, 1.5, 2), interval(None, 1.0, 2)
+    >>> from sourcewise.results.comparison import Level
+    >>> interval(Level(0.7, -0.1, 1.5), 2), interval(Level(0.7, None, None), 2)
     ('−0.10 to 1.50', '')
     """
-    if real(low) is None or real(high) is None:
+    if ABSENT in (low := fixed(ends.low, places), high := fixed(ends.high, places)):
         return ""
-    return f"{fixed(low, places)} to {fixed(high, places)}"
+    return f"{low} to {high}"
 
 
-def decimals(records: Iterable[Mapping[str, Any]]) -> int:
+def decimals(records: Iterable[Ends]) -> int:
     """Decimals that suit a column of intervals: two digits of the median half-width.
 
-    >>> decimals([{"low": 0.1, "high": 1.5}]), decimals([{"low": 0, "high": 0.01}]), decimals([])
+    >>> from sourcewise.results.comparison import Level
+    >>> decimals([Level(0.8, 0.1, 1.5)]), decimals([Level(0.0, 0.0, 0.01)]), decimals([])
     (2, 4, 3)
     """
-    ends = [(real(record.get("low")), real(record.get("high"))) for record in records]
-    halves = [(b - a) / 2 for a, b in ends if a is not None and b is not None and b > a]
+    widths = [(d.high - d.low) / 2 for d in records if d.low is not None and d.high is not None]
+    halves = [width for width in widths if width > 0 and math.isfinite(width)]
     if not halves:
         return 3
     return min(6, max(0, 1 + math.ceil(-math.log10(median(halves)))))
 
 
-def p_value(value: object) -> str:
+def p_value(x: float | None) -> str:
     """A p-value to three decimals.
 
     >>> p_value(0.0123), p_value(1e-9), p_value(None)
     ('0.012', '< 0.001', '–')
     """
-    x = real(value)
-    if x is None:
+    if x is None or not math.isfinite(x):
         return ABSENT
     return "< 0.001" if x < 0.0005 else f"{x:.3f}"
 

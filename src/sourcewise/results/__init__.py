@@ -1,1 +1,1 @@
-"""What runs leave behind: the documents as types, and draws as files show them."""
+"""The documents as types, with `to_json` and `from_json`, how they print, and draws as files."""

@@ -1,0 +1,115 @@
+"""Finished runs: what was found, and the models, fitted or loaded when they are first used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sourcewise.errors import InputError, unknown
+from sourcewise.fitting.store import load_models
+from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.results.comparison import ComparisonResult
+from sourcewise.results.comparison_text import comparison_lines
+from sourcewise.results.contract import Json, from_json, to_json
+from sourcewise.results.data import RunSettings
+from sourcewise.results.read import read_result
+from sourcewise.results.training import TrainingResult, training_lines
+
+__all__ = ["Comparison", "Run", "Trained", "load"]
+
+Models = dict[str, TrainedStrategy]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run with models.
+
+    Args:
+        result: what was found.
+        get_models: fits or loads the models on first use.
+    """
+
+    result: ComparisonResult | TrainingResult
+    get_models: Callable[[], Models]
+
+    @cached_property
+    def models(self) -> Models:
+        """The models of each strategy, by its name."""
+        return self.get_models()
+
+    @cached_property
+    def document(self) -> Json:
+        """The result as JSON has it (see docs)."""
+        return to_json(self.result)
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """Those that the models are used with."""
+        where = f"the result of {self.result.run or self.result.data.name}"
+        return from_json(RunSettings, self.result.settings, f"{where}, settings,")
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.result.names
+
+    def strategy(self, wanted: str | None = None) -> str:
+        """The strategy that is wanted; by default the only or the recommended one."""
+        name = self.result.recommended if wanted is None else wanted
+        if name not in self.strategies:
+            raise unknown("strategy in this run", name, self.strategies)
+        return name
+
+
+@dataclass(frozen=True)
+class Comparison(Run):
+    """A finished comparison. `print(comparison)` shows the table with the verdict in words."""
+
+    result: ComparisonResult
+
+    @property
+    def verdict(self) -> Json:
+        """Overall verdict, recommendation, reason, and the verdict per source."""
+        return self.document["verdict"]
+
+    def __str__(self) -> str:
+        return "\n".join(comparison_lines(self.result))
+
+
+@dataclass(frozen=True)
+class Trained(Run):
+    """One strategy, trained on all rows. `print(trained)` shows what training took."""
+
+    result: TrainingResult
+
+    def __str__(self) -> str:
+        return "\n".join(training_lines(self.result))
+
+
+def load(run: str | Path) -> Comparison | Trained:
+    """A finished comparison or training from its folder: results and models.
+
+    Raises:
+        InputError: no such run there, or one that is not finished.
+    """
+    path, result = Path(run), read_result(run)
+    if isinstance(result, TrainingResult):
+        return Trained(result, lambda: _models(path, result.names))
+    return Comparison(result, lambda: _models(path, result.names))
+
+
+def _models(path: Path, names: tuple[str, ...]) -> Models:
+    """The saved models; whatever is wrong with their files is one line."""
+    try:
+        models = load_models(path)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path / 'models'} is damaged: {first}") from None
+    for name in names:
+        if name not in models:
+            raise InputError(f"{path / 'models'} lacks the models of {name!r}")
+    for item in models.values():
+        item.model.eval()
+    return models

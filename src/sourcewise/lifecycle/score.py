@@ -1,0 +1,161 @@
+"""New rows under the models of a strategy: scores, and intervals of their means.
+
+The score of a source is the sum of what its rows contribute to the metric, over the sum of their
+sizes (rows or symbols). Errors that all rows of a source share widen its interval.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sourcewise.encoders.screening import Missing
+from sourcewise.errors import listing
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.forms import take
+from sourcewise.lifecycle.rows import matched, new_characters, rough
+from sourcewise.metrics.base import Metric
+from sourcewise.randomness import Noise
+from sourcewise.results.comparison import Worst
+from sourcewise.results.contract import known
+from sourcewise.results.evaluation import Score, ScoredSource, ScoredStrategy
+from sourcewise.sources import Sources
+from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
+
+__all__ = ["SMALLEST", "Scored", "score_of"]
+
+SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The rows under the models of one strategy.
+
+    Args:
+        data: the rows, sources numbered as in the run.
+        metric: what rows are scored by.
+        unit: what scores are in.
+        sizes: (n,) what a row's score is divided by.
+        rows: (n,) contributions to the metric, NaN where the strategy has no model of the source.
+        warnings: what happened to the rows.
+        error: (K, 3) errors that rows of a source share, see `metrics.base.Contributions`.
+        model: what scored them.
+    """
+
+    data: Sources
+    metric: Metric
+    unit: str
+    sizes: np.ndarray
+    rows: np.ndarray
+    warnings: list[str]
+    error: np.ndarray
+    model: PartitionedModel
+
+    @classmethod
+    def of(
+        cls, trained: TrainedStrategy, data: Sources, metric: Metric, missing: Missing, seed: int
+    ) -> "Scored":
+        """Match, encode and score."""
+        model = trained.model
+        screened = matched(data, trained, missing)
+        data, coding = screened.data, screened.coding
+        sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
+        lifted = coding.lift(data.x, noise.of("encode").each(data.y))
+        inside = (model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
+        rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
+        error = torch.zeros(data.K, 3, dtype=torch.float64)
+        if len(inside):
+            at = take(data.x, inside), lifted.take(inside), data.y[inside], sizes[inside]
+            found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
+            rows[inside], error = found.rows, found.shared
+        _refuse_non_finite(rows, inside)
+        notes = (*screened.warnings, rough(data), new_characters(lifted, trained))
+        warnings = [text for text in notes if text]
+        arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
+        return cls(data, metric, metric.unit(coding), *arrays, model)
+
+    @property
+    def scored(self) -> list[int]:
+        """The sources with scores."""
+        return sorted(set(self.data.y.numpy()[~np.isnan(self.rows)].tolist()))
+
+    def without_model(self, name: str) -> str | None:
+        """What to say of rows that are not scored."""
+        left = self.data.y[torch.from_numpy(np.isnan(self.rows))].unique().tolist()
+        sources = listing((repr(self.data.names[k]) for k in left), 5)
+        return f"{name} has no model of {sources}: these rows are not scored" if left else None
+
+    def result(self, common: Sequence[int]) -> ScoredStrategy:
+        """Per source, on average over the common sources, and the worst."""
+        key, names = self.metric.key, self.data.names
+        scores = {k: score_of(self.interval([k])) for k in self.scored}
+        means = {k: score.mean for k, score in scores.items() if score.mean is not None}
+        worst = min(means, key=lambda k: self.metric.sign * means[k]) if means else None
+        macro = score_of(self.interval(common))
+        return ScoredStrategy(
+            fitted={k: tuple(map(known, values)) for k, values in self.model.fitted.items()},
+            resolved=self.model.resolved,
+            per_source={
+                names[k]: ScoredSource(int((self.data.y == k).sum()), {key: score})
+                for k, score in scores.items()
+            },
+            macro={key: macro, "sources": tuple(names[k] for k in common)},
+            worst={key: None if worst is None else Worst(names[worst], means[worst])},
+        )
+
+    def interval(
+        self, sources: Sequence[int], less: "Scored | None" = None
+    ) -> Interval | float | None:
+        """Of the equal-weight mean over sources; the mean alone if there are too few rows.
+
+        Args:
+            sources: that the mean is over.
+            less: what the scores are compared with; above 0 favours these models.
+        """
+        if not sources:
+            return None
+        rows = self.rows if less is None else self.gains(less)
+        y = self.data.y.numpy()
+        used = np.isin(y, sources) & ~np.isnan(rows)
+        weights = np.zeros(self.data.K)
+        weights[list(sources)] = 1 / len(sources)
+        units = self.data.units.numpy()[used]
+        if any(len(np.unique(units[y[used] == k])) < 2 for k in sources):
+            masks = [used & (y == k) for k in sources]
+            return float(np.mean([rows[m].sum() / self.sizes[m].sum() for m in masks]))
+        sizes = self.sizes[used]
+        interval = rows_and_seeds(rows[None, used], units, weights, y[used], sizes=sizes)
+        if less is None:
+            return with_shared_errors(interval, weights, [(1.0, self.error)])
+        same = [k for k in sources if self._same_model(rows[used & (y == k)], less, k)]
+        weights[same] = 0.0  # log Z cancels
+        sign = self.metric.sign
+        return with_shared_errors(interval, weights, [(sign, self.error), (-sign, less.error)])
+
+    def gains(self, less: "Scored") -> np.ndarray:
+        """(n,) what each row gains under these models, NaN where either has none of its source."""
+        return self.metric.sign * (self.rows - less.rows)
+
+    def _same_model(self, gains: np.ndarray, less: "Scored", k: int) -> bool:
+        """Whether one model scores a source in both: scores agree, but for rounding."""
+        alike = np.array_equal(self.error[k], less.error[k])
+        return alike and bool((abs(gains) < SMALLEST).all())
+
+
+def _refuse_non_finite(rows: torch.Tensor, inside: torch.Tensor) -> None:
+    bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
+    if len(bad):
+        row = int(inside[bad[0]]) + 1
+        raise FloatingPointError(
+            f"{len(bad)} of {len(inside)} scores are not finite (first: row {row} of those used)"
+        )
+
+
+def score_of(interval: Interval | float | None) -> Score:
+    """As results have it, with a reason where there is no interval."""
+    if isinstance(interval, Interval):
+        return Score(interval.value, interval.low, interval.high, interval.standard_error)
+    reason = "no rows" if interval is None else "fewer than two different rows of a source"
+    return Score(interval, None, None, None, reason)

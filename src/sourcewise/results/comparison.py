@@ -1,0 +1,324 @@
+"""The result of a comparison: the contract of `compare --json`, key by key in docs/result.md."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sourcewise.results.contract import Json, Scalar, Sometimes
+from sourcewise.results.data import ComparedSource, DataFacts
+
+__all__ = [
+    "MACRO",
+    "BetaHat",
+    "BlockEffort",
+    "ComparisonResult",
+    "Difference",
+    "Level",
+    "MetricFacts",
+    "Searched",
+    "SourceResult",
+    "Splits",
+    "StrategyResult",
+    "Tried",
+    "Verdict",
+    "Worst",
+]
+
+MACRO = "macro"  # stands for a source: the mean over tested sources, each counted once
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What numbers of a metric are; only the one that decides has a region of equivalence."""
+
+    unit: str
+    higher_is_better: bool
+    region: Sometimes[float] = None
+
+    @property
+    def direction(self) -> str:
+        """In words."""
+        return "higher is better" if self.higher_is_better else "lower is better"
+
+
+@dataclass(frozen=True)
+class Level:
+    """The value of a metric; of those that are shown, the repetitions instead of an interval."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    replicates: Sometimes[tuple[float | None, ...]] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceResult:
+    """A source under a strategy: means over folds and repetitions.
+
+    Args:
+        n_train: rows that trained.
+        n_test: rows that were scored.
+        examples_seen: by the model of the source's block, repeats counted.
+        updates: likewise.
+        n_valid: rows that told when to stop; of trained families, as the next.
+        best: the update whose weights were kept.
+        validation: the loss under these weights.
+        metrics: by key; `train_KEY` is that of the source's own training rows.
+    """
+
+    n_train: float
+    n_test: float
+    examples_seen: float
+    updates: float
+    n_valid: Sometimes[float] = None
+    best: Sometimes[float] = None
+    best_reason: Sometimes[str] = None
+    validation: Sometimes[float] = None
+    validation_reason: Sometimes[str] = None
+    metrics: dict[str, Level]
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The tested source on which a strategy is worst."""
+
+    source: str
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search over settings chose, in how many trials."""
+
+    trials: int
+    chosen: Json
+
+
+@dataclass(frozen=True)
+class BlockEffort:
+    """What training the kept model of a block took; see `training.Effort`."""
+
+    sources: tuple[str, ...]
+    examples_seen: int
+    updates: int
+    best: int | None
+    validation: float | None
+    how: str
+    refused: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyResult:
+    """One strategy.
+
+    Args:
+        parameters: of all its models together.
+        label_effect: what a row gains under its own label, above the average of others.
+        still_improving: sources whose model had its best weights last.
+        blocks: the sources of each model.
+        per_source: of every tested source.
+        macro: by metric, the mean over tested sources.
+        worst: by metric.
+        fitted: what fitting found beside parameters, a value per model.
+        resolved: what settings given as `auto` became.
+        settings: that a search chose.
+        searched: likewise.
+        validated_by: what validation losses are; of trained families, as the next.
+        training: per block.
+    """
+
+    parameters: float
+    label_effect: Sometimes[float] = None
+    label_effect_reason: Sometimes[str] = None
+    still_improving: tuple[str, ...] = ()
+    blocks: tuple[tuple[str, ...], ...]
+    per_source: dict[str, SourceResult]
+    macro: dict[str, Level]
+    worst: dict[str, Worst]
+    fitted: dict[str, tuple[float | None, ...]]
+    resolved: Mapping[str, Scalar]
+    settings: Sometimes[Json] = None
+    searched: Sometimes[Searched] = None
+    validated_by: Sometimes[str] = None
+    training: Sometimes[tuple[BlockEffort, ...]] = None
+
+    @property
+    def shares(self) -> bool:
+        """Whether a model serves several sources, so that it has a label to listen to."""
+        return any(len(block) > 1 for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Strategy minus baseline on a source or on average; above 0 favours the strategy.
+
+    Args:
+        source: its name, or `macro`.
+        strategy: what is compared.
+        baseline: with what.
+        metric: by which metric.
+        unit: of the numbers.
+        difference: the estimate.
+        low: end of the 95 % interval.
+        high: likewise.
+        standard_error: of the estimate.
+        df: of the t that gives the interval its width.
+        p: of no difference.
+        p_holm: adjusted for all tests.
+        verdict: pool, separate, equivalent or undecided.
+        would_decide: what an undecided one lacks.
+    """
+
+    source: str
+    strategy: str
+    baseline: str
+    metric: str
+    unit: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    standard_error: float | None
+    df: float | None
+    p: float | None
+    p_holm: float | None
+    verdict: str
+    would_decide: str | None
+
+    @property
+    def average(self) -> bool:
+        """Whether it is that of all sources."""
+        return self.source == MACRO
+
+
+@dataclass(frozen=True)
+class BetaHat:
+    """The sharing factor, or why there is none."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    reason: Sometimes[str] = None
+    strategy: Sometimes[str] = None
+    note: Sometimes[str] = None
+    reading: Sometimes[str] = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who is better, for whom, which strategy to use, and what says so.
+
+    Args:
+        overall: pool, separate, equivalent, undecided or mixed.
+        strategy: the main rival.
+        baseline: what it is compared with.
+        recommended: the strategy to use.
+        recommended_how: what says so, unless it is the average.
+        reason: in words.
+        per_source: the verdict on every source, `too few rows` if it is not tested.
+        condition: what the verdict holds under.
+    """
+
+    overall: str
+    strategy: str
+    baseline: str
+    recommended: str
+    recommended_how: str | None
+    reason: str
+    per_source: dict[str, str]
+    condition: str | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial of a search: what it changed, and its validation loss."""
+
+    changes: Json
+    validation: float | None
+
+
+@dataclass(frozen=True)
+class Splits:
+    """How rows were split, and how often models were trained."""
+
+    folds: Sometimes[int] = None
+    repetitions: Sometimes[int] = None
+    jackknife_groups: Sometimes[int] = None
+    test_share: Sometimes[float] = None
+    training_seeds: Sometimes[int] = None
+    seed: Sometimes[int] = None
+    stratified_by: Sometimes[str] = None
+    validation_share: Sometimes[float] = None
+    models_kept: Sometimes[str] = None
+
+    @property
+    def averaged_over(self) -> str:
+        """What counts such as updates are means of; empty if every model was trained once."""
+        if self.folds and self.repetitions:
+            return f"{self.folds} folds x {self.repetitions}"
+        seeds = self.training_seeds or 1
+        return f"{seeds} seeds" if seeds > 1 else ""
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """All of it."""
+
+    schema_version: int
+    data: DataFacts[ComparedSource]
+    scope: str
+    estimand: str
+    primary_metric: str
+    metrics: dict[str, MetricFacts]
+    warnings: tuple[str, ...]
+    run: str | None
+    strategies: dict[str, StrategyResult]
+    differences: tuple[Difference, ...]
+    beta_hat: BetaHat
+    verdict: Verdict
+    settings: Json
+    search: dict[str, tuple[Tried, ...]]
+    splits: Splits
+    versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        key = self.primary_metric
+        if key not in self.metrics:
+            raise ValueError(f"metrics lacks {key}, the primary metric")
+        for name, strategy in self.strategies.items():
+            if key not in strategy.macro or key not in strategy.worst:
+                raise ValueError(f"strategies.{name} lacks {key} in macro or worst")
+
+    @property
+    def metric(self) -> MetricFacts:
+        """What numbers of the deciding metric are."""
+        return self.metrics[self.primary_metric]
+
+    @property
+    def shown(self) -> dict[str, MetricFacts]:
+        """The metrics that decide nothing."""
+        return {key: facts for key, facts in self.metrics.items() if key != self.primary_metric}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the strategies."""
+        return tuple(self.strategies)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The strategies that are compared with the baseline."""
+        return tuple(dict.fromkeys(d.strategy for d in self.differences))
+
+    @property
+    def recommended(self) -> str:
+        """The strategy to use."""
+        return self.verdict.recommended
+
+    def of(self, strategy: str, source: str) -> SourceResult | None:
+        """A source under a strategy, if it is tested."""
+        found = self.strategies.get(strategy)
+        return found and found.per_source.get(source)
+
+    @property
+    def solved_exactly(self) -> bool:
+        """Whether no model took a gradient step."""
+        every = self.strategies.values()
+        return not any(entry.updates for s in every for entry in s.per_source.values())

@@ -1,0 +1,174 @@
+"""How the result of a comparison prints: tables of differences, budgets, the verdict in words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sourcewise.errors import counted
+from sourcewise.results.comparison import (
+    MACRO,
+    ComparisonResult,
+    Difference,
+    Level,
+    Searched,
+    StrategyResult,
+)
+from sourcewise.results.text import (
+    MOST_LINES,
+    aligned,
+    brief,
+    extent,
+    fitted_words,
+    metric_name,
+    note_lines,
+    quoted,
+    resolved_lines,
+    span,
+    wrapped,
+)
+
+__all__ = ["comparison_lines"]
+
+
+def comparison_lines(result: ComparisonResult) -> Iterator[str]:
+    """All of it, line by line."""
+    data, verdict = result.data, result.verdict
+    yield (
+        f"{data.name}: {data.rows} rows, {len(data.sources)} sources, {extent(data)}; "
+        f"scope: {result.scope}"
+    )
+    yield from note_lines(result.warnings)
+    for strategy in result.rivals:
+        yield ""
+        yield from _difference_lines(result, strategy)
+    yield ""
+    for name, strategy in result.strategies.items():
+        yield from _budget_lines(result, name, strategy)
+    yield from resolved_lines({name: s.resolved for name, s in result.strategies.items()})
+    for key in result.shown:
+        yield ""
+        yield from _shown_lines(result, key)
+    yield ""
+    how = f", {verdict.recommended_how}" if verdict.recommended_how else ""
+    yield f"verdict: {verdict.overall}; recommended: {verdict.recommended}{how}"
+    yield from wrapped(verdict.reason, "  ")
+
+
+def _difference_lines(result: ComparisonResult, strategy: str) -> Iterator[str]:
+    """A strategy against the baseline: all sources, or the most certain if there are very many."""
+    rows = [d for d in result.differences if d.strategy == strategy]
+    sources = [d for d in rows if not d.average]
+    more = len(sources) - MOST_LINES
+    if more > 0:
+        sources = sorted(sources, key=lambda d: 1.0 if d.p is None else d.p)[:MOST_LINES]
+    baseline, region = rows[0].baseline, result.metric.region
+    inside = "" if region is None else f", within ±{region:g} is equivalent"
+    yield from wrapped(
+        f"{strategy} - {baseline}, {rows[0].unit}: above 0 favours {strategy}{inside}", then=""
+    )
+    yield from wrapped(
+        f"saw: training examples seen by {strategy} / {baseline}, repeats counted; {MACRO}: the "
+        "mean of the sources",
+        then="",
+    )
+    head = ("source", "rows", "saw", "difference", "95 % interval", "p (Holm)", "verdict")
+    cells = [_cells(result, d) for d in [*sources, *(d for d in rows if d.average)]]
+    lines = aligned(head, cells, numbers=5)
+    yield from lines[: len(sources) + 1]
+    if more > 0:
+        yield f"  ... {more} less certain ones in the report"
+    yield from lines[len(sources) + 1 :]
+
+
+def _cells(result: ComparisonResult, d: Difference) -> tuple[str, ...]:
+    rows = next(
+        (str(source.rows) for source in result.data.sources if source.name == d.source), ""
+    )
+    entries = [result.of(name, d.source) for name in (d.strategy, d.baseline)]
+    seen = " / ".join(f"{entry.examples_seen:.0f}" for entry in entries if entry)
+    ends = "-" if d.low is None or d.high is None else f"{d.low:+.4f} to {d.high:+.4f}"
+    return (
+        brief(d.source),
+        "".join(rows),
+        seen,
+        "-" if d.difference is None else f"{d.difference:+.4f}",
+        ends,
+        _p(d.p_holm),
+        d.verdict + (f" ({d.would_decide})" if d.would_decide else ""),
+    )
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "<.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _budget_lines(result: ComparisonResult, name: str, strategy: StrategyResult) -> Iterator[str]:
+    """What a strategy was given, and how well it does."""
+    entries = strategy.per_source.values()
+    updates = max((entry.updates for entry in entries), default=0.0)
+    over = result.splits.averaged_over if updates else ""
+    best = [entry.best for entry in entries if entry.best is not None]
+    parts = [
+        counted(len(strategy.blocks), "model"),
+        f"{strategy.parameters:.0f} parameters",
+        f"{updates:.0f} updates"
+        + (f" (mean of {over})" if over else "")
+        + (f" (weights of update {span(best, '.0f')} kept)" if best else ""),
+        *(f"{key} {fitted_words(key, values)}" for key, values in strategy.fitted.items()),
+    ]
+    yield f"{name}: {', '.join(parts)}"
+    if strategy.searched:
+        yield f"  {_searched(strategy.searched)}"
+    key, worst = result.primary_metric, strategy.worst[result.primary_metric]
+    direction = "" if result.metric.higher_is_better else f"; {result.metric.direction}"
+    yield (
+        f"  held-out {metric_name(key)} {_value(strategy.macro[key].mean)} on average, "
+        f"worst {_value(worst.mean)} ({brief(quoted(worst.source))}){direction}"
+    )
+
+
+def _searched(searched: Searched) -> str:
+    """What a search over settings found."""
+    chosen = ", ".join(f"{key}={_setting(value)}" for key, value in searched.chosen.items())
+    return f"{counted(searched.trials, 'trial')}, chose {chosen or 'the settings as given'}"
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _shown_lines(result: ComparisonResult, key: str) -> Iterator[str]:
+    """A metric that decides nothing."""
+    facts, strategies = result.shown[key], result.strategies.values()
+    repeated = any(len(s.macro[key].replicates or ()) > 1 for s in strategies if key in s.macro)
+    spread = "; in brackets the smallest and largest of the repetitions" if repeated else ""
+    yield from wrapped(
+        f"{metric_name(key)}, {facts.unit}, {facts.direction}: shown beside the metric that "
+        f"decides, never part of the verdict{spread}"
+    )
+    names = dict.fromkeys(source for s in strategies for source in s.per_source)
+    rows = [
+        (
+            brief(source),
+            *(
+                _level(s.per_source[source].metrics.get(key) if source in s.per_source else None)
+                for s in strategies
+            ),
+        )
+        for source in list(names)[:MOST_LINES]
+    ]
+    average = (MACRO, *(_level(s.macro.get(key)) for s in strategies))
+    yield from aligned(("source", *result.strategies), [*rows, average])
+
+
+def _level(level: Level | None) -> str:
+    if level is None:
+        return "-"
+    values = [value for value in level.replicates or () if value is not None]
+    ends = f" ({span(values, '.4f')})" if len(values) > 1 else ""
+    return f"{_value(level.mean)}{ends}"
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,126 @@
+"""What every result says of its data, and of how the run was set up."""
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from sourcewise.results.contract import Sometimes
+
+__all__ = [
+    "Column",
+    "ComparedSource",
+    "DataFacts",
+    "LeftOut",
+    "Reading",
+    "RunSettings",
+    "SourceFacts",
+    "TrainedSource",
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is modelled; `kind`, `categories` and `missing` of mixed tables only."""
+
+    name: str
+    kind: Sometimes[str] = None
+    categories: Sometimes[tuple[str, ...]] = None
+    log: bool = False
+    resolution: float | None = None
+    missing: Sometimes[bool] = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that is not modelled, and why."""
+
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """Rows of a source, and their units: rows again, or symbols."""
+
+    name: str
+    rows: int
+    size: float
+
+
+@dataclass(frozen=True)
+class ComparedSource(SourceFacts):
+    """Of a comparison: whether the source is tested, and why not."""
+
+    tested: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainedSource(SourceFacts):
+    """Of a training: rows that trained, and rows that told when to stop."""
+
+    n_train: int
+    n_valid: int
+
+
+Source = TypeVar("Source", bound=SourceFacts, covariant=True)
+
+
+@dataclass(frozen=True)
+class DataFacts(Generic[Source]):
+    """The data of a run.
+
+    Args:
+        name: what it is called.
+        fingerprint: of all columns as they were read.
+        rows: that are used.
+        columns: that are modelled; none of text and plain symbols.
+        variables: coordinates of one unit: columns of a row, 1 of a symbol.
+        symbols: size of the alphabet of rows of symbols.
+        scored_per: what scores are divided by: "row" or "symbol".
+        left_out: columns that are not modelled.
+        group: columns whose equal values keep rows together.
+        dropped_rows: for missing values.
+        imputed_cells: that are filled in.
+        missing: what was asked for: refuse, drop, impute.
+        missing_cells: without a value.
+        sources: in the order of their numbers.
+        units: sets of rows that stay together; of comparisons.
+        duplicate_rows: identical to an earlier row; of comparisons.
+    """
+
+    name: str
+    fingerprint: str
+    rows: int
+    columns: tuple[Column, ...]
+    variables: int
+    symbols: int | None
+    scored_per: str
+    left_out: tuple[LeftOut, ...]
+    group: tuple[str, ...] | None
+    dropped_rows: int
+    imputed_cells: int
+    missing: str
+    missing_cells: int
+    sources: tuple[Source, ...]
+    units: Sometimes[int] = None
+    duplicate_rows: Sometimes[int] = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the data of a run was read, as far as new rows are read alike."""
+
+    source: str | None = None
+    group: tuple[str, ...] = ()
+    text: str | None = None
+    chunk: int | None = None
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a run that its models are used with later."""
+
+    model: str
+    missing: Literal["refuse", "drop", "impute"]
+    data: Reading
+    metric: str = "log-likelihood"  # there was no other when runs did not name it

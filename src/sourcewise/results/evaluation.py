@@ -1,0 +1,182 @@
+"""The result of scoring new rows: the contract of `evaluate --json`, and how it prints."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sourcewise.results.comparison import MACRO, Worst
+from sourcewise.results.contract import Json, Scalar, Sometimes
+from sourcewise.results.data import SourceFacts
+from sourcewise.results.text import (
+    MOST_LINES,
+    about_lines,
+    aligned,
+    brief,
+    metric_name,
+    note_lines,
+    wrapped,
+)
+
+__all__ = [
+    "ALONE",
+    "EvaluationResult",
+    "NewRows",
+    "Score",
+    "ScoreDifference",
+    "ScoredSource",
+    "ScoredStrategy",
+    "ScoringMetric",
+    "evaluation_lines",
+]
+
+ALONE = "standard errors"  # that intervals are made of
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """The rows that were scored."""
+
+    name: str
+    fingerprint: str
+    rows: int
+    sources: tuple[SourceFacts, ...]
+
+
+@dataclass(frozen=True)
+class ScoringMetric:
+    """What rows are scored by, and what standard errors and intervals are made of."""
+
+    unit: str
+    higher_is_better: bool
+    standard_error: str
+    intervals: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of a source or on average; the mean alone where there are too few rows."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    standard_error: float | None
+    reason: Sometimes[str] = None
+
+
+@dataclass(frozen=True)
+class ScoredSource:
+    """A source under the models of a strategy."""
+
+    n_test: int
+    metrics: dict[str, Score]
+
+
+@dataclass(frozen=True)
+class ScoredStrategy:
+    """New rows under the models of one strategy.
+
+    Args:
+        fitted: what fitting found beside parameters.
+        resolved: what settings given as `auto` became.
+        per_source: of the sources that it has a model of.
+        macro: by metric, the mean over the sources that every strategy has a model of; and these
+            `sources`.
+        worst: by metric; None without a source.
+    """
+
+    fitted: dict[str, tuple[float | None, ...]]
+    resolved: Mapping[str, Scalar]
+    per_source: dict[str, ScoredSource]
+    macro: dict[str, Score | tuple[str, ...]]
+    worst: dict[str, Worst | None]
+
+    def score(self, metric: str, source: str) -> Score | None:
+        """Of a source, or of `macro`."""
+        if source != MACRO:
+            found = self.per_source.get(source)
+            return found and found.metrics[metric]
+        average = self.macro[metric]
+        return average if isinstance(average, Score) else None
+
+
+@dataclass(frozen=True)
+class ScoreDifference:
+    """Strategy minus baseline, on the rows that both score; above 0 favours the strategy."""
+
+    source: str
+    strategy: str
+    baseline: str
+    metric: str
+    unit: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    standard_error: float | None
+    reason: Sometimes[str] = None
+    df: float | None = None
+    p: float | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """All of it; `settings` are `missing` and `seed`."""
+
+    schema_version: int
+    kind: str
+    run: str | None
+    data: NewRows
+    scope: str
+    primary_metric: str
+    metrics: dict[str, ScoringMetric]
+    warnings: tuple[str, ...]
+    strategies: dict[str, ScoredStrategy]
+    differences: tuple[ScoreDifference, ...]
+    settings: Json
+
+
+def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
+    """Scores by source and strategy, then differences."""
+    metric = result.metrics[result.primary_metric]
+    yield f"{result.data.name}: {result.data.rows} rows; scope: {result.scope}"
+    yield from note_lines(result.warnings)
+    yield ""
+    yield from about_lines(result.strategies)
+    name = metric_name(result.primary_metric)
+    made = "" if metric.intervals == ALONE else f"; intervals are made of {metric.intervals}"
+    direction = "" if metric.higher_is_better else ", lower is better"
+    head = f"{name}, {metric.unit}{direction}, ± standard error {metric.standard_error}{made}"
+    yield from wrapped(head, then="")
+    yield from aligned(("source", "rows", *result.strategies), _score_rows(result))
+    for strategy in dict.fromkeys(d.strategy for d in result.differences):
+        mine = [d for d in result.differences if d.strategy == strategy]
+        yield ""
+        yield f"{strategy} - {mine[0].baseline}, {metric.unit}: above 0 favours {strategy}"
+        yield from aligned(
+            ("source", "difference", "95 % interval"),
+            [_difference_cells(d) for d in [*mine[:-1][:MOST_LINES], mine[-1]]],
+        )
+
+
+def _score_rows(result: EvaluationResult) -> list[tuple[str, ...]]:
+    strategies, metric = result.strategies.values(), result.primary_metric
+    present = [source for source in result.data.sources if source.rows]
+    rows = [
+        (brief(s.name), str(s.rows), *(_score(item.score(metric, s.name)) for item in strategies))
+        for s in present[:MOST_LINES]
+    ]
+    if len(present) > MOST_LINES:
+        rows.append((f"... {len(present) - MOST_LINES} more", "", *("" for _ in strategies)))
+    # Also where a strategy has no model of some source: the same sources in every column.
+    return [*rows, (MACRO, "", *(_score(item.score(metric, MACRO)) for item in strategies))]
+
+
+def _score(score: Score | None) -> str:
+    if score is None or score.mean is None:
+        return "-"
+    error = "" if score.standard_error is None else f" ± {score.standard_error:.4f}"
+    return f"{score.mean:.4f}{error}"
+
+
+def _difference_cells(d: ScoreDifference) -> tuple[str, str, str]:
+    value = "-" if d.difference is None else f"{d.difference:+.4f}"
+    ends = "-" if d.low is None or d.high is None else f"{d.low:+.4f} to {d.high:+.4f}"
+    return brief(d.source), value, ends

@@ -1,0 +1,51 @@
+"""The result in a run folder, whatever kind of run with models it holds."""
+
+from pathlib import Path
+
+from sourcewise.errors import InputError
+from sourcewise.files import read_json
+from sourcewise.results.comparison import ComparisonResult
+from sourcewise.results.contract import from_json
+from sourcewise.results.training import TrainingResult
+
+__all__ = ["read_comparison", "read_result"]
+
+
+def read_result(run: str | Path) -> ComparisonResult | TrainingResult:
+    """Of a finished comparison or training.
+
+    Raises:
+        InputError: no such run there, one that is not finished, or a damaged file.
+    """
+    path = Path(run)
+    file = path / "result.json"
+    if not path.is_dir():
+        raise InputError(f"no run folder {path}")
+    if not file.exists():
+        _refuse_unfinished(path)
+    document = read_json(file)
+    if not isinstance(document, dict):
+        raise InputError(f"{file} is no comparison's result, nor that of a training")
+    if document.get("kind") == "train":
+        return from_json(TrainingResult, document, str(file))
+    if "verdict" in document:
+        return from_json(ComparisonResult, document, str(file))
+    kind = f" (of {document['name']!r})" if "name" in document else ""
+    raise InputError(f"{path} holds a run without models{kind}: allowed are compare and train")
+
+
+def read_comparison(run: str | Path) -> ComparisonResult:
+    """Of a finished comparison; see `read_result`."""
+    result = read_result(run)
+    if not isinstance(result, ComparisonResult):
+        raise InputError(f"{Path(run) / 'result.json'} is no comparison's result")
+    return result
+
+
+def _refuse_unfinished(path: Path) -> None:
+    if (path / "config.yaml").exists():
+        raise InputError(
+            f"the run in {path} is not finished (no result.json): the command that started it "
+            "goes on where it stopped"
+        )
+    raise InputError(f"{path} holds no run")

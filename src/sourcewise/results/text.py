@@ -1,0 +1,193 @@
+"""Words and tables that the printed results and the report share."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import wrap
+from typing import Protocol
+
+from sourcewise.errors import counted
+from sourcewise.results.contract import Scalar
+from sourcewise.results.data import DataFacts, SourceFacts
+
+__all__ = [
+    "MOST_LINES",
+    "Described",
+    "about_lines",
+    "aligned",
+    "brief",
+    "extent",
+    "few_degrees",
+    "fitted_words",
+    "metric_name",
+    "note_lines",
+    "quoted",
+    "resolved_lines",
+    "rounded",
+    "span",
+    "wrapped",
+]
+
+MOST_LINES = 60  # of a table on the screen
+WIDTH = 98
+FEW_DEGREES = 5.0
+
+
+class Described(Protocol):
+    """A strategy that says what its settings came to, and what fitting found."""
+
+    @property
+    def fitted(self) -> Mapping[str, Sequence[float | None]]:
+        """A value per model."""
+        ...
+
+    @property
+    def resolved(self) -> Mapping[str, Scalar]:
+        """By setting."""
+        ...
+
+
+def wrapped(text: str, first: str = "", then: str = "  ") -> list[str]:
+    """Lines that fit the screen."""
+    return wrap(text, WIDTH, initial_indent=first, subsequent_indent=then)
+
+
+def note_lines(warnings: Iterable[str]) -> Iterator[str]:
+    """Warnings, each with its lines indented."""
+    for warning in warnings:
+        yield from wrapped(f"note: {warning}", "  ", "        ")
+
+
+def aligned(
+    head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int | None = None
+) -> list[str]:
+    """A table: names to the left, numbers to the right, words after them as they are.
+
+    >>> aligned(("source", "rows", "verdict"), [("a", "12", "pool")], numbers=1)
+    ['  source  rows  verdict', '  a         12  pool']
+
+    Args:
+        head: of the columns, the first of names.
+        rows: cells.
+        numbers: how many columns of numbers there are; None: all but the first.
+    """
+    last = len(head) if numbers is None else numbers + 1
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(last)]
+    lines = []
+    for name, *cells in table:
+        padded = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=False)]
+        line = [f"  {name:{widths[0]}}", *padded, *cells[last - 1 :]]
+        lines.append("  ".join(line).rstrip())
+    return lines
+
+
+def brief(name: str, limit: int = 28) -> str:
+    """A name that fits a table."""
+    name = "".join(c if c.isprintable() else " " for c in name)
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def quoted(name: str) -> str:
+    """A source's name inside a sentence: in quotes where it could be read as a number.
+
+    >>> quoted("north"), quoted("0"), quoted("-1.5")
+    ('north', "'0'", "'-1.5'")
+    """
+    return name if name[:1].isalpha() else repr(name)
+
+
+def metric_name(key: str) -> str:
+    """How users write the metric that documents have under a key.
+
+    >>> metric_name("log_likelihood"), metric_name("train_log_likelihood")
+    ('log-likelihood', 'log-likelihood of training rows')
+    """
+    training = key.startswith("train_")
+    name = key.removeprefix("train_").replace("_", "-")
+    return f"{name} of training rows" if training else name
+
+
+def extent(data: DataFacts[SourceFacts]) -> str:
+    """What a row is made of; of sequences, how many symbols there are in all."""
+    if data.scored_per != "row":
+        return f"{sum(source.size for source in data.sources):.0f} {data.scored_per}s"
+    if data.columns:
+        return counted(len(data.columns), "column")
+    return f"{data.variables} positions" + (f" of {data.symbols} symbols" if data.symbols else "")
+
+
+def rounded(value: float) -> str:
+    """A number to two digits, large ones without exponents.
+
+    >>> rounded(0.0123), rounded(112.0), rounded(99.7), rounded(-2.71)
+    ('0.012', '110', '100', '-2.7')
+    """
+    short = f"{value:.2g}"
+    return f"{float(short):.0f}" if abs(float(short)) >= 100 else short
+
+
+def few_degrees(df: float | None) -> str:
+    """Degrees of freedom, where they are so few that the interval is a rough one."""
+    if df is None or df >= FEW_DEGREES:
+        return ""
+    count = f"{df:.2g}"
+    return f"{count} degree{'' if count == '1' else 's'} of freedom"
+
+
+def span(values: Sequence[float], form: str) -> str:
+    """The smallest to the largest of some numbers."""
+    return _to(f"{min(values):{form}}", f"{max(values):{form}}")
+
+
+def _to(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+def fitted_words(name: str, values: Iterable[float | None]) -> str:
+    """What fitting found, the smallest to the largest of the models' values.
+
+    >>> fitted_words("r_hat", [1.004, 1.2]), fitted_words("effective samples", [210.2, None])
+    ('1.00 to 1.20', '210')
+    >>> fitted_words("quadrature error", [0.0, 2.5e-4]), fitted_words("shrinkage", [0.03])
+    ('below 1e-6 to 0.00025', '0.03')
+    >>> fitted_words("annealing error", [2.7, 110.0]), fitted_words("annealing error", [None])
+    ('2.7 to 110', 'unknown')
+    """
+    found = [value for value in values if value is not None]
+    if not found:
+        return "unknown"
+    if name == "r_hat":
+        return span(found, ".2f")
+    if name.startswith("effective"):
+        return span(found, ".0f")
+    words = _error if name.endswith("error") else rounded
+    return _to(words(min(found)), words(max(found)))
+
+
+def _error(value: float) -> str:
+    """An error in nats; below what float32 resolves, 0 would say too much."""
+    return rounded(value) if value >= 1e-6 else "below 1e-6"
+
+
+def about_lines(strategies: Mapping[str, Described]) -> Iterator[str]:
+    """What settings came to, and what fitting found beside the parameters."""
+    yield from resolved_lines({name: item.resolved for name, item in strategies.items()})
+    for name, strategy in strategies.items():
+        found = ", ".join(f"{k} {fitted_words(k, v)}" for k, v in strategy.fitted.items())
+        if found:
+            yield f"{name}: {found}"
+
+
+def resolved_lines(resolved: Mapping[str, Mapping[str, Scalar]]) -> Iterator[str]:
+    """What settings came to, a line for all strategies that agree on it.
+
+    >>> values = {"objective": "likelihood", "nodes": 32}
+    >>> list(resolved_lines({"pooled": values, "separate": values}))
+    ['pooled, separate: objective likelihood, nodes 32']
+    """
+    names: dict[str, list[str]] = {}
+    for name, values in resolved.items():
+        words = ", ".join(f"{key} {value}" for key, value in values.items())
+        names.setdefault(words, []).append(name)
+    for words, agreed in names.items():
+        if words:
+            yield from wrapped(f"{', '.join(agreed)}: {words}")

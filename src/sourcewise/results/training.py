@@ -1,0 +1,139 @@
+"""The result of a training: the contract of `train --json`, and how it prints."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sourcewise.errors import counted, listing
+from sourcewise.results.contract import Json, Scalar, Sometimes
+from sourcewise.results.data import DataFacts, TrainedSource
+from sourcewise.results.text import (
+    MOST_LINES,
+    about_lines,
+    aligned,
+    brief,
+    extent,
+    note_lines,
+    wrapped,
+)
+
+__all__ = ["Blocks", "TrainedModel", "TrainingResult", "training_lines"]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The strategy that was trained, and the sources of each of its models."""
+
+    name: str
+    blocks: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training the model of one block took; see `training.Effort`.
+
+    Args:
+        sources: of the block.
+        parameters: that are free.
+        n_train: rows that trained.
+        n_valid: rows that told when to stop.
+        examples_seen: repeats counted.
+        updates: gradient steps.
+        best: the update whose weights were kept.
+        validation: the loss under these weights.
+        how: in words.
+        refused: looks with a lower loss that could not be relied on.
+        seconds: that the block was in training.
+    """
+
+    sources: tuple[str, ...]
+    parameters: int
+    n_train: int
+    n_valid: int
+    examples_seen: int
+    updates: int
+    best: int | None
+    validation: float | None
+    how: str
+    refused: int
+    seconds: float
+    best_reason: Sometimes[str] = None
+    validation_reason: Sometimes[str] = None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """All of it.
+
+    Args:
+        schema_version: of the contract.
+        kind: "train".
+        data: what was trained on.
+        strategy: what was trained.
+        unit: of losses that are likelihoods.
+        models: one per block.
+        fitted: what fitting found beside parameters, a value per model.
+        resolved: what settings given as `auto` became.
+        validated_by: what validation losses are; None of exact fits.
+        warnings: one line each.
+        run: the folder.
+        settings: resolved.
+        versions: of packages.
+    """
+
+    schema_version: int
+    kind: str
+    data: DataFacts[TrainedSource]
+    strategy: Blocks
+    unit: str
+    models: tuple[TrainedModel, ...]
+    fitted: dict[str, tuple[float | None, ...]]
+    resolved: Mapping[str, Scalar]
+    validated_by: str | None
+    warnings: tuple[str, ...]
+    run: str | None
+    settings: Json
+    versions: dict[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the strategies: the only one."""
+        return (self.strategy.name,)
+
+    @property
+    def recommended(self) -> str:
+        """The strategy to use."""
+        return self.strategy.name
+
+
+def training_lines(result: TrainingResult) -> Iterator[str]:
+    """What training took, as a table."""
+    data, models = result.data, result.models
+    yield (
+        f"{data.name}: {data.rows} rows, {counted(len(data.sources), 'source')}, {extent(data)}; "
+        f"{result.settings.get('model', '')}, {result.strategy.name}: "
+        f"{counted(len(models), 'model')}"
+    )
+    yield from note_lines(result.warnings)
+    yield ""
+    yield from about_lines({result.strategy.name: result})
+    head = ["sources", "rows", "valid", "saw", "updates", "kept", "loss", "parameters", "seconds"]
+    yield from aligned(head, map(_cells, models[:MOST_LINES]))
+    if len(models) > MOST_LINES:
+        yield f"  ... {len(models) - MOST_LINES} more in result.json"
+    if any(model.validation is not None for model in models):
+        loss = result.validated_by or "minus log-likelihood"
+        yield from wrapped(f"loss: of the validation rows (valid) under the weights kept; {loss}")
+
+
+def _cells(model: TrainedModel) -> tuple[str, ...]:
+    return (
+        listing([brief(name, 20) for name in model.sources], 3),
+        str(model.n_train),
+        str(model.n_valid),
+        str(model.examples_seen),
+        str(model.updates),
+        "last" if model.best is None else str(model.best),
+        "-" if model.validation is None else f"{model.validation:.4f}",
+        str(model.parameters),
+        f"{model.seconds:.2f}",
+    )
