@@ -212,7 +212,7 @@ BAD = [
     (["compare", "empty.txt"], "empty.txt is empty"),
     (["compare", "data.csv", "--out", "data.csv/run"], "cannot write the run folder"),
     (["compare", "data.csv", "--out", "occupied"], "not empty and holds no run"),
-    (["report", "nowhere"], "holds no finished comparison"),
+    (["report", "nowhere"], "no run folder nowhere"),
     (["train", "data.csv", "--strategy", "pooled,separate"], "train takes one of pooled"),
     (["train", "data.csv", "--strategy", "poled"], "did you mean 'pooled'"),
     (["train", "data.csv", "--set", "shrink=1"], "did you mean 'shrinkage'"),

@@ -171,7 +171,7 @@ def at(document, path):
 
 
 def refusal(document) -> str:
-    """What is said of a document that is no comparison's; empty if it is one."""
+    """What is said of a document that is no comparison; empty if it is one."""
     try:
         typed(document)
     except InputError as error:
@@ -190,7 +190,7 @@ def test_a_missing_key_is_named_or_not_needed(result, monkeypatch):
             del at(document, path)[path[-1]]
             if message := refusal(document):
                 needed.add(path[-1])
-                assert path[-1] in message
+                assert str(path[-1]) in message
                 assert "\n" not in message
             else:
                 Page(render(document))

@@ -76,7 +76,7 @@ def damaged(document, path, value):
 
 
 def refusal(document) -> str:
-    """What is said of a document that is no comparison's; empty if it is one."""
+    """What is said of a document that is no comparison; empty if it is one."""
     try:
         from_json(ComparisonResult, document, "here")
     except InputError as error:

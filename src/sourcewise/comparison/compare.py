@@ -22,11 +22,11 @@ from sourcewise.files import RunFolder, write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, share
 from sourcewise.fitting.run import Comparison, load
-from sourcewise.fitting.search import Trial, search
+from sourcewise.fitting.search import search
 from sourcewise.fitting.store import load_models, save_models, save_samples
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
-from sourcewise.results.comparison import ComparisonResult
+from sourcewise.results.comparison import ComparisonResult, Trial
 from sourcewise.results.contract import to_json
 from sourcewise.sources import Sources
 from sourcewise.training.processes import Processes

@@ -12,19 +12,12 @@ __all__ = ["differences"]
 
 @dataclass(frozen=True)
 class _Row:
-    """A difference before tests are adjusted for each other.
-
-    Args:
-        strategy: what is compared.
-        source: its name, or `macro`.
-        interval: of the difference.
-        tested: whether models differ: the same model in both strategies is no test.
-    """
+    """A difference before tests are adjusted for each other."""
 
     strategy: Strategy
     source: str
     interval: Interval
-    tested: bool
+    tested: bool  # the same model in both strategies is no test
 
     @property
     def tests(self) -> tuple[bool, bool]:
@@ -60,31 +53,10 @@ def _rows(summary: Summary, strategy: Strategy, baseline: str) -> list[_Row]:
 def _difference(
     summary: Summary, row: _Row, baseline: str, p_holm: float, tests: int
 ) -> Difference:
-    """A row with its verdict.
-
-    Args:
-        summary: the numbers.
-        row: of which.
-        baseline: what it is taken from.
-        p_holm: its adjusted p.
-        tests: how many tests were adjusted together.
-    """
+    """A row with its verdict; `tests` were adjusted together."""
     job, interval, region = summary.plan.job, row.interval, summary.region
     verdict = judge(interval, p_holm, region)
     lacks = would_decide(interval, region, tests) if verdict == "undecided" else None
-    return Difference(
-        source=row.source,
-        strategy=row.strategy.name,
-        baseline=baseline,
-        metric=job.metric.key,
-        unit=job.unit,
-        difference=interval.value,
-        low=interval.low,
-        high=interval.high,
-        standard_error=interval.standard_error,
-        df=float(interval.df),
-        p=interval.p,
-        p_holm=p_holm,
-        verdict=verdict,
-        would_decide=lacks,
-    )
+    head = row.source, row.strategy.name, baseline, job.metric.key, job.unit
+    ends = interval.value, interval.low, interval.high, interval.standard_error
+    return Difference(*head, *ends, float(interval.df), interval.p, p_holm, verdict, lacks)

@@ -18,13 +18,12 @@ from sourcewise.comparison.strategy_document import strategy_result
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
 from sourcewise.fitting.job import Job
-from sourcewise.fitting.search import Trial
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.results.comparison import (
     BetaHat,
     ComparisonResult,
     MetricFacts,
-    Tried,
+    Trial,
     Verdict,
 )
 
@@ -33,23 +32,14 @@ __all__ = ["Finished", "comparison_result"]
 
 @dataclass(frozen=True)
 class Finished:
-    """A comparison whose work is done.
-
-    Args:
-        prepared: what was compared.
-        summary: the numbers.
-        baseline: the strategy that differences are taken from.
-        warnings: about the data, one line each.
-        models: that are kept, by strategy.
-        trials: what a search over settings tried, by strategy; empty without one.
-    """
+    """A comparison whose work is done."""
 
     prepared: Prepared
     summary: Summary
-    baseline: str
-    warnings: Sequence[str]
-    models: Mapping[str, TrainedStrategy]
-    trials: Mapping[str, Sequence[Trial]]
+    baseline: str  # the strategy that differences are taken from
+    warnings: Sequence[str]  # about the data
+    models: Mapping[str, TrainedStrategy]  # that are kept, by strategy
+    trials: Mapping[str, Sequence[Trial]]  # of a search over settings, by strategy
 
     @property
     def job(self) -> Job:
@@ -79,10 +69,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
         beta_hat=_beta(finished, verdict.strategy),
         verdict=_conditional(verdict, _condition(finished)),
         settings=config["settings"],
-        search={
-            name: tuple(Tried(trial.changes, trial.validation) for trial in trials)
-            for name, trials in finished.trials.items()
-        },
+        search={name: tuple(trials) for name, trials in finished.trials.items()},
         splits=splits(summary.plan),
         versions=config["versions"],
     )

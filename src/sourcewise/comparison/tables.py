@@ -12,26 +12,12 @@ from sourcewise.files import RunFolder, write_atomic, write_tensors
 __all__ = ["write_tables"]
 
 Results = Mapping[str, Mapping[str, CellScores]]
-FIELDS = [
-    "strategy",
-    "block",
-    "source",
-    "seed",
-    "metric",
-    "value",
-    "n_train",
-    "n_test",
-    "examples_seen",
-    "updates",
-    "parameters",
-]
 
 
 def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
     """Write all three."""
-    rows = _tidy(plan, results)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    rows, text = list(_tidy(plan, results)), io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_atomic(folder / "results.csv", text.getvalue())

@@ -24,17 +24,7 @@ def data_facts(
     units: int | None = None,
     duplicate_rows: int | None = None,
 ) -> DataFacts[Source]:
-    """What holds of the data whatever is done with it, and what the run says of its sources.
-
-    Args:
-        job: what is fitted.
-        screened: what happened to the columns.
-        fingerprint: of the data as they were read.
-        missing: what was asked for.
-        sources: in the order of their numbers.
-        units: see `DataFacts`.
-        duplicate_rows: likewise.
-    """
+    """What holds of the data whatever is done with it, and what the run says of its sources."""
     data, coding = job.data, job.coding
     return DataFacts(
         name=data.name,

@@ -8,7 +8,7 @@ optimization", 2011) of Optuna, from the run's seed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,15 @@ from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Progress, Split, Work, share
 from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
 from sourcewise.randomness import Noise
+from sourcewise.results.comparison import Trial
 from sourcewise.settings import Settings
 from sourcewise.strategies import Strategy
 from sourcewise.training.processes import Processes
 
-__all__ = ["Trial", "search"]
+__all__ = ["search"]
 
 Changes = dict[str, Any]  # of settings, by name
 FAILED = 1e30  # the worth of a trial whose loss was not finite
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Settings that were tried.
-
-    Args:
-        changes: fields that differ from the family's settings.
-        validation: nats per unit, lower is better; None if training broke down.
-    """
-
-    changes: Changes
-    validation: float | None
 
 
 def search(

@@ -129,7 +129,7 @@ def _warnings(run: Run, scored: Mapping[str, Scored], fingerprint: str) -> list[
     resolved = {name: item.model.resolved for name, item in scored.items()}
     return [
         *first.warnings,
-        known_rows(run, first.data, fingerprint),
+        known_rows(run, first.data, fingerprint, first.metric),
         *simulated_normalisers(fitted, resolved),
         *(item.without_model(name) for name, item in scored.items()),
         _apart(first.data, _common(scored), scored),
@@ -177,23 +177,12 @@ def _differences(scored: Mapping[str, Scored], common: Sequence[int]) -> list[Sc
         sources = sorted(set(item.data.y.numpy()[~np.isnan(gains)].tolist()))
         for label, chosen in [*((names[k], [k]) for k in sources), (MACRO, common)]:
             interval = item.interval(chosen, scored[baseline])
-            score = score_of(interval)
-            differences.append(
-                ScoreDifference(
-                    source=label,
-                    strategy=name,
-                    baseline=baseline,
-                    metric=item.metric.key,
-                    unit=item.unit,
-                    difference=score.mean,
-                    low=score.low,
-                    high=score.high,
-                    standard_error=score.standard_error,
-                    reason=score.reason,
-                    df=float(interval.df) if isinstance(interval, Interval) else None,
-                    p=interval.p if isinstance(interval, Interval) else None,
-                )
-            )
+            score, tests = score_of(interval), (None, None)
+            if isinstance(interval, Interval):
+                tests = float(interval.df), interval.p
+            head = label, name, baseline, item.metric.key, item.unit
+            ends = score.mean, score.low, score.high, score.standard_error, score.reason
+            differences.append(ScoreDifference(*head, *ends, *tests))
     return differences
 
 

@@ -21,6 +21,7 @@ from sourcewise.files import read_tensors
 from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Column, Ragged, Table, as_table
+from sourcewise.metrics.base import Metric
 from sourcewise.readers import read
 from sourcewise.readers.arrays import array_names
 from sourcewise.readers.folders import FASTA
@@ -192,10 +193,11 @@ def new_characters(lifted: Any, fitted: TrainedStrategy) -> str | None:
     )
 
 
-def known_rows(run: Run, data: Sources, fingerprint: str) -> str | None:
+def known_rows(run: Run, data: Sources, fingerprint: str, metric: Metric) -> str | None:
     """A warning if rows of the data were among those that the models come from."""
+    better = "high" if metric.higher_is_better else "low"
     same = (
-        "these are the very rows that the models come from: their log-likelihood is too high "
+        f"these are the very rows that the models come from: their {metric.name} is too {better} "
         "for new rows"
     )
     if run.result.data.fingerprint == fingerprint:

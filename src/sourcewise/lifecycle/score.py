@@ -31,26 +31,15 @@ SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
 
 @dataclass(frozen=True)
 class Scored:
-    """The rows under the models of one strategy.
+    """The rows under the models of one strategy."""
 
-    Args:
-        data: the rows, sources numbered as in the run.
-        metric: what rows are scored by.
-        unit: what scores are in.
-        sizes: (n,) what a row's score is divided by.
-        rows: (n,) contributions to the metric, NaN where the strategy has no model of the source.
-        warnings: what happened to the rows.
-        error: (K, 3) errors that rows of a source share, see `metrics.base.Contributions`.
-        model: what scored them.
-    """
-
-    data: Sources
+    data: Sources  # sources numbered as in the run
     metric: Metric
     unit: str
-    sizes: np.ndarray
-    rows: np.ndarray
+    sizes: np.ndarray  # (n,) what a row's score is divided by
+    rows: np.ndarray  # (n,) contributions to the metric, NaN where there is no model of the source
     warnings: list[str]
-    error: np.ndarray
+    error: np.ndarray  # (K, 3) that rows of a source share, see `metrics.base.Contributions`
     model: PartitionedModel
 
     @classmethod

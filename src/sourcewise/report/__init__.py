@@ -4,26 +4,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from sourcewise.errors import InputError
 from sourcewise.results.comparison import ComparisonResult
-from sourcewise.results.contract import from_json
+from sourcewise.results.contract import Json, from_json
+
+if TYPE_CHECKING:
+    from sourcewise.fitting.run import Comparison
 
 __all__ = ["report"]
 
 
-class HasResult(Protocol):
-    """What a comparison gives back."""
-
-    @property
-    def result(self) -> object:
-        """What was found."""
-        ...
-
-
 def report(
-    result: HasResult | ComparisonResult | Mapping[str, Any], path: str | Path = "report.html"
+    result: "Comparison | ComparisonResult | Json", path: str | Path = "report.html"
 ) -> Path:
     """Write the HTML report of a comparison and give back its path.
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sourcewise.errors import listing
-from sourcewise.report.words import decimals, interval, number, phrase, sentence, signed
+from sourcewise.report.rows import Forest
+from sourcewise.report.words import clean, decimals, interval, number, phrase, sentence, signed
 from sourcewise.results.comparison import ComparisonResult, Difference, Verdict
 from sourcewise.results.contract import to_json
 from sourcewise.results.data import Column
@@ -18,6 +19,7 @@ __all__ = [
     "data",
     "details",
     "headline",
+    "not_drawn",
     "resolved",
     "splits",
 ]
@@ -77,10 +79,10 @@ def headline(result: ComparisonResult) -> Headline:
         "What would decide": _decide(result),
     }
     kind = verdict.overall if verdict.overall in HEADLINES else "none"
-    return Headline(kind, _line(verdict), sentence(verdict.reason), _told(facts))
+    return Headline(kind, _line(verdict), sentence(verdict.reason), _present(facts))
 
 
-def _told(facts: Mapping[str, str]) -> Facts:
+def _present(facts: Mapping[str, str]) -> Facts:
     return {key: text for key, text in facts.items() if text}
 
 
@@ -165,6 +167,13 @@ def _decide(result: ComparisonResult) -> str:
     return ""
 
 
+def not_drawn(result: ComparisonResult, plot: Forest) -> str:
+    """The sources that the plot does not show."""
+    shown = {row.name for row in plot.rows}
+    names = (clean(source.name) for source in result.data.sources)
+    return listing([name for name in names if name not in shown], 12)
+
+
 def data(result: ComparisonResult) -> Facts:
     """What was compared on: sizes, groups, duplicates, missing values."""
     about = result.data
@@ -178,7 +187,7 @@ def data(result: ComparisonResult) -> Facts:
         "Duplicate rows": "" if about.duplicate_rows is None else number(about.duplicate_rows),
         "Missing values": _missing(result),
     }
-    return _told(facts)
+    return _present(facts)
 
 
 def _missing(result: ComparisonResult) -> str:
@@ -233,6 +242,6 @@ def details(result: ComparisonResult) -> dict[str, Facts]:
     parts = {
         "Settings": dict(_leaves(result.settings)),
         "Versions": dict(_leaves(result.versions)),
-        "Identity": _told(identity),
+        "Identity": _present(identity),
     }
     return {key: facts for key, facts in parts.items() if facts}

@@ -1,7 +1,7 @@
 """The tables of the report, as rows of cells that the template prints."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sourcewise.errors import counted
@@ -21,6 +21,7 @@ from sourcewise.results.comparison import (
     ComparisonResult,
     Difference,
     Level,
+    Searched,
     SourceResult,
     StrategyResult,
 )
@@ -39,7 +40,7 @@ class Cell(NamedTuple):
 
 @dataclass
 class Table:
-    """A table; `groups` is an upper line of headings, each with the columns that it spans."""
+    """A table; `groups`: headings above those of all columns but the first, with their spans."""
 
     caption: str
     heads: Sequence[str]
@@ -54,6 +55,11 @@ class Table:
         return len(self.rows) > 20
 
 
+def _table(caption: str, columns: Mapping[str, Iterable[Cell]], words: Sequence[int]) -> Table:
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    return Table(caption, list(columns), rows, words)
+
+
 def differences(result: ComparisonResult) -> Table | None:
     """Per source: the difference to the baseline, its interval, p and verdict."""
     records = [d for d in result.differences if not d.average]
@@ -62,16 +68,20 @@ def differences(result: ComparisonResult) -> Table | None:
     order = _order(records)
     records.sort(key=lambda d: order[d.source])
     many, places = len(result.rivals) > 1, decimals(records)
-    lead = ["Source", *(["Strategy"] if many else []), "Verdict"]
-    rows = [_difference(d, places, many) for d in records]
-    few = Cell("too few rows", "", "too-few-rows")
-    rows += [
-        [Cell(source.name), *[Cell(ABSENT)] * (len(lead) - 2), few, *[Cell(ABSENT)] * 3]
-        for source in result.data.sources
-        if not source.tested and source.name not in order
-    ]
-    heads = [*lead, "Difference", "95 % interval", "p (Holm)"]
-    return Table(_caption(result, result.primary_metric), heads, rows, range(len(lead)))
+    few = [s.name for s in result.data.sources if not s.tested and s.name not in order]
+    absent = [Cell(ABSENT)] * len(few)
+    columns = {
+        "Source": [Cell(name) for name in (*(d.source for d in records), *few)],
+        "Strategy": [*(Cell(d.strategy) for d in records), *absent],
+        "Verdict": [_verdict(d, many) for d in records]
+        + [Cell("too few rows", "", "too-few-rows")] * len(few),
+        "Difference": [*(Cell(signed(d.difference, places)) for d in records), *absent],
+        "95 % interval": [*(_interval(d, places) for d in records), *absent],
+        "p (Holm)": [*(Cell(p_value(d.p_holm)) for d in records), *absent],
+    }
+    if not many:
+        del columns["Strategy"]
+    return _table(_caption(result, result.primary_metric), columns, range(2 + many))
 
 
 def _order(records: Iterable[Difference]) -> dict[str, tuple[bool, float]]:
@@ -83,25 +93,21 @@ def _order(records: Iterable[Difference]) -> dict[str, tuple[bool, float]]:
     return order
 
 
-def _difference(d: Difference, places: int, many: bool) -> list[Cell]:
+def _verdict(d: Difference, many: bool) -> Cell:
     # Beside a column of strategies the name would only be repeated.
     word = favours(d.verdict, d.strategy, d.baseline)
     word = "favours it" if many and word == f"favours {d.strategy}" else word
     note = f"would decide: {d.would_decide}" if d.would_decide else ""
-    return [
-        Cell(d.source),
-        *([Cell(d.strategy)] if many else []),
-        Cell(word, note, d.verdict.replace(" ", "-")),
-        Cell(signed(d.difference, places)),
-        Cell(interval(d, places) or ABSENT, few_degrees(d.df)),
-        Cell(p_value(d.p_holm)),
-    ]
+    return Cell(word, note, d.verdict.replace(" ", "-"))
+
+
+def _interval(d: Difference, places: int) -> Cell:
+    return Cell(interval(d, places) or ABSENT, few_degrees(d.df))
 
 
 def _caption(result: ComparisonResult, key: str) -> str:
     """A metric, its unit and its direction."""
-    facts = result.metrics.get(key.removeprefix("train_"))
-    name = metric_name(key)
+    name, facts = metric_name(key), result.metrics.get(key.removeprefix("train_"))
     about = f", {facts.unit}; {facts.direction}" if facts else ""
     return name[:1].upper() + name[1:] + about
 
@@ -111,28 +117,23 @@ def levels(result: ComparisonResult) -> dict[str, Table]:
 
     The metric that decides comes first, then what was measured beside it.
     """
-    entries = [e for s in result.strategies.values() for e in s.per_source.values()]
-    keys = dict.fromkeys([result.primary_metric, *(key for e in entries for key in e.metrics)])
+    keys = dict.fromkeys([result.primary_metric, *(k for e in result.entries for k in e.metrics)])
     return {key: _levels(result, key) for key in keys}
 
 
 def _levels(result: ComparisonResult, key: str) -> Table:
-    strategies = result.strategies.values()
-    found = [
-        {name: entry.metrics[key] for name, entry in s.per_source.items() if key in entry.metrics}
-        for s in strategies
-    ]
-    places = decimals(level for cells in found for level in cells.values())
-    names = dict.fromkeys(source for cells in found for source in cells)
-    rows = [[Cell(name), *(_level(cells.get(name), places) for cells in found)] for name in names]
-    foot = []
-    if any(key in s.macro for s in strategies):
-        foot.append([Cell(MEAN), *(_level(s.macro.get(key), places) for s in strategies)])
-    if any(key in s.worst for s in strategies):
-        worst = [s.worst.get(key) for s in strategies]
-        cells = [Cell(fixed(w.mean, places), w.source) if w else Cell(ABSENT) for w in worst]
+    places = decimals(e.metrics[key] for e in result.entries if key in e.metrics)
+    columns, foot = {"Source": [Cell(name) for name in result.sources]}, []
+    for name, strategy in result.strategies.items():
+        entries = [strategy.per_source.get(source) for source in result.sources]
+        columns[name] = [_level(entry and entry.metrics.get(key), places) for entry in entries]
+    every = result.strategies.values()
+    if any(key in s.macro for s in every):
+        foot.append([Cell(MEAN), *(_level(s.macro.get(key), places) for s in every)])
+    if worst := [s.worst[key] for s in every if key in s.worst]:
+        cells = [Cell(fixed(item.mean, places), item.source) for item in worst]
         foot.append([Cell("worst source"), *cells])
-    return Table(_caption(result, key), ["Source", *result.names], rows, (0,), foot=foot)
+    return replace(_table(_caption(result, key), columns, (0,)), foot=foot)
 
 
 def _level(level: Level | None, places: int) -> Cell:
@@ -146,29 +147,20 @@ def _level(level: Level | None, places: int) -> Cell:
 def models(result: ComparisonResult) -> Table:
     """Per strategy: its models, their free parameters, and what fitting chose beside them."""
     strategies = result.strategies.values()
-    fitted = list(dict.fromkeys(key for s in strategies for key in s.fitted))
-    labelled = any(s.shares and _probed(s) for s in strategies)
-    searched = any(s.searched for s in strategies)
-    heads = ["Strategy", "Models", "Parameters"]
-    heads += [_heading(key) for key in fitted]
-    heads += [f"Label is worth, {result.metric.unit}"] if labelled else []
-    heads += ["Settings searched"] if searched else []
-    rows = [
-        [
-            Cell(name),
-            Cell(number(len(s.blocks))),
-            Cell(number(s.parameters)),
-            *(Cell(fitted_words(k, s.fitted[k]) if k in s.fitted else ABSENT) for k in fitted),
-            *([_label(s)] if labelled else []),
-            *([_searched(s)] if searched else []),
-        ]
-        for name, s in result.strategies.items()
-    ]
-    return Table("Models and parameters", heads, rows, (0, len(heads) - 1) if searched else (0,))
-
-
-def _probed(strategy: StrategyResult) -> bool:
-    return strategy.label_effect is not None or strategy.label_effect_reason is not None
+    columns = {
+        "Strategy": [Cell(name) for name in result.names],
+        "Models": [Cell(number(len(s.blocks))) for s in strategies],
+        "Parameters": [Cell(number(s.parameters)) for s in strategies],
+    }
+    for key in dict.fromkeys(key for s in strategies for key in s.fitted):
+        found = [fitted_words(key, s.fitted[key]) if key in s.fitted else "" for s in strategies]
+        columns[key.replace("_", "-").capitalize()] = [Cell(words or ABSENT) for words in found]
+    if any(s.shares and _label(s) != Cell(ABSENT) for s in strategies):
+        columns[f"Label is worth, {result.metric.unit}"] = [_label(s) for s in strategies]
+    if searched := any(s.searched for s in strategies):
+        columns["Settings searched"] = [_searched(s.searched) for s in strategies]
+    words = (0, len(columns) - 1) if searched else (0,)
+    return _table("Models and parameters", columns, words)
 
 
 def _label(strategy: StrategyResult) -> Cell:
@@ -178,22 +170,17 @@ def _label(strategy: StrategyResult) -> Cell:
     return Cell(number(strategy.label_effect), strategy.label_effect_reason or "")
 
 
-def _searched(strategy: StrategyResult) -> Cell:
+def _searched(searched: Searched | None) -> Cell:
     """What a search chose, and of how many trials."""
-    if strategy.searched is None:
+    if searched is None:
         return Cell(ABSENT)
-    chosen = ", ".join(f"{key} {_setting(v)}" for key, v in strategy.searched.chosen.items())
-    return Cell(chosen or "as given", f"of {counted(strategy.searched.trials, 'trial')}")
+    chosen = ", ".join(f"{key} {_setting(value)}" for key, value in searched.chosen.items())
+    return Cell(chosen or "as given", f"of {counted(searched.trials, 'trial')}")
 
 
 def _setting(value: Any) -> str:
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     return number(value) if numeric else phrase(value)
-
-
-def _heading(name: str) -> str:
-    """Of what fitting found."""
-    return name.replace("_", "-").capitalize()
 
 
 BUDGET: dict[str, Callable[[SourceResult], Cell]] = {
@@ -209,20 +196,14 @@ OF_TRAINED = ("Validation rows", "Update kept")
 
 def budgets(result: ComparisonResult) -> Table:
     """Per source and strategy: what the model that serves the source was given."""
-    entries = [e for s in result.strategies.values() for e in s.per_source.values()]
-    trained = any(entry.n_valid is not None for entry in entries)
+    trained = any(entry.n_valid is not None for entry in result.entries)
     heads = [head for head in BUDGET if trained or head not in OF_TRAINED]
-
-    def cells(strategy: str, source: str) -> list[Cell]:
-        entry = result.of(strategy, source)
-        return [BUDGET[head](entry) if entry else Cell(ABSENT) for head in heads]
-
-    names = dict.fromkeys(name for s in result.strategies.values() for name in s.per_source)
-    rows = [
-        [Cell(n), *(c for strategy in result.names for c in cells(strategy, n))] for n in names
-    ]
-    groups = [("", 1), *((name, len(heads)) for name in result.names)]
-    return Table("Per source", ["Source", *heads * len(result.names)], rows, (0,), groups)
+    rows = [[Cell(source)] for source in result.sources]
+    for row, source in zip(rows, result.sources, strict=True):
+        for entry in (result.of(strategy, source) for strategy in result.names):
+            row += [BUDGET[head](entry) if entry else Cell(ABSENT) for head in heads]
+    groups = [(name, len(heads)) for name in result.names]
+    return Table("Per source", ["Source", *heads * len(groups)], rows, (0,), groups)
 
 
 def _count(x: float | None) -> str:
@@ -232,16 +213,11 @@ def _count(x: float | None) -> str:
 
 def sources(result: ComparisonResult) -> Table:
     """Per source: its rows, and whether it is tested."""
-    unit = result.data.scored_per
-    sized = unit != "row"
-    rows = [
-        [
-            Cell(source.name),
-            Cell(number(source.rows)),
-            *([Cell(number(source.size))] if sized else []),
-            Cell("yes") if source.tested else Cell("no", source.reason or ""),
-        ]
-        for source in result.data.sources
-    ]
-    heads = ["Source", "Rows", *([f"{unit.capitalize()}s"] if sized else []), "Tested"]
-    return Table("Rows per source", heads, rows, (0, len(heads) - 1))
+    every, unit = result.data.sources, result.data.scored_per
+    columns = {
+        "Source": [Cell(source.name) for source in every],
+        "Rows": [Cell(number(source.rows)) for source in every],
+        f"{unit.capitalize()}s": [Cell(number(source.size)) for source in every],  # or rows again
+        "Tested": [Cell("yes") if s.tested else Cell("no", s.reason or "") for s in every],
+    }
+    return _table("Rows per source", columns, (0, len(columns) - 1))

@@ -5,7 +5,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from statistics import median
-from typing import Protocol
+
+from sourcewise.results.comparison import BetaHat, Difference, Level
 
 __all__ = [
     "ABSENT",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 ABSENT = "–"
+Ends = Level | Difference | BetaHat  # has an interval
 
 _SPACE = re.compile(r"[^\S\u00a0]+")  # a space that does not break stays
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -91,20 +93,6 @@ def _cut(text: str, width: int) -> str:
     return text
 
 
-class Ends(Protocol):
-    """Anything with an interval."""
-
-    @property
-    def low(self) -> float | None:
-        """Lower end."""
-        ...
-
-    @property
-    def high(self) -> float | None:
-        """Upper end."""
-        ...
-
-
 def number(x: float | None, digits: int = 3) -> str:
     """A number to some significant digits, without idle zeros; whole numbers in full.
 
@@ -147,7 +135,6 @@ def signed(x: float | None, places: int) -> str:
 def interval(ends: Ends, places: int) -> str:
     """Two ends in words; empty if either is absent.
 
-    >>> from sourcewise.results.comparison import Level
     >>> interval(Level(0.7, -0.1, 1.5), 2), interval(Level(0.7, None, None), 2)
     ('−0.10 to 1.50', '')
     """
@@ -159,7 +146,6 @@ def interval(ends: Ends, places: int) -> str:
 def decimals(records: Iterable[Ends]) -> int:
     """Decimals that suit a column of intervals: two digits of the median half-width.
 
-    >>> from sourcewise.results.comparison import Level
     >>> decimals([Level(0.8, 0.1, 1.5)]), decimals([Level(0.0, 0.0, 0.01)]), decimals([])
     (2, 4, 3)
     """

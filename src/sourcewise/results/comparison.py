@@ -12,18 +12,21 @@ __all__ = [
     "BlockEffort",
     "ComparisonResult",
     "Difference",
+    "Gap",
     "Level",
     "MetricFacts",
     "Searched",
     "SourceResult",
     "Splits",
     "StrategyResult",
-    "Tried",
+    "Trial",
     "Verdict",
     "Worst",
 ]
 
 MACRO = "macro"  # stands for a source: the mean over tested sources, each counted once
+Fitted = dict[str, tuple[float | None, ...]]  # what fitting found, a value per model
+Resolved = Mapping[str, Scalar]  # what settings given as `auto` became
 
 
 @dataclass(frozen=True)
@@ -52,29 +55,18 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceResult:
-    """A source under a strategy: means over folds and repetitions.
-
-    Args:
-        n_train: rows that trained.
-        n_test: rows that were scored.
-        examples_seen: by the model of the source's block, repeats counted.
-        updates: likewise.
-        n_valid: rows that told when to stop; of trained families, as the next.
-        best: the update whose weights were kept.
-        validation: the loss under these weights.
-        metrics: by key; `train_KEY` is that of the source's own training rows.
-    """
+    """A source under a strategy: means over folds and repetitions."""
 
     n_train: float
     n_test: float
-    examples_seen: float
+    examples_seen: float  # by the model of the source's block, repeats counted
     updates: float
-    n_valid: Sometimes[float] = None
-    best: Sometimes[float] = None
+    n_valid: Sometimes[float] = None  # of families trained by gradients, as the next
+    best: Sometimes[float] = None  # the update whose weights were kept
     best_reason: Sometimes[str] = None
-    validation: Sometimes[float] = None
+    validation: Sometimes[float] = None  # the loss under these weights
     validation_reason: Sometimes[str] = None
-    metrics: dict[str, Level]
+    metrics: dict[str, Level]  # `train_KEY` is that of the source's own training rows
 
 
 @dataclass(frozen=True)
@@ -108,37 +100,21 @@ class BlockEffort:
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyResult:
-    """One strategy.
+    """One strategy: what it was given, and how well it does."""
 
-    Args:
-        parameters: of all its models together.
-        label_effect: what a row gains under its own label, above the average of others.
-        still_improving: sources whose model had its best weights last.
-        blocks: the sources of each model.
-        per_source: of every tested source.
-        macro: by metric, the mean over tested sources.
-        worst: by metric.
-        fitted: what fitting found beside parameters, a value per model.
-        resolved: what settings given as `auto` became.
-        settings: that a search chose.
-        searched: likewise.
-        validated_by: what validation losses are; of trained families, as the next.
-        training: per block.
-    """
-
-    parameters: float
-    label_effect: Sometimes[float] = None
+    parameters: float  # of all its models together
+    label_effect: Sometimes[float] = None  # what a row gains under its own label
     label_effect_reason: Sometimes[str] = None
-    still_improving: tuple[str, ...] = ()
+    still_improving: tuple[str, ...] = ()  # sources whose model had its best weights last
     blocks: tuple[tuple[str, ...], ...]
     per_source: dict[str, SourceResult]
     macro: dict[str, Level]
     worst: dict[str, Worst]
-    fitted: dict[str, tuple[float | None, ...]]
-    resolved: Mapping[str, Scalar]
-    settings: Sometimes[Json] = None
+    fitted: Fitted
+    resolved: Resolved
+    settings: Sometimes[Json] = None  # that a search chose
     searched: Sometimes[Searched] = None
-    validated_by: Sometimes[str] = None
+    validated_by: Sometimes[str] = None  # what validation losses are
     training: Sometimes[tuple[BlockEffort, ...]] = None
 
     @property
@@ -148,25 +124,8 @@ class StrategyResult:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Strategy minus baseline on a source or on average; above 0 favours the strategy.
-
-    Args:
-        source: its name, or `macro`.
-        strategy: what is compared.
-        baseline: with what.
-        metric: by which metric.
-        unit: of the numbers.
-        difference: the estimate.
-        low: end of the 95 % interval.
-        high: likewise.
-        standard_error: of the estimate.
-        df: of the t that gives the interval its width.
-        p: of no difference.
-        p_holm: adjusted for all tests.
-        verdict: pool, separate, equivalent or undecided.
-        would_decide: what an undecided one lacks.
-    """
+class Gap:
+    """Strategy minus baseline on a source, or on average; above 0 favours the strategy."""
 
     source: str
     strategy: str
@@ -177,16 +136,22 @@ class Difference:
     low: float | None
     high: float | None
     standard_error: float | None
-    df: float | None
-    p: float | None
-    p_holm: float | None
-    verdict: str
-    would_decide: str | None
 
     @property
     def average(self) -> bool:
         """Whether it is that of all sources."""
         return self.source == MACRO
+
+
+@dataclass(frozen=True)
+class Difference(Gap):
+    """A gap with its test and verdict."""
+
+    df: float | None  # of the t that gives the interval its width
+    p: float | None
+    p_holm: float | None
+    verdict: str
+    would_decide: str | None
 
 
 @dataclass(frozen=True)
@@ -204,35 +169,24 @@ class BetaHat:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who is better, for whom, which strategy to use, and what says so.
-
-    Args:
-        overall: pool, separate, equivalent, undecided or mixed.
-        strategy: the main rival.
-        baseline: what it is compared with.
-        recommended: the strategy to use.
-        recommended_how: what says so, unless it is the average.
-        reason: in words.
-        per_source: the verdict on every source, `too few rows` if it is not tested.
-        condition: what the verdict holds under.
-    """
+    """Who is better, for whom, which strategy to use, and what says so."""
 
     overall: str
-    strategy: str
+    strategy: str  # the main rival
     baseline: str
     recommended: str
-    recommended_how: str | None
+    recommended_how: str | None  # what says so, unless it is the average
     reason: str
     per_source: dict[str, str]
-    condition: str | None = None
+    condition: str | None = None  # what the verdict holds under
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A trial of a search: what it changed, and its validation loss."""
+class Trial:
+    """Settings that a search tried."""
 
-    changes: Json
-    validation: float | None
+    changes: Json  # fields that differ from the family's settings
+    validation: float | None  # loss, lower is better; None if training broke down
 
 
 @dataclass(frozen=True)
@@ -275,7 +229,7 @@ class ComparisonResult:
     beta_hat: BetaHat
     verdict: Verdict
     settings: Json
-    search: dict[str, tuple[Tried, ...]]
+    search: dict[str, tuple[Trial, ...]]
     splits: Splits
     versions: dict[str, str]
 
@@ -318,7 +272,17 @@ class ComparisonResult:
         return found and found.per_source.get(source)
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that some strategy has numbers of."""
+        every = (name for s in self.strategies.values() for name in s.per_source)
+        return tuple(dict.fromkeys(every))
+
+    @property
     def solved_exactly(self) -> bool:
         """Whether no model took a gradient step."""
-        every = self.strategies.values()
-        return not any(entry.updates for s in every for entry in s.per_source.values())
+        return not any(entry.updates for entry in self.entries)
+
+    @property
+    def entries(self) -> list[SourceResult]:
+        """All sources under all strategies."""
+        return [entry for s in self.strategies.values() for entry in s.per_source.values()]

@@ -16,7 +16,9 @@ from sourcewise.results.text import (
     MOST_LINES,
     aligned,
     brief,
+    ends,
     extent,
+    figure,
     fitted_words,
     metric_name,
     note_lines,
@@ -85,22 +87,15 @@ def _cells(result: ComparisonResult, d: Difference) -> tuple[str, ...]:
     )
     entries = [result.of(name, d.source) for name in (d.strategy, d.baseline)]
     seen = " / ".join(f"{entry.examples_seen:.0f}" for entry in entries if entry)
-    ends = "-" if d.low is None or d.high is None else f"{d.low:+.4f} to {d.high:+.4f}"
     return (
         brief(d.source),
         "".join(rows),
         seen,
-        "-" if d.difference is None else f"{d.difference:+.4f}",
-        ends,
-        _p(d.p_holm),
+        figure(d.difference, "+.4f"),
+        ends(d.low, d.high),
+        "<.0001" if d.p_holm is not None and d.p_holm < 1e-4 else figure(d.p_holm),
         d.verdict + (f" ({d.would_decide})" if d.would_decide else ""),
     )
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return "-"
-    return "<.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def _budget_lines(result: ComparisonResult, name: str, strategy: StrategyResult) -> Iterator[str]:
@@ -123,8 +118,8 @@ def _budget_lines(result: ComparisonResult, name: str, strategy: StrategyResult)
     key, worst = result.primary_metric, strategy.worst[result.primary_metric]
     direction = "" if result.metric.higher_is_better else f"; {result.metric.direction}"
     yield (
-        f"  held-out {metric_name(key)} {_value(strategy.macro[key].mean)} on average, "
-        f"worst {_value(worst.mean)} ({brief(quoted(worst.source))}){direction}"
+        f"  held-out {metric_name(key)} {figure(strategy.macro[key].mean)} on average, "
+        f"worst {figure(worst.mean)} ({brief(quoted(worst.source))}){direction}"
     )
 
 
@@ -147,16 +142,10 @@ def _shown_lines(result: ComparisonResult, key: str) -> Iterator[str]:
         f"{metric_name(key)}, {facts.unit}, {facts.direction}: shown beside the metric that "
         f"decides, never part of the verdict{spread}"
     )
-    names = dict.fromkeys(source for s in strategies for source in s.per_source)
     rows = [
-        (
-            brief(source),
-            *(
-                _level(s.per_source[source].metrics.get(key) if source in s.per_source else None)
-                for s in strategies
-            ),
-        )
-        for source in list(names)[:MOST_LINES]
+        (brief(source), *(_level(e and e.metrics.get(key)) for e in entries))
+        for source in result.sources[:MOST_LINES]
+        for entries in [[result.of(strategy, source) for strategy in result.names]]
     ]
     average = (MACRO, *(_level(s.macro.get(key)) for s in strategies))
     yield from aligned(("source", *result.strategies), [*rows, average])
@@ -166,9 +155,4 @@ def _level(level: Level | None) -> str:
     if level is None:
         return "-"
     values = [value for value in level.replicates or () if value is not None]
-    ends = f" ({span(values, '.4f')})" if len(values) > 1 else ""
-    return f"{_value(level.mean)}{ends}"
-
-
-def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return figure(level.mean) + (f" ({span(values, '.4f')})" if len(values) > 1 else "")

@@ -67,43 +67,24 @@ Source = TypeVar("Source", bound=SourceFacts, covariant=True)
 
 @dataclass(frozen=True)
 class DataFacts(Generic[Source]):
-    """The data of a run.
-
-    Args:
-        name: what it is called.
-        fingerprint: of all columns as they were read.
-        rows: that are used.
-        columns: that are modelled; none of text and plain symbols.
-        variables: coordinates of one unit: columns of a row, 1 of a symbol.
-        symbols: size of the alphabet of rows of symbols.
-        scored_per: what scores are divided by: "row" or "symbol".
-        left_out: columns that are not modelled.
-        group: columns whose equal values keep rows together.
-        dropped_rows: for missing values.
-        imputed_cells: that are filled in.
-        missing: what was asked for: refuse, drop, impute.
-        missing_cells: without a value.
-        sources: in the order of their numbers.
-        units: sets of rows that stay together; of comparisons.
-        duplicate_rows: identical to an earlier row; of comparisons.
-    """
+    """The data of a run."""
 
     name: str
-    fingerprint: str
+    fingerprint: str  # of all columns as they were read
     rows: int
-    columns: tuple[Column, ...]
-    variables: int
-    symbols: int | None
-    scored_per: str
+    columns: tuple[Column, ...]  # none of text and plain symbols
+    variables: int  # coordinates of one unit: columns of a row, 1 of a symbol
+    symbols: int | None  # size of the alphabet of rows of symbols
+    scored_per: str  # what scores are divided by: row or symbol
     left_out: tuple[LeftOut, ...]
-    group: tuple[str, ...] | None
-    dropped_rows: int
+    group: tuple[str, ...] | None  # columns whose equal values keep rows together
+    dropped_rows: int  # for missing values
     imputed_cells: int
-    missing: str
+    missing: str  # what was asked for
     missing_cells: int
     sources: tuple[Source, ...]
-    units: Sometimes[int] = None
-    duplicate_rows: Sometimes[int] = None
+    units: Sometimes[int] = None  # sets of rows that stay together
+    duplicate_rows: Sometimes[int] = None  # identical to an earlier row
 
 
 @dataclass(frozen=True)

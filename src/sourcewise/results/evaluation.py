@@ -1,16 +1,18 @@
 """The result of scoring new rows: the contract of `evaluate --json`, and how it prints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sourcewise.results.comparison import MACRO, Worst
-from sourcewise.results.contract import Json, Scalar, Sometimes
+from sourcewise.results.comparison import MACRO, Fitted, Gap, Resolved, Worst
+from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import SourceFacts
 from sourcewise.results.text import (
     MOST_LINES,
     about_lines,
     aligned,
     brief,
+    ends,
+    figure,
     metric_name,
     note_lines,
     wrapped,
@@ -72,19 +74,10 @@ class ScoredSource:
 
 @dataclass(frozen=True)
 class ScoredStrategy:
-    """New rows under the models of one strategy.
+    """New rows under the models of one strategy; `macro` also says over which `sources` it is."""
 
-    Args:
-        fitted: what fitting found beside parameters.
-        resolved: what settings given as `auto` became.
-        per_source: of the sources that it has a model of.
-        macro: by metric, the mean over the sources that every strategy has a model of; and these
-            `sources`.
-        worst: by metric; None without a source.
-    """
-
-    fitted: dict[str, tuple[float | None, ...]]
-    resolved: Mapping[str, Scalar]
+    fitted: Fitted
+    resolved: Resolved
     per_source: dict[str, ScoredSource]
     macro: dict[str, Score | tuple[str, ...]]
     worst: dict[str, Worst | None]
@@ -99,18 +92,9 @@ class ScoredStrategy:
 
 
 @dataclass(frozen=True)
-class ScoreDifference:
-    """Strategy minus baseline, on the rows that both score; above 0 favours the strategy."""
+class ScoreDifference(Gap):
+    """A gap on the rows that both strategies score."""
 
-    source: str
-    strategy: str
-    baseline: str
-    metric: str
-    unit: str
-    difference: float | None
-    low: float | None
-    high: float | None
-    standard_error: float | None
     reason: Sometimes[str] = None
     df: float | None = None
     p: float | None = None
@@ -139,7 +123,9 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
     yield f"{result.data.name}: {result.data.rows} rows; scope: {result.scope}"
     yield from note_lines(result.warnings)
     yield ""
-    yield from about_lines(result.strategies)
+    strategies = result.strategies.items()
+    resolved = {name: strategy.resolved for name, strategy in strategies}
+    yield from about_lines(resolved, {name: strategy.fitted for name, strategy in strategies})
     name = metric_name(result.primary_metric)
     made = "" if metric.intervals == ALONE else f"; intervals are made of {metric.intervals}"
     direction = "" if metric.higher_is_better else ", lower is better"
@@ -152,7 +138,10 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
         yield f"{strategy} - {mine[0].baseline}, {metric.unit}: above 0 favours {strategy}"
         yield from aligned(
             ("source", "difference", "95 % interval"),
-            [_difference_cells(d) for d in [*mine[:-1][:MOST_LINES], mine[-1]]],
+            [
+                (brief(d.source), figure(d.difference, "+.4f"), ends(d.low, d.high))
+                for d in [*mine[:-1][:MOST_LINES], mine[-1]]
+            ],
         )
 
 
@@ -170,13 +159,7 @@ def _score_rows(result: EvaluationResult) -> list[tuple[str, ...]]:
 
 
 def _score(score: Score | None) -> str:
-    if score is None or score.mean is None:
+    if score is None:
         return "-"
     error = "" if score.standard_error is None else f" ± {score.standard_error:.4f}"
-    return f"{score.mean:.4f}{error}"
-
-
-def _difference_cells(d: ScoreDifference) -> tuple[str, str, str]:
-    value = "-" if d.difference is None else f"{d.difference:+.4f}"
-    ends = "-" if d.low is None or d.high is None else f"{d.low:+.4f} to {d.high:+.4f}"
-    return brief(d.source), value, ends
+    return figure(score.mean) + error

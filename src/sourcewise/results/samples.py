@@ -1,9 +1,8 @@
 """Where samples come from: the contract of `sample --json`, the draws left out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sourcewise.results.contract import Scalar
+from sourcewise.results.comparison import Resolved
 
 __all__ = ["Names", "SamplesResult"]
 
@@ -18,21 +17,7 @@ class Names:
 
 @dataclass(frozen=True)
 class SamplesResult:
-    """Where draws come from.
-
-    Args:
-        schema_version: of the contract.
-        kind: "sample".
-        run: the folder.
-        strategy: whose models drew.
-        family: of the models.
-        seed: of all draws.
-        n: per source.
-        temperature: that logits were divided by; None: 1.
-        resolved: what settings given as `auto` became.
-        warnings: one line each.
-        reading: names of columns.
-    """
+    """Where draws come from."""
 
     schema_version: int
     kind: str
@@ -40,8 +25,8 @@ class SamplesResult:
     strategy: str
     family: str
     seed: int
-    n: int
-    temperature: float | None
-    resolved: Mapping[str, Scalar]
+    n: int  # per source
+    temperature: float | None  # that logits were divided by
+    resolved: Resolved
     warnings: tuple[str, ...]
     reading: Names

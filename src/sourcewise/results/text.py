@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
-from typing import Protocol
 
 from sourcewise.errors import counted
 from sourcewise.results.contract import Scalar
@@ -10,12 +9,13 @@ from sourcewise.results.data import DataFacts, SourceFacts
 
 __all__ = [
     "MOST_LINES",
-    "Described",
     "about_lines",
     "aligned",
     "brief",
+    "ends",
     "extent",
     "few_degrees",
+    "figure",
     "fitted_words",
     "metric_name",
     "note_lines",
@@ -29,20 +29,6 @@ __all__ = [
 MOST_LINES = 60  # of a table on the screen
 WIDTH = 98
 FEW_DEGREES = 5.0
-
-
-class Described(Protocol):
-    """A strategy that says what its settings came to, and what fitting found."""
-
-    @property
-    def fitted(self) -> Mapping[str, Sequence[float | None]]:
-        """A value per model."""
-        ...
-
-    @property
-    def resolved(self) -> Mapping[str, Scalar]:
-        """By setting."""
-        ...
 
 
 def wrapped(text: str, first: str = "", then: str = "  ") -> list[str]:
@@ -125,6 +111,16 @@ def rounded(value: float) -> str:
     return f"{float(short):.0f}" if abs(float(short)) >= 100 else short
 
 
+def figure(x: float | None, form: str = ".4f") -> str:
+    """A number in a table; a dash where it is unknown."""
+    return "-" if x is None else f"{x:{form}}"
+
+
+def ends(low: float | None, high: float | None) -> str:
+    """An interval in a table."""
+    return "-" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+
+
 def few_degrees(df: float | None) -> str:
     """Degrees of freedom, where they are so few that the interval is a rough one."""
     if df is None or df >= FEW_DEGREES:
@@ -168,13 +164,18 @@ def _error(value: float) -> str:
     return rounded(value) if value >= 1e-6 else "below 1e-6"
 
 
-def about_lines(strategies: Mapping[str, Described]) -> Iterator[str]:
-    """What settings came to, and what fitting found beside the parameters."""
-    yield from resolved_lines({name: item.resolved for name, item in strategies.items()})
-    for name, strategy in strategies.items():
-        found = ", ".join(f"{k} {fitted_words(k, v)}" for k, v in strategy.fitted.items())
+def about_lines(
+    resolved: Mapping[str, Mapping[str, Scalar]],
+    fitted: Mapping[str, Mapping[str, Sequence[float | None]]],
+) -> Iterator[str]:
+    """What settings came to, and what fitting found beside the parameters, by strategy."""
+    yield from resolved_lines(resolved)
+    for strategy, found in fitted.items():
         if found:
-            yield f"{name}: {found}"
+            words = ", ".join(
+                f"{key} {fitted_words(key, values)}" for key, values in found.items()
+            )
+            yield f"{strategy}: {words}"
 
 
 def resolved_lines(resolved: Mapping[str, Mapping[str, Scalar]]) -> Iterator[str]:

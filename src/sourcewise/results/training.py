@@ -1,10 +1,11 @@
 """The result of a training: the contract of `train --json`, and how it prints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sourcewise.errors import counted, listing
-from sourcewise.results.contract import Json, Scalar, Sometimes
+from sourcewise.results.comparison import Fitted, Resolved
+from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.text import (
     MOST_LINES,
@@ -29,21 +30,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What training the model of one block took; see `training.Effort`.
-
-    Args:
-        sources: of the block.
-        parameters: that are free.
-        n_train: rows that trained.
-        n_valid: rows that told when to stop.
-        examples_seen: repeats counted.
-        updates: gradient steps.
-        best: the update whose weights were kept.
-        validation: the loss under these weights.
-        how: in words.
-        refused: looks with a lower loss that could not be relied on.
-        seconds: that the block was in training.
-    """
+    """What training the model of one block took; see `training.Effort`."""
 
     sources: tuple[str, ...]
     parameters: int
@@ -51,8 +38,8 @@ class TrainedModel:
     n_valid: int
     examples_seen: int
     updates: int
-    best: int | None
-    validation: float | None
+    best: int | None  # the update whose weights were kept
+    validation: float | None  # the loss under these weights
     how: str
     refused: int
     seconds: float
@@ -62,33 +49,17 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """All of it.
-
-    Args:
-        schema_version: of the contract.
-        kind: "train".
-        data: what was trained on.
-        strategy: what was trained.
-        unit: of losses that are likelihoods.
-        models: one per block.
-        fitted: what fitting found beside parameters, a value per model.
-        resolved: what settings given as `auto` became.
-        validated_by: what validation losses are; None of exact fits.
-        warnings: one line each.
-        run: the folder.
-        settings: resolved.
-        versions: of packages.
-    """
+    """All of it."""
 
     schema_version: int
     kind: str
     data: DataFacts[TrainedSource]
     strategy: Blocks
-    unit: str
+    unit: str  # of losses that are likelihoods
     models: tuple[TrainedModel, ...]
-    fitted: dict[str, tuple[float | None, ...]]
-    resolved: Mapping[str, Scalar]
-    validated_by: str | None
+    fitted: Fitted
+    resolved: Resolved
+    validated_by: str | None  # what validation losses are
     warnings: tuple[str, ...]
     run: str | None
     settings: Json
@@ -107,15 +78,14 @@ class TrainingResult:
 
 def training_lines(result: TrainingResult) -> Iterator[str]:
     """What training took, as a table."""
-    data, models = result.data, result.models
+    data, models, name = result.data, result.models, result.strategy.name
     yield (
         f"{data.name}: {data.rows} rows, {counted(len(data.sources), 'source')}, {extent(data)}; "
-        f"{result.settings.get('model', '')}, {result.strategy.name}: "
-        f"{counted(len(models), 'model')}"
+        f"{result.settings.get('model', '')}, {name}: {counted(len(models), 'model')}"
     )
     yield from note_lines(result.warnings)
     yield ""
-    yield from about_lines({result.strategy.name: result})
+    yield from about_lines({name: result.resolved}, {name: result.fitted})
     head = ["sources", "rows", "valid", "saw", "updates", "kept", "loss", "parameters", "seconds"]
     yield from aligned(head, map(_cells, models[:MOST_LINES]))
     if len(models) > MOST_LINES:
