@@ -134,7 +134,9 @@ def test_kept_models_are_the_tested_ones_and_are_loaded(tmp_path):
     split = next(plan.splits(Cell(0, None), shared.fold))
     scores = read_tensors(tmp_path / "run" / "scores.safetensors")
     for name, fitted in loaded.models.items():
-        ours = fitted.log_prob(shared.rows.take(split.test), data.y[split.test])
+        rows, y = shared.rows.take(split.test), data.y[split.test]
+        held_out = fitted.held_out(data.x.take(split.test), rows, y, plan.job.sizes[split.test])
+        ours = plan.job.metric.measure(fitted, held_out, Noise(0)).rows
         assert torch.equal(ours, scores[f"log_likelihood/{name}"][0][split.test])
     lines = (tmp_path / "run" / "samples" / "separate.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in lines]
