@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sourcewise.comparison.evaluate import Keep, Scores, evaluate
 from sourcewise.encoders.base import Rows
+from sourcewise.execution import Execution
 from sourcewise.fitting.encoded import prepared_rows, shuffled_labels
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.randomness import Noise
@@ -181,6 +182,7 @@ class Plan:
         shared: Shared,
         splits: int | None = None,
         *,
+        execution: Execution | None = None,
         folder: Path | None = None,
         progress: Progress | None = None,
         keep: Keep | None = None,
@@ -191,6 +193,7 @@ class Plan:
             cell: which.
             shared: from `shared`.
             splits: how many of its splits; None: all.
+            execution: where and how fast to train.
             folder: where training may leave checkpoints; None: nowhere.
             progress: called with (done, in all).
             keep: called with the name and models of every strategy.
@@ -199,7 +202,8 @@ class Plan:
         per_split = []
         for part, split in enumerate(chosen):
             probe = cell.deletion is None
-            work = Work(self.training_noise(cell, part), folder, progress, probe)
+            noise, where = self.training_noise(cell, part), execution or Execution()
+            work = Work(noise, where, folder, progress, probe)
             work = work.part(part, len(chosen), str(part))
             per_split.append(evaluate(self.job, shared.rows, split, shared.shuffled, work, keep))
         return {
