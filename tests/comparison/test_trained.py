@@ -1,6 +1,7 @@
 """Comparisons of a family that is trained by gradients, on text: a softmax over single symbols."""
 
 import json
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -160,18 +161,17 @@ def test_validation_rows_are_apart_and_stratified():
 
 
 def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
-    from sourcewise.comparison import plan
-
-    whole, original = run(), plan.Plan.run
+    module = sys.modules["sourcewise.comparison.compare"]
+    whole, original = run(), module.evaluate_cell
     computed = []
 
-    def run_and_note(self, cell, *args, **how):
+    def run_and_note(plan, cell, *args, **how):
         if len(computed) == 1 and cell.repetition == 1:
             raise KeyboardInterrupt
         computed.append(str(cell))
-        return original(self, cell, *args, **how)
+        return original(plan, cell, *args, **how)
 
-    monkeypatch.setattr(plan.Plan, "run", run_and_note)
+    monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     with pytest.raises(KeyboardInterrupt):
         run(out=tmp_path / "run")
     computed.append("killed")

@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 
 from sourcewise.comparison import cells as kept
 from sourcewise.comparison.document import Context, document
-from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
+from sourcewise.comparison.evaluate import evaluate_cell
+from sourcewise.comparison.plan import BASELINE, Cell, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
 from sourcewise.comparison.result import Comparison, load
+from sourcewise.comparison.scores import CellScores
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import write_tables
 from sourcewise.comparison.warnings import warnings_of
@@ -229,7 +231,8 @@ class _Work:
     def _run(self, cell: Cell, shared: Shared, keeps: bool, progress: Progress | None) -> None:
         """Run a cell; in a folder, its models are saved before its scores."""
         plan, models = self.outcome.plan, self.outcome.models
-        scores = plan.run(
+        scores = evaluate_cell(
+            plan,
             cell,
             shared,
             execution=self.execution,
