@@ -30,6 +30,7 @@ ROWS = [
     "statistics",
     "comparison",
     "lifecycle",
+    "bounds",
     "studies",
     "report",
     "commands",
