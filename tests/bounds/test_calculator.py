@@ -97,8 +97,8 @@ def test_groups_of_unequal_sizes_and_shares():
         assert found["pooled"][form] < grouped[form] < found["separate"][form]
     for name, J in (("pooled", 1), ("grouped", 2), ("separate", 5)):
         n = found["sample_size"][name]["localized"]
-        assert case.localized is not None
-        assert case.localized(5, n, J).value <= 0.2 < case.localized(5, n - 1, J).value
+        bound = case.forms["localized"]
+        assert bound(5, n, J).value <= 0.2 < bound(5, n - 1, J).value
     along = curves(case, "n")
     at = along.places.index(5000)
     assert along.lines["grouped"]["localized"][at] == grouped["localized"]

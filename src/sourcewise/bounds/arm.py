@@ -3,52 +3,40 @@
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from sourcewise.bounds.case import Case, Common
-from sourcewise.bounds.networks import (
-    Depth,
-    Embedding,
-    Nonzeros,
-    WeightBound,
-    Width,
-    network_case,
-    nonzero_entries,
-)
+from sourcewise.bounds import networks
+from sourcewise.bounds.case import BoundClass, Case, Common
 from sourcewise.bounds.options import COUNT, Choice, Option, Range
 from sourcewise.errors import InputError
 
 __all__ = ["Arm"]
 
+_ENCODERS = Choice(("per position", "shared"))
+
 
 @dataclass(frozen=True)
-class Arm:
+class Arm(BoundClass):
     """Sizes of the class."""
 
     vocabulary: Annotated[int, Option("M", "number of symbols", Range(2, whole=True))]
     length: Annotated[int, Option("D", "number of positions", COUNT)]
-    embedding: Embedding
-    width: Width
-    depth: Depth
-    weight_bound: WeightBound
+    embedding: networks.Embedding
+    width: networks.Width
+    depth: networks.Depth
+    weight_bound: networks.WeightBound
     encoder: Annotated[
         Literal["per position", "shared"],
-        Option(
-            "NAME",
-            "weights of the encoder, per-position (the default) or shared",
-            Choice(("per position", "shared")),
-        ),
+        Option("NAME", "weights of the encoder, per-position (the default) or shared", _ENCODERS),
     ] = "per position"
-    nonzeros: Nonzeros = None
+    nonzeros: networks.Nonzeros = None
 
     def case(self, common: Common) -> Case:
         """Bounds from logit brackets."""
         from sourcewise.theory import arm
 
-        M, D, W = self.vocabulary, self.length, self.width
+        M, D, W, d_e = self.vocabulary, self.length, self.width, self.embedding
         if W < D:
             raise InputError(f"--width must be at least --length, {D}, got {W}")
-        sizes = arm.Sizes(
-            M, D, self.embedding, W, self.depth, self.weight_bound, encoder=self.encoder
-        )
-        sizes = replace(sizes, S=nonzero_entries(self.nonzeros, sizes.P))
-        words = f"{D} symbols out of {M}"
-        return network_case(common, self, sizes, arm.bracketing(sizes, 1), words)
+        sizes = arm.Sizes(M, D, d_e, W, self.depth, self.weight_bound, encoder=self.encoder)
+        sizes = replace(sizes, S=networks.nonzero_entries(self.nonzeros, sizes.P))
+        own, words = replace(self, nonzeros=sizes.S), f"{D} symbols out of {M}"
+        return networks.case_of(common, own, words, sizes, arm.bracketing(sizes, 1))

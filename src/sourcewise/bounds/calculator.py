@@ -131,9 +131,9 @@ def document(case: Case, target: float | None = None) -> Document:
         reasons["sample_size"] = f"null stands for more than {_MOST:g} examples"
     if case.delta > 0.5:
         reasons["paper"] = "Theorem 3.2 is stated for delta up to 0.5"
-    if case.localized is None:
-        reasons["localized"] = "known for the gaussian family only"
-        reasons["localized_drawn"] = reasons["localized"]
+    for form in ("localized", "localized_drawn"):
+        if form not in case.forms:
+            reasons[form] = "known for the gaussian family only"
     return Document(case, strategies, _changes(case), target, sizes, reasons)
 
 
@@ -154,20 +154,14 @@ def _forms(case: Case) -> "dict[str, Form]":
     }
     if case.delta > 0.5:
         del found["paper"]
-    if case.localized is not None:
-        found["localized"] = case.localized
-    if case.localized_drawn is not None:
-        found["localized_drawn"] = case.localized_drawn
-    return found
+    return found | dict(case.forms)
 
 
 def _strategy(case: Case, J: int) -> Strategy:
     m = parameters(case.shared, case.specific, case.K, J)
     bounds = {form: bound(case.K, case.n, J) for form, bound in _forms(case).items()}
     expected = {"asymptotic": asymptotic_bound(m, case.n)}
-    for name, compute in (("law", case.law), ("exact", case.exact)):
-        if compute is not None:
-            expected[name] = compute(case.K, case.n, J)
+    expected |= {name: law(case.K, case.n, J) for name, law in case.expected.items()}
     return Strategy(J, int(m), bounds, expected)
 
 
@@ -246,7 +240,6 @@ def _lines(
     values["asymptotic"] = asymptotic_bound(m, np.broadcast_to(n, shape)).tolist()
     rows = np.broadcast_arrays(K, n, J, np.empty(shape))[:3]
     whole: NDArray[np.int64] = np.stack(rows, 1).astype(np.int64)
-    for form, law in (("law", case.law), ("exact", case.exact)):
-        if law is not None:
-            values[form] = [float(law(*row)) for row in whole.tolist()]
+    for form, law in case.expected.items():
+        values[form] = [law(*row) for row in whole.tolist()]
     return values

@@ -6,19 +6,16 @@ for what is made of a case.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 from sourcewise.bounds.options import COUNT, FRACTION, Groups, Option
 
 if TYPE_CHECKING:
-    from dataclasses import Field
-
     from numpy.typing import ArrayLike
 
     from sourcewise.theory.bracketing import Bracketing
     from sourcewise.theory.general import Bound
 
-    Bracket = Callable[[ArrayLike, ArrayLike], Bracketing]
     Form = Callable[[ArrayLike, ArrayLike, ArrayLike], Bound]
 
 __all__ = ["BoundClass", "Case", "Common"]
@@ -26,15 +23,7 @@ __all__ = ["BoundClass", "Case", "Common"]
 
 @dataclass(frozen=True)
 class Common:
-    """What is asked of every class.
-
-    Args:
-        family: name of the class.
-        sources: K.
-        samples: n, examples in all.
-        delta: error probability.
-        groups: sizes of consecutive groups of sources; none if None.
-    """
+    """What is asked of every class; groups are sizes of consecutive groups of sources."""
 
     family: str
     sources: Annotated[int, Option("K", "Number of sources.", COUNT)]
@@ -48,23 +37,18 @@ class Common:
     ] = None
 
 
-class BoundClass(Protocol):
-    """The own options of a class, as a frozen dataclass."""
-
-    __dataclass_fields__: "ClassVar[dict[str, Field[Any]]]"
+@dataclass(frozen=True)
+class BoundClass:
+    """The own options of a class, which derives from this."""
 
     def case(self, common: Common) -> "Case":
-        """What is known at these sizes.
-
-        Raises:
-            InputError: options that do not go together.
-        """
-        ...
+        """What is known at these sizes; an `InputError` for options that do not go together."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Case:
-    """A class at given sizes.
+    """A class at given sizes. J blocks: 1 is pooled, K separate, the number of groups these.
 
     Args:
         common: what is asked of every class.
@@ -74,14 +58,10 @@ class Case:
         specific: P_src.
         loose: m parameters, J blocks -> the bracketing of `paper` and `simple`.
         sharp: the bracketing of `refined`.
-        localized: (K, n, J) -> that bound, where it is known.
-        localized_drawn: the same for labels that are drawn.
-        law: (K, n, J) -> the sharp law, where it is known.
-        exact: (K, n, J) -> the exact expectation, where it is known.
+        forms: {"localized", "localized_drawn": (K, n, J) -> that bound}, where known.
+        expected: {"law", "exact": (K, n, J) -> average TV to expect}, where known.
         notes: {form: what to know of its values, or why they do not exist}.
         unequal: sources have shares of their own, so that there is no other number of them.
-
-    J blocks stand for one partition: 1 is pooled, K separate, the number of groups these.
     """
 
     common: Common
@@ -89,12 +69,10 @@ class Case:
     words: str
     shared: float
     specific: float
-    loose: "Bracket"
-    sharp: "Bracket"
-    localized: "Form | None" = None
-    localized_drawn: "Form | None" = None
-    law: Callable[[int, int, int], float] | None = None
-    exact: Callable[[int, int, int], float] | None = None
+    loose: "Callable[[ArrayLike, ArrayLike], Bracketing]"
+    sharp: "Callable[[ArrayLike, ArrayLike], Bracketing]"
+    forms: "Mapping[str, Form]" = field(default_factory=dict)
+    expected: Mapping[str, Callable[[int, int, int], float]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     unequal: bool = False
 
@@ -122,6 +100,6 @@ class Case:
 
     def settings(self) -> dict[str, Any]:
         """All options with their values, as JSON has them; without those that are not set."""
-        both = asdict(self.common) | asdict(self.own)
         first = {"family": self.common.family, "delta": self.delta}
-        return first | {name: value for name, value in both.items() if value is not None}
+        both = first | asdict(self.common) | asdict(self.own)
+        return {name: value for name, value in both.items() if value is not None}

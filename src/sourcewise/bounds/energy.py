@@ -3,16 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from sourcewise.bounds.case import Case, Common
-from sourcewise.bounds.networks import (
-    Depth,
-    Embedding,
-    Nonzeros,
-    WeightBound,
-    Width,
-    network_case,
-    nonzero_entries,
-)
+from sourcewise.bounds import networks
+from sourcewise.bounds.case import BoundClass, Case, Common
 from sourcewise.bounds.options import DIM
 from sourcewise.errors import InputError
 
@@ -20,15 +12,15 @@ __all__ = ["Energy"]
 
 
 @dataclass(frozen=True)
-class Energy:
+class Energy(BoundClass):
     """Sizes of the class."""
 
     dim: Annotated[int, DIM]
-    embedding: Embedding
-    width: Width
-    depth: Depth
-    weight_bound: WeightBound
-    nonzeros: Nonzeros = None
+    embedding: networks.Embedding
+    width: networks.Width
+    depth: networks.Depth
+    weight_bound: networks.WeightBound
+    nonzeros: networks.Nonzeros = None
 
     def case(self, common: Common) -> Case:
         """Bounds from energy brackets."""
@@ -38,6 +30,6 @@ class Energy:
         if W < inputs:
             raise InputError(f"--width must be at least --dim + --embedding, {inputs}, got {W}")
         sizes = energy.Sizes(D, self.embedding, W, self.depth, self.weight_bound)
-        sizes = replace(sizes, S=nonzero_entries(self.nonzeros, sizes.P))
-        words = f"{D} coordinates in [0, 1]"
-        return network_case(common, self, sizes, energy.bracketing(sizes, 1), words)
+        sizes = replace(sizes, S=networks.nonzero_entries(self.nonzeros, sizes.P))
+        own, words = replace(self, nonzeros=sizes.S), f"{D} coordinates in [0, 1]"
+        return networks.case_of(common, own, words, sizes, energy.bracketing(sizes, 1))

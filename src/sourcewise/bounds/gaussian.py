@@ -1,9 +1,9 @@
-"""Conditional Gaussians (theory, section 4.1 of the paper): all that is known of them."""
+"""Conditional Gaussians (section 4.1 of the paper), of which most is known."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from sourcewise.bounds.case import Case, Common
+from sourcewise.bounds.case import BoundClass, Case, Common
 from sourcewise.bounds.options import DIM, POSITIVE, SPECIFIC, Fractions, Option
 from sourcewise.errors import InputError
 
@@ -11,8 +11,8 @@ __all__ = ["Gaussian"]
 
 
 @dataclass(frozen=True)
-class Gaussian:
-    """Sizes of the class, and the shares of the sources; equal if None."""
+class Gaussian(BoundClass):
+    """Sizes of the class, and the shares of the sources."""
 
     dim: Annotated[int, DIM]
     specific: Annotated[int, SPECIFIC]
@@ -30,10 +30,10 @@ class Gaussian:
         d, d1, B, K = self.dim, self.specific, self.mean_bound, common.sources
         if d1 > d:
             raise InputError(f"--specific must be at most --dim, {d}, got {d1}")
-        entries = K if self.shares is None else len(self.shares)
-        if entries != K:
+        if self.shares is not None and len(self.shares) != K:
+            entries = len(self.shares)
             raise InputError(f"--shares must have one entry per source, {K}, got {entries}")
-        partitions = Partitions(d, d1, B, common.delta, K, common.groups, self.shares)
+        known = Partitions(common, d, d1, B, self.shares)
         return Case(
             common,
             self,
@@ -42,10 +42,8 @@ class Gaussian:
             specific=d1,
             loose=lambda m, J: gaussian_bracketing(m, d, B),
             sharp=lambda m, J: envelope_bracketing(m, d, B),
-            localized=partitions.given_labels,
-            localized_drawn=partitions.drawn_labels,
-            law=partitions.law,
-            exact=partitions.exact,
-            notes=partitions.notes(common.samples),
+            forms={"localized": known.given_labels, "localized_drawn": known.drawn_labels},
+            expected={"law": known.law, "exact": known.exact},
+            notes=known.notes(),
             unequal=self.shares is not None,
         )

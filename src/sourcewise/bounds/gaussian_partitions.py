@@ -10,16 +10,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sourcewise.bounds.case import Common
+from sourcewise.theory.gaussian import partitions
 from sourcewise.theory.gaussian.drawn import Shares, localized_drawn
 from sourcewise.theory.gaussian.localized import Counts, localized
-from sourcewise.theory.gaussian.partitions import (
-    Kinds,
-    asymptotic_tv,
-    expected_tv,
-    kinds,
-    kinds_of_sizes,
-    missing_share,
-)
 from sourcewise.theory.general import Bound
 
 __all__ = ["Partitions", "allocate"]
@@ -30,65 +24,51 @@ _FEW = 0.01  # sources without an example, of which nothing is said
 
 @dataclass(frozen=True)
 class Partitions:
-    """Bounds and laws of K sources in J blocks, for n examples.
+    """Bounds and laws of K sources in J blocks, for n examples; sources have shares p if given."""
 
-    Args:
-        d: coordinates.
-        d1: source-specific ones.
-        B: bound on the means.
-        delta: error probability.
-        K: sources of the case.
-        groups: sizes of its groups; none if None.
-        shares: of the sources; equal if None.
-    """
-
+    common: Common
     d: int
     d1: int
     B: float
-    delta: float
-    K: int
-    groups: list[int] | None
-    shares: list[float] | None
+    p: list[float] | None
 
     def given_labels(self, K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
         """The localized bound, labels in exact shares; nan where a source has no example."""
-        if self.shares is not None and np.ndim(n):
+        p, sizes = self.p, self._sizes(J)
+        if p is not None and np.ndim(n):
             found = [self.given_labels(K, size, J) for size in np.ravel(n).tolist()]
             rows = [[getattr(one, part) for one in found] for part in _BOUND_PARTS]
             return Bound("localized", *(np.array(row) for row in rows))
-        if self.shares is not None:
-            n_k = allocate(self.shares, n)
+        if p is not None:
+            n_k = allocate(p, n)
             if not n_k.all():
                 return Bound("localized", *[math.nan] * len(_BOUND_PARTS))
-            counts = Counts.of_sources(n_k, self._blocks(int(np.asarray(J))), self.shares)
-        elif self._is_groups(J):
-            counts = Counts.of_sizes(self.groups or (), n)
+            counts = Counts.of_sources(n_k, self._blocks(J), p)
         else:
-            counts = Counts.equal(K, n, J)
-        return localized(counts, self.d, self.d1, self.B, self.delta)
+            counts = Counts.equal(K, n, J) if sizes is None else Counts.of_sizes(sizes, n)
+        return localized(counts, self.d, self.d1, self.B, self.common.delta)
 
     def drawn_labels(self, K: ArrayLike, n: ArrayLike, J: ArrayLike) -> Bound:
         """The localized bound, labels drawn: a source may have no example."""
-        if self.shares is not None:
-            shares = Shares.of_sources(self.shares, self._blocks(int(np.asarray(J))))
-        elif self._is_groups(J):
-            shares = Shares.of_sizes(self.groups or ())
+        sizes = self._sizes(J)
+        if self.p is not None:
+            shares = Shares.of_sources(self.p, self._blocks(J))
         else:
-            shares = Shares.equal(K, J)
-        return localized_drawn(shares, n, self.d, self.d1, self.B, self.delta)
+            shares = Shares.equal(K, J) if sizes is None else Shares.of_sizes(sizes)
+        return localized_drawn(shares, n, self.d, self.d1, self.B, self.common.delta)
 
     def law(self, K: int, n: int, J: int) -> float:
         """The sharp law."""
-        return asymptotic_tv(self._kinds(K, J), n, self.d, self.d1)
+        return partitions.asymptotic_tv(self._kinds(K, J), n, self.d, self.d1)
 
     def exact(self, K: int, n: int, J: int) -> float:
         """The exact expectation."""
-        return expected_tv(self._kinds(K, J), n, self.d, self.d1)
+        return partitions.expected_tv(self._kinds(K, J), n, self.d, self.d1)
 
-    def notes(self, n: int) -> dict[str, str]:
+    def notes(self) -> dict[str, str]:
         """What `exact` stands for, and why there is no `localized`, where that must be said."""
-        p, found = self.shares, {}
-        missing = missing_share(self._kinds(self.K, 1), n)
+        K, n, p, found = self.common.sources, self.common.samples, self.p, {}
+        missing = partitions.missing_share(self._kinds(K, 1), n)
         if missing >= _FEW:
             found["exact"] = (
                 "given that a source draws an example: "
@@ -101,19 +81,23 @@ class Partitions:
             )
         return found
 
-    def _kinds(self, K: int, J: int) -> Kinds:
-        if self.shares is not None:
-            return kinds(self.shares, self._blocks(J))
-        if self._is_groups(J):
-            return kinds_of_sizes(self.groups or ())
-        return Kinds(*(np.array([number]) for number in (1 / K, 1 / J, float(K))))
+    def _kinds(self, K: int, J: int) -> partitions.Kinds:
+        sizes = self._sizes(J)
+        if self.p is not None:
+            return partitions.kinds(self.p, self._blocks(J))
+        if sizes is not None:
+            return partitions.kinds_of_sizes(sizes)
+        return partitions.Kinds(*(np.array([number]) for number in (1 / K, 1 / J, float(K))))
 
-    def _is_groups(self, J: ArrayLike) -> bool:
-        return self.groups is not None and np.ndim(J) == 0 and J == len(self.groups)
+    def _sizes(self, J: ArrayLike) -> list[int] | None:
+        """The sizes of the blocks if these are the groups, else None."""
+        groups = self.common.groups
+        return groups if groups is not None and np.ndim(J) == 0 and J == len(groups) else None
 
-    def _blocks(self, J: int) -> list[list[int]]:
+    def _blocks(self, J: ArrayLike) -> list[list[int]]:
         """The sources of each block."""
-        sizes = {1: [self.K], self.K: [1] * self.K}.get(J, self.groups or [])
+        K = self.common.sources
+        sizes = self._sizes(J) or ([K] if J == 1 else [1] * K)
         ends = np.cumsum(sizes).tolist()
         return [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
 

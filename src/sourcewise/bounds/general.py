@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from sourcewise.bounds.case import Case, Common
+from sourcewise.bounds.case import BoundClass, Case, Common
 from sourcewise.bounds.options import POSITIVE, SPECIFIC, Option, Range
 from sourcewise.errors import InputError
 
@@ -16,7 +16,7 @@ __all__ = ["General"]
 
 
 @dataclass(frozen=True)
-class General:
+class General(BoundClass):
     """Numbers of parameters, and the constant of `log N(eps) = m log(c/eps)`."""
 
     shared: Annotated[

@@ -13,15 +13,7 @@ if TYPE_CHECKING:
     from sourcewise.theory.bracketing import Bracketing
     from sourcewise.theory.embedded import Embedded
 
-__all__ = [
-    "Depth",
-    "Embedding",
-    "Nonzeros",
-    "WeightBound",
-    "Width",
-    "network_case",
-    "nonzero_entries",
-]
+__all__ = ["Depth", "Embedding", "Nonzeros", "WeightBound", "Width", "case_of", "nonzero_entries"]
 
 Embedding = Annotated[int, Option("d_e", "numbers per embedding", COUNT)]
 Width = Annotated[int, Option("W", "width of the network", COUNT)]
@@ -34,24 +26,24 @@ Nonzeros = Annotated[
 ]
 
 
-def nonzero_entries(S: int | None, P: int) -> int | None:
-    """S itself, if the network has as many entries."""
+def nonzero_entries(S: int | None, P: int) -> int:
+    """S itself, if the network has as many entries; all P if None."""
     if S is not None and S > P:
         raise InputError(f"--nonzeros must be at most the network's entries, {P}, got {S}")
-    return S
+    return P if S is None else S
 
 
-def network_case(
-    common: Common, own: BoundClass, sizes: "Embedded", one: "Bracketing", words: str
+def case_of(
+    common: Common, own: BoundClass, words: str, sizes: "Embedded", one: "Bracketing"
 ) -> Case:
     """The case from the bracketing of a single model.
 
     Args:
         common: what is asked of every class.
-        own: the class's own options, among them depth, width, weight_bound and nonzeros.
+        own: the class's own options, resolved.
+        words: what x is.
         sizes: of one model.
         one: its bracketing.
-        words: what x is.
     """
     import numpy as np
 
@@ -62,7 +54,5 @@ def network_case(
         choices = np.multiply(J, one.log_choices)
         return replace(one, m=m, log_choices=choices, m_dense=dense)
 
-    own = replace(own, nonzeros=sizes.P if sizes.S is None else sizes.S)
-    network = f"network of {sizes.L} layers, width {sizes.W}, weights within {sizes.B:g}"
-    shared, specific = sizes.P_shared, sizes.P_src
-    return Case(common, own, f"{words}, {network}", shared, specific, bracketing, bracketing)
+    words += f", network of {sizes.L} layers, width {sizes.W}, weights within {sizes.B:g}"
+    return Case(common, own, words, sizes.P_shared, sizes.P_src, bracketing, bracketing)

@@ -36,11 +36,7 @@ class Values(Protocol):
     """What an option takes; its text is what messages say."""
 
     def read(self, typed: Any) -> Any:
-        """The value of a text, or of a value itself.
-
-        Raises:
-            ValueError: it is not allowed; its text is what there is to add.
-        """
+        """The value of a text, or of a value itself; a ValueError says what there is to add."""
         ...
 
 
@@ -78,10 +74,7 @@ class Range:
 
     def read(self, typed: str | float) -> int | float:
         """A number in the range."""
-        try:
-            number = float(typed)
-        except ValueError:
-            number = math.nan
+        number = (_numbers(typed) or [math.nan])[0]
         if not math.isfinite(number) or number not in self:
             exact = Decimal(typed) if math.isfinite(number) and isinstance(typed, str) else number
             raise ValueError(f", which rounds to {number:g}" if exact in self else "")
@@ -90,14 +83,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some names, which are written with hyphens for spaces.
+    """One of some names, which are typed with hyphens for spaces.
 
-    >>> encoders = Choice(("per position", "shared"))
-    >>> print(encoders, "|", encoders.read("per-position"))
-    one of per-position, shared | per position
-
-    Args:
-        names: of what there is.
+    >>> print(Choice(("a b", "c")), "|", Choice(("a b", "c")).read("a-b"))
+    one of a-b, c | a b
     """
 
     names: tuple[str, ...]
@@ -115,22 +104,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Fractions:
-    """Positive numbers that sum to 1.
-
-    >>> Fractions().read("0.5,.5")
-    [0.5, 0.5]
-    """
+    """Positive numbers that sum to 1, `Fractions().read("0.5,.5")`."""
 
     def __str__(self) -> str:
         return "positive numbers that sum to 1, A,B,C"
 
     def read(self, typed: str | Iterable[float]) -> list[float]:
         """One number after the other."""
-        try:
-            found = [float(part) for part in _parts(typed)]
-        except ValueError:
-            raise ValueError from None  # with nothing to add
-        if not all(part > 0 for part in found) or abs(math.fsum(found) - 1) > 1e-9:
+        found = _numbers(typed)
+        if not (found and min(found) > 0 and abs(math.fsum(found) - 1) <= 1e-9):
             raise ValueError
         return found
 
@@ -148,27 +130,27 @@ class Groups:
 
     def read(self, typed: str | float | list[int]) -> int | list[int]:
         """A number of groups, or a list of sizes."""
-        parts = _parts(typed)
-        one = len(parts) == 1 and not isinstance(typed, list)
-        allowed = Range(1, whole=True, below=_GROUPS + 1) if one else Range(1, whole=True)
-        if not 0 < len(parts) <= _GROUPS:
+        sizes = _numbers(typed)
+        single = len(sizes) == 1 and not isinstance(typed, list)
+        most = _GROUPS if single else _MOST
+        whole = all(size % 1 == 0 and 1 <= size <= most for size in sizes)
+        if not (whole and 0 < len(sizes) <= _GROUPS):
             raise ValueError
-        sizes = [int(allowed.read(part)) for part in parts]
-        return sizes[0] if one else sizes
+        return int(sizes[0]) if single else [int(size) for size in sizes]
 
 
-def _parts(typed: Any) -> list[Any]:
-    if isinstance(typed, str):
-        return typed.split(",")
-    return list(typed) if isinstance(typed, Iterable) else [typed]
+def _numbers(typed: Any) -> list[float]:
+    """The numbers in `A,B`, in a list, or the one that it is; none if something is no number."""
+    parts = typed.split(",") if isinstance(typed, str) else typed
+    try:
+        return [float(part) for part in (parts if isinstance(parts, Iterable) else [parts])]
+    except ValueError:
+        return []
 
 
 @dataclass(frozen=True)
 class Option:
     """An option as a class of bounds declares it; name and need are those of its field.
-
-    >>> Option("d", "coordinates", COUNT, "mean_bound").written
-    '--mean-bound'
 
     Args:
         metavar: what stands for its value in the help.
@@ -192,10 +174,10 @@ class Option:
     def read(self, typed: Any) -> Any:
         """What stands in the option, if it is allowed.
 
-        >>> Option("P", "chance", FRACTION, "delta").read("2")
+        >>> Option("P", "chance", FRACTION, "error_rate").read("2")
         Traceback (most recent call last):
         ...
-        sourcewise.errors.InputError: --delta must be above 0 and below 1, got 2
+        sourcewise.errors.InputError: --error-rate must be above 0 and below 1, got 2
         """
         try:
             return self.values.read(typed)
@@ -206,12 +188,12 @@ class Option:
 
 def declared(kind: type) -> list[Option]:
     """The options among the fields of a dataclass."""
-    found = []
-    for field in fields(kind):
-        option = next((part for part in get_args(field.type) if isinstance(part, Option)), None)
-        if option is not None:
-            found.append(replace(option, name=field.name, needed=field.default is MISSING))
-    return found
+    return [
+        replace(part, name=field.name, needed=field.default is MISSING)
+        for field in fields(kind)
+        for part in get_args(field.type)
+        if isinstance(part, Option)
+    ]
 
 
 def group_sizes(groups: int | list[int], sources: int) -> list[int]:

@@ -29,11 +29,10 @@ from sourcewise.errors import InputError
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.checks import above, confidence, numbers
 
-__all__ = ["FORMS", "Bound", "paper", "refined", "simple", "worst_case"]
+__all__ = ["Bound", "paper", "refined", "simple", "worst_case"]
 
 Floats = NDArray[np.float64]
 
-FORMS = ("paper", "simple", "refined", "localized", "localized_drawn")
 # 400 points in [1e-8, 1] and, coarser, below: for n above 10^8. An eps above 1 proves nothing.
 _TINY = np.geomspace(1e-16, 1e-8, 60, endpoint=False)
 _EPSILON = np.concatenate([_TINY, np.geomspace(1e-8, 1, 400)])
@@ -45,7 +44,7 @@ class Bound:
     """A bound on average total variation, and what it is made of; arrays if arguments were.
 
     Args:
-        form: which of `FORMS`.
+        form: paper, simple, refined, localized or localized_drawn.
         value: the bound.
         epsilon: the bracket width at which it is attained.
         s: the tilt of the union bound; 1 except for localized forms.

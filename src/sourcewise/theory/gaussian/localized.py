@@ -241,7 +241,7 @@ def bound_of(form: str, best: Floats, n: Floats, delta: Floats, shape: tuple[int
     0.2
 
     Args:
-        form: which of `general.FORMS`.
+        form: localized or localized_drawn.
         best: (4, points) value, eps, s in (0, 1], log Z_s.
         n: (points,) examples, > 0.
         delta: (points,) error probabilities, in (0, 1).
