@@ -133,7 +133,7 @@ def document(case: Case, target: float | None = None) -> Document:
         reasons["paper"] = "Theorem 3.2 is stated for delta up to 0.5"
     for form in ("localized", "localized_drawn"):
         if form not in case.forms:
-            reasons[form] = "known for the gaussian family only"
+            reasons[form] = f"not known for the {case.common.family} family"
     return Document(case, strategies, _changes(case), target, sizes, reasons)
 
 

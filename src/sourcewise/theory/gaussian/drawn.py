@@ -14,8 +14,9 @@ let `b = sum_k p_k BC_k`.
    counts, and that mean is at most a product of means over binomials, which are summed from above
    (`theory.gaussian.tilt_drawn`).
 
-N = 0 counts all elements alike. Start from eps and s of `localized`, then look about: any choice
-made before the data holds. `refined`, too, is for drawn labels, and is admitted.
+N = 0 counts all elements alike. The search for eps and s starts at those of `localized`; any choice
+that is made before the data are seen gives a valid bound. `refined` is for drawn labels too, and is
+a candidate.
 """
 
 from collections.abc import Sequence
@@ -125,8 +126,8 @@ def localized_drawn(
 ) -> Bound:
     """The bound for labels that are drawn, `T(eps, a_s)` for `R_TV = sum_k p_k TV_k`.
 
-    Never above `refined`. Above `localized`, which has the labels in exact shares, by ever less
-    as n grows. All broadcast.
+    Never above `refined`. It exceeds `localized`, which has the labels in exact shares, by ever
+    less as n grows. All arguments broadcast.
 
     >>> found = localized_drawn(Shares.equal(K=5), n=5000, d=10, d1=5, B=5.0)
     >>> round(found.value, 4), round((1 - found.s) * 5000)

@@ -11,7 +11,7 @@ because `sum over {prod BC^(s n_k) < delta/Z_s} of prod BC^(n_k) <= delta` (theo
 For Gaussian brackets Z_s is a product over coordinates: see `theory.gaussian.tilt`.
 A shared coordinate is counted once per block and a specific one once per source, but both widen
 the bracket of each source alike: the best cells of shared coordinates are finer, by J/K for J
-blocks. eps and s are optimised; s = 1 with the envelope bracket, which is `refined`, is admitted.
+blocks. eps and s are optimised; `refined`, with s = 1 and the envelope bracket, is a candidate.
 """
 
 import math
@@ -140,8 +140,8 @@ def localized(
 ) -> Bound:
     """The bound given the labels, that is, conditional on the counts (theory, section 2).
 
-    For labels that are drawn see `drawn.localized_drawn`, larger by little. Never above `refined`,
-    which is among the candidates. All broadcast.
+    Never above `refined`. For labels that are drawn see `drawn.localized_drawn`, which is a little
+    larger. All arguments broadcast.
 
     >>> found = localized(Counts.equal(K=5, n=5000), d=10, d1=5, B=5.0)
     >>> round(found.value, 4), 0 < found.s < 1
