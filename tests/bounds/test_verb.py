@@ -1,6 +1,7 @@
 """The verb itself."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,8 @@ import pytest
 
 from sourcewise import cli
 from sourcewise.bounds.calculator import document
-from sourcewise.bounds.registry import CLASSES, build
+from sourcewise.bounds.options import declared
+from sourcewise.bounds.registry import CLASSES, bound_class, build
 from sourcewise.bounds.table import table
 
 from .conftest import flags, options
@@ -21,6 +23,17 @@ def run(monkeypatch, capsys, *arguments) -> tuple[int, str, str]:
         cli.main()
     out, err = capsys.readouterr()
     return int(stop.value.code or 0), out, err
+
+
+@pytest.mark.parametrize("family", CLASSES)
+def test_help_says_which_class_takes_an_option(monkeypatch, capsys, family):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = run(monkeypatch, capsys, "-h")
+    lines = {line.split()[1]: line for line in out.splitlines() if line.startswith("│ --")}
+    for option in declared(bound_class(family)):
+        takers = lines[option.written].split(":")[0]
+        assert family in re.findall(r"[a-z]+", takers)
+        assert option.help[-10:] in lines[option.written]
 
 
 @pytest.mark.parametrize("family", CLASSES)

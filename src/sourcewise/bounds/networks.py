@@ -36,15 +36,7 @@ def nonzero_entries(S: int | None, P: int) -> int:
 def case_of(
     common: Common, own: BoundClass, words: str, sizes: "Embedded", one: "Bracketing"
 ) -> Case:
-    """The case from the bracketing of a single model.
-
-    Args:
-        common: what is asked of every class.
-        own: the class's own options, resolved.
-        words: what x is.
-        sizes: of one model.
-        one: its bracketing.
-    """
+    """The case from the sizes and the bracketing of a single model; words say what x is."""
     import numpy as np
 
     unused = None if one.m_dense is None else float(np.subtract(one.m_dense, one.m))

@@ -61,6 +61,12 @@ class Bound:
     complexity: Any
     confidence: Any
 
+    @classmethod
+    def of(cls, form: str, *parts: ArrayLike) -> "Bound":
+        """All parts (...) from value on, broadcast; plain floats if there is but one number."""
+        arrays = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in parts))
+        return cls(form, *(array if array.ndim else float(array) for array in arrays))
+
     @property
     def vacuous(self) -> Any:
         """Whether it says nothing: no total variation is above 1."""
@@ -87,7 +93,7 @@ def paper(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Boun
         raise InputError("delta must be above 0 and at most 0.5 for the form 'paper'")
     log_number, complexity, doubt = _terms(bracketing, size, delta, bracketing.log_cells(1 / size))
     value = 3 * np.sqrt(complexity + doubt)
-    return _bound("paper", value, 1 / size, 1.0, log_number, complexity, doubt)
+    return Bound.of("paper", value, 1 / size, 1.0, log_number, complexity, doubt)
 
 
 def simple(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Bound:
@@ -168,7 +174,7 @@ def _scan(
         parts.append(_smallest(value_of, part, n_, delta_, snap))
     found = np.concatenate(parts, axis=1).reshape(5, *shape)
     value, eps, log_number, complexity, doubt = found
-    return _bound(form, value, eps, 1.0, log_number, complexity, doubt)
+    return Bound.of(form, value, eps, 1.0, log_number, complexity, doubt)
 
 
 def _smallest(
@@ -202,11 +208,3 @@ def _terms(
 ) -> tuple[Floats, Floats, Floats]:
     log_number = bracketing.number_of_cells(log_c)
     return log_number, log_number / n, -np.log(np.asarray(delta, dtype=np.float64)) / n
-
-
-def _bound(form: str, value: ArrayLike, *parts: ArrayLike) -> Bound:
-    """Broadcast to one shape; plain floats if there is but one number."""
-    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (value, *parts)))
-    if arrays[0].ndim == 0:
-        return Bound(form, *(float(array) for array in arrays))
-    return Bound(form, *arrays)

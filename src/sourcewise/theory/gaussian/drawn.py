@@ -14,9 +14,9 @@ let `b = sum_k p_k BC_k`.
    counts, and that mean is at most a product of means over binomials, which are summed from above
    (`theory.gaussian.tilt_drawn`).
 
-N = 0 counts all elements alike. The search for eps and s starts at those of `localized`; any choice
-that is made before the data are seen gives a valid bound. `refined` is for drawn labels too, and is
-a candidate.
+N = 0 counts all elements alike. The search for eps and s starts at those of `localized`; a choice
+that is made before the data are seen gives a valid bound. `refined` is a candidate, as it is for
+drawn labels too.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.theory import checks
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
-from sourcewise.theory.gaussian.localized import Counts, bound_of, localized
+from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.gaussian.tilt import Groups, make_cells
 from sourcewise.theory.gaussian.tilt_drawn import Block, blocks_of_shares, log_z_drawn
 from sourcewise.theory.general import Bound, refined, worst_case
@@ -163,8 +163,9 @@ def localized_drawn(
     # `refined`, too, is for labels that are drawn
     whole = refined(envelope_bracketing(K * d1 + J * (d - d1), d, B), n, delta)
     untilted = np.stack([whole.value, whole.epsilon, np.ones(len(n)), whole.log_number])
-    best = np.where(found[0] < untilted[0], found, untilted)
-    return bound_of("localized_drawn", best, n, delta, shape)
+    value, eps, s, log_number = np.where(found[0] < untilted[0], found, untilted)
+    parts = (value, eps, s, log_number, log_number / (s * n), -np.log(delta) / (s * n))
+    return Bound.of("localized_drawn", *(part.reshape(shape) for part in parts))
 
 
 def _in_chunks(points: _Points, eps: Floats, s: Floats) -> Floats:

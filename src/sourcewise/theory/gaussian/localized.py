@@ -26,7 +26,7 @@ from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_et
 from sourcewise.theory.gaussian.tilt import Groups, log_z, make_cells
 from sourcewise.theory.general import Bound, refined, worst_case
 
-__all__ = ["Counts", "bound_of", "localized"]
+__all__ = ["Counts", "localized"]
 
 Floats = NDArray[np.float64]
 Value = Callable[[Floats, Floats], Floats]  # eps, a -> the bound
@@ -174,8 +174,9 @@ def localized(
     whole = refined(envelope_bracketing(count.sum(1), d, B), n, delta)
     value = counts.value_of(whole.epsilon, whole.complexity + whole.confidence)
     untilted = np.stack([value, whole.epsilon, np.ones(size), whole.log_number])
-    best = np.where(tilted[0] < value, tilted, untilted)
-    return bound_of("localized", best, n, delta, shape)
+    value, eps, s, log_number = np.where(tilted[0] < value, tilted, untilted)
+    parts = (value, eps, s, log_number, log_number / (s * n), -np.log(delta) / (s * n))
+    return Bound.of("localized", *(part.reshape(shape) for part in parts))
 
 
 def _weighted(p: Floats, share: Floats) -> Callable[[Floats, Floats], Floats]:
@@ -231,24 +232,3 @@ def _best_of(points: _Points, log_eta: Floats, log_t: Floats) -> Floats:
     full = (value, eps, 1 - tilt, log_number, log_eta[:, :, None], log_t[:, None, :])
     rows = np.arange(size)
     return np.stack([np.broadcast_to(v, value.shape).reshape(size, -1)[rows, at] for v in full])
-
-
-def bound_of(form: str, best: Floats, n: Floats, delta: Floats, shape: tuple[int, ...]) -> Bound:
-    """The bound with `a = (log Z_s + log(1/delta)) / (s n)`; of floats if the shape is ().
-
-    >>> bound_of("localized", np.array([[0.3], [0.1], [0.5], [9.0]]), np.array([90.0]),
-    ...          np.array([0.05]), ()).complexity
-    0.2
-
-    Args:
-        form: localized or localized_drawn.
-        best: (4, points) value, eps, s in (0, 1], log Z_s.
-        n: (points,) examples, > 0.
-        delta: (points,) error probabilities, in (0, 1).
-        shape: that the points are to have.
-    """
-    value, eps, s, log_number = best
-    parts = (value, eps, s, log_number, log_number / (s * n), -np.log(delta) / (s * n))
-    if shape == ():
-        return Bound(form, *(float(part[0]) for part in parts))
-    return Bound(form, *(part.reshape(shape) for part in parts))
