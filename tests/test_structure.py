@@ -32,6 +32,7 @@ ROWS = [
     "fitting",
     "comparison",
     "lifecycle",
+    "bounds",
     "studies",
     "report",
     "commands",
