@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 import sourcewise as sw
 from sourcewise.comparison import CompareSettings, estimate_seconds, prepare
 from sourcewise.comparison.scopes import Cell
-from sourcewise.forms import as_table
+from sourcewise.forms.x import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.studies.coverage import CoverageSettings, coverage

@@ -2,7 +2,6 @@ import json
 import math
 from itertools import pairwise
 
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -12,9 +11,8 @@ import sourcewise as sw
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values
 from sourcewise.encoders.levels import LEVELS, Levels
 from sourcewise.encoders.mixed import MixedEncoder, plan_mixed
-from sourcewise.encoders.mixed_screening import screen
 from sourcewise.encoders.ordering import dependence_order, mutual_information
-from sourcewise.forms import Column, Table
+from sourcewise.forms.table import Column, Table
 from sourcewise.randomness import Noise
 
 N = 400
@@ -46,7 +44,7 @@ def mixed(seed: int = 0) -> Table:
 
 def fitted(table: Table, log=(), **options):
     coding = plan_mixed(table, log, **options)
-    rows = coding.lift(table, Noise(1).each(Y[: len(table)]))
+    rows = coding.prepare(table, Noise(1).each(Y[: len(table)]))
     return coding.fit(rows, Y[: len(table)], 2), rows
 
 
@@ -221,7 +219,7 @@ def test_a_category_without_training_rows_has_a_code_and_a_foreign_one_is_refuse
         (table.schema[0], other, *table.schema[2:]),
     )
     with pytest.raises(sw.InputError, match=r"column 'word': no category 'zebra'"):
-        coding.lift(strange, Noise(0).each(Y))
+        coding.prepare(strange, Noise(0).each(Y))
 
 
 def test_categories_are_matched_by_their_text():
@@ -233,7 +231,7 @@ def test_categories_are_matched_by_their_text():
     coding = plan_mixed(table)
     encoder, rows = fitted(table)
     z, _ = encoder.encode(rows, Y)
-    assert torch.equal(encoder.encode(coding.lift(turned, Noise(1).each(Y)), Y)[0], z)
+    assert torch.equal(encoder.encode(coding.prepare(turned, Noise(1).each(Y)), Y)[0], z)
 
 
 def test_a_gap_where_none_was_is_refused():
@@ -242,7 +240,7 @@ def test_a_gap_where_none_was_is_refused():
     holes[4] = -1
     gappy = Table({**table.columns, "flag": holes}, table.schema)
     with pytest.raises(sw.InputError, match=r"'flag' has a missing value \(row 5\)"):
-        plan_mixed(table).lift(gappy, Noise(0).each(Y))
+        plan_mixed(table).prepare(gappy, Noise(0).each(Y))
 
 
 def test_rare_categories_share_a_code_in_equal_parts():
@@ -281,58 +279,6 @@ def test_the_order_follows_a_known_tree():
     assert dependence_order(z) == [0, 3, 2, 1]
 
 
-def frame(**columns) -> pd.DataFrame:
-    a = Noise(0).normal(60).numpy()
-    return pd.DataFrame({"source": ["u", "v"] * 30, "a": a, **columns})
-
-
-def test_screening_keeps_what_codes_can_hold():
-    values = Noise(1).normal(60)
-    values[3] = torch.nan
-    data = frame(
-        word=["x", "y", "z"] * 20,
-        code=["s", "t"] * 30,
-        twice=2 * Noise(0).normal(60).numpy(),
-        holes=values.numpy(),
-        one=1.0,
-        same="x",
-        day=[f"2020-01-{1 + i % 28:02d}" for i in range(60)],
-    )
-    result = screen(sw.read(data, source="source"))
-    left = {item.column: item.reason for item in result.left_out}
-    assert left == {"day": "a date", "one": "constant", "same": "constant"}
-    told = " ".join(result.warnings)
-    assert "constant within a source: code ('u', 'v');" in told
-    assert "1 missing cells (holes 1): a value of their own" in told
-    assert "--group" in told
-    assert result.coding.variables == 5
-    dropped = screen(sw.read(data, source="source"), missing="drop")
-    assert dropped.dropped == 1
-    with pytest.raises(sw.InputError, match="value of its own"):
-        screen(sw.read(data, source="source"), missing="impute")
-    with pytest.raises(sw.InputError, match="no column of numbers 'word'"):
-        screen(sw.read(data, source="source"), log=("word",))
-
-
-def test_one_value_beside_gaps_is_constant_only_where_the_gaps_are_not():
-    gaps = [None, "x", "x", "x"]
-    varied = screen(sw.read(frame(note=gaps * 15), source="source", types={"note": "category"}))
-    assert "note" in varied.table.names
-    assert "constant within a source: note ('v');" in " ".join(varied.warnings)
-    both = screen(sw.read(frame(note=(gaps + gaps[::-1]) * 7 + gaps), source="source"))
-    assert "constant" not in " ".join(both.warnings)
-    number = screen(sw.read(frame(b=[1.0, None] * 30), source="source"))
-    assert [item.reason for item in number.left_out] == ["one value only, beside gaps"]
-
-
-def test_texts_that_all_differ_are_pointed_out_once():
-    result = screen(sw.read(frame(smiles=[f"C{i}" for i in range(58)] + ["C0"] * 2)))
-    assert [w for w in result.warnings if "smiles" in w] == [
-        "nearly every value of 'smiles' is different: an identifier? --ignore smiles, or "
-        "--text smiles to model it"
-    ]
-
-
 @pytest.mark.parametrize("log", [(), ("price",)])
 def test_draws_have_the_recorded_decimals_without_ties_too(log):
     """Prices with two decimals, hardly two alike: a density, but draws are prices."""
@@ -356,7 +302,7 @@ def test_columns_tell_their_resolution():
 def test_a_fold_without_values_still_has_a_density():
     table = mixed()
     coding = plan_mixed(table)
-    rows = coding.lift(table, Noise(1).each(Y))
+    rows = coding.prepare(table, Noise(1).each(Y))
     gaps = (table.missing("free")).nonzero().squeeze(1)
     encoder = coding.fit(rows.take(gaps), Y[gaps], 2)
     z, log_det = encoder.encode(rows, Y)

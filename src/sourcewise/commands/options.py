@@ -8,6 +8,7 @@ import typer
 
 from sourcewise.errors import InputError
 from sourcewise.families.registry import families
+from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 
 if TYPE_CHECKING:
     from sourcewise.sources import Sources
@@ -43,9 +44,8 @@ __all__ = [
 Data = Annotated[
     str,
     typer.Argument(
-        help="A .csv, .tsv, .jsonl, .fasta (also .gz), .parquet or .npz file, a folder of "
-        ".txt files, or a built-in name: wine, breast-cancer, digits, gaussian, rings, moons, "
-        "checkerboard."
+        help=f"A {readable()} file, a folder of {PLAIN.suffixes[0]} files, or a built-in name: "
+        f"{', '.join(BUILT_IN)}."
     ),
 ]
 _FAMILIES = ", ".join(f"{item.name} ({item.takes})" for item in families().values())
@@ -117,7 +117,7 @@ def read_data(
     chunk: int | None = None,
 ) -> "Sources":
     """`sourcewise.read`, with options as they are typed."""
-    from sourcewise.readers import read
+    from sourcewise.readers.read import read
 
     return read(
         data,

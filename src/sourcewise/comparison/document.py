@@ -19,9 +19,9 @@ from sourcewise.comparison.scopes import Plan
 from sourcewise.comparison.search import Trial
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
-from sourcewise.encoders.screening import Screened
 from sourcewise.families.base import ConditionalModel
 from sourcewise.files import plain
+from sourcewise.screening.base import Screened
 from sourcewise.statistics import Interval, holm, judge, would_decide
 from sourcewise.strategies import Strategy
 

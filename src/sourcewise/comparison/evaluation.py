@@ -13,7 +13,7 @@ from sourcewise.encoders.base import Coding, Encoder, Rows, Z
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import Family
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.forms import take
+from sourcewise.forms.x import take
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
@@ -209,7 +209,7 @@ class Encoded:
 
 def lifted(job: Job, noise: Noise) -> Rows:
     """All rows with everything done that needs no fitting, once per repetition."""
-    return job.coding.lift(job.data.x, noise.of("encode").each(job.data.y))
+    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
 
 
 def shuffle(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:

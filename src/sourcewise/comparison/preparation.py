@@ -10,11 +10,13 @@ from pydantic import Field
 from sourcewise.comparison.evaluation import Job
 from sourcewise.comparison.rehearsal import rehearse
 from sourcewise.comparison.scopes import FOLDS, Plan, Scope
-from sourcewise.encoders.registry import screen
-from sourcewise.encoders.screening import Missing, Screened
+from sourcewise.encoders.registry import plan as plan_coding
 from sourcewise.errors import InputError, listing
 from sourcewise.families.registry import family, suited
+from sourcewise.families.screening import screen
 from sourcewise.files import default_folder, plain, versions
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import Missing, Rules
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
@@ -81,13 +83,14 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
             "have seen the test rows of the others"
         )
     _check_names(data)
-    options = {"min_rows": settings.min_rows, "missing": settings.missing, "log": settings.log}
-    screened = screen(chosen.coding, data, model_settings, **options)
+    rules = Rules(settings.min_rows, settings.missing, settings.log)
+    screened = screen(chosen, data, model_settings, rules)
+    coding = plan_coding(chosen.coding, screened, model_settings.coding_options())
     strategies = parse_strategies(settings.strategies, tuple(data.names))
     _check_strategies(strategies)
     usual: Scope = "these models" if chosen.trained else "procedure"
     scope: Scope = usual if settings.scope == "auto" else settings.scope
-    job = Job(screened.data, screened.coding, chosen, model_settings, strategies, ())
+    job = Job(screened.data, coding, chosen, model_settings, strategies, ())
     # An exact fit leaves nothing to a training seed.
     repeats = scope == "procedure" or chosen.trained
     plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed)

@@ -28,7 +28,7 @@ from sourcewise.files import (
     write_json,
     write_tensors,
 )
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import Effort

@@ -16,13 +16,13 @@ import torch
 
 from sourcewise.comparison.cautions import simulated_normalisers
 from sourcewise.comparison.evaluation import Fitted
-from sourcewise.encoders.screening import Missing
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.files import plain
 from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
 from sourcewise.lifecycle.run import Run, opened, strategies_of
 from sourcewise.lifecycle.trained import about_lines, aligned, brief
 from sourcewise.randomness import Noise
+from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
@@ -154,12 +154,12 @@ class _Scored:
     ) -> "_Scored":
         """Match, encode and score."""
         screened = matched(data, fitted, missing)
-        data, coding = screened.data, screened.coding
-        lifted = coding.lift(data.x, Noise(seed).of("evaluate", "encode").each(data.y))
+        data, coding = screened.data, fitted.encoder.coding
+        prepared = coding.prepare(data.x, Noise(seed).of("evaluate", "encode").each(data.y))
         inside = (fitted.model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
         rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
         if len(inside):
-            rows[inside] = fitted.log_prob(lifted.take(inside), data.y[inside])
+            rows[inside] = fitted.log_prob(prepared.take(inside), data.y[inside])
         bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
         if len(bad):
             row = int(inside[bad[0]]) + 1
@@ -171,7 +171,7 @@ class _Scored:
         notes = (
             *screened.warnings,
             rough(data),
-            new_characters(lifted, fitted),
+            new_characters(prepared, fitted),
         )
         warnings = [text for text in notes if text]
         error = fitted.model.density_error.numpy()

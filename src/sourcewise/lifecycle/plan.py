@@ -12,11 +12,13 @@ from torch import Tensor
 from sourcewise.comparison.evaluation import Job, Split
 from sourcewise.comparison.rehearsal import rehearse
 from sourcewise.comparison.scopes import Cell, Plan
-from sourcewise.encoders.registry import screen
-from sourcewise.encoders.screening import Missing, Screened
+from sourcewise.encoders.registry import plan as plan_coding
 from sourcewise.errors import InputError, listing
 from sourcewise.families.registry import family, suited
+from sourcewise.families.screening import screen
 from sourcewise.files import default_folder, plain, versions
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import Missing, Rules
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
@@ -81,12 +83,12 @@ def prepare(data: Sources, settings: TrainSettings) -> PreparedTraining:
         raise InputError(f"train needs Sources, not {type(data).__name__}: use sourcewise.read")
     chosen = suited(data) if settings.model == "auto" else family(settings.model)
     model_settings = chosen.parse(settings.set)
-    screened = screen(
-        chosen.coding, data, model_settings, missing=settings.missing, log=settings.log
-    )
+    rules = Rules(missing=settings.missing, log=settings.log)
+    screened = screen(chosen, data, model_settings, rules)
+    coding = plan_coding(chosen.coding, screened, model_settings.coding_options())
     strategy, names = _strategy(settings.strategy, screened.data), screened.data.names
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
-    job = Job(screened.data, screened.coding, chosen, model_settings, (strategy,), with_rows)
+    job = Job(screened.data, coding, chosen, model_settings, (strategy,), with_rows)
     plan = WholePlan(job, "these models", 1, settings.seed)
     blocks = [[names[k] for k in block] for block in strategy.partition]
     resolved = settings.model_dump(mode="json") | {

@@ -20,7 +20,8 @@ from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.result import resolved_lines
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.registry import families
-from sourcewise.forms import Ragged, X, as_table
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import X, as_table
 from sourcewise.lifecycle.run import Run, opened, usual_strategy
 from sourcewise.lifecycle.trained import brief
 from sourcewise.randomness import Noise

@@ -102,7 +102,7 @@ def refuse_repeated(names: list[str], where: object) -> None:
         raise InputError(f"{where}: duplicate column names: {', '.join(map(repr, repeated))}")
 
 
-def read_parquet(path: Path, *, text: str) -> "pd.DataFrame":
+def read_parquet(path: Path) -> "pd.DataFrame":
     """Read a Parquet file."""
     try:
         import pyarrow as pa

@@ -23,7 +23,7 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.forms import content
+from sourcewise.forms.x import content
 from sourcewise.randomness import Noise
 from sourcewise.training import checkpoint
 from sourcewise.training.data import TrainingData

@@ -11,7 +11,7 @@ from sourcewise.errors import InputError
 from sourcewise.families.registry import family
 from sourcewise.families.table.model import TableModel
 from sourcewise.families.table.settings import TableSettings
-from sourcewise.forms import Column, Table
+from sourcewise.forms.table import Column, Table
 from sourcewise.randomness import Noise
 
 CODES = (3, 2, 4)
@@ -51,14 +51,14 @@ def test_the_density_of_a_mixed_table_sums_and_integrates_to_one():
     table = Table({"x": Noise(1).normal(n), "word": word}, schema)
     y = torch.arange(n) % 2
     coding = plan_mixed(table, bins=6)
-    encoder = coding.fit(coding.lift(table, Noise(0).each(y)), y, 2)
+    encoder = coding.fit(coding.prepare(table, Noise(0).each(y)), y, 2)
     tested = model(**encoder.sizes)
     grid = torch.linspace(-30, 30, 120_001, dtype=torch.float64)
     total = 0.0
     for code in (-1, 0, 1):
         words = torch.full((len(grid),), code)
         labels = torch.ones(len(grid), dtype=torch.int64)
-        wide = coding.lift(Table({"x": grid, "word": words}, schema), Noise(0).each(labels))
+        wide = coding.prepare(Table({"x": grid, "word": words}, schema), Noise(0).each(labels))
         z, log_det = encoder.encode(wide, labels)
         density = (tested.log_prob(z, labels) + log_det).exp().detach()
         total += float(density.sum() * (grid[1] - grid[0]))
