@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 import sourcewise as sw
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values
 from sourcewise.encoders.levels import LEVELS, Levels
-from sourcewise.encoders.mixed import MixedEncoder, plan_mixed
+from sourcewise.encoders.mixed import MixedCoding, MixedEncoder, plan
 from sourcewise.encoders.ordering import dependence_order, mutual_information
 from sourcewise.forms.table import Column, Table
 from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import MixedOptions
+from sourcewise.sources import Sources
 
 N = 400
 Y = torch.arange(N) % 2
@@ -42,8 +45,13 @@ def mixed(seed: int = 0) -> Table:
     )
 
 
+def planned(table: Table, log=(), **options) -> MixedCoding:
+    screened = Screened(Sources(table, Y[: len(table)], "ab"), frozenset(log))
+    return plan(screened, MixedOptions(**options))
+
+
 def fitted(table: Table, log=(), **options):
-    coding = plan_mixed(table, log, **options)
+    coding = planned(table, log, **options)
     rows = coding.prepare(table, Noise(1).each(Y[: len(table)]))
     return coding.fit(rows, Y[: len(table)], 2), rows
 
@@ -212,7 +220,7 @@ def test_a_category_without_training_rows_has_a_code_and_a_foreign_one_is_refuse
     table = mixed()
     encoder, _ = fitted(table)
     assert encoder.sizes["codes"][1] == 5  # a, b, c, never, missing
-    coding = plan_mixed(table)
+    coding = planned(table)
     other = Column("word", "category", ("a", "zebra"))
     strange = Table(
         {**table.columns, "word": torch.ones(N, dtype=torch.int64)},
@@ -228,7 +236,7 @@ def test_categories_are_matched_by_their_text():
         {**table.columns, "flag": 1 - table.columns["flag"]},
         (*table.schema[:3], Column("flag", "category", ("yes", "no"))),
     )
-    coding = plan_mixed(table)
+    coding = planned(table)
     encoder, rows = fitted(table)
     z, _ = encoder.encode(rows, Y)
     assert torch.equal(encoder.encode(coding.prepare(turned, Noise(1).each(Y)), Y)[0], z)
@@ -240,7 +248,7 @@ def test_a_gap_where_none_was_is_refused():
     holes[4] = -1
     gappy = Table({**table.columns, "flag": holes}, table.schema)
     with pytest.raises(sw.InputError, match=r"'flag' has a missing value \(row 5\)"):
-        plan_mixed(table).prepare(gappy, Noise(0).each(Y))
+        planned(table).prepare(gappy, Noise(0).each(Y))
 
 
 def test_rare_categories_share_a_code_in_equal_parts():
@@ -285,7 +293,7 @@ def test_draws_have_the_recorded_decimals_without_ties_too(log):
     price = (Noise(0).normal(N).exp() * 1e4 + 1).mul(100).round() / 100
     assert len(price.unique()) > 0.9 * N
     encoder, rows = fitted(Table({"price": price}, (Column("price"),)), log)
-    (column,) = encoder.columns
+    (column,) = encoder.coding.coded_columns
     assert (column.resolution, column.log, column.kind) == (None, bool(log), "number")
     u = Noise(1).uniform(1000, 1) * encoder.sizes["codes"][0]
     drawn = encoder.decode(u).columns["price"]
@@ -295,13 +303,13 @@ def test_draws_have_the_recorded_decimals_without_ties_too(log):
 
 
 def test_columns_tell_their_resolution():
-    resolutions = {column.name: column.resolution for column in plan_mixed(mixed()).columns}
+    resolutions = {column.name: column.resolution for column in planned(mixed()).coded_columns}
     assert resolutions == {"free": None, "word": None, "count": 0.5, "flag": None}
 
 
 def test_a_fold_without_values_still_has_a_density():
     table = mixed()
-    coding = plan_mixed(table)
+    coding = planned(table)
     rows = coding.prepare(table, Noise(1).each(Y))
     gaps = (table.missing("free")).nonzero().squeeze(1)
     encoder = coding.fit(rows.take(gaps), Y[gaps], 2)
@@ -312,6 +320,6 @@ def test_a_fold_without_values_still_has_a_density():
 
 def test_an_unknown_name_in_the_order_is_refused():
     with pytest.raises(sw.InputError, match="did you mean 'flag'"):
-        plan_mixed(mixed(), order=("flga",))
+        planned(mixed(), order=("flga",))
     with pytest.raises(sw.InputError, match="duplicate"):
-        plan_mixed(mixed(), order=("flag", "flag"))
+        planned(mixed(), order=("flag", "flag"))

@@ -6,6 +6,7 @@ from sourcewise.comparison.evaluation import Job
 from sourcewise.comparison.scopes import FOLDS, GROUPS, Plan
 from sourcewise.encoders.base import Coding
 from sourcewise.forms.table import Table
+from sourcewise.forms.x import X
 from sourcewise.screening.base import Screened
 from sourcewise.splits import identical
 
@@ -69,7 +70,7 @@ def _shape(coding: Coding) -> dict[str, Any]:
     }
 
 
-def _missing_cells(x: Any) -> int:
+def _missing_cells(x: X) -> int:
     """Cells of a table without a value; nothing else has gaps."""
     return sum(int(x.missing(name).sum()) for name in x.names) if isinstance(x, Table) else 0
 

@@ -6,8 +6,8 @@ encoder gives the log-determinant that takes them there.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ __all__ = [
     "Gaps",
     "Rows",
     "Sizes",
+    "TensorRows",
     "Unknown",
     "Z",
 ]
@@ -43,6 +44,25 @@ class Rows(Protocol):
     def take(self, index: Tensor) -> "Rows":
         """The rows at `index`."""
         ...
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """Prepared rows as tensors (n, ...).
+
+    Args:
+        values: (n, d) a number for each column.
+    """
+
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: Tensor) -> Self:
+        """The rows at `index`."""
+        parts = vars(self).items()
+        return replace(self, **{name: v if v is None else v[index] for name, v in parts})
 
 
 @dataclass(frozen=True)

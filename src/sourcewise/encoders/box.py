@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
-from sourcewise.encoders.numeric import NumericRows, coded, prepare
+from sourcewise.encoders.numeric import NumericCoding, NumericRows
 from sourcewise.errors import InputError
 from sourcewise.forms.table import Column, Table
 from sourcewise.forms.x import X, as_table
@@ -57,17 +57,17 @@ class BoxCoding(Coding):
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """The columns, all of numbers."""
-        return coded(self.columns)
+        return NumericCoding(self.columns).coded_columns
 
     def prepare(self, x: X, noise: ExampleNoise) -> NumericRows:
-        """See `numeric.prepare`.
+        """See `NumericCoding.prepare`.
 
         Raises:
             InputError: a value is missing or outside the box.
         """
         table = as_table(x)
         self._check(table)
-        return prepare(table, self.columns, noise)
+        return NumericCoding(self.columns).prepare(table, noise)
 
     def _check(self, table: Table) -> None:
         """Values as they are recorded, whose cells must lie in the box whatever the draws."""

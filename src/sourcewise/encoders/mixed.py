@@ -13,9 +13,7 @@ Every column becomes one integer per row, z in {0, ..., codes - 1}:
 is `z + u`: the code, and a uniform u on [0, 1) that says where inside the bin or the shared code.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -33,50 +31,35 @@ from sourcewise.screening.base import Screened
 from sourcewise.screening.options import MixedOptions
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
 
-__all__ = ["MixedCoding", "MixedEncoder", "plan", "plan_mixed"]
+__all__ = ["MixedCoding", "MixedEncoder", "plan"]
+
+GIVEN, INFORMATION = ("given",), ("information",)
 
 
 def plan(screened: Screened, options: MixedOptions | None = None) -> "MixedCoding":
-    """The coding of a mixed table; see `plan_mixed`."""
-    options = options or MixedOptions()
-    return plan_mixed(screened.table, screened.log, bins=options.bins, order=options.order)
-
-
-def plan_mixed(
-    table: Table,
-    log: Collection[str] = (),
-    *,
-    bins: int | Literal["auto"] = "auto",
-    order: Sequence[str] = ("given",),
-) -> "MixedCoding":
     """The coding of a table without dates.
-
-    Args:
-        table: the whole sample.
-        log: columns to take logarithms of.
-        bins: per column of numbers, at least 2; auto: `usual_bins` of its training rows.
-        order: "given", "information", or names of columns that come first, in this order.
 
     Raises:
         InputError: an unknown column in `order`, or one twice.
     """
+    table, options = screened.table, options or MixedOptions()
     numbers = [column.name for column in table.schema if column.kind == "number"]
-    plans = {plan.name: plan for plan in recorded_columns(table.select(numbers), log)}
+    found = {c.name: c for c in recorded_columns(table.select(numbers), screened.log)}
     columns = tuple(
         MixedColumn(
             column.name,
-            plans.get(column.name),
+            found.get(column.name),
             column.categories,
             bool(table.missing(column.name).any()),
         )
         for column in table.schema
     )
-    if tuple(order) not in (("given",), ("information",)):
-        for name in order:
+    if options.order not in (GIVEN, INFORMATION):
+        for name in options.order:
             if name not in table.names:
-                raise unknown("order or column", name, ("given", "information", *table.names))
-        table.select(order)  # refuses a name that comes twice
-    return MixedCoding(columns, bins, tuple(order))
+                raise unknown("order or column", name, (*GIVEN, *INFORMATION, *table.names))
+        table.select(options.order)  # refuses a name that comes twice
+    return MixedCoding(columns, options)
 
 
 @dataclass(frozen=True)
@@ -85,15 +68,13 @@ class MixedCoding(Coding):
 
     Args:
         columns: how each is encoded.
-        bins: see `plan_mixed`.
-        order: see `plan_mixed`.
+        options: bins, and the order of columns.
     """
 
     gaps = "value"
 
     columns: tuple[MixedColumn, ...]
-    bins: int | Literal["auto"] = "auto"
-    order: tuple[str, ...] = ("given",)
+    options: MixedOptions
 
     @property
     def variables(self) -> int:
@@ -115,7 +96,7 @@ class MixedCoding(Coding):
         for j, column in enumerate(self.columns):
             seen = ~rows.values[:, j].isnan()
             v = rows.values[seen, j]
-            bins = usual_bins(len(v)) if self.bins == "auto" else self.bins
+            bins = usual_bins(len(v)) if self.options.bins == "auto" else self.options.bins
             if column.number is None:
                 maps.append(Levels.of(v.long(), len(column.categories)))
             elif column.number.resolution is None:
@@ -127,12 +108,12 @@ class MixedCoding(Coding):
         return MixedEncoder(self.columns, tuple(maps), self._order(encoder, rows, y))
 
     def _order(self, encoder: "MixedEncoder", rows: MixedRows, y: Tensor) -> tuple[int, ...]:
-        if self.order == ("given",):
+        if self.options.order == GIVEN:
             return encoder.order
-        if self.order == ("information",):
+        if self.options.order == INFORMATION:
             return tuple(dependence_order(encoder.encode(rows, y)[0]))
         names = [column.name for column in self.columns]
-        first = [names.index(name) for name in self.order]
+        first = [names.index(name) for name in self.options.order]
         return (*first, *(j for j in encoder.order if j not in first))
 
 
@@ -159,7 +140,7 @@ class MixedEncoder(Encoder):
     @property
     def coding(self) -> MixedCoding:
         """The coding that it was fitted under, its bins and order apart."""
-        return MixedCoding(self.columns)
+        return MixedCoding(self.columns, MixedOptions())
 
     def encode(self, rows: MixedRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rows as codes.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import CodedColumn
-from sourcewise.encoders.numeric import prepare
+from sourcewise.encoders.base import CodedColumn, TensorRows
+from sourcewise.encoders.numeric import NumericCoding
 from sourcewise.errors import InputError, unknown
 from sourcewise.forms.table import Column, Kind, Table
 from sourcewise.randomness import ExampleNoise
@@ -38,16 +38,6 @@ class MixedColumn:
         return "category" if self.number is None else "number"
 
     @property
-    def log(self) -> bool:
-        """Whether its logarithm is taken."""
-        return self.number is not None and self.number.log
-
-    @property
-    def resolution(self) -> float | None:
-        """The step between recorded numbers, if it has ties."""
-        return None if self.number is None else self.number.resolution
-
-    @property
     def schema(self) -> Column:
         """The column of the table."""
         return Column(self.name, self.kind, self.categories)
@@ -55,13 +45,13 @@ class MixedColumn:
     @property
     def coded(self) -> CodedColumn:
         """The column as others know it."""
-        return CodedColumn(
-            self.name, self.kind, self.categories, self.log, self.resolution, self.missing
-        )
+        number = self.number or NumericColumn(self.name)
+        known = (number.log, number.resolution, self.missing)
+        return CodedColumn(self.name, self.kind, self.categories, *known)
 
 
 @dataclass(frozen=True)
-class MixedRows:
+class MixedRows(TensorRows):
     """Rows after all steps that need no fitting; NaN where missing.
 
     Args:
@@ -70,16 +60,8 @@ class MixedRows:
         stops: (n, C) where it ends; `starts` in columns without ties and of categories.
     """
 
-    values: Tensor
     starts: Tensor
     stops: Tensor
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def take(self, index: Tensor) -> "MixedRows":
-        """The rows at `index`."""
-        return MixedRows(self.values[index], self.starts[index], self.stops[index])
 
 
 def prepare_mixed(table: Table, columns: Sequence[MixedColumn], noise: ExampleNoise) -> MixedRows:
@@ -97,15 +79,15 @@ def prepare_mixed(table: Table, columns: Sequence[MixedColumn], noise: ExampleNo
     for column in columns:
         _check(table, column)
     plans = tuple(column.number for column in columns if column.number is not None)
-    prepared = prepare(table, plans, noise).values if plans else torch.empty(len(table), 0)
+    numbers = NumericCoding(plans).prepare(table, noise).values if plans else torch.empty(0, 0)
     starts = table.select(c.name for c in columns).matrix()
     values, stops = starts.clone(), starts.clone()
-    numbers = iter(prepared.T)
+    each = iter(numbers.T)
     for j, column in enumerate(columns):
         if column.number is None:
             values[:, j] = _numbered(table, column)
         else:
-            values[:, j] = next(numbers)
+            values[:, j] = next(each)
             stops[:, j] += column.number.resolution or 0.0
             if column.number.log:
                 starts[:, j], stops[:, j] = starts[:, j].log(), stops[:, j].log()

@@ -17,20 +17,18 @@ observed columns, in original units.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
-from sourcewise.encoders.gaps import draw_gaps, observed_covariance, observed_moments
+from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
 from sourcewise.forms.table import Column, Table
 from sourcewise.forms.x import X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
 
-__all__ = ["NumericCoding", "NumericEncoder", "NumericRows", "coded", "plan", "prepare"]
+__all__ = ["NumericCoding", "NumericEncoder", "NumericRows", "plan"]
 
 
 def plan(screened: Screened) -> "NumericCoding":
@@ -39,7 +37,7 @@ def plan(screened: Screened) -> "NumericCoding":
 
 
 @dataclass(frozen=True)
-class NumericRows:
+class NumericRows(TensorRows):
     """Rows after all steps that need no fitting.
 
     Args:
@@ -47,34 +45,7 @@ class NumericRows:
         fill: (n, d) standard normal draws to fill in with, or None if nothing is missing.
     """
 
-    values: Tensor
     fill: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def take(self, index: Tensor) -> "NumericRows":
-        """The rows at `index`."""
-        return NumericRows(self.values[index], None if self.fill is None else self.fill[index])
-
-
-def prepare(table: Table, columns: tuple[NumericColumn, ...], noise: ExampleNoise) -> NumericRows:
-    """Dequantise and take logarithms: all that needs no fitting.
-
-    Args:
-        table: n rows with these columns.
-        columns: how each is encoded.
-        noise: one stream per row.
-    """
-    values = table.select(column.name for column in columns).matrix()
-    tied = [j for j, column in enumerate(columns) if column.resolution is not None]
-    if tied:
-        steps = torch.tensor([columns[j].resolution for j in tied], dtype=torch.float64)
-        values[:, tied] += steps * noise.of("dequantise").uniform(len(tied))
-    logs = [j for j, column in enumerate(columns) if column.log]
-    values[:, logs] = values[:, logs].log()
-    missing = bool(values.isnan().any())
-    return NumericRows(values, noise.of("fill").normal(len(columns)) if missing else None)
 
 
 @dataclass(frozen=True)
@@ -94,27 +65,6 @@ class NumericEncoder(Encoder):
     scale: Tensor
     fill_mean: Tensor | None = None
     fill_covariance: Tensor | None = None
-
-    @classmethod
-    def fit(
-        cls, columns: tuple[NumericColumn, ...], rows: NumericRows, y: Tensor, K: int
-    ) -> "NumericEncoder":
-        """Fit on training rows.
-
-        Args:
-            columns: how each column is encoded.
-            rows: the training rows of all sources.
-            y: (n,) their sources.
-            K: number of sources.
-        """
-        v = rows.values
-        if rows.fill is None:
-            return cls(columns, v.mean(0), _positive(v.std(0, correction=0)))
-        mean, scale = observed_moments(v)
-        scale = _positive(scale)
-        z = (v - mean) / scale
-        means = torch.stack([observed_moments(z[y == k])[0] for k in range(K)])
-        return cls(columns, mean, scale, means, observed_covariance(z - means[y]))
 
     @property
     def sizes(self) -> Sizes:
@@ -150,7 +100,7 @@ class NumericEncoder(Encoder):
         for p, gap in enumerate(patterns):
             if bool(gap.any()):
                 at = (which == p).nonzero().squeeze(1)
-                z[at] = draw_gaps(z[at], gap, means[at], self.fill_covariance, rows.fill[at])
+                z[at] = _draw_gaps(z[at], gap, means[at], self.fill_covariance, rows.fill[at])
         return z
 
     def decode(self, z: Tensor) -> Table:
@@ -204,30 +154,80 @@ class NumericCoding(Coding):
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """The columns, all of numbers."""
-        return coded(self.columns)
+        facts = ("name", "log", "resolution")
+        return tuple(
+            CodedColumn(column.name, log=column.log, resolution=column.resolution, facts=facts)
+            for column in self.columns
+        )
 
     def prepare(self, x: X, noise: ExampleNoise) -> NumericRows:
-        """See `prepare`."""
-        return prepare(as_table(x), self.columns, noise)
+        """Dequantise and take logarithms: all that needs no fitting.
+
+        Args:
+            x: n rows with these columns.
+            noise: one stream per row.
+        """
+        values = as_table(x).select(column.name for column in self.columns).matrix()
+        tied = [j for j, column in enumerate(self.columns) if column.resolution is not None]
+        if tied:
+            steps = torch.tensor([self.columns[j].resolution for j in tied], dtype=torch.float64)
+            values[:, tied] += steps * noise.of("dequantise").uniform(len(tied))
+        logs = [j for j, column in enumerate(self.columns) if column.log]
+        values[:, logs] = values[:, logs].log()
+        missing = bool(values.isnan().any())
+        return NumericRows(values, noise.of("fill").normal(self.variables) if missing else None)
 
     def fit(self, rows: NumericRows, y: Tensor, K: int) -> NumericEncoder:
-        """See `NumericEncoder.fit`."""
-        return NumericEncoder.fit(self.columns, rows, y, K)
+        """Standardise by the training rows of all sources; fill in by source."""
+        v = rows.values
+        if rows.fill is None:
+            return NumericEncoder(self.columns, v.mean(0), _positive(v.std(0, correction=0)))
+        mean, scale = _observed_moments(v)
+        scale = _positive(scale)
+        z = (v - mean) / scale
+        means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
+        covariance = _observed_covariance(z - means[y])
+        return NumericEncoder(self.columns, mean, scale, means, covariance)
 
 
-def coded(columns: tuple[NumericColumn, ...]) -> tuple[CodedColumn, ...]:
-    """Columns of numbers as others know them."""
-    facts = ("name", "log", "resolution")
-    return tuple(
-        CodedColumn(column.name, log=column.log, resolution=column.resolution, facts=facts)
-        for column in columns
-    )
-
-
-def _tensor(values: list[Any]) -> Tensor:
+def _tensor(values: list[float] | list[list[float]]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
 def _positive(scale: Tensor) -> Tensor:
     """A column without spread among the training rows keeps its units."""
     return torch.where(scale > 0, scale, 1.0)
+
+
+def _observed_moments(v: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (d,) of what is not missing; 0 where nothing is."""
+    count = (~v.isnan()).sum(0).clamp(min=1)
+    mean = v.nansum(0) / count
+    return mean, ((v - mean).square().nansum(0) / count).sqrt()
+
+
+def _observed_covariance(residuals: Tensor) -> Tensor:
+    """(d, d) covariance of what is observed, pair by pair, made positive definite."""
+    seen = (~residuals.isnan()).double()
+    r = residuals.nan_to_num(0.0)
+    covariance = (r.T @ r) / (seen.T @ seen).clamp(min=1)
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors @ torch.diag(values.clamp(min=1e-6 * float(values.max()))) @ vectors.T
+
+
+def _draw_gaps(z: Tensor, gap: Tensor, means: Tensor, S: Tensor, normal: Tensor) -> Tensor:
+    """Rows of one pattern, gaps drawn from `N(m_g + B (z_o - m_o), S_gg - B S_og)`, B = S_go/S_oo.
+
+    Args:
+        z: (n, d) rows with NaN at the gaps.
+        gap: (d,) where.
+        means: (n, d) m of each row's source.
+        S: (d, d).
+        normal: (n, d) standard normal draws.
+    """
+    g, o = gap.nonzero().squeeze(1), (~gap).nonzero().squeeze(1)
+    B = torch.linalg.solve(S[o][:, o], S[o][:, g]).T
+    L = torch.linalg.cholesky(S[g][:, g] - B @ S[o][:, g])
+    out = z.clone()
+    out[:, g] = means[:, g] + (z[:, o] - means[:, o]) @ B.T + normal[:, g] @ L.T
+    return out

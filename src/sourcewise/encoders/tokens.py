@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
+from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
 from sourcewise.encoders.text import look_up
 from sourcewise.errors import InputError
 from sourcewise.forms.ragged import Ragged
@@ -21,26 +21,12 @@ from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.tokens import alphabet_of, refuse_other_lengths, whole_numbers
 
-__all__ = ["TokenCoding", "TokenEncoder", "TokenRows", "plan"]
+__all__ = ["TokenCoding", "TokenEncoder", "plan"]
 
 
 def plan(screened: Screened) -> "TokenCoding":
     """The coding of a sample of symbols."""
     return TokenCoding.of(screened.data.x)
-
-
-@dataclass(frozen=True)
-class TokenRows:
-    """Rows of symbols, (n, D) int64."""
-
-    values: Tensor
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def take(self, index: Tensor) -> "TokenRows":
-        """The rows at `index`."""
-        return TokenRows(self.values[index])
 
 
 @dataclass(frozen=True)
@@ -85,7 +71,7 @@ class TokenCoding(Coding):
         facts = ("name", "kind", "categories")
         return tuple(CodedColumn(column.name, column.kind, facts=facts) for column in self.columns)
 
-    def prepare(self, x: X, noise: ExampleNoise | None = None) -> TokenRows:
+    def prepare(self, x: X, noise: ExampleNoise | None = None) -> TensorRows:
         """The symbols' ids, (n, D)."""
         if self.alphabet is None:
             rows = whole_numbers(x)
@@ -100,9 +86,9 @@ class TokenCoding(Coding):
         if bool(bad.any()):
             row = int(bad.nonzero()[0]) + 1
             raise InputError(f"row {row} holds a symbol that is not among the {self.M} known")
-        return TokenRows(rows)
+        return TensorRows(rows)
 
-    def fit(self, rows: TokenRows, y: Tensor, K: int) -> "TokenEncoder":
+    def fit(self, rows: TensorRows, y: Tensor, K: int) -> "TokenEncoder":
         """Nothing is fitted."""
         return TokenEncoder(self.M, self.D, self.alphabet, self.columns)
 
@@ -126,7 +112,7 @@ class TokenEncoder(Encoder):
         """The coding that it was fitted under."""
         return TokenCoding(self.M, self.D, self.alphabet, self.columns)
 
-    def encode(self, rows: TokenRows, y: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, rows: TensorRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n, D) int64 ids, and (n,) zeros: ids are the rows themselves."""
         return rows.values, torch.zeros(len(rows), dtype=torch.float64)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sourcewise.errors import InputError, unknown
-from sourcewise.readers.options import ReadOptions
+from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
 __all__ = ["array_names", "from_arrays", "read_npz"]

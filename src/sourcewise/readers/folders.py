@@ -7,9 +7,8 @@ from typing import NoReturn
 
 from sourcewise.errors import InputError, listing
 from sourcewise.readers.frames import MOST_SOURCES, natural
-from sourcewise.readers.options import ReadOptions
 from sourcewise.readers.plain import read_lines, stem
-from sourcewise.readers.registry import FASTA, PLAIN
+from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.texts import labelled
 from sourcewise.sources import Sources
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.forms.table import Column, Kind, Table
 from sourcewise.readers.files import refuse_repeated
-from sourcewise.readers.options import ReadOptions
+from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.text_columns import default_text, refuse_for_text, strings
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources

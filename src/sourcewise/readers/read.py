@@ -10,9 +10,8 @@ from sourcewise.forms.table import Kind
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
 from sourcewise.readers.frames import from_frame
-from sourcewise.readers.options import ReadOptions
 from sourcewise.readers.plain import stem, suffix
-from sourcewise.readers.registry import ARRAYS, BUILT_IN, format_of, readable
+from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
 

@@ -1,10 +1,11 @@
-"""The kinds of files that are data, and the built-in data sets; importing this imports no torch.
+"""What `read` takes: options, kinds of files and built-in data sets; this imports no torch.
 
 A new kind of file costs a module with a function `(path, options, name) -> Sources`, and a line
 in `FORMATS`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from sourcewise.readers.plain import suffix
 
 if TYPE_CHECKING:
-    from sourcewise.readers.options import ReadOptions
+    from sourcewise.forms.table import Kind
     from sourcewise.sources import Sources
 
 __all__ = [
@@ -26,9 +27,29 @@ __all__ = [
     "PLAIN",
     "TABLE",
     "Format",
+    "ReadOptions",
     "format_of",
     "readable",
 ]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The options of `sourcewise.read`, which explains them."""
+
+    source: str | None = None
+    columns: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    types: Mapping[str, "Kind"] = field(default_factory=dict)
+    text: str | None = None
+    chunk: int | None = None
+
+    @property
+    def given(self) -> dict[str, object]:
+        """Those that say something, by name."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value}
 
 
 @dataclass(frozen=True)
@@ -59,12 +80,12 @@ class Format:
         """Whether a file is called like one."""
         return suffix(path) in self.endings
 
-    def read(self, path: Path, options: "ReadOptions", name: str) -> "Sources":
+    def read(self, path: Path, options: ReadOptions, name: str) -> "Sources":
         """Read one; `name` is what the data will be called."""
         return resolve_name(self.reader)(path, options, name)
 
 
-_ROWS = ("source", "columns", "ignore", "group", "types", "text", "chunk")
+_ROWS = tuple(item.name for item in fields(ReadOptions))
 _TEXTS = ("source", "group", "text", "chunk")
 
 TABLE = Format((".csv", ".tsv"), "sourcewise.readers.tables:read_table", _ROWS, gz=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sourcewise.readers.files import read_csv, read_parquet
 from sourcewise.readers.frames import from_frame
-from sourcewise.readers.options import ReadOptions
 from sourcewise.readers.plain import Lines
 from sourcewise.readers.records import column_names, read_json_lines, read_text_table
+from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.text_columns import may_be_text
 from sourcewise.sources import Sources
 

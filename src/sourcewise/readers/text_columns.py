@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sourcewise.errors import InputError, listing
-from sourcewise.readers.options import ReadOptions
+from sourcewise.readers.registry import ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd

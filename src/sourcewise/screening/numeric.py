@@ -5,6 +5,9 @@ Such a density breaks, or lies, on columns that are no measurements: descriptors
 values. `screen` leaves out, refuses or points out each, and says so.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,12 +21,13 @@ from sourcewise.screening.checks import (
     refuse_infinite,
     take_logarithms,
 )
-from sourcewise.screening.dependence import leave_out_dependent
 from sourcewise.screening.options import USUAL, Rules
 from sourcewise.screening.recorded import resolution
 from sourcewise.sources import Sources
 
 __all__ = ["screen"]
+
+DEPENDENT = 1e-8
 
 
 def screen(data: Sources, rules: Rules = USUAL, *, imputes: bool = True) -> Screened:
@@ -50,7 +54,7 @@ def screen(data: Sources, rules: Rules = USUAL, *, imputes: bool = True) -> Scre
     handle_missing(screened, rules.missing, imputes)
     _constants(screened, rules.min_rows)  # dropped rows can leave a column constant
     take_logarithms(screened, rules.log)
-    leave_out_dependent(screened, rules.min_rows)
+    _dependent(screened, rules.min_rows)
     point_out_dates(screened)
     _misfits(screened)
     point_out_identifiers(screened)
@@ -106,6 +110,50 @@ def _text(screened: Screened) -> None:
             f"text columns {listing(map(repr, names))}{example}: this family models numbers only: "
             f"--ignore {','.join(names)} leaves them out"
         )
+
+
+def _dependent(screened: Screened, min_rows: int) -> None:
+    """Leave out columns that are exact linear functions of earlier ones within some source."""
+    for k in tested_sources(screened, min_rows):
+        while (found := _first_dependent(screened, k)) is not None:
+            source = screened.data.names[k]
+            screened.leave_out(found, f"an exact linear function of the others within {source!r}")
+
+
+def _first_dependent(screened: Screened, k: int) -> str | None:
+    table = screened.table.take((screened.data.y == k).nonzero().squeeze(1))
+    columns = [
+        table.columns[name].log() if name in screened.log else table.columns[name]
+        for name in table.names
+    ]
+    rows = torch.stack(columns, 1).numpy() if columns else np.empty((0, 0))
+    rows = rows[~np.isnan(rows).any(1)]
+    if rows.shape[1] < 2 or len(rows) < rows.shape[1] + 2:
+        return None
+    centred = rows - rows.mean(0)
+    norms = np.linalg.norm(centred, axis=0)
+    if not (norms > 0).all():  # constant among the complete rows: says nothing about the others
+        return None
+    return _first_beyond_rank(centred / norms, table.names)
+
+
+def _first_beyond_rank(rows: np.ndarray, names: Sequence[str]) -> str | None:
+    """The first column that adds no rank to those before it (pivoted QR decides if there is one).
+
+    Args:
+        rows: (n, d), columns of unit length.
+        names: the d columns' names.
+    """
+    from scipy.linalg import qr
+
+    pivots = np.abs(np.diag(qr(rows, mode="r", pivoting=True)[0]))
+    if pivots[-1] > DEPENDENT * pivots[0]:
+        return None
+    for j in range(1, len(names)):
+        pivots = np.abs(np.diag(qr(rows[:, : j + 1], mode="r", pivoting=True)[0]))
+        if pivots[-1] <= DEPENDENT * pivots[0]:
+            return names[j]
+    return None
 
 
 def _misfits(screened: Screened) -> None:
