@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from sourcewise.errors import InputError
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
-from sourcewise.forms.x import as_table
+from sourcewise.forms.table import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import deal, identical, repeats_by_chance, units

@@ -29,6 +29,8 @@ ROWS = [
     "metrics",
     "strategies",
     "statistics",
+    "results",
+    "fitting",
     "comparison",
     "lifecycle",
     "studies",

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sourcewise.errors import InputError
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import X, as_table, content, take
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import X, content, take
 from sourcewise.randomness import Noise
 from sourcewise.splits import deal, units
 

@@ -1,5 +1,6 @@
 import json
 import math
+import sys
 import time
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 from scipy.stats import multivariate_normal
 
 import sourcewise as sw
-from sourcewise.comparison import CompareSettings, estimate_seconds, prepare
-from sourcewise.comparison.scopes import Cell
-from sourcewise.forms.x import as_table
+from sourcewise.comparison import CompareSettings, prepare
+from sourcewise.comparison.plan import Cell
+from sourcewise.forms.table import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.studies.coverage import CoverageSettings, coverage
@@ -272,22 +273,23 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
 
 
 def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, monkeypatch):
-    from sourcewise.comparison import scopes, store
+    from sourcewise.comparison import plan
 
     data, run = gaussians(30), tmp_path / "run"
     whole = sw.compare(data, seeds=1, out=tmp_path / "whole")
-    monkeypatch.setattr(store, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    broken = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
+    monkeypatch.setattr(sys.modules["sourcewise.comparison.compare"], "write_tables", broken)
     with pytest.raises(KeyboardInterrupt):
         sw.compare(data, seeds=1, out=run)
     monkeypatch.undo()
     (run / "cells" / "0-3.safetensors").write_bytes(b"damaged")
-    computed, original = [], scopes.Plan.run
+    computed, original = [], plan.Plan.run
 
     def run_and_note(self, cell, shared, splits=None, **how):
         computed.append((str(cell), splits))
         return original(self, cell, shared, splits, **how)
 
-    monkeypatch.setattr(scopes.Plan, "run", run_and_note)
+    monkeypatch.setattr(plan.Plan, "run", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)
     assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-all"]
     assert resumed.document["differences"] == whole.document["differences"]
@@ -424,11 +426,11 @@ def test_missing_cells_are_imputed_without_nan():
 
 def test_the_time_estimate_is_of_the_right_size():
     prepared = prepare(gaussians(200), CompareSettings())
-    estimate_seconds(prepared)  # warm
+    prepared.seconds()  # warm
     start = time.process_time()
     prepared.plan.run(prepared.plan.cells[0], prepared.plan.shared(0))
     whole = (time.process_time() - start) * len(prepared.plan.cells)
-    assert whole / 5 < estimate_seconds(prepared) < 5 * whole
+    assert whole / 5 < prepared.seconds() < 5 * whole
 
 
 def test_intervals_cover_in_a_reduced_simulation():

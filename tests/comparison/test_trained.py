@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import sourcewise as sw
-from sourcewise.comparison import CompareSettings, estimate_seconds, prepare
-from sourcewise.comparison.scopes import Cell
+from sourcewise.comparison import CompareSettings, prepare
+from sourcewise.comparison.plan import Cell
 from sourcewise.errors import TrainingFailed
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.family import Family
@@ -130,11 +130,13 @@ def test_kept_models_are_the_tested_ones_and_are_loaded(tmp_path):
     assert saved.document == {**kept.document, "run": str(tmp_path / "run")}
     loaded = sw.load(tmp_path / "run")
     plan = prepare(data, CompareSettings(model="unigram", set=FAST, seeds=2)).plan
-    fold, rows, _ = plan.shared(0)
-    split = next(iter(plan.splits(Cell(0, None), fold)))
+    shared = plan.shared(0)
+    split = next(plan.splits(Cell(0, None), shared.fold))
     scores = read_tensors(tmp_path / "run" / "scores.safetensors")
     for name, fitted in loaded.models.items():
-        ours = fitted.log_prob(rows.take(split.test), data.y[split.test])
+        rows, y = shared.rows.take(split.test), data.y[split.test]
+        held_out = fitted.held_out(data.x.take(split.test), rows, y, plan.job.sizes[split.test])
+        ours = plan.job.metric.measure(fitted, held_out, Noise(0)).rows
         assert torch.equal(ours, scores[f"log_likelihood/{name}"][0][split.test])
     lines = (tmp_path / "run" / "samples" / "separate.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in lines]
@@ -158,9 +160,9 @@ def test_validation_rows_are_apart_and_stratified():
 
 
 def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
-    from sourcewise.comparison import scopes
+    from sourcewise.comparison import plan
 
-    whole, original = run(), scopes.Plan.run
+    whole, original = run(), plan.Plan.run
     computed = []
 
     def run_and_note(self, cell, *args, **how):
@@ -169,7 +171,7 @@ def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
         computed.append(str(cell))
         return original(self, cell, *args, **how)
 
-    monkeypatch.setattr(scopes.Plan, "run", run_and_note)
+    monkeypatch.setattr(plan.Plan, "run", run_and_note)
     with pytest.raises(KeyboardInterrupt):
         run(out=tmp_path / "run")
     computed.append("killed")
@@ -252,11 +254,11 @@ def test_a_loss_that_is_not_finite_stops_before_training():
 
 
 def test_rehearsals_do_not_train_and_time_is_guessed(monkeypatch):
-    from sourcewise.comparison import evaluation
+    from sourcewise.fitting import strategy
 
-    monkeypatch.setattr(evaluation, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(strategy, "fit", lambda *_, **__: pytest.fail("trained"))
     prepared = prepare(words(), CompareSettings(model="unigram", set=FAST))
-    assert 0 < estimate_seconds(prepared) < 600
+    assert 0 < prepared.seconds() < 600
 
 
 def test_texts_in_several_sources_stay_together_and_are_counted():

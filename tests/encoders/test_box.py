@@ -11,8 +11,7 @@ from sourcewise.encoders.registry import load, plan
 from sourcewise.errors import InputError
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.settings import EnergySettings
-from sourcewise.forms.table import Column, Table
-from sourcewise.forms.x import as_table
+from sourcewise.forms.table import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.screening.options import Rules
 from sourcewise.screening.registry import screen

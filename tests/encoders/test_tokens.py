@@ -11,8 +11,7 @@ import sourcewise as sw
 from sourcewise.encoders.registry import load
 from sourcewise.encoders.tokens import TokenCoding
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
-from sourcewise.forms.x import as_table
+from sourcewise.forms.table import Column, Table, as_table
 
 
 def there_and_back(x):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import sourcewise as sw
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import as_table, content, take
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import content, take
 
 STRINGS = st.lists(st.text(max_size=8), max_size=12)
 SOME = ["no", "", "𝄞🎈é", "yes", ""]

@@ -10,8 +10,8 @@ import torch
 import sourcewise as sw
 from sourcewise.errors import InputError
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table
-from sourcewise.forms.x import X, as_table
+from sourcewise.forms.table import Table, as_table
+from sourcewise.forms.x import X
 from sourcewise.lifecycle.export import write_samples
 from sourcewise.randomness import Noise
 

@@ -1,10 +1,11 @@
-"""Kinds of files: each has a reader, its endings are its own, and all are told where it matters."""
+"""Kinds of files: each has a reader and endings of its own, and all are told where it matters."""
 
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import get_args
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_endings_tell_kinds_apart(tmp_path):
 
 
 def test_help_and_messages_name_what_can_be_read():
-    told = Data.__metadata__[0].help
+    told = get_args(Data)[1].help
     for kind in FORMATS:
         assert all(ending in readable() for ending in kind.suffixes)
     assert readable() in told

@@ -5,22 +5,28 @@ from typing import Annotated
 import typer
 
 from sourcewise.commands.options import (
+    Checkpoint,
     Chunk,
     Columns,
     Data,
+    Device,
     DryRun,
     Group,
     Ignore,
     Json,
     Log,
+    Metric,
     Missing,
     Model,
     Out,
     Overwrite,
     Seed,
     Set,
+    Shard,
     SourceColumn,
+    Stacked,
     Text,
+    Track,
     Types,
     names,
     print_json,
@@ -49,6 +55,7 @@ def compare(
     ] = 10,
     model: Model = "auto",
     set_: Set = None,
+    metric: Metric = "auto",
     strategies: Annotated[
         str,
         typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv"),
@@ -63,6 +70,11 @@ def compare(
         str, typer.Option(help="What intervals cover: auto, procedure, 'these models'.")
     ] = "auto",
     seed: Seed = 0,
+    device: Device = "auto",
+    track: Track = "none",
+    checkpoint: Checkpoint = 60,
+    stacked: Stacked = True,
+    shard: Shard = False,
     out: Out = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
@@ -72,6 +84,7 @@ def compare(
     chosen = {
         "model": model,
         "set": settings_of(set_),
+        "metric": metric,
         "strategies": strategies,
         "trials": trials,
         "seeds": seeds,
@@ -81,20 +94,29 @@ def compare(
         "missing": missing,
         "log": tuple(names(log)),
     }
+    where = {
+        "device": device,
+        "track": track,
+        "checkpoint": checkpoint,
+        "stacked": stacked,
+        "shard": shard,
+    }
     sources = read_data(data, source, columns, ignore, group, types, text, chunk)
-    from sourcewise.comparison import CompareSettings, estimate_seconds, execute, prepare
-    from sourcewise.comparison.rehearsal import resolved
+    from sourcewise.comparison import CompareSettings, ComparisonRun, prepare
+    from sourcewise.execution import Execution
+    from sourcewise.fitting.execute import execute
 
     prepared = prepare(sources, CompareSettings.parse(chosen))
-    out = out or prepared.folder
+    run = ComparisonRun(prepared, Execution.parse(where))
+    out = out or run.folder
     if dry_run:
         trained = prepared.plan.job.family.trained
-        plan = {**prepared.config, "resolved": resolved(prepared.plan)}
+        plan = {**prepared.config, "resolved": prepared.effective_settings()}
         plan["warnings"] = prepared.screened.warnings
-        print_plan(plan, out, estimate_seconds(prepared), trained, as_json)
+        print_plan(plan, out, prepared.seconds(), trained, as_json)
         return
     with Progress("comparing") as report_progress:
-        result = execute(prepared, out, overwrite, report_progress)
+        result = execute(run, out, overwrite, report_progress)
     from sourcewise.report import report as write_report
 
     page = write_report(result, out / "report.html")

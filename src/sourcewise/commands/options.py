@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from sourcewise.sources import Sources
 
 __all__ = [
+    "Checkpoint",
     "Chunk",
     "Columns",
     "Data",
+    "Device",
     "DryRun",
     "Group",
     "Ignore",
     "Json",
     "Log",
+    "Metric",
     "Missing",
     "Model",
     "Out",
@@ -29,8 +32,11 @@ __all__ = [
     "RunFolder",
     "Seed",
     "Set",
+    "Shard",
     "SourceColumn",
+    "Stacked",
     "Text",
+    "Track",
     "Types",
     "names",
     "pair",
@@ -89,6 +95,20 @@ Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only resolved settings and a time estimate.")
+]
+Device = Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:0, ...")]
+Track = Annotated[
+    str, typer.Option(help="Where curves go besides log.csv: none, tensorboard, wandb.")
+]
+Checkpoint = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
+Stacked = Annotated[
+    bool, typer.Option(help="Train the models of a partition at the same time, or in turn.")
+]
+Shard = Annotated[
+    bool, typer.Option(help="Under torchrun, spread each model's parameters over the processes.")
+]
+Metric = Annotated[
+    str, typer.Option(help="What decides: auto (the family's first metric) or another of its own.")
 ]
 Overwrite = Annotated[bool, typer.Option(help="Replace another run in the folder.")]
 

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from sourcewise.commands.options import (
+    Checkpoint,
     Chunk,
     Columns,
     Data,
+    Device,
     DryRun,
     Group,
     Ignore,
@@ -19,8 +21,11 @@ from sourcewise.commands.options import (
     Overwrite,
     Seed,
     Set,
+    Shard,
     SourceColumn,
+    Stacked,
     Text,
+    Track,
     Types,
     names,
     print_json,
@@ -50,6 +55,11 @@ def train(
         str, typer.Option(help="One of pooled, separate, groups:a+b|c, groups:FILE.csv")
     ] = "pooled",
     seed: Seed = 0,
+    device: Device = "auto",
+    track: Track = "none",
+    checkpoint: Checkpoint = 60,
+    stacked: Stacked = True,
+    shard: Shard = False,
     out: Out = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
@@ -64,21 +74,30 @@ def train(
         "missing": missing,
         "log": tuple(names(log)),
     }
+    where = {
+        "device": device,
+        "track": track,
+        "checkpoint": checkpoint,
+        "stacked": stacked,
+        "shard": shard,
+    }
     sources = read_data(data, source, columns, ignore, group, types, text, chunk)
-    from sourcewise.comparison.rehearsal import resolved
-    from sourcewise.lifecycle.plan import TrainSettings, prepare
-    from sourcewise.lifecycle.train import estimate_seconds, execute
+    from sourcewise.execution import Execution
+    from sourcewise.fitting.execute import execute
+    from sourcewise.lifecycle.prepare import TrainSettings, prepare
+    from sourcewise.lifecycle.train import TrainingRun
 
     prepared = prepare(sources, TrainSettings.parse(chosen))
-    out = out or prepared.folder
+    run = TrainingRun(prepared, Execution.parse(where))
+    out = out or run.folder
     if dry_run:
-        trained = prepared.plan.job.family.trained
-        plan = {**prepared.config, "resolved": resolved(prepared.plan)}
+        trained = prepared.job.family.trained
+        plan = {**prepared.config, "resolved": prepared.effective_settings()}
         plan["warnings"] = prepared.screened.warnings
-        print_plan(plan, out, estimate_seconds(prepared), trained, as_json)
+        print_plan(plan, out, run.seconds(), trained, as_json)
         return
     with Progress("training") as report_progress:
-        result = execute(prepared, out, overwrite, report_progress)
+        result = execute(run, out, overwrite, report_progress)
     if as_json:
         print_json(result.document)
     else:

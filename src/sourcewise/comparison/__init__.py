@@ -1,21 +1,21 @@
 """The main job: several strategies, one data set, one family, evidence per source, a verdict.
 
-`compare` is the door; `preparation` checks everything first, `scopes` plans the splits,
-`evaluation` trains and scores one split, `summary` makes intervals, `document` the JSON, `store`
-the files, `result` what users get; `duplicates` and `sensitivity` raise warnings.
+`compare` is the door; `prepare` checks everything first, `plan` plans the splits, `evaluate`
+trains and scores one of them, `summary` makes intervals, `verdict` words, `document` the JSON,
+`result` what users get; `warnings`, `duplicates`, `sensitivity` and `cautions` say what a reader
+must know.
 """
 
-from sourcewise.comparison.compare import compare, estimate_seconds, execute
-from sourcewise.comparison.preparation import CompareSettings, Prepared, prepare
+from sourcewise.comparison.compare import ComparisonRun, compare
+from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
 from sourcewise.comparison.result import Comparison, load
 
 __all__ = [
     "CompareSettings",
     "Comparison",
+    "ComparisonRun",
     "Prepared",
     "compare",
-    "estimate_seconds",
-    "execute",
     "load",
     "prepare",
 ]

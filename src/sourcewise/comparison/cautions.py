@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sourcewise.comparison.scopes import Plan
+from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import rounded
 from sourcewise.errors import listing
@@ -330,7 +330,7 @@ def _deaf(summary: Summary, baseline: str) -> Iterator[str]:
     known = float(summary.average(baseline, "label")[1])
     for strategy in job.strategies:
         change = float(summary.average(strategy.name, "label")[1])
-        if strategy.shuffled or strategy.name == baseline or not known > job.region:
+        if strategy.shuffled or strategy.name == baseline or not known > summary.region:
             continue
         if change < DEAF * known:
             yield (

@@ -2,34 +2,38 @@
 
 import csv
 import io
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from sourcewise.comparison import store
+from sourcewise.comparison import cells as kept
 from sourcewise.comparison.document import Context, document
-from sourcewise.comparison.duplicates import near_duplicates, repeats
-from sourcewise.comparison.evaluation import Fitted, Progress, fit_all, lifted, part
-from sourcewise.comparison.preparation import BASELINE, CompareSettings, Prepared, prepare
-from sourcewise.comparison.rehearsal import estimate
+from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
+from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
 from sourcewise.comparison.result import Comparison, load
-from sourcewise.comparison.scopes import Cell, CellScores, Plan, Shared
-from sourcewise.comparison.search import Trial, search
-from sourcewise.comparison.sensitivity import shrinkage_matters
 from sourcewise.comparison.summary import Summary
-from sourcewise.errors import InputError, listing
-from sourcewise.files import RunFolder, write_atomic
+from sourcewise.comparison.tables import write_tables
+from sourcewise.comparison.warnings import warnings_of
+from sourcewise.errors import InputError
+from sourcewise.execution import Execution
+from sourcewise.files import RunFolder, write_atomic, write_json
+from sourcewise.fitting.execute import Runnable, execute
+from sourcewise.fitting.job import Progress, Work, share
+from sourcewise.fitting.search import Trial, search
+from sourcewise.fitting.store import load_models, save_models, save_samples
+from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.training.processes import Processes
 
-__all__ = ["compare", "estimate_seconds", "execute"]
+__all__ = ["ComparisonRun", "compare"]
 
 Results = dict[str, dict[str, CellScores]]
-Finished = tuple[dict[str, CellScores], dict[str, Fitted]]
-Tuned = tuple[Prepared, dict[str, list[Trial]]]
+Models = dict[str, TrainedStrategy]
 
 
 def compare(
@@ -56,46 +60,14 @@ def compare(
             finished or not, is resumed.
         overwrite: replace another run in `out`.
         progress: called with (done, in all).
-        **changes: fields of the settings.
+        **changes: fields of the settings, or of `Execution`.
 
     Raises:
         InputError: whatever is wrong with the data or settings.
     """
-    return execute(prepare(data, _settings(settings, changes)), out, overwrite, progress)
-
-
-def execute(
-    prepared: Prepared,
-    out: str | Path | None = None,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> Comparison:
-    """Run a prepared comparison; see `compare`."""
-    if out is None:
-        prepared, trials = _tuned(prepared, None, progress)
-        results, fitted = _run_cells(prepared, None, progress)
-        document = _document(prepared, results, fitted, trials, None)
-        return Comparison(document, lambda: fitted)
-    processes, path = Processes.found(), Path(out)
-    if not processes.first:
-        _follow(prepared, path, processes)
-    else:
-        with RunFolder(path, prepared.config, overwrite) as folder:
-            if not processes.agreed(store.finished(path)):
-                try:
-                    _on_disk(prepared, folder, progress)
-                except InputError:
-                    folder.discard()  # it can never be finished
-                    raise
-    processes.meet()
-    return load(path)
-
-
-def _follow(prepared: Prepared, path: Path, processes: Processes) -> None:
-    """The part of all processes but the first: the same trainings, of which nothing is kept."""
-    if not processes.agreed(False):
-        prepared, _ = _tuned(prepared, path, None)
-        _run_cells(prepared, path, None)
+    execution, changes = Execution.taken_from(changes)
+    run = ComparisonRun(prepare(data, _settings(settings, changes)), execution)
+    return execute(run, out, overwrite, progress)
 
 
 def _settings(settings: CompareSettings | None, changes: Mapping[str, Any]) -> CompareSettings:
@@ -107,165 +79,182 @@ def _settings(settings: CompareSettings | None, changes: Mapping[str, Any]) -> C
     return CompareSettings.parse({**(settings.model_dump() if settings else {}), **changes})
 
 
-def _tuned(prepared: Prepared, path: Path | None, progress: Progress | None) -> Tuned:
-    """The comparison with searched settings, and the trials; as it is without `trials`."""
-    trials = prepared.config["settings"]["trials"]
-    if not trials:
-        return prepared, {}
-    folder = path and path / store.TRAINING / "search"
-    plan, found = search(prepared.plan, trials, folder, progress)
-    return replace(prepared, plan=plan), found
+@dataclass
+class Outcome:
+    """What a comparison found.
+
+    Args:
+        plan: with the settings of a search, if there was one.
+        trials: what the search tried, by strategy.
+        results: cell name to strategy name to scores.
+        models: those to keep, by strategy.
+    """
+
+    plan: Plan
+    trials: dict[str, list[Trial]]
+    results: Results = field(default_factory=dict)
+    models: Models = field(default_factory=dict)
 
 
-def _run_cells(
-    prepared: Prepared, path: Path | None, progress: Progress | None
-) -> tuple[Results, dict[str, Fitted]]:
-    """All cells, from the folder where they are finished, and the models to keep."""
-    plan, processes = prepared.plan, Processes.found()
-    results: Results = {}
-    fitted: dict[str, Fitted] = {}
-    shared, cells = None, plan.cells
-    for done, cell in enumerate(cells):
-        if progress:
-            progress(done, len(cells))
-        keeps = plan.keeps_models and cell == cells[0]
-        found = _finished_cell(plan, cell, keeps, path) if processes.first else None
-        if not processes.agreed(found is not None):
-            if shared is None or shared[0] != cell.repetition:
-                shared = cell.repetition, plan.shared(cell.repetition)
-            found = _run_cell(plan, cell, shared[1], keeps, path, part(progress, done, len(cells)))
-        if found is not None:
-            results[str(cell)] = found[0]
-            fitted |= found[1]
-        _clear(path, str(cell), processes)
-    if not plan.keeps_models:
-        fitted = _fit_all(plan, path)
-    if progress:
-        progress(len(cells), len(cells))
-    return results, fitted
+class ComparisonRun(Runnable[Outcome, Comparison]):
+    """A comparison, ready to run; see `fitting.execute`."""
 
-
-def _clear(path: Path | None, cell: str, processes: Processes) -> None:
-    """Drop the checkpoints of a finished cell, once no process needs them."""
-    if path is not None:
-        processes.meet()
-        if processes.first:
-            store.clear_training(path, cell)
-
-
-def _finished_cell(plan: Plan, cell: Cell, keeps: bool, path: Path | None) -> Finished | None:
-    """A cell finished earlier, with its models if they are to be kept."""
-    names = [strategy.name for strategy in plan.job.strategies]
-    scores = store.load_cell(path, cell, names) if path else None
-    if path is None or scores is None or not keeps:
-        return None if scores is None else (scores, {})
-    try:
-        fitted = store.load_models(path)
-    except (InputError, KeyError):
-        return None
-    return (scores, fitted) if set(fitted) == set(names) else None
-
-
-def _run_cell(
-    plan: Plan, cell: Cell, shared: Shared, keeps: bool, path: Path | None, progress: Any
-) -> Finished:
-    """Run a cell; in a folder, its models are saved before its scores."""
-    fitted: dict[str, Fitted] = {}
-    scores = plan.run(
-        cell,
-        shared,
-        folder=path and path / store.TRAINING / str(cell),
-        progress=progress,
-        keep=fitted.__setitem__ if keeps else None,
+    FILES: ClassVar = (
+        "results.csv",
+        "scores.safetensors",
+        "log.csv",
+        "models",
+        "samples",
+        "result.json",
     )
-    if path is not None and Processes.found().first:
-        if keeps:
-            store.save_models(path, fitted, plan.job)
-        store.save_cell(path, cell, scores)
-    return scores, fitted
 
+    def __init__(self, prepared: Prepared, execution: Execution | None = None):
+        self.prepared, self.config = prepared, prepared.config
+        self.execution = execution or Execution()
+        self.started = time.perf_counter(), time.process_time()
 
-def _fit_all(plan: Plan, path: Path | None) -> dict[str, Fitted]:
-    folder = path and path / store.TRAINING / "kept"
-    rows, noise = lifted(plan.job, plan.noise(0)), plan.noise(0)
-    fitted = fit_all(plan.job, rows, plan.folds(0), noise, folder)
-    processes = Processes.found()
-    if path is not None and processes.first:
-        store.save_models(path, fitted, plan.job)
-    _clear(path, "kept", processes)
-    return fitted
+    @property
+    def data_name(self) -> str:
+        """Of the data."""
+        return self.prepared.plan.job.data.name
 
+    def work(self, path: Path | None, progress: Progress | None) -> Outcome:
+        """The search, all cells, and the models to keep."""
+        self.started = time.perf_counter(), time.process_time()
+        outcome = self._searched(path, progress)
+        _Work(outcome, path, self.execution).cells(progress)
+        return outcome
 
-def _document(
-    prepared: Prepared,
-    results: Results,
-    fitted: dict[str, Fitted],
-    trials: dict[str, list[Trial]],
-    run: str | None,
-) -> dict[str, Any]:
-    context = Context(
-        prepared.screened,
-        prepared.too_few,
-        BASELINE,
-        prepared.config,
-        _warnings(prepared, results),
-        fitted,
-        trials,
-    )
-    return document(Summary(prepared.plan, results), context, run)
-
-
-def _warnings(prepared: Prepared, results: Results) -> list[str]:
-    plan = prepared.plan
-    warnings = [*prepared.screened.warnings, *_left_out(prepared)]
-    if prepared.too_few:
-        told = listing(prepared.too_few, 5)
-        warnings.append(
-            f"{_count(len(prepared.too_few), 'source')} with too few rows to be tested ({told}); "
-            "their rows still train the shared models"
+    def _searched(self, path: Path | None, progress: Progress | None) -> Outcome:
+        """The plan with searched settings, and the trials; as it is without `trials`."""
+        plan, trials = self.prepared.plan, self.prepared.trials
+        if not trials:
+            return Outcome(plan, {})
+        folder = path and path / kept.TRAINING / "search"
+        shared = plan.shared(0)
+        split = next(plan.splits(Cell(0, None), shared.fold))
+        noise = Noise(plan.seed).of("search")
+        rows, labels = shared.rows, shared.shuffled
+        job, found = search(
+            plan.job, rows, split, labels, noise, trials, self.execution, folder, progress
         )
-    found = (
-        repeats(plan.job.data),
-        near_duplicates(plan.job.data),
-        shrinkage_matters(plan, results, BASELINE),
-    )
-    return [*warnings, *(text for text in found if text)]
+        return Outcome(replace(plan, job=job), found)
+
+    def write(self, folder: RunFolder, outcome: Outcome) -> None:
+        """Samples, times, numbers, and `result.json`."""
+        save_samples(folder.path, outcome.models, Noise(outcome.plan.seed).of("samples"))
+        found = self._document(outcome, str(folder.path))
+        text = io.StringIO()
+        wall, cpu = self.started
+        spent = time.perf_counter() - wall, time.process_time() - cpu
+        csv.writer(text).writerows([("wall_seconds", "cpu_seconds"), spent])
+        write_atomic(folder / "log.csv", text.getvalue())
+        write_tables(folder, outcome.plan, outcome.results)
+        write_json(folder / "result.json", found)
+
+    def result(self, outcome: Outcome) -> Comparison:
+        """In memory."""
+        return Comparison(self._document(outcome, None), lambda: outcome.models)
+
+    def load(self, path: Path) -> Comparison:
+        """From a folder."""
+        return load(path)
+
+    def tidy(self, path: Path) -> None:
+        """Finished cells are in the tables now."""
+        shutil.rmtree(path / "cells", ignore_errors=True)
+
+    def _document(self, outcome: Outcome, run: str | None) -> dict[str, Any]:
+        prepared = replace(self.prepared, plan=outcome.plan)
+        context = Context(
+            prepared.screened,
+            prepared.too_few,
+            BASELINE,
+            prepared.config,
+            warnings_of(prepared, outcome.results),
+            outcome.models,
+            outcome.trials,
+        )
+        return document(Summary(outcome.plan, outcome.results), context, run)
 
 
-def _left_out(prepared: Prepared) -> list[str]:
-    """One line per reason; with many reasons, one per kind of reason, without the sources."""
-    items = [(item.column, item.reason) for item in prepared.screened.left_out]
-    if len({reason for _, reason in items}) > 3:
-        items = [
-            (column, f"{reason.split(' within ')[0]} within a source") for column, reason in items
-        ]
-    by_reason: dict[str, list[str]] = {}
-    for column, reason in items:
-        by_reason.setdefault(reason, []).append(column)
-    return [
-        f"{_count(len(names), 'column')} left out ({listing(names, 6)}): {reason}"
-        for reason, names in by_reason.items()
-    ]
+@dataclass(frozen=True)
+class _Work:
+    """The cells of a comparison, from the folder where they are finished."""
 
+    outcome: Outcome
+    path: Path | None
+    execution: Execution
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    @cached_property
+    def processes(self) -> Processes:
+        return Processes.found()
 
+    def cells(self, progress: Progress | None) -> None:
+        """All cells, and the models to keep."""
+        plan, shared = self.outcome.plan, None
+        every = plan.cells
+        for done, cell in enumerate(every):
+            if progress:
+                progress(done, len(every))
+            keeps = plan.keeps_models and cell == every[0]
+            finished = self._finished(cell, keeps) if self.processes.first else False
+            if not self.processes.agreed(finished):
+                if shared is None or shared[0] != cell.repetition:
+                    shared = cell.repetition, plan.shared(cell.repetition)
+                self._run(cell, shared[1], keeps, share(progress, done, len(every)))
+            self._clear(str(cell))
+        if not plan.keeps_models:
+            self._fit_all()
+        if progress:
+            progress(len(every), len(every))
 
-def _on_disk(prepared: Prepared, folder: RunFolder, progress: Progress | None) -> None:
-    start, cpu = time.perf_counter(), time.process_time()
-    prepared, trials = _tuned(prepared, folder.path, progress)
-    results, fitted = _run_cells(prepared, folder.path, progress)
-    store.save_samples(folder.path, fitted, Noise(prepared.plan.seed).of("samples"))
-    result = _document(prepared, results, fitted, trials, str(folder.path))
-    text = io.StringIO()
-    spent = time.perf_counter() - start, time.process_time() - cpu
-    csv.writer(text).writerows([("wall_seconds", "cpu_seconds"), spent])
-    write_atomic(folder / "log.csv", text.getvalue())
-    store.finish(folder.path, prepared.plan, results, result)
+    def _finished(self, cell: Cell, keeps: bool) -> bool:
+        """Whether a cell was finished earlier, with its models if they are to be kept."""
+        names = [strategy.name for strategy in self.outcome.plan.job.strategies]
+        scores = kept.load_cell(self.path, cell, names) if self.path else None
+        if self.path is None or scores is None:
+            return False
+        if keeps:
+            try:
+                models = load_models(self.path)
+            except (InputError, KeyError):
+                return False
+            if set(models) != set(names):
+                return False
+            self.outcome.models.update(models)
+        self.outcome.results[str(cell)] = scores
+        return True
 
+    def _run(self, cell: Cell, shared: Shared, keeps: bool, progress: Progress | None) -> None:
+        """Run a cell; in a folder, its models are saved before its scores."""
+        plan, models = self.outcome.plan, self.outcome.models
+        scores = plan.run(
+            cell,
+            shared,
+            execution=self.execution,
+            folder=self.path and self.path / kept.TRAINING / str(cell),
+            progress=progress,
+            keep=models.__setitem__ if keeps else None,
+        )
+        self.outcome.results[str(cell)] = scores
+        if self.path is not None and self.processes.first:
+            if keeps:
+                save_models(self.path, models, plan.job)
+            kept.save_cell(self.path, cell, scores)
 
-def estimate_seconds(prepared: Prepared) -> float:
-    """Time that the comparison will take, its search included; see `rehearsal`."""
-    trials = prepared.config["settings"]["trials"]
-    return estimate(prepared.plan) * (1 + trials / len(prepared.plan.cells))
+    def _fit_all(self) -> None:
+        plan, folder = self.outcome.plan, self.path and self.path / kept.TRAINING / "kept"
+        work = Work(plan.noise(0), self.execution, folder)
+        models = fit_all(plan.job, plan.shared(0).rows, plan.folds(0), work)
+        self.outcome.models.update(models)
+        if self.path is not None and self.processes.first:
+            save_models(self.path, models, plan.job)
+        self._clear("kept")
+
+    def _clear(self, cell: str) -> None:
+        """Drop the checkpoints of a finished cell, once no process needs them."""
+        if self.path is not None:
+            self.processes.meet()
+            if self.processes.first:
+                kept.clear_training(self.path, cell)

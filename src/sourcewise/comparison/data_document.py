@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sourcewise.comparison.evaluation import Job
-from sourcewise.comparison.scopes import FOLDS, GROUPS, Plan
+from sourcewise.comparison.plan import FOLDS, GROUPS, Plan
 from sourcewise.encoders.base import Coding
+from sourcewise.fitting.job import Job
 from sourcewise.forms.table import Table
 from sourcewise.forms.x import X
 from sourcewise.screening.base import Screened

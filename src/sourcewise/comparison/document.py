@@ -1,7 +1,7 @@
 """The result of a comparison as one JSON document: the contract of `compare --json`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +14,19 @@ from sourcewise.comparison.cautions import (
     unresolved,
 )
 from sourcewise.comparison.data_document import data_facts, splits
-from sourcewise.comparison.evaluation import Fitted
-from sourcewise.comparison.scopes import Plan
-from sourcewise.comparison.search import Trial
+from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
 from sourcewise.families.base import ConditionalModel
 from sourcewise.files import plain
+from sourcewise.fitting.job import Job
+from sourcewise.fitting.search import Trial
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.screening.base import Screened
 from sourcewise.statistics import Interval, holm, judge, would_decide
 from sourcewise.strategies import Strategy
 
 __all__ = ["Context", "document", "validated_by"]
-
-METRIC = "log_likelihood"
 
 
 def validated_by(model: ConditionalModel, unit: str) -> str:
@@ -55,14 +54,14 @@ class Context:
     baseline: str
     config: dict[str, Any]
     warnings: list[str]
-    fitted: dict[str, Fitted]
+    fitted: dict[str, TrainedStrategy]
     trials: dict[str, list[Trial]]
 
 
 def document(summary: Summary, context: Context, run: str | None) -> dict[str, Any]:
     """Build the document; see docs for its keys."""
     plan = summary.plan
-    region, unit = plan.job.region, plan.job.unit
+    region, metric = summary.region, plan.job.metric
     rivals = [s for s in plan.job.strategies if s.name != context.baseline]
     differences = _differences(summary, rivals, context.baseline, region)
     verdict = verdict_of(summary, rivals, context.baseline, context.too_few, differences)
@@ -77,8 +76,8 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "data": data_facts(plan, context.screened, context.too_few, context.config),
             "scope": plan.scope,
             "estimand": estimand(plan),
-            "primary_metric": METRIC,
-            "metrics": {METRIC: {"unit": unit, "higher_is_better": True, "region": region}},
+            "primary_metric": metric.key,
+            "metrics": _metrics(plan.job, region),
             "warnings": [
                 *context.warnings,
                 *cautions(summary, first, context.baseline),
@@ -115,7 +114,7 @@ def _under(holds: str, reason: str) -> dict[str, Any]:
     return {"condition": holds or None, "reason": f"{holds}: {reason}" if holds else reason}
 
 
-def _kept(name: str, fitted: Fitted, plan: Plan, trials: int) -> dict[str, Any]:
+def _kept(name: str, fitted: TrainedStrategy, plan: Plan, trials: int) -> dict[str, Any]:
     """What a search chose, and how the kept models were trained."""
     chosen: dict[str, Any] = {}
     if name in plan.job.tuned:
@@ -139,9 +138,11 @@ def _ends(interval: Interval) -> dict[str, float]:
 
 def _strategy(summary: Summary, strategy: Strategy) -> dict[str, Any]:
     job, name = summary.plan.job, strategy.name
+    metric = job.metric.key
     per_source = {job.names[k]: _source(summary, name, k) for k in job.tested}
-    means = {source: entry["metrics"][METRIC]["mean"] for source, entry in per_source.items()}
-    worst = min(means, key=means.__getitem__)
+    means = {source: entry["metrics"][metric]["mean"] for source, entry in per_source.items()}
+    shown_macro = _shown(summary, name, job.tested)
+    worst = min(means, key=lambda source: job.metric.sign * means[source])
     partition = strategy.partition.keep(range(job.data.K), needed=job.tested)
     return {
         "parameters": float(summary.average(name, "parameters")),
@@ -149,9 +150,30 @@ def _strategy(summary: Summary, strategy: Strategy) -> dict[str, Any]:
         "still_improving": [job.names[k] for k in unfinished(summary, strategy)],
         "blocks": [[job.names[k] for k in block] for block in partition],
         "per_source": per_source,
-        "macro": {METRIC: _ends(summary.level(name, summary.macro))},
-        "worst": {METRIC: {"source": worst, "mean": means[worst]}},
+        "macro": {metric: _ends(summary.level(name, summary.macro))} | shown_macro,
+        "worst": {metric: {"source": worst, "mean": means[worst]}},
     }
+
+
+def _metrics(job: Job, region: float) -> dict[str, Any]:
+    """What numbers of each metric are."""
+    deciding = {"unit": job.unit, "higher_is_better": job.metric.higher_is_better}
+    shown = {
+        m.key: {"unit": m.unit(job.coding), "higher_is_better": m.higher_is_better}
+        for m in job.shown
+    }
+    return {job.metric.key: deciding | {"region": region}} | shown
+
+
+def _shown(summary: Summary, name: str, sources: Sequence[int]) -> dict[str, Any]:
+    """Metrics that are shown, averaged over sources: the mean of the repetitions, and each."""
+    out = {}
+    for m, metric in enumerate(summary.plan.job.shown):
+        cells = [summary.cell(name, r) for r in range(summary.plan.repetitions)]
+        values = [float(cell.shown[m, list(sources)].mean()) for cell in cells]
+        mean = sum(values) / len(values)
+        out[metric.key] = {"mean": mean, "low": None, "high": None, "replicates": values}
+    return out
 
 
 def _label(summary: Summary, strategy: Strategy) -> dict[str, Any]:
@@ -163,6 +185,8 @@ def _label(summary: Summary, strategy: Strategy) -> dict[str, Any]:
 
 
 def _source(summary: Summary, name: str, k: int) -> dict[str, Any]:
+    metric = summary.plan.job.metric.key
+
     def average(quantity: str) -> float:
         return float(summary.average(name, quantity)[k])
 
@@ -173,9 +197,10 @@ def _source(summary: Summary, name: str, k: int) -> dict[str, Any]:
         "updates": average("updates"),
         **(_stopping(average) if summary.plan.job.family.trained else {}),
         "metrics": {
-            METRIC: _ends(summary.level(name, summary.source(k))),
-            f"train_{METRIC}": {"mean": average("train"), "low": None, "high": None},
-        },
+            metric: _ends(summary.level(name, summary.source(k))),
+            f"train_{metric}": {"mean": average("train"), "low": None, "high": None},
+        }
+        | _shown(summary, name, [k]),
     }
 
 
@@ -218,7 +243,7 @@ def _differences(
             stepped = holm([rows[i][2].p for i in family])
             adjusted |= {i: (p, len(family)) for i, p in zip(family, stepped, strict=True)}
     return [
-        _difference(*row, baseline, *adjusted.get(i, (1.0, 1)), region, job.unit)
+        _difference(*row, baseline, *adjusted.get(i, (1.0, 1)), region, job)
         for i, row in enumerate(rows)
     ]
 
@@ -231,15 +256,15 @@ def _difference(
     p_holm: float,
     tests: int,
     region: float,
-    unit: str,
+    job: Job,
 ) -> dict[str, Any]:
     verdict = judge(interval, p_holm, region)
     return {
         "source": source,
         "strategy": strategy.name,
         "baseline": baseline,
-        "metric": METRIC,
-        "unit": unit,
+        "metric": job.metric.key,
+        "unit": job.unit,
         "difference": interval.value,
         "low": interval.low,
         "high": interval.high,

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import as_table
+from sourcewise.forms.table import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import identical, repeats_by_chance

@@ -7,11 +7,11 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from sourcewise.comparison.evaluation import Fitted
-from sourcewise.comparison.store import load_models
 from sourcewise.comparison.verdict import quoted, rounded
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
+from sourcewise.fitting.store import load_models
+from sourcewise.fitting.strategy import TrainedStrategy
 
 __all__ = ["Comparison", "averaged_over", "extent", "fitted_words", "load", "resolved_lines"]
 
@@ -28,10 +28,10 @@ class Comparison:
     """
 
     document: dict[str, Any]
-    get_models: Callable[[], dict[str, Fitted]]
+    get_models: Callable[[], dict[str, TrainedStrategy]]
 
     @cached_property
-    def models(self) -> dict[str, Fitted]:
+    def models(self) -> dict[str, TrainedStrategy]:
         """Each strategy trained on all rows, by name."""
         return self.get_models()
 
@@ -147,10 +147,12 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _budgets(document: dict[str, Any]) -> Iterator[str]:
+    metric = document["primary_metric"]
+    called = metric.replace("_", "-")
     for name, strategy in document["strategies"].items():
         updates = max(entry["updates"] for entry in strategy["per_source"].values())
-        level = strategy["macro"]["log_likelihood"]["mean"]
-        worst = strategy["worst"]["log_likelihood"]
+        level = strategy["macro"][metric]["mean"]
+        worst = strategy["worst"][metric]
         models = "1 model" if len(strategy["blocks"]) == 1 else f"{len(strategy['blocks'])} models"
         best = [e["best"] for e in strategy["per_source"].values() if e.get("best") is not None]
         notes = f" (weights of update {_span(best, '.0f')} kept)" if best else ""
@@ -163,7 +165,7 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         if "searched" in strategy:
             yield f"  {_searched(strategy['searched'])}"
         yield (
-            f"  held-out log-likelihood {level:.4f} on average, worst {worst['mean']:.4f} "
+            f"  held-out {called} {level:.4f} on average, worst {worst['mean']:.4f} "
             f"({_short(quoted(worst['source']))})"
         )
     yield from resolved_lines(document["strategies"])

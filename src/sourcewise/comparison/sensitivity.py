@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sourcewise.comparison.scopes import Cell, CellScores, Plan
+from sourcewise.comparison.plan import Cell, CellScores, Plan
 from sourcewise.errors import InputError
 
 __all__ = ["shrinkage_matters"]
@@ -33,7 +33,7 @@ def shrinkage_matters(plan: Plan, results: Mapping[str, Scores], baseline: str) 
     rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]
     main = "pooled" if "pooled" in rivals else rivals[0]
     with_, bare_ = (_levels(plan, s) for s in (results[str(Cell(0, None))], without))
-    region = plan.job.region
+    region = plan.job.metric.region(plan.job.coding, with_[baseline])
     before, after = (levels[main] - levels[baseline] for levels in (with_, bare_))
     best_before, best_after = (
         max(levels[name] for name in (*rivals, baseline)) for levels in (with_, bare_)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from sourcewise.comparison.scopes import GROUPS, Cell, CellScores, Plan
+from sourcewise.comparison.plan import BASELINE, GROUPS, Cell, CellScores, Plan
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
@@ -45,12 +46,12 @@ class Summary:
         return torch.stack([getattr(cell, quantity) for cell in cells]).mean(0).numpy()
 
     def level(self, strategy: str, weights: np.ndarray) -> Interval:
-        """Interval of a strategy's mean held-out log-likelihood."""
+        """Interval of a strategy's value of the metric on held-out rows."""
         return self._interval({strategy: 1.0}, weights)
 
     def difference(self, strategy: str, baseline: str, weights: np.ndarray) -> Interval:
         """Interval of strategy minus baseline; positive favours the strategy."""
-        found = self._interval({strategy: 1.0, baseline: -1.0}, weights)
+        found = self._interval(self._signs(strategy, baseline), weights)
         if all(self.same_model(strategy, baseline, int(k)) for k in weights.nonzero()[0]):
             return Interval(0.0, 0.0, found.df)  # but for rounding
         return found
@@ -117,7 +118,7 @@ class Summary:
         """The jackknife groups of rows that set the uncertainty of some source: which ones."""
         if self.plan.scope != "procedure":
             return {}
-        signs = {strategy: 1.0, baseline: -1.0}
+        signs = self._signs(strategy, baseline)
         out: dict[int, list[int]] = {}
         for k in self.plan.job.tested:
             weights = self.source(k)
@@ -138,16 +139,29 @@ class Summary:
         sizes = self.plan.job.sizes
         y, inside = self.plan.job.data.y, self.plan.groups == group
         own, mine = (y == k) & ~rows.isnan(), (y == k) & ~rows.isnan() & inside
-        weights, signs = self.source(k), {strategy: 1.0, baseline: -1.0}
+        weights, signs = self.source(k), self._signs(strategy, baseline)
         effect = self._signed(signs, weights, group) - self._signed(signs, weights, None)
         level = rows[own].sum() / sizes[own].sum()
         alone = float(rows[own & ~inside].sum() / sizes[own & ~inside].sum() - level)
         if mine.any() and abs(alone) > abs(effect) / 2:
             unusual = torch.where(mine, (rows - level * sizes).abs(), -1.0)
             return int(unusual.argmax()), "the most unusual row there is"
-        likely = torch.minimum(self.cell(strategy, 0).rows, self.cell(baseline, 0).rows) / sizes
+        sign = self.plan.job.metric.sign
+        scores = (sign * self.cell(name, 0).rows for name in (strategy, baseline))
+        likely = torch.minimum(*scores) / sizes
         likely = torch.where(inside & ~likely.isnan(), likely, torch.inf)
         return int(likely.argmin()), "it acts through training, and the least likely row there is"
+
+    def _signs(self, strategy: str, baseline: str) -> dict[str, float]:
+        """What levels are multiplied by for a difference that favours the strategy above 0."""
+        sign = self.plan.job.metric.sign
+        return {strategy: sign, baseline: -sign}
+
+    @cached_property
+    def region(self) -> float:
+        """Half the width of practical equivalence."""
+        job = self.plan.job
+        return job.metric.region(job.coding, self._signed({BASELINE: 1.0}, self.macro, None))
 
     def _interval(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         if self.plan.scope == "procedure":
@@ -176,7 +190,7 @@ class Summary:
     def _errors(self, strategy: str) -> np.ndarray:
         """(K, 3) errors of the log densities of a strategy's models, over the repetitions."""
         cells = [self.cell(strategy, r) for r in range(self.plan.repetitions)]
-        return averaged_errors(torch.stack([cell.density_error for cell in cells]))
+        return averaged_errors(torch.stack([cell.shared_error for cell in cells]))
 
     def _signed(
         self, signs: Mapping[str, float], weights: np.ndarray, deletion: int | None

@@ -62,7 +62,7 @@ def verdict_of(
     tested = [summary.plan.job.names[k] for k in summary.plan.job.tested]
     per_source = {name: mine[name]["verdict"] for name in tested}
     macro = summary.difference(main.name, baseline, summary.macro)
-    overall = judge_overall(macro, mine["macro"]["p_holm"], summary.plan.job.region, per_source)
+    overall = judge_overall(macro, mine["macro"]["p_holm"], summary.region, per_source)
     recommended, how, why = _recommend(summary, candidates, baseline, differences)
     advice = ", ".join(filter(None, [f"recommended: {recommended}", how, why]))
     return {

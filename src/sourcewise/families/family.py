@@ -41,7 +41,7 @@ class Family:
     model: str
     coding: str
     recipe: Recipe
-    metrics: tuple[str, ...] = ("log_likelihood",)
+    metrics: tuple[str, ...] = ("log-likelihood",)
     takes_given: bool = False
     suits: Callable[["Sources"], bool] = lambda data: False
     sampling: str = "sourcewise.settings:Settings"

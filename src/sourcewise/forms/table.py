@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, unknown
+from sourcewise.errors import InputError, Unsuited, unknown
+from sourcewise.forms.ragged import Ragged
 
-__all__ = ["Column", "Kind", "Table"]
+__all__ = ["Column", "Kind", "Table", "as_table"]
 
 Kind = Literal["number", "category", "date"]
 
@@ -101,6 +102,21 @@ class Table:
             for name in self.names
         ]
         return torch.stack(cells, 1)
+
+
+def as_table(x: Tensor | Table | Ragged) -> Table:
+    """A table as it is; a matrix (n, d) with its columns named x1, ..., xd.
+
+    >>> as_table(Tensor([[1, 2, 3]])).names
+    ('x1', 'x2', 'x3')
+    """
+    if isinstance(x, Table):
+        return x
+    if isinstance(x, Ragged):
+        raise Unsuited("text and sequences have no columns: this needs a table")
+    flat = x.reshape(len(x), -1).double()
+    names = [f"x{j + 1}" for j in range(flat.shape[1])]
+    return Table(dict(zip(names, flat.T, strict=True)), tuple(Column(name) for name in names))
 
 
 def _repeated(names: list[str]) -> str:

@@ -8,11 +8,10 @@ from typing import TypeVar, cast
 
 from torch import Tensor
 
-from sourcewise.errors import Unsuited
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
+from sourcewise.forms.table import Table
 
-__all__ = ["X", "as_table", "content", "take"]
+__all__ = ["X", "content", "take"]
 
 X = Tensor | Table | Ragged
 
@@ -23,21 +22,6 @@ F = TypeVar("F", bound=X)
 def take(x: F, index: Tensor) -> F:
     """Some of the examples, in whatever form."""
     return cast(F, x[index] if isinstance(x, Tensor) else x.take(index))
-
-
-def as_table(x: X) -> Table:
-    """A table as it is; a matrix (n, d) with its columns named x1, ..., xd.
-
-    >>> as_table(Tensor([[1, 2, 3]])).names
-    ('x1', 'x2', 'x3')
-    """
-    if isinstance(x, Table):
-        return x
-    if isinstance(x, Ragged):
-        raise Unsuited("text and sequences have no columns: this needs a table")
-    flat = x.reshape(len(x), -1).double()
-    names = [f"x{j + 1}" for j in range(flat.shape[1])]
-    return Table(dict(zip(names, flat.T, strict=True)), tuple(Column(name) for name in names))
 
 
 def content(x: X) -> Iterator[bytes]:

@@ -9,18 +9,19 @@ import torch
 from sourcewise.comparison.cautions import longer, rough_normalisers, unresolved
 from sourcewise.comparison.data_document import common_facts, source_facts
 from sourcewise.comparison.document import validated_by
-from sourcewise.comparison.evaluation import Fitted, Job, Split
 from sourcewise.errors import listing
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import plain
-from sourcewise.lifecycle.plan import PreparedTraining
+from sourcewise.fitting.job import Job, Split
+from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.lifecycle.prepare import PreparedTraining
 
 __all__ = ["document"]
 
 
 def document(
     prepared: PreparedTraining,
-    fitted: Mapping[str, Fitted],
+    fitted: Mapping[str, TrainedStrategy],
     seconds: Mapping[str, float] | float,
     run: str | None,
 ) -> dict[str, Any]:
@@ -33,8 +34,9 @@ def document(
             share them); or all of them.
         run: the folder.
     """
-    plan, name = prepared.plan, prepared.strategy.name
-    job, split, config = plan.job, plan.split, prepared.config
+    name, job = prepared.strategy.name, prepared.job
+    split, config = prepared.split, prepared.config
+    region = job.metric.region(job.coding, math.nan)
     item = fitted[name]
     found, resolved = item.model.fitted, item.model.resolved
     models = [_model(job, item, j, split, seconds) for j in range(len(item.efforts))]
@@ -57,7 +59,7 @@ def document(
                 *_left_out(prepared),
                 *_unfinished(job.settings_of(prepared.strategy), models),
                 *rough_normalisers(
-                    {name: found}, {name: resolved}, job.region, job.coding.variables, scored=False
+                    {name: found}, {name: resolved}, region, job.coding.variables, scored=False
                 ),
                 *unresolved({name: item.efforts}, {name: resolved}, job.coding.variables),
             ],
@@ -69,7 +71,7 @@ def document(
 
 
 def _data(prepared: PreparedTraining, split: Split) -> dict[str, Any]:
-    job = prepared.plan.job
+    job = prepared.job
     data = job.data
     train, valid = (
         torch.bincount(data.y[i], minlength=data.K) for i in (split.train, split.valid)
@@ -84,7 +86,7 @@ def _data(prepared: PreparedTraining, split: Split) -> dict[str, Any]:
 
 
 def _model(
-    job: Job, item: Fitted, j: int, split: Split, seconds: Mapping[str, float] | float
+    job: Job, item: TrainedStrategy, j: int, split: Split, seconds: Mapping[str, float] | float
 ) -> dict[str, Any]:
     """What training one block took."""
     block, effort = item.model.partition.blocks[j], item.efforts[j]

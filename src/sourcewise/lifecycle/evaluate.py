@@ -15,12 +15,15 @@ import numpy as np
 import torch
 
 from sourcewise.comparison.cautions import simulated_normalisers
-from sourcewise.comparison.evaluation import Fitted
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.files import plain
+from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.forms.x import take
 from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
 from sourcewise.lifecycle.run import Run, opened, strategies_of
 from sourcewise.lifecycle.trained import about_lines, aligned, brief
+from sourcewise.metrics.base import Metric
+from sourcewise.metrics.registry import metric
 from sourcewise.randomness import Noise
 from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
@@ -28,7 +31,6 @@ from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
 __all__ = ["Evaluation", "evaluate"]
 
-METRIC = "log_likelihood"
 SCOPE = "these models on these rows"
 BASELINE = "separate"
 MOST_LINES = 60
@@ -90,8 +92,9 @@ def evaluate(
         raise InputError(f"options that do not apply to Sources: {listing(reading)}")
     fingerprint = data.fingerprint()
     settings = run.document["settings"]
+    measure = metric(run.document.get("primary_metric", "log-likelihood").replace("_", "-"))
     scored = {
-        name: _Scored.of(name, run.models[name], data, missing or settings["missing"], seed)
+        name: _Scored.of(run.models[name], data, measure, missing or settings["missing"], seed)
         for name in names
     }
     first = next(iter(scored.values()))
@@ -108,8 +111,14 @@ def evaluate(
         "run": run.document["run"],
         "data": _data(first, fingerprint),
         "scope": SCOPE,
-        "primary_metric": METRIC,
-        "metrics": {METRIC: {"unit": first.unit, "higher_is_better": True, **_errors(scored)}},
+        "primary_metric": measure.key,
+        "metrics": {
+            measure.key: {
+                "unit": first.unit,
+                "higher_is_better": measure.higher_is_better,
+                **_errors(scored),
+            }
+        },
         "warnings": [text for text in warnings if text],
         "strategies": {name: item.levels(common) for name, item in scored.items()},
         "differences": _differences(scored, common),
@@ -132,15 +141,17 @@ class _Scored:
 
     Args:
         data: the rows, sources numbered as in the run.
+        metric: what rows are scored by.
         unit: what scores are in.
         sizes: (n,) what a row's score is divided by.
-        rows: (n,) log densities, NaN where the strategy has no model of the source.
+        rows: (n,) contributions to the metric, NaN where the strategy has no model of the source.
         warnings: what happened to the rows.
-        error: (K, 2) errors that log densities of a source share, see `families.base`.
+        error: (K, 3) errors that rows of a source share, see `metrics.base.Contributions`.
         about: what fitting found, and what settings came to.
     """
 
     data: Sources
+    metric: Metric
     unit: str
     sizes: np.ndarray
     rows: np.ndarray
@@ -150,16 +161,21 @@ class _Scored:
 
     @classmethod
     def of(
-        cls, name: str, fitted: Fitted, data: Sources, missing: Missing, seed: int
+        cls, trained: TrainedStrategy, data: Sources, metric: Metric, missing: Missing, seed: int
     ) -> "_Scored":
         """Match, encode and score."""
-        screened = matched(data, fitted, missing)
-        data, coding = screened.data, fitted.encoder.coding
-        prepared = coding.prepare(data.x, Noise(seed).of("evaluate", "encode").each(data.y))
-        inside = (fitted.model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
+        model = trained.model
+        screened = matched(data, trained, missing)
+        data, coding = screened.data, trained.encoder.coding
+        sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
+        prepared = coding.prepare(data.x, noise.of("encode").each(data.y))
+        inside = (model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
         rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
+        error = torch.zeros(data.K, 3, dtype=torch.float64)
         if len(inside):
-            rows[inside] = fitted.log_prob(prepared.take(inside), data.y[inside])
+            at = take(data.x, inside), prepared.take(inside), data.y[inside], sizes[inside]
+            found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
+            rows[inside], error = found.rows, found.shared
         bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
         if len(bad):
             row = int(inside[bad[0]]) + 1
@@ -167,16 +183,15 @@ class _Scored:
                 f"{len(bad)} of {len(inside)} scores are not finite (first: row {row} of those "
                 "used)"
             )
-        sizes = coding.sizes(data.x).numpy()
         notes = (
             *screened.warnings,
             rough(data),
-            new_characters(prepared, fitted),
+            new_characters(prepared, trained),
         )
         warnings = [text for text in notes if text]
-        error = fitted.model.density_error.numpy()
-        about = {"fitted": fitted.model.fitted, "resolved": fitted.model.resolved}
-        return cls(data, f"nats per {coding.unit}", sizes, rows.numpy(), warnings, error, about)
+        about = {"fitted": model.fitted, "resolved": model.resolved}
+        arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
+        return cls(data, metric, metric.unit(coding), *arrays, about)
 
     @property
     def scored(self) -> list[int]:
@@ -191,22 +206,26 @@ class _Scored:
 
     def levels(self, common: Sequence[int]) -> dict[str, Any]:
         """Per source, on average over the common sources, and the worst."""
+        key = self.metric.key
         entries = {self.data.names[k]: self._entry(k) for k in self.scored}
-        means = {name: entry["metrics"][METRIC]["mean"] for name, entry in entries.items()}
-        worst = min(means, key=means.__getitem__) if means else None
+        means = {name: entry["metrics"][key]["mean"] for name, entry in entries.items()}
+        worst = min(means, key=lambda n: self.metric.sign * means[n]) if means else None
         return {
             **self.about,
             "per_source": entries,
             "macro": {
-                METRIC: _ends(_interval(self.rows, self, common)),
+                key: _ends(_interval(self.rows, self, common)),
                 "sources": [self.data.names[k] for k in common],
             },
-            "worst": {METRIC: None if worst is None else {"source": worst, "mean": means[worst]}},
+            "worst": {key: None if worst is None else {"source": worst, "mean": means[worst]}},
         }
 
     def _entry(self, k: int) -> dict[str, Any]:
         own = int((self.data.y.numpy() == k).sum())
-        return {"n_test": own, "metrics": {METRIC: _ends(_interval(self.rows, self, [k]))}}
+        return {
+            "n_test": own,
+            "metrics": {self.metric.key: _ends(_interval(self.rows, self, [k]))},
+        }
 
 
 def _errors(scored: Mapping[str, _Scored]) -> dict[str, str]:
@@ -261,9 +280,10 @@ def _interval(
         masks = [used & (y == k) for k in sources]
         return float(np.mean([rows[mask].sum() / item.sizes[mask].sum() for mask in masks]))
     interval = rows_and_seeds(rows[None, used], units, weights, y[used], sizes=item.sizes[used])
-    errors = [(1.0, item.error)]
+    sign = 1.0 if less is None else item.metric.sign
+    errors = [(sign, item.error)]
     if less is not None:
-        errors.append((-1.0, less.error))
+        errors.append((-sign, less.error))
         same = [k for k in sources if _same_model(rows[used & (y == k)], item, less, k)]
         weights[same] = 0.0  # log Z cancels
     return with_shared_errors(interval, weights, errors)
@@ -294,7 +314,7 @@ def _differences(scored: Mapping[str, _Scored], common: Sequence[int]) -> list[d
     for name, item in scored.items():
         if name == baseline:
             continue
-        rows = item.rows - scored[baseline].rows
+        rows = item.metric.sign * (item.rows - scored[baseline].rows)
         y = item.data.y.numpy()
         sources = sorted(set(y[~np.isnan(rows)].tolist()))
         for label, chosen in [*((item.data.names[k], [k]) for k in sources), ("macro", common)]:
@@ -303,7 +323,12 @@ def _differences(scored: Mapping[str, _Scored], common: Sequence[int]) -> list[d
             value = ends.pop("mean")
             exact = isinstance(interval, Interval)
             more = {"df": interval.df, "p": interval.p} if exact else {"df": None, "p": None}
-            head = {"source": label, "strategy": name, "baseline": baseline, "metric": METRIC}
+            head = {
+                "source": label,
+                "strategy": name,
+                "baseline": baseline,
+                "metric": item.metric.key,
+            }
             out.append({**head, "unit": item.unit, "difference": value, **ends, **more})
     return out
 
@@ -326,15 +351,16 @@ def _data(item: _Scored, fingerprint: str) -> dict[str, Any]:
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:
-    data, unit = document["data"], document["metrics"][METRIC]["unit"]
+    data, key = document["data"], document["primary_metric"]
+    about = document["metrics"][key]
+    unit = about["unit"]
     yield f"{data['name']}: {data['rows']} rows; scope: {document['scope']}"
     for warning in document["warnings"]:
         yield from wrap(f"note: {warning}", 98, initial_indent="  ", subsequent_indent="        ")
     strategies = document["strategies"]
     yield ""
-    error = document["metrics"][METRIC]["standard_error"]
-    told = f"log-likelihood, {unit}, ± standard error {error}"
-    if (ends := document["metrics"][METRIC]["intervals"]) != ALONE:
+    told = f"{key.replace('_', '-')}, {unit}, ± standard error {about['standard_error']}"
+    if (ends := about["intervals"]) != ALONE:
         told += f"; intervals are made of {ends}"
     yield from about_lines(strategies)
     yield from wrap(told, 98)
@@ -351,17 +377,17 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _level_rows(document: dict[str, Any]) -> list[tuple[str, ...]]:
-    strategies = document["strategies"].values()
+    strategies, metric = document["strategies"].values(), document["primary_metric"]
     rows = []
     present = [source for source in document["data"]["sources"] if source["rows"]]
     for source in present[:MOST_LINES]:
         entries = (s["per_source"].get(source["name"]) for s in strategies)
-        cells = ("-" if e is None else _level(e["metrics"][METRIC]) for e in entries)
+        cells = ("-" if e is None else _level(e["metrics"][metric]) for e in entries)
         rows.append((brief(source["name"]), str(source["rows"]), *cells))
     if len(present) > MOST_LINES:
         rows.append((f"... {len(present) - MOST_LINES} more", "", *("" for _ in strategies)))
     # Also where a strategy has no model of some source: the same sources in every column.
-    return [*rows, ("macro", "", *(_level(s["macro"][METRIC]) for s in strategies))]
+    return [*rows, ("macro", "", *(_level(s["macro"][metric]) for s in strategies))]
 
 
 def _level(ends: dict[str, Any]) -> str:

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sourcewise.comparison.drawn import as_csv, as_json_lines
 from sourcewise.errors import InputError, listing
 from sourcewise.files import write_atomic
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table
-from sourcewise.forms.x import as_table
+from sourcewise.forms.table import Table, as_table
 from sourcewise.lifecycle.sample import Samples
 from sourcewise.readers.registry import ARRAYS, JSON_LINES, PLAIN, TABLE
+from sourcewise.results.draws import as_csv, as_json_lines
 
 __all__ = ["ENDINGS", "check_file", "write_samples"]
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 
-from sourcewise.comparison.evaluation import Fitted
 from sourcewise.encoders.base import Coding, Rows
 from sourcewise.errors import InputError, listing
 from sourcewise.files import read_tensors
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
-from sourcewise.forms.x import as_table
+from sourcewise.forms.table import Column, Table, as_table
 from sourcewise.lifecycle.run import Run
 from sourcewise.readers.arrays import array_names
 from sourcewise.readers.read import read
@@ -69,7 +68,7 @@ def read_rows(run: Run, data: str, given: Mapping[str, Any]) -> Sources:
     return read(data, **reading_options(run, data, given))
 
 
-def matched(data: Sources, fitted: Fitted, missing: Missing) -> Screened:
+def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screened:
     """The rows with the columns of the models, sources numbered as theirs.
 
     Args:
@@ -156,7 +155,7 @@ def rough(data: Sources) -> str | None:
     return f"fewer than {FEW} rows of {told}: a rough interval, if any" if few else None
 
 
-def new_characters(rows: Rows, fitted: Fitted) -> str | None:
+def new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
     """A warning that counts the characters which the models have no symbol for."""
     unknown = fitted.encoder.unknown(rows)
     if unknown is None:

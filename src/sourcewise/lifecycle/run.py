@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.result import Comparison
-from sourcewise.comparison.store import load_models
 from sourcewise.errors import InputError, unknown
 from sourcewise.files import read_json
+from sourcewise.fitting.store import load_models
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.lifecycle.trained import Trained
 
 __all__ = ["Run", "load", "opened", "strategies_of", "usual_strategy"]
@@ -75,7 +75,7 @@ def _names(document: dict[str, Any]) -> list[str] | None:
     return list(document["strategies"]) if "verdict" in document else None
 
 
-def _models(path: Path, names: list[str]) -> dict[str, Fitted]:
+def _models(path: Path, names: list[str]) -> dict[str, TrainedStrategy]:
     """The saved models; whatever is wrong with their files is one line."""
     try:
         fitted = load_models(path)

@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from sourcewise.comparison.cautions import unmixed_samplers
-from sourcewise.comparison.drawn import as_frame, number, values
-from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.result import resolved_lines
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.registry import families
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import X, as_table
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import X
 from sourcewise.lifecycle.run import Run, opened, usual_strategy
 from sourcewise.lifecycle.trained import brief
 from sourcewise.randomness import Noise
+from sourcewise.results.draws import as_frame, number, values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +144,7 @@ def sample(
     return Samples(x, y, fitted.model.names, document)
 
 
-def _sources(fitted: Fitted, strategy: str, wanted: Sequence[str] | None) -> list[int]:
+def _sources(fitted: TrainedStrategy, strategy: str, wanted: Sequence[str] | None) -> list[int]:
     """The sources to draw, in the order asked for."""
     names, modelled = fitted.model.names, fitted.model.partition.sources
     allowed = [names[k] for k in sorted(modelled)]

@@ -4,26 +4,27 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from sourcewise.comparison import store
-from sourcewise.comparison.evaluation import Fitted, Progress, fit_all, lifted
-from sourcewise.comparison.rehearsal import estimate
-from sourcewise.errors import InputError
+from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json, write_tensors
+from sourcewise.fitting.encoded import prepared_rows
+from sourcewise.fitting.execute import Runnable, execute
+from sourcewise.fitting.job import Progress, Work
+from sourcewise.fitting.store import save_models
+from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.document import document
-from sourcewise.lifecycle.plan import PreparedTraining, TrainSettings, prepare
+from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.lifecycle.run import load
 from sourcewise.lifecycle.trained import Trained
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS
-from sourcewise.training.processes import Processes
 
-__all__ = ["TrainSettings", "estimate_seconds", "execute", "train"]
+__all__ = ["TrainSettings", "TrainingRun", "train"]
 
-FILES = ("models", "rows.safetensors", "log.csv", "result.json")
+TRAINING = "training"
+Outcome = tuple[dict[str, TrainedStrategy], float]
 
 
 def train(
@@ -50,7 +51,7 @@ def train(
             finished or not, is resumed.
         overwrite: replace another run in `out`.
         progress: called with (done, in all).
-        **changes: fields of the settings.
+        **changes: fields of the settings, or of `Execution`.
 
     Raises:
         InputError: whatever is wrong with the data or settings.
@@ -59,84 +60,68 @@ def train(
     if isinstance(changes.get("log"), str):
         changes["log"] = (changes["log"],)
     given = settings.model_dump() if settings else {}
-    return execute(
-        prepare(data, TrainSettings.parse({**given, **changes})), out, overwrite, progress
-    )
+    execution, changes = Execution.taken_from(changes)
+    run = TrainingRun(prepare(data, TrainSettings.parse({**given, **changes})), execution)
+    return execute(run, out, overwrite, progress)
 
 
-def execute(
-    prepared: PreparedTraining,
-    out: str | Path | None = None,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> Trained:
-    """Run a prepared training; see `train`. Under `torchrun` every process calls it."""
-    if out is None:
-        fitted, seconds = _fit(prepared, None, progress)
-        return Trained(document(prepared, fitted, seconds, None), lambda: fitted_by_name(fitted))
-    path, processes = Path(out), Processes.found()
-    if not processes.first:
-        if not processes.agreed(False):  # the first one looks whether the run is finished
-            _fit(prepared, path / store.TRAINING, None)
-        processes.meet()  # the first one has saved all
-    else:
-        with RunFolder(path, prepared.config, overwrite) as folder:
-            if not processes.agreed(_finished(path)):
-                try:
-                    _on_disk(prepared, folder, progress)
-                except InputError:
-                    folder.discard()  # it can never be finished
-                    raise
-            processes.meet()
-            shutil.rmtree(path / store.TRAINING, ignore_errors=True)
-    trained = load(path)
-    assert isinstance(trained, Trained)
-    return trained
+class TrainingRun(Runnable[Outcome, Trained]):
+    """A training, ready to run; see `fitting.execute`."""
 
+    FILES: ClassVar = ("models", "rows.safetensors", "log.csv", "result.json")
 
-def fitted_by_name(fitted: Mapping[str, Fitted]) -> dict[str, Fitted]:
-    """The models, ready to score and draw."""
-    for item in fitted.values():
-        item.model.eval()
-    return dict(fitted)
+    def __init__(self, prepared: PreparedTraining, execution: Execution | None = None):
+        self.prepared, self.config = prepared, prepared.config
+        self.execution = execution or Execution()
 
+    @property
+    def data_name(self) -> str:
+        """Of the data."""
+        return self.prepared.job.data.name
 
-def estimate_seconds(prepared: PreparedTraining) -> float:
-    """Time that the training will take; an exact fit is tried, others see a few updates."""
-    if prepared.plan.job.family.trained:
-        return estimate(prepared.plan)
-    start = time.perf_counter()
-    _fit(prepared, None, None)
-    return time.perf_counter() - start
+    def work(self, path: Path | None, progress: Progress | None) -> Outcome:
+        """The models and the seconds that it took; the models that `compare` keeps of all rows."""
+        start, job, noise = time.perf_counter(), self.prepared.job, self.prepared.noise
+        rows, fold = prepared_rows(job, noise), job.data.y * 0
+        work = Work(noise, self.execution, path and path / TRAINING, progress)
+        models = fit_all(job, rows, fold, work)
+        return models, time.perf_counter() - start
 
+    def write(self, folder: RunFolder, outcome: Outcome) -> None:
+        """Models, marks of the rows, the log, and `result.json`."""
+        (models, seconds), job = outcome, self.prepared.job
+        save_models(folder.path, models, job)
+        write_tensors(folder / "rows.safetensors", {"mark": job.data.marks})
+        partition = models[self.prepared.strategy.name].model.partition
+        blocks = ["+".join(job.names[k] for k in block) for block in partition]
+        lines = _log_lines(folder / TRAINING, blocks)
+        write_atomic(folder / "log.csv", _csv([FIELDS, *lines]))
+        spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
+        found = document(self.prepared, models, spent, str(folder.path))
+        write_json(folder / "result.json", found)
 
-def _finished(folder: Path) -> bool:
-    return all((folder / name).exists() for name in FILES)
+    def result(self, outcome: Outcome) -> Trained:
+        """In memory, the models ready to score and draw."""
+        models, seconds = outcome
+        for item in models.values():
+            item.model.eval()
+        return Trained(document(self.prepared, models, seconds, None), lambda: models)
 
+    def load(self, path: Path) -> Trained:
+        """From a folder."""
+        trained = load(path)
+        assert isinstance(trained, Trained)
+        return trained
 
-def _fit(
-    prepared: PreparedTraining, folder: Path | None, progress: Progress | None
-) -> tuple[dict[str, Fitted], float]:
-    """The models and the seconds that it took; the same models as `compare` keeps of all rows."""
-    start, plan = time.perf_counter(), prepared.plan
-    noise = plan.noise(0)
-    rows, fold = lifted(plan.job, noise), plan.job.data.y * 0
-    fitted = fit_all(plan.job, rows, fold, noise, folder, progress)
-    return fitted, time.perf_counter() - start
+    def tidy(self, path: Path) -> None:
+        """Checkpoints and the logs that `log.csv` is made of."""
+        shutil.rmtree(path / TRAINING, ignore_errors=True)
 
-
-def _on_disk(prepared: PreparedTraining, folder: RunFolder, progress: Progress | None) -> None:
-    fitted, seconds = _fit(prepared, folder / store.TRAINING, progress)
-    job = prepared.plan.job
-    store.save_models(folder.path, fitted, job)
-    write_tensors(folder / "rows.safetensors", {"mark": job.data.marks})
-    blocks = [
-        "+".join(job.names[k] for k in b) for b in fitted[prepared.strategy.name].model.partition
-    ]
-    lines = _log_lines(folder / store.TRAINING, blocks)
-    write_atomic(folder / "log.csv", _csv([FIELDS, *lines]))
-    spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
-    write_json(folder / "result.json", document(prepared, fitted, spent, str(folder.path)))
+    def seconds(self) -> float:
+        """That the training will take; an exact fit is tried, others see a few updates."""
+        if self.prepared.job.family.trained:
+            return self.prepared.rehearsal().seconds()
+        return self.work(None, None)[1]
 
 
 def _log_lines(training: Path, blocks: list[str]) -> list[list[str]]:

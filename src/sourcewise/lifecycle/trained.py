@@ -6,9 +6,9 @@ from functools import cached_property
 from textwrap import wrap
 from typing import Any
 
-from sourcewise.comparison.evaluation import Fitted
 from sourcewise.comparison.result import extent, fitted_words, resolved_lines
 from sourcewise.errors import listing
+from sourcewise.fitting.strategy import TrainedStrategy
 
 __all__ = ["Trained", "about_lines", "aligned", "brief"]
 
@@ -25,10 +25,10 @@ class Trained:
     """
 
     document: dict[str, Any]
-    get_models: Callable[[], dict[str, Fitted]]
+    get_models: Callable[[], dict[str, TrainedStrategy]]
 
     @cached_property
-    def models(self) -> dict[str, Fitted]:
+    def models(self) -> dict[str, TrainedStrategy]:
         """The strategy's models, by its name."""
         return self.get_models()
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table
-from sourcewise.forms.x import X, as_table
+from sourcewise.forms.table import Table, as_table
+from sourcewise.forms.x import X
 from sourcewise.screening.base import Screened
 from sourcewise.screening.checks import refuse_table_options
 from sourcewise.screening.options import USUAL, Rules

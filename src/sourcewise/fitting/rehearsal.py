@@ -1,9 +1,8 @@
-"""Before the work starts: find what cannot be fitted, and guess how long it takes.
+"""Before a training starts: find what cannot be trained, and guess how long it takes.
 
-- An exact family is fitted once on the smallest kind of split, and timed on one of the usual kind.
-- A trained family is not trained: all models are built, and each takes one loss and gradient on a
-  few rows of its own. Its time is that of a few updates and of one look at the validation rows,
-  times their planned numbers, and what staged models do before and after training, each of them.
+All models are built, and each takes one loss and gradient on a few rows of its own. The time is
+that of a few updates and of one look at the validation rows, times their planned numbers, and what
+staged models do before and after training, each of them.
 """
 
 import math
@@ -16,61 +15,76 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.evaluation import Encoded, Split, Work, evaluate, untrained
-from sourcewise.comparison.scopes import FOLDS, Plan
+from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
 from sourcewise.families.base import Carried, ConditionalModel, Staged
 from sourcewise.families.settings import TrainedSettings
+from sourcewise.fitting.encoded import Encoded
+from sourcewise.fitting.job import Job, Split
+from sourcewise.fitting.strategy import untrained
 from sourcewise.randomness import Noise
 from sourcewise.training.data import batch_of
 from sourcewise.training.run import look_gap
 from sourcewise.training.stack import StepNoise
 
-__all__ = ["estimate", "rehearse", "resolved"]
+__all__ = ["Rehearsal"]
 
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
 QUICK = 2.0  # seconds: what takes less for one source is timed for many too
 MOST = 1000  # rows that a staged model begins with
 
 
-def rehearse(plan: Plan) -> None:
-    """Raise what would stop the comparison later.
+@dataclass(frozen=True)
+class Rehearsal:
+    """All models of all strategies on one split, as training will meet them.
 
-    Raises:
-        InputError: data that cannot be encoded or fitted.
-        TrainingFailed: a model whose first loss is not finite.
+    Args:
+        job: what is to be trained.
+        rows: all n rows.
+        split: which train.
+        shuffled: (n,) permuted labels, for the control that trains on them.
     """
-    cell = plan.cells[-1]
-    if not plan.job.family.trained:
-        plan.run(cell, plan.shared(cell.repetition), splits=1)
-        return
-    for block in _blocks(plan, plan.cells[0].repetition):
-        noise = Noise(plan.seed).of("rehearsal")
-        block.model.reset(noise)
-        rows = torch.arange(min(ROWS, len(block.rows)))
-        if not math.isfinite(block.update(rows, noise)):
-            raise TrainingFailed(
-                f"{plan.job.family.name}, {block.strategy}: the first loss of "
-                f"{listing(block.names, 3)} is not finite: check --set"
-            )
 
+    job: Job
+    rows: Rows
+    split: Split
+    shuffled: Tensor
 
-def resolved(plan: Plan) -> dict[str, str | int | float]:
-    """What the family's settings come to for these data; of all strategies."""
-    return next(_blocks(plan, 0)).model.resolved
+    def check(self, noise: Noise) -> None:
+        """Raise what would stop the training later.
 
+        Raises:
+            InputError: data that cannot be encoded.
+            TrainingFailed: a model whose first loss is not finite.
+        """
+        for block in self._blocks():
+            block.model.reset(noise)
+            rows = torch.arange(min(ROWS, len(block.rows)))
+            if not math.isfinite(block.update(rows, noise)):
+                raise TrainingFailed(
+                    f"{self.job.family.name}, {block.strategy}: the first loss of "
+                    f"{listing(block.names, 3)} is not finite: check --set"
+                )
 
-def estimate(plan: Plan) -> float:
-    """Seconds that the comparison will take; of trained families if no training stops early."""
-    splits = len(plan.cells) * (FOLDS if plan.scope == "procedure" else 1)
-    if plan.job.family.trained:
-        extra = 0 if plan.keeps_models else 1  # models to keep, of all rows
-        return (splits + extra) * sum(_training_seconds(plan))
-    fold, rows, shuffled = plan.shared(0)
-    split = next(iter(plan.splits(plan.cells[0], fold)))
-    start = time.perf_counter()
-    evaluate(plan.job, rows, split, shuffled, Work(plan.training_noise(plan.cells[0], 0)))
-    return (time.perf_counter() - start) * splits
+    def effective_settings(self) -> dict[str, str | int | float]:
+        """What the family's settings come to for these data; of all strategies."""
+        return next(self._blocks()).model.resolved
+
+    def seconds(self) -> float:
+        """That training all strategies once will take, if no training stops early."""
+        return sum(_training_seconds(self.job, list(self._blocks())))
+
+    def _blocks(self) -> Iterator["_Block"]:
+        """All models of all strategies."""
+        encoded = Encoded.of(self.job, self.rows, self.split)
+        for strategy in self.job.strategies:
+            labels = self.shuffled if strategy.shuffled else self.job.data.y
+            labels = labels[self.split.train]
+            model = untrained(self.job, strategy, encoded.encoder, labels)
+            inside = (model.routes[labels, 0] >= 0).nonzero().squeeze(1)
+            for j, where, local in model.route(labels[inside]):
+                names = tuple(self.job.names[k] for k in model.partition.blocks[j])
+                yield _Block(strategy.name, names, model.block(j), encoded, inside[where], local)
 
 
 @dataclass(frozen=True)
@@ -114,27 +128,12 @@ class _Block:
         return self.model.loss(x, y, noise=noise)
 
 
-def _blocks(plan: Plan, repetition: int) -> Iterator[_Block]:
-    """All models of all strategies, as the first split trains them."""
-    fold, rows, shuffled = plan.shared(repetition)
-    split: Split = next(iter(plan.splits(plan.cells[0], fold)))
-    encoded = Encoded.of(plan.job, rows, split)
-    for strategy in plan.job.strategies:
-        labels = (shuffled if strategy.shuffled else plan.job.data.y)[split.train]
-        model = untrained(plan.job, strategy, encoded.encoder, labels)
-        inside = (model.routes[labels, 0] >= 0).nonzero().squeeze(1)
-        for j, where, local in model.route(labels[inside]):
-            names = tuple(plan.job.names[k] for k in model.partition.blocks[j])
-            mine = inside[where]
-            yield _Block(strategy.name, names, model.block(j), encoded, mine, local)
-
-
-def _training_seconds(plan: Plan) -> Iterator[float]:
+def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
     """Of each strategy: its largest model's update is timed, the others' by their batches."""
-    settings = cast(TrainedSettings, plan.job.settings)
+    settings = cast(TrainedSettings, job.settings)
     batch = settings.rows_per_update
     by_strategy: dict[str, list[_Block]] = {}
-    for block in _blocks(plan, 0):
+    for block in every:
         by_strategy.setdefault(block.strategy, []).append(block)
     for blocks in by_strategy.values():
         largest = max(blocks, key=lambda block: len(block.rows))
@@ -143,7 +142,7 @@ def _training_seconds(plan: Plan) -> Iterator[float]:
         yield _update_seconds(largest, most) * examples / most
         looks = sum(n * _looks(settings, settings.planned(n)) for n in sizes)
         yield _look_seconds(largest, settings.validation) * looks / len(largest.rows)
-    yield _phase_seconds([block for blocks in by_strategy.values() for block in blocks])
+    yield _phase_seconds(every)
 
 
 def _looks(settings: TrainedSettings, updates: int) -> int:

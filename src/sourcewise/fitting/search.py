@@ -12,11 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sourcewise.comparison.evaluation import Encoded, Fitted, Job, Split, Work, fit_strategy, part
-from sourcewise.comparison.scopes import Cell, Plan, Shared
+from torch import Tensor
+
+from sourcewise.encoders.base import Rows
 from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.execution import Execution
 from sourcewise.families.settings import Range, TrainedSettings
 from sourcewise.files import read_json, write_json
+from sourcewise.fitting.encoded import Encoded
+from sourcewise.fitting.job import Job, Progress, Split, Work, share
+from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.strategies import Strategy
@@ -24,7 +29,7 @@ from sourcewise.training.processes import Processes
 
 __all__ = ["Trial", "search"]
 
-Progress = Callable[[int, int], None]
+Changes = dict[str, Any]  # of settings, by name
 FAILED = 1e30  # the worth of a trial whose loss was not finite
 
 
@@ -37,55 +42,66 @@ class Trial:
         validation: nats per unit, lower is better; None if training broke down.
     """
 
-    changes: dict[str, Any]
+    changes: Changes
     validation: float | None
 
 
 def search(
-    plan: Plan, trials: int, folder: Path | None, progress: Progress | None
-) -> tuple[Plan, dict[str, list[Trial]]]:
-    """The plan with the best settings of every strategy, and all trials.
+    job: Job,
+    rows: Rows,
+    split: Split,
+    shuffled: Tensor,
+    noise: Noise,
+    trials: int,
+    execution: Execution,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Job, dict[str, list[Trial]]]:
+    """The job with the best settings of every strategy, and all trials.
 
     Args:
-        plan: what is compared.
+        job: what is compared.
+        rows: all n rows.
+        split: which of them train, and which judge; its test rows play no part.
+        shuffled: (n,) permuted labels, for the control that trains on them.
+        noise: of the search.
         trials: of each strategy.
+        execution: where and how fast to train.
         folder: where finished trials are kept, so that an interrupted search goes on.
         progress: called with (done, in all).
     """
-    settings = plan.job.settings
+    settings, encoded = job.settings, Encoded.of(job, rows, split)
     assert isinstance(settings, TrainedSettings)
-    shared, cell = plan.shared(0), Cell(0, None)
-    split = next(iter(plan.splits(cell, shared[0])))
-    encoded = Encoded.of(plan.job, shared[1], split)
-    noise = Noise(plan.seed).of("search")
+    work = Work(noise.of("training"), execution)
     found: dict[str, list[Trial]] = {}
-    for i, strategy in enumerate(plan.job.strategies):
-        told = part(progress, i, len(plan.job.strategies))
-        place = None if folder is None else folder / strategy.name
+    for i, strategy in enumerate(job.strategies):
+        labels = shuffled if strategy.shuffled else job.data.y
 
         def worth(
-            changes: dict[str, Any], strategy: Strategy = strategy, place: Path | None = place
+            changes: Changes, strategy: Strategy = strategy, labels: Tensor = labels
         ) -> float | None:
             try:
                 tuned = {strategy.name: settings.parse(settings.model_dump() | changes)}
-            except InputError:
-                return None  # settings that do not go together
-            job = replace(plan.job, tuned=tuned)
-            work = Work(noise.of("training"), None, None)
-            return _validation(job, strategy, encoded, split, shared, work)
+                of = replace(job, tuned=tuned)
+                trained = fit_strategy(of, strategy, encoded, split, labels, work)
+            except (TrainingFailed, InputError):  # settings that do not go together, or with these
+                return None
+            return _loss(job, trained, split)
 
         seed = noise.of(strategy.name).integers(2**31, 1).item()
+        place = None if folder is None else folder / strategy.name
+        told = share(progress, i, len(job.strategies))
         found[strategy.name] = _trials(settings.SPACE, worth, trials, int(seed), place, told)
     tuned: dict[str, Settings] = {
         name: settings.parse(settings.model_dump() | _best(done).changes)
         for name, done in found.items()
     }
-    return replace(plan, job=replace(plan.job, tuned=tuned)), found
+    return replace(job, tuned=tuned), found
 
 
 def _trials(
     space: Mapping[str, Any],
-    worth: Callable[[dict[str, Any]], float | None],
+    worth: Callable[[Changes], float | None],
     trials: int,
     seed: int,
     folder: Path | None,
@@ -123,7 +139,7 @@ def _suggest(asked: Any, name: str, space: Any) -> Any:
     return asked.suggest_categorical(name, space.values)
 
 
-def _kept(folder: Path | None, number: int, changes: dict[str, Any]) -> Trial | None:
+def _kept(folder: Path | None, number: int, changes: Changes) -> Trial | None:
     """A trial finished earlier, if it is of these settings."""
     path = None if folder is None else folder / f"trial-{number:04d}.json"
     if path is None or not path.exists():
@@ -135,28 +151,11 @@ def _kept(folder: Path | None, number: int, changes: dict[str, Any]) -> Trial | 
     return trial if trial.changes == changes else None
 
 
-def _validation(
-    job: Job,
-    strategy: Strategy,
-    encoded: Encoded,
-    split: Split,
-    shared: Shared,
-    work: Work,
-) -> float | None:
-    """Loss of the validation rows under the models of a strategy; None if training broke down."""
-    labels = shared[2] if strategy.shuffled else job.data.y
-    try:
-        fitted = fit_strategy(job, strategy, encoded, split, labels, work)
-    except (TrainingFailed, InputError):  # the settings do not go with these columns
-        return None
-    return _loss(job, fitted, split)
-
-
-def _loss(job: Job, fitted: Fitted, split: Split) -> float:
+def _loss(job: Job, trained: TrainedStrategy, split: Split) -> float:
     """`sum_b loss_b size_b / sum_b size_b` over the blocks with validation rows."""
     y, sizes = job.data.y[split.valid], job.sizes[split.valid]
     total = weight = 0.0
-    for block, effort in zip(fitted.model.partition, fitted.efforts, strict=True):
+    for block, effort in zip(trained.model.partition, trained.efforts, strict=True):
         if effort.validation is not None:
             size = sum(float(sizes[y == k].sum()) for k in block)
             total, weight = total + effort.validation * size, weight + size

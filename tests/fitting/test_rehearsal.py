@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from sourcewise.comparison import CompareSettings, estimate_seconds, prepare, rehearsal
+from sourcewise.comparison import CompareSettings, prepare
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.settings import TrainedSettings
+from sourcewise.fitting import rehearsal
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 
@@ -48,4 +49,4 @@ def test_ends_of_all_blocks_are_in_the_estimate(monkeypatch):
         clock[0] += 1.5
 
     monkeypatch.setattr(Energy, "finish", finish)
-    assert estimate_seconds(prepared) == pytest.approx(2 * 3 * 1.5)
+    assert prepared.seconds() == pytest.approx(2 * 3 * 1.5)

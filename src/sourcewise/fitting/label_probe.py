@@ -1,4 +1,4 @@
-"""Scores of trained models: log-likelihoods in chunks, and what the label is worth to them.
+"""What the label is worth to trained models.
 
 A conditional model may learn to ignore its label: the pooled model of K sources then serves all
 of them with one distribution, and loses for a reason that has nothing to do with the data. The
@@ -17,52 +17,31 @@ from sourcewise.encoders.base import Z
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.forms.ragged import Ragged
 from sourcewise.forms.x import take
+from sourcewise.metrics.base import HeldOut
+from sourcewise.metrics.log_likelihood import log_prob
 from sourcewise.randomness import Noise
-from sourcewise.training.data import chunks
 
-__all__ = ["label_effect", "log_prob"]
+__all__ = ["label_effect"]
 
 PROBED, OTHERS = 2000, 4  # rows, and other labels for each, at most
 
 
-@torch.no_grad()
-def log_prob(model: PartitionedModel, z: Z, y: Tensor) -> Tensor:
-    """(n,) float64 log density of encoded rows, where the parameters are, chunk by chunk.
-
-    Models without parameters have no activations to hold: they take all rows at once.
-    """
-    first = next(model.parameters(), None)
-    if first is None:
-        return model.log_prob(z, y).double()
-    out = torch.empty(len(y), dtype=torch.float64)
-    for rows in chunks(z):
-        part = take(z, rows)
-        if isinstance(part, Tensor) and part.is_floating_point():
-            part = part.to(first.dtype)
-        assert isinstance(part, Tensor | Ragged)
-        out[rows] = model.log_prob(part.to(first.device), y[rows]).double().cpu()
-    return out
-
-
-def label_effect(
-    model: PartitionedModel, own: Tensor, z: Z, y: Tensor, sizes: Tensor, noise: Noise
-) -> Tensor:
+def label_effect(model: PartitionedModel, own: Tensor, held_out: HeldOut, noise: Noise) -> Tensor:
     """(2,) effect and change (see above); NaN if no row has another label to take.
 
     Args:
         model: trained.
-        own: (n,) log density of the rows under their own label.
-        z: n encoded rows.
-        y: (n,) their sources.
-        sizes: (n,) their units.
+        own: (n,) log density of the rows under their own label, in original units.
+        held_out: the rows.
         noise: which rows and which labels.
     """
+    y = held_out.y
     circles = _circles(model)
     rows = torch.tensor([k in circles for k in range(len(model.names))])[y].nonzero().squeeze(1)
     if not len(rows):
         return torch.full((2,), torch.nan, dtype=torch.float64)
     rows = rows[noise.of("rows").permutation(len(rows))[:PROBED]].sort().values
-    z, y, own = take(z, rows), y[rows], own[rows]
+    z, y, own = take(held_out.z, rows), y[rows], (own - held_out.log_det)[rows]
     effect, change, drawn = torch.zeros(3, len(rows), dtype=torch.float64)
     for turn in range(OTHERS):
         other = _others(circles, y, turn, noise.of("labels"))
@@ -71,7 +50,7 @@ def label_effect(
             gap = own[some] - log_prob(model, _tensors(take(z, some)), other[some])
             effect[some], change[some] = effect[some] + gap, change[some] + gap.abs()
             drawn[some] += 1
-    total = sizes[rows].sum()
+    total = held_out.sizes[rows].sum()
     return torch.stack([(effect / drawn).sum() / total, (change / drawn).sum() / total])
 
 

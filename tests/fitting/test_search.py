@@ -48,10 +48,10 @@ def test_every_strategy_gets_the_same_trials_and_its_best(tmp_path):
 
 
 def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
-    from sourcewise.comparison import search as module
+    from sourcewise.fitting import search as module
 
     calls = []
-    whole = module._validation
+    whole = module.fit_strategy
 
     def counted(*args):
         calls.append(1)
@@ -59,7 +59,7 @@ def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return whole(*args)
 
-    monkeypatch.setattr(module, "_validation", counted)
+    monkeypatch.setattr(module, "fit_strategy", counted)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run")
     result = run(tmp_path / "run")

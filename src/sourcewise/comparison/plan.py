@@ -19,26 +19,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.evaluation import (
-    Job,
-    Keep,
-    Progress,
-    Scores,
-    Split,
-    Work,
-    evaluate,
-    lifted,
-    shuffle,
-)
+from sourcewise.comparison.evaluate import Keep, Scores, evaluate
 from sourcewise.encoders.base import Rows
+from sourcewise.execution import Execution
+from sourcewise.fitting.encoded import prepared_rows, shuffled_labels
+from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
 
-__all__ = ["FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope", "Shared"]
+__all__ = ["BASELINE", "FOLDS", "GROUPS", "Cell", "CellScores", "Plan", "Scope", "Shared"]
 
-Shared = tuple[Tensor, Rows, Tensor]  # folds, lifted rows, shuffled labels
 
 Scope = Literal["procedure", "these models"]
+BASELINE = "separate"  # what differences are taken from
 FOLDS = 5
 GROUPS = 10
 
@@ -55,11 +48,26 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What the cells of a repetition share.
+
+    Args:
+        fold: (n,) of each row.
+        rows: all rows, with everything done that needs no fitting.
+        shuffled: (n,) permuted labels.
+    """
+
+    fold: Tensor
+    rows: Rows
+    shuffled: Tensor
+
+
+@dataclass(frozen=True)
 class CellScores:
     """Of one strategy in one cell; all float64, so that a file gives back the same bits.
 
     Args:
-        rows: (n,) log density of each row when it was a test row, NaN if never; or empty.
+        rows: (n,) what each row contributes when it was a test row, NaN if never; or empty.
         test: (K,) sum over the source's test rows, per unit.
         train: (K,) sum over the source's own training rows, per unit, averaged over folds.
         n_train: (K,) training rows, averaged over folds.
@@ -71,8 +79,9 @@ class CellScores:
         best: (K,) the update whose weights were kept, averaged over folds; NaN if the last.
         validation: (K,) their validation loss, averaged over folds; NaN without such rows.
         parameters: () of all models together, averaged over folds.
-        label: (2,) effect and change of `scoring.label_effect`, averaged over folds.
-        density_error: (K, 3) shared by a source's log densities, of their mean over folds.
+        label: (2,) effect and change of `label_probe.label_effect`, averaged over folds.
+        shown: (M, K) metrics that are shown, averaged over folds.
+        shared_error: (K, 3) shared by a source's contributions, of their mean over folds.
     """
 
     rows: Tensor
@@ -88,7 +97,8 @@ class CellScores:
     validation: Tensor
     parameters: Tensor
     label: Tensor
-    density_error: Tensor
+    shown: Tensor
+    shared_error: Tensor
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """By name, for a file."""
@@ -161,9 +171,10 @@ class Plan:
             yield Split.of(self.job, train, test, noise.of(part))
 
     def shared(self, repetition: int) -> Shared:
-        """What the cells of a repetition share: folds, lifted rows, shuffled labels."""
+        """What the cells of a repetition share."""
         noise, fold = self.noise(repetition), self.folds(repetition)
-        return fold, lifted(self.job, noise), shuffle(self.job.data.y, fold, noise)
+        rows = prepared_rows(self.job, noise)
+        return Shared(fold, rows, shuffled_labels(self.job.data.y, fold, noise))
 
     def run(
         self,
@@ -171,6 +182,7 @@ class Plan:
         shared: Shared,
         splits: int | None = None,
         *,
+        execution: Execution | None = None,
         folder: Path | None = None,
         progress: Progress | None = None,
         keep: Keep | None = None,
@@ -181,18 +193,19 @@ class Plan:
             cell: which.
             shared: from `shared`.
             splits: how many of its splits; None: all.
+            execution: where and how fast to train.
             folder: where training may leave checkpoints; None: nowhere.
             progress: called with (done, in all).
             keep: called with the name and models of every strategy.
         """
-        fold, rows, shuffled = shared
-        chosen = list(self.splits(cell, fold))[:splits]
+        chosen = list(self.splits(cell, shared.fold))[:splits]
         per_split = []
         for part, split in enumerate(chosen):
             probe = cell.deletion is None
-            work = Work(self.training_noise(cell, part), folder, progress, probe)
+            noise, where = self.training_noise(cell, part), execution or Execution()
+            work = Work(noise, where, folder, progress, probe)
             work = work.part(part, len(chosen), str(part))
-            per_split.append(evaluate(self.job, rows, split, shuffled, work, keep))
+            per_split.append(evaluate(self.job, shared.rows, split, shared.shuffled, work, keep))
         return {
             strategy.name: self._collected(
                 cell, strategy.name, chosen, [scores[strategy.name] for scores in per_split]
@@ -233,8 +246,9 @@ class Plan:
             updates=mean("updates"),
             best=mean("best"),
             validation=mean("validation"),
-            density_error=torch.from_numpy(
-                averaged_errors(torch.stack([s.density_error for s in scores]))
+            shown=torch.stack([s.shown for s in scores]).nanmean(0),
+            shared_error=torch.from_numpy(
+                averaged_errors(torch.stack([s.shared_error for s in scores]))
             ),
             parameters=torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
             label=mean("label"),

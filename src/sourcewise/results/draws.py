@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table
-from sourcewise.forms.x import X, as_table
+from sourcewise.forms.table import Table, as_table
+from sourcewise.forms.x import X
 
 if TYPE_CHECKING:
     import pandas as pd

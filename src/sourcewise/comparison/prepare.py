@@ -1,36 +1,32 @@
 """Everything that is settled before a comparison trains: settings, columns, sources, splits."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from sourcewise.comparison.evaluation import Job
-from sourcewise.comparison.rehearsal import rehearse
-from sourcewise.comparison.scopes import FOLDS, Plan, Scope
-from sourcewise.encoders.registry import plan as plan_coding
+from sourcewise.comparison.evaluate import evaluate
+from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
 from sourcewise.errors import InputError, listing
+from sourcewise.families.family import Family
 from sourcewise.families.registry import family, suited
-from sourcewise.families.screening import screen
-from sourcewise.files import default_folder, plain, versions
+from sourcewise.fitting.job import Work
+from sourcewise.fitting.prepare import configuration, prepare_job
+from sourcewise.fitting.rehearsal import Rehearsal
+from sourcewise.fitting.settings import FitSettings
+from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
-from sourcewise.screening.options import Missing, Rules
-from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 
-__all__ = ["BASELINE", "CompareSettings", "Prepared", "prepare"]
-
-BASELINE = "separate"
+__all__ = ["CompareSettings", "Prepared", "prepare"]
 
 
-class CompareSettings(Settings):
+class CompareSettings(FitSettings):
     """All that determines a comparison, beside the data."""
 
-    model: str = Field(default="auto", description="auto or a family's name")
-    set: dict[str, Any] = Field(default_factory=dict, description="the family's settings")
     strategies: str = Field(
         default="pooled,separate",
         description="comma-separated: pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv",
@@ -42,27 +38,49 @@ class CompareSettings(Settings):
     scope: Literal["auto", "procedure", "these models"] = Field(
         default="auto", description="auto, procedure, these models"
     )
-    seed: int = Field(default=0, description="of all random choices")
     min_rows: int = Field(
         default=10, ge=FOLDS, description="sources with fewer rows are not tested"
     )
-    missing: Missing = Field(default="refuse", description="refuse, drop, impute")
-    log: tuple[str, ...] = Field(default=(), description="column names, or all")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A comparison that is checked and ready to run."""
+    """A comparison that is checked and ready to run.
+
+    Args:
+        plan: how rows are split.
+        screened: what happened to the table.
+        too_few: names of the sources that are not tested, and why.
+        trials: settings to try per strategy.
+        config: what identifies it: settings with all that they came to, versions, fingerprint.
+    """
 
     plan: Plan
     screened: Screened
     too_few: dict[str, str]
+    trials: int
     config: dict[str, Any]
 
-    @property
-    def folder(self) -> Path:
-        """The default run folder."""
-        return default_folder(self.plan.job.data.name, self.config)
+    def rehearsal(self) -> Rehearsal:
+        """All models on the first split."""
+        shared = self.plan.shared(0)
+        split = next(self.plan.splits(self.plan.cells[0], shared.fold))
+        return Rehearsal(self.plan.job, shared.rows, split, shared.shuffled)
+
+    def effective_settings(self) -> dict[str, str | int | float]:
+        """What the family's settings come to for these data."""
+        return self.rehearsal().effective_settings()
+
+    def seconds(self) -> float:
+        """That the comparison will take, its search included, if no training stops early."""
+        plan = self.plan
+        splits = len(plan.cells) * (FOLDS if plan.scope == "procedure" else 1)
+        extra = 0 if plan.keeps_models else 1  # models to keep, of all rows
+        if plan.job.family.trained:
+            seconds = (splits + extra) * self.rehearsal().seconds()
+        else:
+            seconds = splits * _one_split(plan)
+        return seconds * (1 + self.trials / len(plan.cells))
 
 
 def prepare(data: Sources, settings: CompareSettings) -> Prepared:
@@ -73,8 +91,26 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     """
     if not isinstance(data, Sources):
         raise InputError(f"compare needs Sources, not {type(data).__name__}: use sourcewise.read")
-    chosen = suited(data) if settings.model == "auto" else family(settings.model)
-    model_settings = chosen.parse(settings.set)
+    chosen = family(settings.model) if settings.model != "auto" else suited(data)
+    _check_trials(settings, chosen)
+    _check_names(data)
+    strategies = parse_strategies(settings.strategies, tuple(data.names))
+    job, screened = prepare_job(data, settings, chosen, strategies, settings.min_rows)
+    _check_strategies(strategies)
+    usual: Scope = "these models" if chosen.trained else "procedure"
+    scope: Scope = usual if settings.scope == "auto" else settings.scope
+    # An exact fit leaves nothing to a training seed.
+    repeats = scope == "procedure" or chosen.trained
+    plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed)
+    too_few = _too_few(plan, settings.min_rows)
+    plan = replace(plan, job=replace(job, tested=_tested(plan, too_few, settings.min_rows)))
+    config = configuration(data, settings, job, scope=scope)
+    prepared = Prepared(plan, screened, too_few, settings.trials, config)
+    _rehearse(prepared)
+    return prepared
+
+
+def _check_trials(settings: CompareSettings, chosen: Family) -> None:
     if settings.trials and not chosen.trained:
         raise InputError(f"--trials: {chosen.name} is fitted exactly, there is nothing to try")
     if settings.trials and settings.scope == "procedure":
@@ -82,31 +118,26 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
             "--trials needs --scope 'these models': settings found on the rows of one split would "
             "have seen the test rows of the others"
         )
-    _check_names(data)
-    rules = Rules(settings.min_rows, settings.missing, settings.log)
-    screened = screen(chosen, data, model_settings, rules)
-    coding = plan_coding(chosen.coding, screened, model_settings.coding_options())
-    strategies = parse_strategies(settings.strategies, tuple(data.names))
-    _check_strategies(strategies)
-    usual: Scope = "these models" if chosen.trained else "procedure"
-    scope: Scope = usual if settings.scope == "auto" else settings.scope
-    job = Job(screened.data, coding, chosen, model_settings, strategies, ())
-    # An exact fit leaves nothing to a training seed.
-    repeats = scope == "procedure" or chosen.trained
-    plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed)
-    too_few = _too_few(plan, settings.min_rows)
-    plan = replace(plan, job=replace(job, tested=_tested(plan, too_few, settings.min_rows)))
-    resolved = settings.model_dump(mode="json") | {
-        "model": chosen.name,
-        "set": model_settings.model_dump(mode="json"),
-        "strategies": {s.name: _blocks(s, job.names) for s in strategies},
-        "scope": scope,
-        "data": {"name": data.name, **data.reading},
-    }
-    config = {"settings": resolved, "fingerprint": data.fingerprint(), "versions": versions()}
-    prepared = Prepared(plan, screened, too_few, plain(config))
-    rehearse(prepared.plan)
-    return prepared
+
+
+def _rehearse(prepared: Prepared) -> None:
+    """Raise what would stop the comparison later; an exact fit is tried on a small split."""
+    plan = prepared.plan
+    if plan.job.family.trained:
+        prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
+    else:
+        cell = plan.cells[-1]
+        plan.run(cell, plan.shared(cell.repetition), splits=1)
+
+
+def _one_split(plan: Plan) -> float:
+    """Seconds that fitting and scoring all strategies on one split takes."""
+    shared = plan.shared(0)
+    split = next(plan.splits(plan.cells[0], shared.fold))
+    start = time.perf_counter()
+    work = Work(plan.training_noise(plan.cells[0], 0))
+    evaluate(plan.job, shared.rows, split, shared.shuffled, work)
+    return time.perf_counter() - start
 
 
 def _check_names(data: Sources) -> None:
@@ -125,10 +156,6 @@ def _check_strategies(strategies: tuple[Strategy, ...]) -> None:
             f"strategies {listing(names)}: need {BASELINE}, the baseline, and one to compare it "
             "with (pooled, groups:a+b|c)"
         )
-
-
-def _blocks(strategy: Strategy, names: tuple[str, ...]) -> list[list[str]]:
-    return [[names[k] for k in block] for block in strategy.partition]
 
 
 def _too_few(plan: Plan, min_rows: int) -> dict[str, str]:

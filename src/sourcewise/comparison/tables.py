@@ -1,0 +1,88 @@
+"""The numbers of a comparison as files: a tidy table, scores of rows, marks of rows."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from sourcewise.comparison.plan import Cell, CellScores, Plan
+from sourcewise.files import RunFolder, write_atomic, write_tensors
+
+__all__ = ["write_tables"]
+
+Results = Mapping[str, Mapping[str, CellScores]]
+FIELDS = [
+    "strategy",
+    "block",
+    "source",
+    "seed",
+    "metric",
+    "value",
+    "n_train",
+    "n_test",
+    "examples_seen",
+    "updates",
+    "parameters",
+]
+
+
+def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
+    """Write all three."""
+    rows = _tidy(plan, results)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(folder / "results.csv", text.getvalue())
+    write_tensors(folder / "scores.safetensors", _scores(plan, results))
+    write_tensors(folder / "rows.safetensors", {"mark": plan.job.data.marks})
+
+
+def _tidy(plan: Plan, results: Results) -> Iterator[dict[str, object]]:
+    """One row per strategy, block, source, seed and metric."""
+    key = plan.job.metric.key
+    for strategy in plan.job.strategies:
+        partition = strategy.partition.keep(range(plan.job.data.K), needed=plan.job.tested)
+        block_of = {k: j for j, block in enumerate(partition) for k in block}
+        for r in range(plan.repetitions):
+            score = results[str(Cell(r, None))][strategy.name]
+            for k in plan.job.tested:
+                for metric, values in (
+                    (key, score.test),
+                    (f"train_{key}", score.train),
+                ):
+                    yield {
+                        "strategy": strategy.name,
+                        "block": block_of[k],
+                        "source": plan.job.names[k],
+                        "seed": r,
+                        "metric": metric,
+                        "value": float(values[k]),
+                        "n_train": float(score.n_train[k]),
+                        "n_test": int(score.n_test[k]),
+                        "examples_seen": float(score.examples_seen[k]),
+                        "updates": float(score.updates[k]),
+                        "parameters": float(score.parameters),
+                    }
+
+
+def _scores(plan: Plan, results: Results) -> dict[str, torch.Tensor]:
+    """Per-row scores (R, n), replicate means (R, G, K), and what is needed to read them."""
+    deletions = [cell.deletion for cell in plan.cells if cell.repetition == 0][1:]
+    tensors = {"source": plan.job.data.y, "unit": plan.job.data.units, "size": plan.job.sizes}
+    if deletions:
+        tensors["group"] = plan.groups
+    tensors["fold"] = torch.stack([plan.folds(r) for r in range(plan.repetitions)])
+    for strategy in plan.job.strategies:
+        name, seeds = strategy.name, range(plan.repetitions)
+        rows = [results[str(Cell(r, None))][name].rows for r in seeds]
+        tensors[f"{plan.job.metric.key}/{name}"] = torch.stack(rows)
+        if deletions:
+            tensors[f"replicates/{name}"] = torch.stack(
+                [
+                    torch.stack([results[str(Cell(r, g))][name].test for g in deletions])
+                    for r in seeds
+                ]
+            )
+    return tensors

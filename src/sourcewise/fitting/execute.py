@@ -1,0 +1,104 @@
+"""A run from its settings to its folder: resumed where it stopped, finished once.
+
+Under `torchrun` every process calls `execute`: all of them train, the first one alone holds the
+folder and writes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sourcewise.errors import InputError
+from sourcewise.files import RunFolder, default_folder
+from sourcewise.fitting.job import Progress
+from sourcewise.training.processes import Processes
+
+__all__ = ["Runnable", "execute"]
+
+Outcome = TypeVar("Outcome")
+Result = TypeVar("Result")
+
+
+class Runnable(ABC, Generic[Outcome, Result]):
+    """A run that is checked and ready.
+
+    Attributes:
+        FILES: what a finished run holds.
+        config: what identifies the run.
+    """
+
+    FILES: ClassVar[tuple[str, ...]]
+    config: Mapping[str, Any]
+
+    @property
+    @abstractmethod
+    def data_name(self) -> str:
+        """Of the data, for the default folder."""
+
+    @property
+    def folder(self) -> Path:
+        """The default run folder."""
+        return default_folder(self.data_name, self.config)
+
+    @abstractmethod
+    def work(self, path: Path | None, progress: Progress | None) -> Outcome:
+        """Train and measure, going on from what the folder holds; every process calls it."""
+
+    @abstractmethod
+    def write(self, folder: RunFolder, outcome: Outcome) -> None:
+        """Write what was found; `result.json` last."""
+
+    @abstractmethod
+    def result(self, outcome: Outcome) -> Result:
+        """What was found, of a run without a folder."""
+
+    @abstractmethod
+    def load(self, path: Path) -> Result:
+        """What a finished run holds."""
+
+    def tidy(self, path: Path) -> None:
+        """Remove what only an unfinished run needs."""
+
+
+def execute(
+    run: Runnable[Any, Result],
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Carry a run out.
+
+    Args:
+        run: what is prepared.
+        out: the run folder; None keeps everything in memory. A folder that holds the same run,
+            finished or not, is resumed.
+        overwrite: replace another run in `out`.
+        progress: called with (done, in all).
+
+    Raises:
+        InputError: whatever is wrong with the data or the folder.
+        TrainingFailed: a loss is not finite.
+    """
+    if out is None:
+        return run.result(run.work(None, progress))
+    path, processes = Path(out), Processes.found()
+    if processes.first:
+        with RunFolder(path, run.config, overwrite) as folder:
+            if not processes.agreed(_finished(run, path)):
+                try:
+                    run.write(folder, run.work(path, progress))
+                except InputError:
+                    folder.discard()  # it can never be finished
+                    raise
+            processes.meet()
+            run.tidy(path)
+    else:
+        if not processes.agreed(False):  # the first one looks whether the run is finished
+            run.work(path, None)
+        processes.meet()  # the first one has written all
+    return run.load(path)
+
+
+def _finished(run: Runnable[Any, Any], path: Path) -> bool:
+    return all((path / name).exists() for name in run.FILES)

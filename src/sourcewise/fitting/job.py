@@ -1,0 +1,124 @@
+"""What is fitted, on which rows, and where: all that stays the same while strategies differ."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from sourcewise.encoders.base import Coding
+from sourcewise.execution import Execution
+from sourcewise.families.family import Family
+from sourcewise.families.settings import TrainedSettings
+from sourcewise.metrics.base import Metric
+from sourcewise.randomness import Noise
+from sourcewise.settings import Settings
+from sourcewise.sources import Sources
+from sourcewise.splits import hold_out
+from sourcewise.strategies import Strategy
+
+__all__ = ["Job", "Progress", "Split", "Work", "share"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that stays the same throughout a comparison.
+
+    Args:
+        data: the screened sample.
+        coding: how examples become tensors.
+        family: the model family.
+        settings: its settings, for all strategies that have none of their own.
+        metric: what decides.
+        shown: metrics that are measured beside it.
+        strategies: what is compared.
+        tested: the sources that are tested (the others only train with them).
+        tuned: settings of strategies that were searched for, by name.
+    """
+
+    data: Sources
+    coding: Coding
+    family: Family
+    settings: Settings
+    metric: Metric
+    shown: tuple[Metric, ...]
+    strategies: tuple[Strategy, ...]
+    tested: tuple[int, ...]
+    tuned: Mapping[str, Settings] = field(default_factory=dict)
+
+    def settings_of(self, strategy: Strategy) -> Settings:
+        """The settings that a strategy trains with."""
+        return self.tuned.get(strategy.name, self.settings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources' names."""
+        return tuple(self.data.names)
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """(n,) units of each example: what its score is divided by."""
+        return self.coding.sizes(self.data.x)
+
+    @property
+    def unit(self) -> str:
+        """What values of the metric are in."""
+        return self.metric.unit(self.coding)
+
+    @property
+    def validation(self) -> float:
+        """Share of the training rows that tell when to stop; an exact fit needs none."""
+        return self.settings.validation if isinstance(self.settings, TrainedSettings) else 0.0
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of rows.
+
+    Args:
+        train: that models are trained on, of all sources.
+        valid: that tell when to stop, likewise; none for an exact fit.
+        test: that models are scored on, of tested sources.
+    """
+
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+
+    @classmethod
+    def of(cls, job: Job, train: Tensor, test: Tensor, noise: Noise) -> "Split":
+        """Set the validation rows apart from the training rows, the same for all strategies."""
+        held = hold_out(job.data.units[train], job.data.y[train], job.validation, noise)
+        return cls(train[~held], train[held], test)
+
+
+def share(progress: Progress | None, i: int, of: int) -> Progress | None:
+    """The progress of part i of equal parts, told as that of the whole."""
+    return None if progress is None else lambda done, all_: progress(i * all_ + done, of * all_)
+
+
+@dataclass(frozen=True)
+class Work:
+    """How and where one split is worked on.
+
+    Args:
+        noise: of all training on it.
+        execution: where and how fast.
+        folder: where training may leave checkpoints; None: nowhere.
+        progress: called with (done, in all).
+        probe: whether to ask what the labels are worth to each strategy.
+    """
+
+    noise: Noise
+    execution: Execution = field(default_factory=Execution)
+    folder: Path | None = None
+    progress: Progress | None = None
+    probe: bool = False
+
+    def part(self, i: int, of: int, name: str) -> "Work":
+        """Of part i of equal parts; its name is that of its folder, not of its noise."""
+        folder = None if self.folder is None else self.folder / name
+        return replace(self, folder=folder, progress=share(self.progress, i, of))

@@ -1,0 +1,71 @@
+"""What is settled before anything is fitted: family, settings, columns."""
+
+from typing import Any
+
+from sourcewise.encoders.registry import plan
+from sourcewise.execution import Execution
+from sourcewise.families.family import Family
+from sourcewise.families.screening import screen
+from sourcewise.files import plain, versions
+from sourcewise.fitting.job import Job
+from sourcewise.fitting.settings import FitSettings
+from sourcewise.metrics.registry import metrics_of
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import Rules
+from sourcewise.sources import Sources
+from sourcewise.strategies import Strategy
+
+__all__ = ["configuration", "prepare_job"]
+
+
+def prepare_job(
+    data: Sources,
+    settings: FitSettings,
+    family: Family,
+    strategies: tuple[Strategy, ...],
+    min_rows: int = Rules.min_rows,
+) -> tuple[Job, Screened]:
+    """The job, of which all sources with rows are tested, and what happened to the columns.
+
+    Args:
+        data: the sample.
+        settings: of the run.
+        family: what is fitted.
+        strategies: how.
+        min_rows: sources with fewer rows are not looked at in screening.
+    """
+    Execution.refuse(settings.set)
+    own = family.parse(settings.set)
+    screened = screen(family, data, own, Rules(min_rows, settings.missing, settings.log))
+    coding = plan(family.coding, screened, own.coding_options())
+    with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
+    deciding, shown = metrics_of(family, settings.metric)
+    job = Job(screened.data, coding, family, own, deciding, shown, strategies, with_rows)
+    return job, screened
+
+
+def configuration(
+    data: Sources, settings: FitSettings, job: Job, **more: object
+) -> dict[str, Any]:
+    """What identifies a run: settings with all that they came to, fingerprint, versions.
+
+    Args:
+        data: the sample as it was read.
+        settings: of the run.
+        job: what they came to.
+        **more: settings that something else came to.
+    """
+    blocks = {
+        s.name: [[job.names[k] for k in block] for block in s.partition] for s in job.strategies
+    }
+    known = {"strategies", "strategy"} & type(settings).model_fields.keys()
+    resolved = settings.model_dump(mode="json") | {
+        "model": job.family.name,
+        "metric": job.metric.name,
+        "set": job.settings.model_dump(mode="json"),
+        **dict.fromkeys(known, blocks),
+        **more,
+        "data": {"name": data.name, **data.reading},
+    }
+    config = {"settings": resolved, "fingerprint": data.fingerprint(), "versions": versions()}
+    return plain(config)

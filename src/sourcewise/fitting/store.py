@@ -1,0 +1,97 @@
+"""Trained strategies on disk, and draws from them: `models/` and `samples/` of a run folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from sourcewise.encoders.registry import load
+from sourcewise.errors import InputError
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.registry import family
+from sourcewise.files import (
+    file_digest,
+    read_json,
+    read_tensors,
+    write_atomic,
+    write_json,
+    write_tensors,
+)
+from sourcewise.fitting.job import Job
+from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.forms.ragged import Ragged
+from sourcewise.partition import Partition
+from sourcewise.randomness import Noise
+from sourcewise.results.draws import as_csv, as_json_lines
+from sourcewise.training import Effort
+
+__all__ = ["load_models", "save_models", "save_samples"]
+
+SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
+
+
+def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -> None:
+    """Write `models/<strategy>/<block>/` for every strategy."""
+    for name, item in fitted.items():
+        settings = job.tuned.get(name, job.settings).model_dump(mode="json")
+        for j, block in enumerate(item.model.partition):
+            place = folder / "models" / name / str(j)
+            place.mkdir(parents=True, exist_ok=True)
+            weights = place / "model.safetensors"
+            write_tensors(weights, item.model.block(j).state_dict())
+            write_json(
+                place / "model.json",
+                {
+                    "family": job.family.name,
+                    "settings": settings,
+                    "sizes": item.encoder.sizes,
+                    "block": list(block),
+                    "sources": list(item.model.names),
+                    "effort": vars(item.efforts[j]),
+                    "encoder": item.encoder.to_json(),
+                    "digest": file_digest(weights),
+                },
+            )
+
+
+def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noise) -> None:
+    """Write draws of every modelled source to `samples/`, in original units and types.
+
+    `<strategy>.csv` for tables, `<strategy>.jsonl` for text.
+    """
+    (folder / "samples").mkdir(exist_ok=True)
+    for name, item in fitted.items():
+        sources = torch.tensor(item.model.partition.sources)
+        y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
+        with torch.no_grad():
+            x = item.encoder.decode(item.model.sample(y, noise=noise))
+        labels = [item.model.names[k] for k in y.tolist()]
+        ending, form = ("jsonl", as_json_lines) if isinstance(x, Ragged) else ("csv", as_csv)
+        write_atomic(folder / "samples" / f"{name}.{ending}", form(x, labels))
+
+
+def load_models(folder: Path) -> dict[str, TrainedStrategy]:
+    """The inverse of `save_models`."""
+    places = [place for place in (folder / "models").glob("*") if place.is_dir()]
+    return {place.name: _load_strategy(place) for place in sorted(places)}
+
+
+def _load_strategy(place: Path) -> TrainedStrategy:
+    blocks = sorted(place.glob("*"), key=lambda path: int(path.name))
+    notes = [read_json(block / "model.json") for block in blocks]
+    first = notes[0]
+    chosen = family(first["family"])
+    settings = chosen.parse(first["settings"])
+    model = PartitionedModel(
+        Partition(tuple(tuple(note["block"]) for note in notes)),
+        lambda K: chosen.build(settings, K=K, **first["sizes"]),
+        tuple(first["sources"]),
+    )
+    for j, block in enumerate(blocks):
+        weights = block / "model.safetensors"
+        if weights.exists() and notes[j].get("digest", "") not in ("", file_digest(weights)):
+            raise InputError(f"{weights} is damaged: its bytes are not those that were written")
+        # Assigned, not copied into: training may have changed the precision.
+        model.block(j).load_state_dict(read_tensors(weights), assign=True)
+    efforts = tuple(Effort(**note["effort"]) for note in notes)
+    return TrainedStrategy(model, load(first["encoder"]), efforts)

@@ -1,0 +1,99 @@
+"""What is settled before a training starts: settings, columns, the strategy, validation rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from sourcewise.errors import InputError, listing
+from sourcewise.families.registry import family, suited
+from sourcewise.fitting.encoded import prepared_rows
+from sourcewise.fitting.job import Job, Split
+from sourcewise.fitting.prepare import configuration, prepare_job
+from sourcewise.fitting.rehearsal import Rehearsal
+from sourcewise.fitting.settings import FitSettings
+from sourcewise.fitting.strategy import whole_split
+from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
+from sourcewise.sources import Sources
+from sourcewise.strategies import Strategy, parse_strategies
+
+__all__ = ["PreparedTraining", "TrainSettings", "prepare"]
+
+
+class TrainSettings(FitSettings):
+    """All that determines a training, beside the data."""
+
+    strategy: str = Field(
+        default="pooled", description="pooled, separate, groups:a+b|c, groups:FILE.csv"
+    )
+
+
+@dataclass(frozen=True)
+class PreparedTraining:
+    """A training that is checked and ready to run.
+
+    Args:
+        job: what is trained.
+        seed: of all random choices.
+        screened: what happened to the table.
+        config: what identifies it: settings with all that they came to, versions, fingerprint.
+    """
+
+    job: Job
+    seed: int
+    screened: Screened
+    config: dict[str, Any]
+
+    @property
+    def strategy(self) -> Strategy:
+        """What is trained."""
+        return self.job.strategies[0]
+
+    @property
+    def noise(self) -> Noise:
+        """Of the only repetition: as a comparison's, whose kept models see all rows."""
+        return Noise(self.seed).of("repetition", 0)
+
+    @property
+    def split(self) -> Split:
+        """Which rows train, and which tell when to stop."""
+        return whole_split(self.job, self.noise)
+
+    def rehearsal(self) -> Rehearsal:
+        """All models on their rows."""
+        rows = prepared_rows(self.job, self.noise)
+        return Rehearsal(self.job, rows, self.split, self.job.data.y)
+
+    def effective_settings(self) -> dict[str, str | int | float]:
+        """What the family's settings come to for these data."""
+        return self.rehearsal().effective_settings()
+
+
+def prepare(data: Sources, settings: TrainSettings) -> PreparedTraining:
+    """Check everything and choose columns.
+
+    Raises:
+        InputError: whatever is wrong with the data or settings.
+    """
+    if not isinstance(data, Sources):
+        raise InputError(f"train needs Sources, not {type(data).__name__}: use sourcewise.read")
+    chosen = family(settings.model) if settings.model != "auto" else suited(data)
+    strategy = _strategy(settings.strategy, data)
+    job, screened = prepare_job(data, settings, chosen, (strategy,))
+    config = {"kind": "train", **configuration(data, settings, job)}
+    prepared = PreparedTraining(job, settings.seed, screened, config)
+    if chosen.trained:
+        prepared.rehearsal().check(Noise(settings.seed).of("rehearsal"))
+    return prepared
+
+
+def _strategy(text: str, data: Sources) -> Strategy:
+    strategies = parse_strategies(text, tuple(data.names))
+    if len(strategies) != 1 or strategies[0].shuffled:
+        raise InputError(
+            f"strategy {text!r}: train takes one of pooled, separate, groups:a+b|c, "
+            f"groups:FILE.csv; several ({listing(['pooled,separate'])}) and controls are for "
+            "compare"
+        )
+    return strategies[0]

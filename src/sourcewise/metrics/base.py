@@ -1,0 +1,125 @@
+"""A metric: a number per source that says how far a model is from held-out data.
+
+A *deciding* metric is linear in contributions: a source's value is
+
+    sum_i a_i / sum_i s_i   over its rows i,
+
+a_i the contribution and s_i the size of a row. Intervals and verdicts are made of contributions
+and never know which metric it was. A metric that is *shown* gives values only, never decides, and
+its replicates are those of the training seeds or repetitions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from sourcewise.encoders.base import Coding, Encoder, Z
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.forms.x import X
+from sourcewise.randomness import Noise
+
+__all__ = ["Contributions", "HeldOut", "Metric", "Trained"]
+
+
+class Trained(Protocol):
+    """A strategy that a metric measures."""
+
+    @property
+    def model(self) -> PartitionedModel:
+        """Its models."""
+        ...
+
+    @property
+    def encoder(self) -> Encoder:
+        """Of its data."""
+        ...
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that strategies are measured on; they share the encoder.
+
+    Args:
+        x: n rows, in original units.
+        y: (n,) their sources.
+        sizes: (n,) their units.
+        z: the rows encoded.
+        log_det: (n,) log |dz/dx|.
+    """
+
+    x: X
+    y: Tensor
+    sizes: Tensor
+    z: Z
+    log_det: Tensor
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What rows contribute to the values of their sources.
+
+    Args:
+        rows: a, (n,) float64.
+        shared: (K, 3) errors that all rows of a source share, of the value: the standard error,
+            how much it may be overstated beyond that, and what it may be wrong by either way.
+    """
+
+    rows: Tensor
+    shared: Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A registered metric.
+
+    Args:
+        name: what users call it.
+        about: one line for lists and help.
+        needs: what it asks of a model.
+        higher_is_better: its direction.
+        home: "module:function", imported when it measures: `(Trained, HeldOut, Noise)` to
+            `Contributions`, or (K,) values of a metric that is shown.
+        unit: in words, by the coding of the data.
+        region: half the width of practical equivalence, by the coding and by the value of the
+            baseline, averaged over the tested sources.
+        decides: whether verdicts may rest on it.
+    """
+
+    name: str
+    about: str
+    needs: Literal["density", "samples"]
+    higher_is_better: bool
+    home: str
+    unit: Callable[[Coding], str]
+    region: Callable[[Coding, float], float]
+    decides: bool = True
+
+    @property
+    def key(self) -> str:
+        """Its name in documents and files."""
+        return self.name.replace("-", "_")
+
+    @property
+    def sign(self) -> float:
+        """1 or -1: what makes a positive difference favour the strategy."""
+        return 1.0 if self.higher_is_better else -1.0
+
+    def measure(self, trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
+        """What each row contributes."""
+        found = self._function(trained, held_out, noise)
+        assert isinstance(found, Contributions)
+        return found
+
+    def values(self, trained: Trained, held_out: HeldOut, noise: Noise) -> Tensor:
+        """(K,) the values of a metric that is shown, NaN where there are no rows."""
+        found = self._function(trained, held_out, noise)
+        assert isinstance(found, Tensor)
+        return found
+
+    @property
+    def _function(self) -> Callable[[Trained, HeldOut, Noise], Contributions | Tensor]:
+        module, name = self.home.split(":")
+        return getattr(import_module(module), name)

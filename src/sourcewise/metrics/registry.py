@@ -1,0 +1,58 @@
+"""The metrics by name: ours, and those of other packages.
+
+Another package adds a metric by an entry point of the group `sourcewise.metrics`, whose object is
+a `Metric`.
+"""
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from sourcewise.errors import InputError, unknown
+from sourcewise.families.family import Family
+from sourcewise.metrics.base import Metric
+
+__all__ = ["metric", "metrics", "metrics_of"]
+
+GROUP = "sourcewise.metrics"
+OURS = ("sourcewise.metrics.log_likelihood",)
+
+
+@cache
+def metrics() -> dict[str, Metric]:
+    """All of them by name."""
+    ours = [import_module(module).METRIC for module in OURS]
+    theirs = [point.load() for point in entry_points(group=GROUP)]
+    found: dict[str, Metric] = {}
+    for item in (*ours, *theirs):
+        if item.name in found:
+            raise InputError(f"two metrics are called {item.name!r}: rename one of them")
+        found[item.name] = item
+    return found
+
+
+def metric(name: str) -> Metric:
+    """The metric called `name`; an unknown name is an `InputError`."""
+    if name not in metrics():
+        raise unknown("metric", name, metrics())
+    return metrics()[name]
+
+
+def metrics_of(family: Family, wanted: str = "auto") -> tuple[Metric, tuple[Metric, ...]]:
+    """The metric that decides, and those that are shown beside it.
+
+    Args:
+        family: what is trained.
+        wanted: one of those that it offers; auto: the first that decides.
+
+    Raises:
+        InputError: the family does not offer it, or it decides nothing.
+    """
+    offered = [metric(name) for name in family.metrics]
+    deciding = {item.name: item for item in offered if item.decides}
+    if not deciding:
+        raise InputError(f"{family.name} offers no metric that decides: it cannot be compared")
+    name = next(iter(deciding)) if wanted == "auto" else wanted
+    if name not in deciding:
+        raise unknown(f"metric that decides for {family.name}", name, deciding)
+    return deciding[name], tuple(item for item in offered if not item.decides)
