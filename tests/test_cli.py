@@ -47,7 +47,7 @@ def table(path: Path, n: int = 60, **columns) -> Path:
 @pytest.mark.parametrize("verb", ["compare", "train"])
 def test_help_lists_what_is_built_in_and_all_families(command, verb):
     from sourcewise.families.registry import families
-    from sourcewise.readers.builtin import BUILT_IN
+    from sourcewise.readers.registry import BUILT_IN
 
     _, out, _ = command(verb, "-h")
     words = re.findall(r"[a-z-]+", out)
@@ -66,7 +66,7 @@ def test_a_dry_run_tells_what_the_data_warn_of(command, here):
     options = ("--model", "energy", "--set", "rule=grid", "--source", "source", "--dry-run")
     code, out, _ = command("compare", "slow.csv", *options, "--json")
     assert code == 0
-    assert any(w.startswith("rule=grid has 220^2 cells") for w in json.loads(out)["warnings"])
+    assert any(w.startswith("the grid has 220^2 cells") for w in json.loads(out)["warnings"])
 
 
 def test_help_is_quick_and_light():

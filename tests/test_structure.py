@@ -20,6 +20,7 @@ ROWS = [
     "partition",
     "truths",
     "readers",
+    "screening",
     "encoders",
     "samplers",
     "networks",

@@ -3,11 +3,15 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["InputError", "TrainingFailed", "counted", "listing", "unknown"]
+__all__ = ["InputError", "TrainingFailed", "Unsuited", "counted", "listing", "unknown"]
 
 
 class InputError(ValueError):
     """Bad input or usage. The command line prints its one line and exits with code 2."""
+
+
+class Unsuited(InputError):
+    """Data that this family cannot take in any way, but another may."""
 
 
 class TrainingFailed(RuntimeError):

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Ragged, X, as_table, content, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import X, content, take
 from sourcewise.randomness import Noise
 from sourcewise.splits import deal, units
 
@@ -41,7 +42,7 @@ class Sources:
     group: Tensor | None = None
     group_by: tuple[str, ...] = ()
     name: str = "data"
-    reading: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))

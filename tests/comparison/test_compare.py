@@ -13,7 +13,7 @@ import sourcewise as sw
 from sourcewise.comparison import CompareSettings, prepare
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
-from sourcewise.forms import as_table
+from sourcewise.forms.table import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.studies.coverage import CoverageSettings, coverage

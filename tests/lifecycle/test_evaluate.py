@@ -7,7 +7,7 @@ import torch
 import sourcewise as sw
 from sourcewise.errors import InputError
 from sourcewise.files import write_json
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 
 from .conftest import SMALL
 

@@ -18,7 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from sourcewise.files import write_json, write_tensors
-from sourcewise.forms import Ragged, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import take
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.arm.settings import ArmSettings

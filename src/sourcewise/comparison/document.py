@@ -17,12 +17,12 @@ from sourcewise.comparison.data_document import data_facts, splits
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
-from sourcewise.encoders.screening import Screened
 from sourcewise.families.base import ConditionalModel
 from sourcewise.files import plain
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.search import Trial
 from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.screening.base import Screened
 from sourcewise.statistics import Interval, holm, judge, would_decide
 from sourcewise.strategies import Strategy
 

@@ -14,7 +14,7 @@ from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
 from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
-from sourcewise.forms import take
+from sourcewise.forms.x import take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors

@@ -13,7 +13,8 @@ from sourcewise.families.base import (
     HasLogProb,
     HasLogProbEstimate,
 )
-from sourcewise.forms import Ragged, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import take
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 

@@ -10,9 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from sourcewise.screening.options import CodingOptions
 from sourcewise.settings import Settings
 
-__all__ = ["Choice", "Range", "TrainedSettings"]
+__all__ = ["Choice", "FamilySettings", "Range", "TrainedSettings"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,15 @@ class Choice:
     values: tuple[Any, ...]
 
 
-class TrainedSettings(Settings):
+class FamilySettings(Settings):
+    """The base of the settings of every family."""
+
+    def coding_options(self) -> CodingOptions | None:
+        """What they say of how examples are encoded; None: the coding has its usual options."""
+        return None
+
+
+class TrainedSettings(FamilySettings):
     """How a family is trained by gradients; each family gives its own defaults.
 
     Progress is counted in examples seen. A model of n_b training rows sees `passes * n_b` of them,

@@ -37,7 +37,7 @@ class Encoded:
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:
     """All rows with everything done that needs no fitting, once per repetition."""
-    return job.coding.lift(job.data.x, noise.of("encode").each(job.data.y))
+    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
 
 
 def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:

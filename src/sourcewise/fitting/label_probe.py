@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sourcewise.encoders.base import Z
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms import Ragged, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.log_likelihood import log_prob
 from sourcewise.randomness import Noise

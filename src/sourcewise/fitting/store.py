@@ -19,7 +19,7 @@ from sourcewise.files import (
 )
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.results.draws import as_csv, as_json_lines

@@ -9,7 +9,7 @@ from sourcewise.encoders.base import Encoder, Rows
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.encoded import Encoded, shuffled_labels
 from sourcewise.fitting.job import Job, Split, Work
-from sourcewise.forms import X
+from sourcewise.forms.x import X
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.strategies import Strategy

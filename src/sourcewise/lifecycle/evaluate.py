@@ -15,17 +15,17 @@ import numpy as np
 import torch
 
 from sourcewise.comparison.cautions import simulated_normalisers
-from sourcewise.encoders.screening import Missing
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.files import plain
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import take
+from sourcewise.forms.x import take
 from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
 from sourcewise.lifecycle.run import Run, opened, strategies_of
 from sourcewise.lifecycle.trained import about_lines, aligned, brief
 from sourcewise.metrics.base import Metric
 from sourcewise.metrics.registry import metric
 from sourcewise.randomness import Noise
+from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
@@ -166,14 +166,14 @@ class _Scored:
         """Match, encode and score."""
         model = trained.model
         screened = matched(data, trained, missing)
-        data, coding = screened.data, screened.coding
+        data, coding = screened.data, trained.encoder.coding
         sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
-        lifted = coding.lift(data.x, noise.of("encode").each(data.y))
+        prepared = coding.prepare(data.x, noise.of("encode").each(data.y))
         inside = (model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
         rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
         error = torch.zeros(data.K, 3, dtype=torch.float64)
         if len(inside):
-            at = take(data.x, inside), lifted.take(inside), data.y[inside], sizes[inside]
+            at = take(data.x, inside), prepared.take(inside), data.y[inside], sizes[inside]
             found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
             rows[inside], error = found.rows, found.shared
         bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
@@ -186,7 +186,7 @@ class _Scored:
         notes = (
             *screened.warnings,
             rough(data),
-            new_characters(lifted, trained),
+            new_characters(prepared, trained),
         )
         warnings = [text for text in notes if text]
         about = {"fitted": model.fitted, "resolved": model.resolved}

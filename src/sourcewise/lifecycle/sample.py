@@ -19,7 +19,9 @@ from sourcewise.comparison.result import resolved_lines
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged, X, as_table
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import X
 from sourcewise.lifecycle.run import Run, opened, usual_strategy
 from sourcewise.lifecycle.trained import brief
 from sourcewise.randomness import Noise

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sourcewise.encoders.base import Coding, Encoder, Z
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms import X
+from sourcewise.forms.x import X
 from sourcewise.randomness import Noise
 
 __all__ = ["Contributions", "HeldOut", "Metric", "Trained"]

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sourcewise.encoders.base import Z
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms import Ragged, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import take
 from sourcewise.metrics.base import Contributions, HeldOut, Metric, Trained
 from sourcewise.randomness import Noise
 from sourcewise.training.data import chunks

@@ -190,7 +190,7 @@ def _truth(likeness: Likeness, tails: Tails, n_k: int, samples: int, noise: Nois
     for i in range(samples):
         data = _draw(likeness, tails, size, noise.of(i))
         job = prepare(data, CompareSettings()).plan.job
-        rows = job.coding.lift(data.x, noise.each(data.y))
+        rows = job.coding.prepare(data.x, noise.each(data.y))
         fitted = fit_all(job, rows, data.y, Work(noise))
         scores = {}
         for name, item in fitted.items():

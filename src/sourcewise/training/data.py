@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Z
-from sourcewise.forms import Ragged, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import take
 from sourcewise.randomness import Noise
 
 __all__ = ["Batches", "TrainingData", "batch_of", "chunks", "joined"]

@@ -24,7 +24,7 @@ from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.forms import content
+from sourcewise.forms.x import content
 from sourcewise.randomness import Noise
 from sourcewise.training import checkpoint
 from sourcewise.training.data import TrainingData

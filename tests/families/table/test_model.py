@@ -6,13 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from sourcewise.encoders.mixed import plan_mixed
+from sourcewise.encoders.mixed import plan
 from sourcewise.errors import InputError
 from sourcewise.families.registry import family
 from sourcewise.families.table.model import TableModel
 from sourcewise.families.table.settings import TableSettings
-from sourcewise.forms import Column, Table
+from sourcewise.forms.table import Column, Table
 from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import MixedOptions
+from sourcewise.sources import Sources
 
 CODES = (3, 2, 4)
 SMALL = {"width": 8, "layers": 1, "dropout": 0.0}
@@ -50,15 +53,15 @@ def test_the_density_of_a_mixed_table_sums_and_integrates_to_one():
     schema = (Column("x"), Column("word", "category", ("a", "b")))
     table = Table({"x": Noise(1).normal(n), "word": word}, schema)
     y = torch.arange(n) % 2
-    coding = plan_mixed(table, bins=6)
-    encoder = coding.fit(coding.lift(table, Noise(0).each(y)), y, 2)
+    coding = plan(Screened(Sources(table, y, "ab")), MixedOptions(bins=6))
+    encoder = coding.fit(coding.prepare(table, Noise(0).each(y)), y, 2)
     tested = model(**encoder.sizes)
     grid = torch.linspace(-30, 30, 120_001, dtype=torch.float64)
     total = 0.0
     for code in (-1, 0, 1):
         words = torch.full((len(grid),), code)
         labels = torch.ones(len(grid), dtype=torch.int64)
-        wide = coding.lift(Table({"x": grid, "word": words}, schema), Noise(0).each(labels))
+        wide = coding.prepare(Table({"x": grid, "word": words}, schema), Noise(0).each(labels))
         z, log_det = encoder.encode(wide, labels)
         density = (tested.log_prob(z, labels) + log_det).exp().detach()
         total += float(density.sum() * (grid[1] - grid[0]))

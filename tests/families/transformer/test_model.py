@@ -9,7 +9,7 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.families.transformer.model import Transformer
 from sourcewise.families.transformer.settings import TransformerSettings
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 from sourcewise.networks.cache import Cache
 from sourcewise.randomness import Noise
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sourcewise.families.settings import Choice, Range, TrainedSettings
+from sourcewise.screening.options import BoxOptions
 
 __all__ = ["EnergySettings"]
 
@@ -159,3 +160,8 @@ class EnergySettings(TrainedSettings):
         if self.objective == "pcd" and self.replay < self.chains:
             raise ValueError(f"replay must be at least chains ({self.chains}), not {self.replay}")
         return self
+
+    def coding_options(self) -> BoxOptions:
+        """Whether columns are pixels, and the cells of a grid."""
+        image = self.image if self.network == "convolutional" else None
+        return BoxOptions(image, self.nodes if self.rule == "grid" else None)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sourcewise.settings import Settings
+from sourcewise.families.settings import FamilySettings
 
 __all__ = ["GaussianSettings"]
 
@@ -12,7 +12,7 @@ __all__ = ["GaussianSettings"]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class GaussianSettings(Settings):
+class GaussianSettings(FamilySettings):
     """Settings of the Gaussian family; the defaults are those for data.
 
     The paper's simulation uses `specific=d1, covariance="identity"`.

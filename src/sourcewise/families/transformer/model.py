@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, pad
 from sourcewise.errors import InputError
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.transformer.settings import TransformerSettings
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 from sourcewise.networks.cache import Cache
 from sourcewise.networks.layers import Embedding, Linear
 from sourcewise.networks.packing import Packed

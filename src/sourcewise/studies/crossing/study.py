@@ -27,8 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sourcewise.encoders.numeric import NumericEncoder, lift, plan_columns
-from sourcewise.encoders.screening import Missing, screen
+from sourcewise.encoders.numeric import plan
 from sourcewise.errors import InputError
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.partitioned import PartitionedModel
@@ -36,6 +35,8 @@ from sourcewise.families.registry import family
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
+from sourcewise.screening.numeric import screen
+from sourcewise.screening.options import Missing, Rules
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.studies.crossing.points import CrossingPoint, place
@@ -139,11 +140,10 @@ def crossing(
 
 def _population(data: Sources, settings: CrossingSettings) -> Population:
     """All rows, encoded as `compare` does, source by source."""
-    screened = screen(data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log)
-    columns = plan_columns(screened.table, screened.log)
-    lifted = lift(screened.table, columns, Noise(settings.seed).of("encode").each(screened.data.y))
-    y = screened.data.y
-    z, _ = NumericEncoder.fit(columns, lifted, y, data.K).encode(lifted, y)
+    screened = screen(data, Rules(settings.min_rows, settings.missing, settings.log))
+    coding, y = plan(screened), screened.data.y
+    prepared = coding.prepare(screened.table, Noise(settings.seed).of("encode").each(y))
+    z, _ = coding.fit(prepared, y, data.K).encode(prepared, y)
     kept = (screened.data.counts >= settings.min_rows).nonzero().squeeze(1).tolist()
     if len(kept) < 2:
         raise InputError(

@@ -1,10 +1,13 @@
+"""What a density of numbers leaves out, refuses and points out."""
+
 import pandas as pd
 import pytest
 import torch
 
 import sourcewise as sw
-from sourcewise.encoders.screening import screen
 from sourcewise.randomness import Noise
+from sourcewise.screening.numeric import screen
+from sourcewise.screening.options import Rules
 
 N = 60
 
@@ -15,7 +18,7 @@ def frame(**columns) -> pd.DataFrame:
 
 
 def screened(options=None, **columns):
-    return screen(sw.read(frame(**columns), source="source"), **(options or {}))
+    return screen(sw.read(frame(**columns), source="source"), Rules(**(options or {})))
 
 
 def left_out(result):

@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from sourcewise.encoders.box import BoxCoding
-from sourcewise.encoders.registry import load, screen
+from sourcewise.encoders.registry import load, plan
 from sourcewise.errors import InputError
-from sourcewise.families.energy.settings import EnergySettings
-from sourcewise.forms import Column, Table, as_table
+from sourcewise.forms.table import Column, Table, as_table
 from sourcewise.randomness import Noise
+from sourcewise.screening.options import BoxOptions, Rules
+from sourcewise.screening.registry import screen
 from sourcewise.sources import Sources
 
 N = 60
 Y = torch.arange(N) % 2
-PIXELS = EnergySettings.parse({"network": "convolutional", "width": 4, "depth": 2})
+PIXELS = BoxOptions(image=())
 
 
 def images() -> torch.Tensor:
@@ -29,13 +30,13 @@ def images() -> torch.Tensor:
 
 def test_pixels_share_a_lattice_and_a_box_and_none_is_left_out():
     x = images()
-    screened = screen("box", Sources(x, Y, ("a", "b"), name="made"), PIXELS)
-    coding = cast(BoxCoding, screened.coding)
-    encoder = coding.fit(coding.lift(screened.data.x, Noise(2).each(Y)), Y, 2)
+    screened = screen("box", Sources(x, Y, ("a", "b"), name="made"), Rules(), PIXELS)
+    coding = cast(BoxCoding, plan("box", screened, PIXELS))
+    encoder = coding.fit(coding.prepare(screened.data.x, Noise(2).each(Y)), Y, 2)
     assert encoder.sizes == {"D": 12, "shape": (1, 3, 4), "spread": encoder.spread}
     assert set(coding.low) == {0.0}
     assert set(coding.high) == {16.0}
-    z, log_det = encoder.encode(coding.lift(screened.data.x, Noise(2).each(Y)), Y)
+    z, log_det = encoder.encode(coding.prepare(screened.data.x, Noise(2).each(Y)), Y)
     assert torch.equal((16 * z).floor(), x.reshape(N, 12))
     assert torch.allclose(log_det, torch.full((N,), -12 * math.log(16.0), dtype=torch.float64))
     assert torch.equal(as_table(encoder.decode(z)).matrix(), x.reshape(N, 12))
@@ -46,14 +47,14 @@ def test_pixels_share_a_lattice_and_a_box_and_none_is_left_out():
 def test_columns_are_pixels_of_the_image_that_a_setting_says():
     table = {f"p{j}": column for j, column in enumerate(images().reshape(N, 12).T)}
     sample = Sources(Table(table, tuple(map(Column, table))), Y, ("a", "b"), name="made")
-    coding = screen("box", sample, PIXELS.model_copy(update={"image": (1, 4, 3)})).coding
-    assert cast(BoxCoding, coding).shape == (1, 4, 3)
+    screened = screen("box", sample, Rules(), BoxOptions(image=(1, 4, 3)))
+    assert cast(BoxCoding, plan("box", screened)).shape == (1, 4, 3)
 
 
 @pytest.mark.parametrize(
     ("x", "image", "options", "message"),
     [
-        (images().reshape(N, 12), (), {}, "convolutional needs images: --set image=CHANNELS"),
+        (images().reshape(N, 12), (), {}, "images are needed: --set image=CHANNELS"),
         (images(), (1, 5, 5), {}, "1,5,5 are 25 pixels, but there are 12 columns"),
         (images(), (), {"log": ("all",)}, "--log and --missing impute do not go with images"),
         (images() / 0 * 0, (), {}, "missing values"),
@@ -61,6 +62,6 @@ def test_columns_are_pixels_of_the_image_that_a_setting_says():
     ],
 )
 def test_what_is_no_image_is_said(x, image, options, message):
-    settings = PIXELS.model_copy(update={"image": image})
+    sample = Sources(x, Y, ("a", "b"), name="made")
     with pytest.raises(InputError, match=message):
-        screen("box", Sources(x, Y, ("a", "b"), name="made"), settings, **options)
+        screen("box", sample, Rules(**options), BoxOptions(image=image))

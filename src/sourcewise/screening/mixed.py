@@ -5,74 +5,57 @@ other columns, is learned as such and breaks nothing. What is constant everywher
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import torch
 
-from sourcewise.encoders.mixed import plan_mixed
-from sourcewise.encoders.numeric import TIED
-from sourcewise.encoders.screening import (
-    Missing,
-    Screened,
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.screening.base import Screened, per_source, tested_sources
+from sourcewise.screening.checks import (
     handle_missing,
     leave_out_dates,
-    per_source,
     point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
-    tested_sources,
 )
-from sourcewise.errors import InputError, listing, unknown
-from sourcewise.forms import as_table
+from sourcewise.screening.options import USUAL, MixedOptions, Rules
+from sourcewise.screening.recorded import TIED
 from sourcewise.sources import Sources
 
 __all__ = ["screen"]
 
 
-def screen(
-    data: Sources,
-    *,
-    min_rows: int = 10,
-    missing: Missing = "refuse",
-    log: Sequence[str] = (),
-    settings: Any = None,
-) -> Screened:
+def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = None) -> Screened:
     """Choose the columns and rows that a model of mixed tables can use.
 
     Args:
         data: the sample.
-        min_rows: sources with fewer rows are not looked at for constant columns.
-        missing: "drop" the rows with missing values; otherwise these are a value of their own.
-        log: columns of numbers to take logarithms of; ("all",) takes all of them.
-        settings: of the family: `bins` and `order`.
+        rules: what is asked of it; missing values are a value of their own, unless their rows are
+            dropped.
+        options: matter to the coding only.
 
     Raises:
         InputError: `missing="impute"`, non-positive values under `log`, infinite values, no column
             left, an unknown column.
     """
-    if missing == "impute":
+    if rules.missing == "impute":
         raise InputError(
             "--missing impute: this family takes a missing value as a value of its own (allowed: "
             "refuse, which refuses none here, and drop)"
         )
-    screened = Screened(replace(data, x=as_table(data.x)))
-    log = _numbers(screened, log)
+    screened = Screened.columns_of(data)
+    log = _numbers(screened, rules.log)
     leave_out_dates(screened)
     refuse_infinite(screened)
-    if missing == "drop":
-        handle_missing(screened, missing)
+    if rules.missing == "drop":
+        handle_missing(screened, "drop")
     _uninformative(screened)
     take_logarithms(screened, log)
-    _constants(screened, min_rows)
+    _constants(screened, rules.min_rows)
     _gaps(screened)
     point_out_dates(screened)
     point_out_identifiers(screened)
     _texts(screened)
-    table = screened.table
-    options = {} if settings is None else {"bins": settings.bins, "order": settings.order}
-    screened.coding = plan_mixed(table, screened.log, **options)
     return screened
 
 
