@@ -14,7 +14,6 @@ from sourcewise.comparison.scopes import Cell
 from sourcewise.forms import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.studies.coverage import CoverageSettings, coverage
 
 PLAIN = {"shrinkage": "none"}
 
@@ -429,14 +428,6 @@ def test_the_time_estimate_is_of_the_right_size():
     prepared.plan.run(prepared.plan.cells[0], prepared.plan.shared(0))
     whole = (time.process_time() - start) * len(prepared.plan.cells)
     assert whole / 5 < estimate_seconds(prepared) < 5 * whole
-
-
-def test_intervals_cover_in_a_reduced_simulation():
-    """The full one is a study (docs/coverage.md); nominal is 95 %."""
-    settings = CoverageSettings(repetitions=60, truth_samples=400, sizes=(30,), tails=("t5",))
-    for cell in coverage(settings).cells:
-        assert cell.per_source >= 0.93
-        assert cell.macro >= 0.9
 
 
 @pytest.mark.parametrize("scope", ["procedure", "these models"])

@@ -4,19 +4,38 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any
 
-from sourcewise.studies.arm.settings import PAPER, ArmStudySettings, Place
+from sourcewise.studies.arm.settings import PAPER, ArmStudySettings, Cell, Sweep
 from sourcewise.studies.curves import STRATEGIES, Point, Strategy, compared, reason
 from sourcewise.theory import arm as theory
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.sharing import empirical_beta
 
-__all__ = ["Cell", "cells_of", "distance"]
+__all__ = ["ArmPoint", "Errors", "distance", "point"]
 
 
 @dataclass(frozen=True)
-class Cell(Point):
+class Errors:
+    """Average TV in one cell, a value per seed.
+
+    Args:
+        separate: of one model each.
+        pooled: of one model for all.
+        frequencies: of the relative frequencies of sequences, source by source: a model that
+            learns its rows by heart.
+        updates: gradient steps of the longest-trained separate and pooled model.
+        similarity: of the truth.
+    """
+
+    separate: list[float]
+    pooled: list[float]
+    frequencies: list[float]
+    updates: dict[Strategy, int]
+    similarity: float
+
+
+@dataclass(frozen=True)
+class ArmPoint(Point):
     """A point with what it is compared with.
 
     Args:
@@ -28,6 +47,7 @@ class Cell(Point):
         paper_beta_hat: `beta_hat` of the paper's two values.
     """
 
+    sweep: Sweep
     D: int
     paper: float | None
     frequencies: float
@@ -36,37 +56,25 @@ class Cell(Point):
     paper_beta_hat: float | None
 
 
-def cells_of(settings: ArmStudySettings, place: Place, errors: dict[str, Any]) -> list[Cell]:
-    """The separate and the pooled cell of a place.
-
-    Args:
-        settings: of the table.
-        place: in the table.
-        errors: see `arm.simulation.Errors`.
-    """
-    return [_cell(settings, place, strategy, errors) for strategy in STRATEGIES]
-
-
-def _cell(
-    settings: ArmStudySettings, place: Place, strategy: Strategy, errors: dict[str, Any]
-) -> Cell:
-    K, n, D = place.sizes
-    pooled, sizes = strategy == "pooled", settings.of_class(D)
-    found = PAPER.get(place.sizes) if settings.M == 2 else None
-    return Cell(
-        **place._asdict(),
-        **compared({name: errors[name] for name in STRATEGIES}, strategy, K),
+def point(settings: ArmStudySettings, cell: Cell, strategy: Strategy, errors: Errors) -> ArmPoint:
+    """The point of a strategy in a cell."""
+    K, n, D = cell.sizes
+    pooled, sizes = strategy == "pooled", settings.sizes(D)
+    paper = PAPER.get(cell.sizes) if settings.M == 2 else None
+    return ArmPoint(
+        **cell._asdict(),
+        **compared({"separate": errors.separate, "pooled": errors.pooled}, strategy, K),
         strategy=strategy,
-        paper=found[STRATEGIES.index(strategy)] if found else None,
-        frequencies=mean(errors["frequencies"]),
+        paper=paper[STRATEGIES.index(strategy)] if paper else None,
+        frequencies=mean(errors.frequencies),
         law=asymptotic_bound(theory.m(sizes, K, 1 if pooled else K), n),
         saturated=asymptotic_bound(K * (settings.M**D - 1), n),
         paper_beta_hat=(
-            empirical_beta(found[1] / found[0], K) if found and pooled and K > 1 else None
+            empirical_beta(paper[1] / paper[0], K) if paper and pooled and K > 1 else None
         ),
         beta=sizes.beta,
-        updates=errors["updates"][strategy],
-        reason=reason(strategy, K, *([] if found else ["the paper has no such cell"])),
+        updates=errors.updates[strategy],
+        reason=reason(strategy, K, *([] if paper else ["the paper has no such cell"])),
     )
 
 

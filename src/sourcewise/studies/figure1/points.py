@@ -4,18 +4,30 @@ import math
 from dataclasses import dataclass
 
 from sourcewise.studies.curves import STRATEGIES, Strategy
-from sourcewise.studies.figure1.settings import PAPER, PAPER_D, PAPER_SEEDS, Place, Sweep
-from sourcewise.studies.figure1.simulation import Setup
+from sourcewise.studies.figure1.settings import PAPER, PAPER_D, PAPER_SEEDS, Cell, Sweep
 from sourcewise.theory import asymptotic
 from sourcewise.theory import gaussian as theory
 
-__all__ = ["Cell", "Measured", "cell_of"]
-
-Measured = tuple[float, float, float]  # mean, its standard error, sd of the paper's estimator
+__all__ = ["Figure1Point", "Measured", "point"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Measured:
+    """What is simulated of a strategy in a cell.
+
+    Args:
+        mean: average TV; None where a source drew no example in any run.
+        standard_error: of the mean.
+        paper_sd: standard deviation of one run of the paper's estimator.
+    """
+
+    mean: float | None
+    standard_error: float | None
+    paper_sd: float
+
+
+@dataclass(frozen=True)
+class Figure1Point:
     """One point of the figure. None where there is no value; `reason` says why.
 
     Args:
@@ -59,29 +71,37 @@ class Cell:
     reason: str | None
 
 
-def cell_of(place: Place, strategy: Strategy, setup: Setup, measured: Measured) -> Cell:
-    """Of a strategy at a place, from what was measured."""
-    K, n, d, d1 = setup.K, setup.n, setup.d, setup.d1
-    own = d if strategy == "separate" else d1  # coordinates estimated per source
+def point(cell: Cell, strategy: Strategy, d: int, found: Measured) -> Figure1Point:
+    """The point of a strategy in a cell.
+
+    Args:
+        cell: in a sweep.
+        strategy: pooled or separate.
+        d: coordinates.
+        found: by simulation.
+    """
+    K, n = cell.K, cell.n
+    own = d if strategy == "separate" else cell.d1  # coordinates estimated per source
     shares, m = [1 / K] * K, theory.m_pooled(K, d, own)
     exact = theory.expected_tv_pooled(shares, n, d, own)
-    mean, error, sd = measured
-    seen = not math.isnan(mean)
-    found = PAPER.get((K, n, place.beta)) if d == PAPER_D else None
-    paper = found[STRATEGIES.index(strategy)] if found else None
-    reasons = [] if found else ["the paper has no such cell"]
-    reasons += [] if seen else ["a source drew no example in any run"]
-    return Cell(
-        **place._asdict(),
+    mean, error, z = found.mean, found.standard_error, None
+    if mean is not None and error is not None:
+        z = (mean - exact) / error
+    papers = PAPER.get((K, n, cell.beta)) if d == PAPER_D else None
+    paper = papers[STRATEGIES.index(strategy)] if papers else None
+    reasons = [] if papers else ["the paper has no such cell"]
+    reasons += [] if mean is not None else ["a source drew no example in any run"]
+    spread = found.paper_sd / math.sqrt(PAPER_SEEDS)
+    return Figure1Point(
+        **cell._asdict(),
         strategy=strategy,
-        d1=d1,
-        measured=mean if seen else None,
-        standard_error=error if seen else None,
-        z=(mean - exact) / error if seen else None,
+        measured=mean,
+        standard_error=error,
+        z=z,
         paper=paper,
         exact=exact,
-        z_paper=None if paper is None else (paper - exact) / (sd / math.sqrt(PAPER_SEEDS)),
-        paper_sd=sd,
+        z_paper=None if paper is None else (paper - exact) / spread,
+        paper_sd=found.paper_sd,
         rate=asymptotic.rate(m, n),
         law=theory.asymptotic_tv_pooled(shares, n, d, own),
         bound=asymptotic.asymptotic_bound(m, n),
