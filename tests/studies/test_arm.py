@@ -10,8 +10,8 @@ from sourcewise.errors import InputError
 from sourcewise.models.arm import Arm
 from sourcewise.randomness import Noise
 from sourcewise.studies.arm.plot import PICTURE
-from sourcewise.studies.arm.points import distance
-from sourcewise.studies.arm.search import ArmSearchSettings, SearchGrid
+from sourcewise.studies.arm.search import ArmSearchSettings
+from sourcewise.studies.arm.search import grid as search
 from sourcewise.studies.arm.settings import (
     PAPER,
     ArmDSettings,
@@ -21,8 +21,8 @@ from sourcewise.studies.arm.settings import (
     Cell,
 )
 from sourcewise.studies.arm.simulation import draw_truth, measure
-from sourcewise.studies.arm.study import ArmGrid
-from sourcewise.studies.arm.table import ArmTable
+from sourcewise.studies.arm.study import grid
+from sourcewise.studies.arm.table import ArmTable, distance
 from sourcewise.studies.blocks import sample
 from sourcewise.theory.asymptotic import asymptotic_bound
 
@@ -35,7 +35,7 @@ def tiny_k(**more) -> ArmKSettings:
 
 @pytest.fixture(scope="module")
 def table() -> ArmTable:
-    return ArmGrid(tiny_k()).run()
+    return grid(tiny_k()).run()
 
 
 def test_the_paper_has_fifteen_cells_of_thirteen_sizes():
@@ -48,8 +48,8 @@ def test_the_paper_has_fifteen_cells_of_thirteen_sizes():
 
 
 def test_same_seed_same_numbers(table):
-    assert ArmGrid(tiny_k()).run().points == table.points
-    other = ArmGrid(tiny_k(seed=1)).run()
+    assert grid(tiny_k()).run().points == table.points
+    other = grid(tiny_k(seed=1)).run()
     assert all(a.measured != b.measured for a, b in zip(table.points, other.points, strict=True))
 
 
@@ -98,7 +98,7 @@ def test_drawing_is_reproducible(table, tmp_path):
 def test_a_realizable_truth_is_found_as_n_grows():
     values = TINY | {"truth": "realizable", "updates": 300, "seeds": 3, "K": 2, "width": 16}
     settings = ArmNSettings.parse(values | {"values": (100, 1000, 10000)})
-    table = ArmGrid(settings).run()
+    table = grid(settings).run()
     for name in ("separate", "pooled"):
         errors = [cell.measured for cell in table.select(strategy=name)]
         assert errors[0] > errors[1] > errors[2]
@@ -151,12 +151,16 @@ def test_the_search_ranks_candidates(tmp_path):
     settings = ArmSearchSettings(
         candidates=("updates=1 width=10", "updates=40 width=10"), places=("3/1000/10",)
     )
-    result = SearchGrid(settings).run(folder=tmp_path)
-    assert SearchGrid(settings).run(folder=tmp_path).found == result.found
+    result = search(settings).run(folder=tmp_path)
+    assert search(settings).run(folder=tmp_path).found == result.found
     assert [f.distance for f in result.found] == sorted(f.distance for f in result.found)
     first = result.found[0]
     assert first.distance == pytest.approx(
-        distance((point.measured, point.paper) for point in first.points)
+        distance(
+            pair
+            for point in first.points
+            for pair in zip(point.measured, PAPER[point.sizes], strict=True)
+        )
     )
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert len(document["cells"]) == 4
@@ -183,4 +187,4 @@ def test_bad_candidates():
     with pytest.raises(InputError, match="no cell '1/2/3' in the paper"):
         ArmSearchSettings.parse({"places": "1/2/3"})
     with pytest.raises(InputError, match="no setting 'wdth'"):
-        SearchGrid(ArmSearchSettings(candidates=("wdth=3",)))
+        search(ArmSearchSettings(candidates=("wdth=3",)))

@@ -8,7 +8,7 @@ from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.studies.crossing.plot import PICTURE
 from sourcewise.studies.crossing.points import Crossing
-from sourcewise.studies.crossing.study import CrossingGrid, CrossingSettings
+from sourcewise.studies.crossing.study import CrossingSettings, grid
 
 K, D, N = 3, 3, 8000
 
@@ -25,15 +25,15 @@ def population(opposite: bool) -> Sources:
     return Sources(x, y, list("abc"), name="population")
 
 
-def crossing(data: Sources, settings: CrossingSettings) -> Crossing:
-    return CrossingGrid(settings, data).run()
+def cross(data: Sources, settings: CrossingSettings) -> Crossing:
+    return grid(settings, data).run()
 
 
 SMALL = CrossingSettings(repetitions=300, sizes=4, largest=60)
 
 
 def test_equal_gaussian_sources_follow_the_exact_prediction():
-    result = crossing(population(opposite=False), SMALL)
+    result = cross(population(opposite=False), SMALL)
     assert abs(result.harm) < 0.005
     for point in result.points[1:]:  # just above d the mean has no finite variance
         assert point.exact is not None
@@ -44,7 +44,7 @@ def test_equal_gaussian_sources_follow_the_exact_prediction():
 
 def test_opposite_sources_cross_where_predicted():
     settings = CrossingSettings(repetitions=200, sizes=8, largest=400)
-    result = crossing(population(opposite=True), settings)
+    result = cross(population(opposite=True), settings)
     sizes = {curve: result.at(curve) for curve in ("difference", "law", "sandwich", "exact")}
     measured, law = sizes["difference"], sizes["law"]
     assert measured is not None
@@ -58,19 +58,19 @@ def test_opposite_sources_cross_where_predicted():
 
 def test_the_result_is_plain_and_drawn(tmp_path):
     settings = CrossingSettings(repetitions=2, sizes=3, largest=40)
-    result = crossing(population(opposite=True), settings)
+    result = cross(population(opposite=True), settings)
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert len(document["cells"]) == 3
     assert "crossing (rows per source): measured" in str(result)
     for name in ("one", "two"):
         PICTURE.write(result, tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
-    assert crossing(population(opposite=True), settings) == result
+    assert cross(population(opposite=True), settings) == result
 
 
 def test_too_small_sources_are_refused():
     data = population(opposite=False)
     with pytest.raises(InputError, match="fewer than two sources have 9000 rows"):
-        crossing(data, CrossingSettings(min_rows=9000))
+        cross(data, CrossingSettings(min_rows=9000))
     with pytest.raises(InputError, match="setting largest: above 6"):
-        crossing(data, CrossingSettings(largest=5))
+        cross(data, CrossingSettings(largest=5))

@@ -14,7 +14,7 @@ from sourcewise.studies.energy.information import laws, scores
 from sourcewise.studies.energy.plot import PICTURE
 from sourcewise.studies.energy.settings import Cell, EnergyStudySettings
 from sourcewise.studies.energy.simulation import measure
-from sourcewise.studies.energy.study import EnergyGrid
+from sourcewise.studies.energy.study import grid
 from sourcewise.studies.energy.table import EnergyStudy
 from sourcewise.studies.energy.truth import apart, draw_truth, layers, log_densities
 from sourcewise.theory.asymptotic import asymptotic_bound
@@ -42,7 +42,7 @@ def tiny(**more) -> EnergyStudySettings:
 
 @pytest.fixture(scope="module")
 def study() -> EnergyStudy:
-    return EnergyGrid(tiny()).run()
+    return grid(tiny()).run()
 
 
 def tilted(slope: float) -> Energy:
@@ -207,7 +207,7 @@ def test_fits_that_start_at_the_truth_follow_the_law():
     """Three truths with three samples; a fit that begins at the truth has little to search."""
     sizes = {"samples": (500, 3000), "sources": (), "embeddings": ()}
     more = {"updates": 300, "learning_rate": 0.1, "seeds": 3, "starts": 1}
-    grown = EnergyGrid(tiny(**sizes, **more)).run()
+    grown = grid(tiny(**sizes, **more)).run()
     for name in ("separate", "pooled"):
         for cell in grown.select(sweep="n", strategy=name):
             assert 0.75 < cell.near / cell.information < 1.25

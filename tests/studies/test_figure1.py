@@ -22,7 +22,7 @@ from sourcewise.studies.figure1.simulation import (
     in_batches,
     paper_estimates,
 )
-from sourcewise.studies.figure1.study import Figure1Grid
+from sourcewise.studies.figure1.study import grid
 from sourcewise.studies.figure1.table import Figure1
 from sourcewise.theory.gaussian import expected_tv_pooled
 from sourcewise.truths.gaussian import GaussianTruth, paper_gaussian
@@ -31,7 +31,7 @@ SETUP = Setup(K=4, n=60, d=6, d1=4)
 
 
 def figure1(settings: Figure1Settings) -> Figure1:
-    return Figure1Grid(settings).run()
+    return grid(settings).run()
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,11 @@
 """Times of studies, from trials of a few cells."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from sourcewise.settings import Settings
-from sourcewise.studies.grid import Grid
+from sourcewise.studies.grid import Grid, Work
 from sourcewise.studies.timing import estimate, pace
 
 
@@ -29,46 +26,31 @@ class Sized(NamedTuple):
     size: int
 
 
-class Lengths(Settings):
-    units: int = 100
-
-
-@dataclass(frozen=True)
-class Sleeps(Grid[Sized, int, Any]):
+def sleeps(cells, tried, units=100) -> Grid[Sized, int, Any]:
     """A unit of a cell takes a hundredth of a second per size, the rest a tenth of a second."""
 
-    found = int
-    short: ClassVar = {"units": 2}
-
-    settings: Lengths = field(default_factory=Lengths)
-    all: Sequence[Sized] = ()
-    tried: list[str] = field(default_factory=list)
-
-    def cells(self):
-        return self.all
-
-    def compute(self, cell, progress, folder):
-        self.tried.append(cell.name)
+    def compute(cell, progress, folder):
+        tried.append(cell.name)
         time.sleep(0.1)
         assert progress
-        for done in range(self.settings.units + 1):
-            progress(done, self.settings.units)
-            time.sleep(0.01 * cell.size * (done < self.settings.units))
+        for done in range(units + 1):
+            progress(done, units)
+            time.sleep(0.01 * cell.size * (done < units))
         return 0
 
-    def fold(self, found):
-        return dict(found)
-
-    def units(self, cell):
-        return self.settings.units
-
-    def work(self, cell):
-        return cell.size
+    return Grid(
+        cells=cells,
+        compute=compute,
+        found=int,
+        fold=dict,
+        work=lambda cell: Work(units, cell.size),
+        short=lambda: sleeps(cells, tried, units=2),
+    )
 
 
 def test_an_estimate_lies_between_the_ends():
-    cells = [Sized("small", 1), Sized("middle", 2), Sized("large", 3)]
-    grid = Sleeps(all=cells + cells)
-    assert estimate(grid) == pytest.approx(3 * 0.1 + 1 + 2 + 3, rel=0.3)
-    assert grid.tried == ["small", "large"]
-    assert estimate(Sleeps(all=cells[1:2])) == pytest.approx(0.1 + 2, rel=0.3)
+    cells, tried = [Sized("small", 1), Sized("middle", 2), Sized("large", 3)], []
+    found = estimate(sleeps(cells + cells, tried))
+    assert found == pytest.approx(3 * 0.1 + 1 + 2 + 3, rel=0.3)
+    assert tried == ["small", "large"]
+    assert estimate(sleeps(cells[1:2], tried)) == pytest.approx(0.1 + 2, rel=0.3)

@@ -8,11 +8,11 @@ over many of them, with `expected_log_likelihood` in place of test rows.
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
-from sourcewise.studies.grid import Grid, Progress, within
+from sourcewise.studies.grid import Grid, Progress, Work, within
 
-__all__ = ["Coverage", "CoverageGrid", "CoveragePoint", "CoverageSettings"]
+__all__ = ["Coverage", "CoveragePoint", "CoverageSettings", "grid"]
 
 K, D = 4, 3
 Likeness = Literal["equal", "opposite"]
@@ -126,7 +126,7 @@ class CoveragePoint:
 class Coverage:
     """The study's table."""
 
-    points: Sequence[CoveragePoint]
+    points: tuple[CoveragePoint, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -141,50 +141,40 @@ class Coverage:
         return "\n".join([head, *map(str, self.points)])
 
 
-@dataclass(frozen=True)
-class CoverageGrid(Grid[Cell, CoveragePoint, Coverage]):
+def grid(settings: CoverageSettings) -> Grid[Cell, CoveragePoint, Coverage]:
     """All settings of the simulation."""
+    s = settings
+    cells = [Cell(*values) for values in product(s.likeness, s.tails, s.sizes)]
+    few = {"repetitions": 3, "truth_samples": 15}
+    return Grid(
+        cells=cells,
+        compute=partial(_measure, settings),
+        found=CoveragePoint,
+        fold=lambda found: Coverage(tuple(found[cell.name] for cell in cells)),
+        work=lambda cell: Work(s.repetitions, cell.n_k),
+        short=lambda: grid(s.model_copy(update=few)),
+    )
 
-    found = CoveragePoint
-    short: ClassVar = {"repetitions": 3, "truth_samples": 15}
 
-    settings: CoverageSettings
-
-    def cells(self) -> list[Cell]:
-        """All of them."""
-        s = self.settings
-        return [Cell(*values) for values in product(s.likeness, s.tails, s.sizes)]
-
-    def compute(self, cell: Cell, progress: Progress | None, folder: Path | None) -> CoveragePoint:
-        """The true differences, and whether each repetition's intervals hold them."""
-        s = self.settings
-        noise = Noise(s.seed).of("coverage", *cell)
-        truth = _truth(cell, s.truth_samples, noise.of("truth"), within(progress, 0, 10))
-        covered, widths, verdicts = [], [], []
-        for r in range(s.repetitions):
-            result = compare(_draw(cell, cell.n_k, noise.of("data", r)), seeds=s.seeds, seed=r)
-            rows = result.document["differences"]
-            pairs = zip(rows, truth, strict=True)
-            covered.append(tuple(row["low"] <= t <= row["high"] for row, t in pairs))
-            widths.append(rows[-1]["high"] - rows[-1]["low"])
-            verdicts.append(result.verdict["overall"])
-            if progress:
-                progress(s.repetitions + 9 * (r + 1), 10 * s.repetitions)
-        words, counts = np.unique(verdicts, return_counts=True)
-        shares = dict(zip(words.tolist(), (counts / len(verdicts)).tolist(), strict=True))
-        return CoveragePoint(*cell, truth, tuple(covered), float(np.mean(widths)), shares)
-
-    def fold(self, found: Mapping[str, CoveragePoint]) -> Coverage:
-        """A row for each cell."""
-        return Coverage([found[cell.name] for cell in self.cells()])
-
-    def units(self, cell: Cell) -> int:
-        """Repetitions."""
-        return self.settings.repetitions
-
-    def work(self, cell: Cell) -> float:
-        """Rows per source."""
-        return cell.n_k
+def _measure(
+    s: CoverageSettings, cell: Cell, progress: Progress | None, folder: Path | None
+) -> CoveragePoint:
+    """The true differences, and whether each repetition's intervals hold them."""
+    noise = Noise(s.seed).of("coverage", *cell)
+    truth = _truth(cell, s.truth_samples, noise.of("truth"), within(progress, 0, 10))
+    covered, widths, verdicts = [], [], []
+    for r in range(s.repetitions):
+        result = compare(_draw(cell, cell.n_k, noise.of("data", r)), seeds=s.seeds, seed=r)
+        rows = result.document["differences"]
+        pairs = zip(rows, truth, strict=True)
+        covered.append(tuple(row["low"] <= t <= row["high"] for row, t in pairs))
+        widths.append(rows[-1]["high"] - rows[-1]["low"])
+        verdicts.append(result.verdict["overall"])
+        if progress:
+            progress(s.repetitions + 9 * (r + 1), 10 * s.repetitions)
+    words, counts = np.unique(verdicts, return_counts=True)
+    shares = dict(zip(words.tolist(), (counts / len(verdicts)).tolist(), strict=True))
+    return CoveragePoint(*cell, truth, tuple(covered), float(np.mean(widths)), shares)
 
 
 def covariances(likeness: Likeness) -> Tensor:

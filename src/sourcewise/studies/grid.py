@@ -5,20 +5,18 @@ them, with progress, and taking up what an interrupted run left, is the same for
 """
 
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
 from sourcewise.errors import InputError
 from sourcewise.files import read_json, write_json
-from sourcewise.settings import Settings
 from sourcewise.studies.pictures import Picture
 
-__all__ = ["Cell", "Grid", "Progress", "Result"]
+__all__ = ["Cell", "Grid", "Progress", "Result", "Work", "within"]
 
 Progress = Callable[[int, int], None]  # called with (done, in all)
 
@@ -36,8 +34,22 @@ class Result(Protocol):
     """What a study finds; as text (`str`) it is the study's table."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, without the settings."""
+        """As plain values."""
         ...
+
+
+class Work(NamedTuple):
+    """What the time of a cell depends on, for estimates.
+
+    Args:
+        units: what is repeated in it: updates, or draws.
+        each: how much a unit is, in any measure that puts cells in order.
+        kind: cells of different kinds are not compared.
+    """
+
+    units: int
+    each: float
+    kind: Hashable = None
 
 
 C = TypeVar("C", bound=Cell)
@@ -46,42 +58,30 @@ R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True)
-class Grid(ABC, Generic[C, F, R]):
-    """A study with its settings: C are its cells, F what is found in one, R the study's result.
+class Grid(Generic[C, F, R]):
+    """The cells C of a study, of which each gives an F, and all together the result R.
 
-    Attributes:
+    Args:
+        cells: all of them; sweeps that cross may name one more than once.
+        compute: one cell, called with its progress, which it reports twice at least and in
+            proportion to its units, and a folder for unfinished work, which is removed afterwards
+            (None: nothing is kept).
         found: F, a type that pydantic can read from its plain values.
-        short: settings with few units in each cell, for trials of the time.
+        fold: the result, from what was found in all cells, by their names.
+        work: of a cell.
+        short: the same study with few units in each cell, for trials.
         picture: how the result is drawn, if it is.
+        later: cells that are chosen by what was found in the others.
     """
 
-    found: ClassVar[Any]
-    short: ClassVar[Mapping[str, Any]]
-    picture: ClassVar[Picture | None] = None
-
-    settings: Settings
-
-    @abstractmethod
-    def cells(self) -> Sequence[C]:
-        """What is computed; sweeps that cross may name a cell more than once."""
-
-    def later(self, found: Mapping[str, F]) -> Sequence[C]:
-        """Cells that are chosen by what was found in the others."""
-        return ()
-
-    @abstractmethod
-    def compute(self, cell: C, progress: Progress | None, folder: Path | None) -> F:
-        """One cell; it reports its progress through its units, twice at least.
-
-        Args:
-            cell: which one.
-            progress: called with (done, in all) of this cell.
-            folder: for unfinished work, removed afterwards; None: nothing is kept.
-        """
-
-    @abstractmethod
-    def fold(self, found: Mapping[str, F]) -> R:
-        """The result, from what was found in all cells, by their names."""
+    cells: Sequence[C]
+    compute: Callable[[C, Progress | None, Path | None], F]
+    found: Any
+    fold: Callable[[Mapping[str, F]], R]
+    work: Callable[[C], Work]
+    short: "Callable[[], Grid[C, F, R]]"
+    picture: Picture | None = None
+    later: Callable[[Mapping[str, F]], Sequence[C]] = lambda found: ()
 
     def run(self, progress: Progress | None = None, folder: Path | None = None) -> R:
         """The result.
@@ -90,10 +90,10 @@ class Grid(ABC, Generic[C, F, R]):
             progress: called with (done, in all).
             folder: keeps the cells that are finished, so that an interrupted run is taken up.
         """
-        found: dict[str, F] = {}
-        if not self.cells():
+        if not self.cells:
             raise InputError("no cell to compute: nothing is varied")
-        self._fill(found, self.cells(), progress, folder)
+        found: dict[str, F] = {}
+        self._fill(found, self.cells, progress, folder)
         self._fill(found, self.later(found), progress, folder)
         return self.fold(found)
 
@@ -121,24 +121,6 @@ class Grid(ABC, Generic[C, F, R]):
             write_json(path, kind.dump_python(self.compute(cell, progress, unfinished)))
             shutil.rmtree(unfinished, ignore_errors=True)
         return kind.validate_python(read_json(path))
-
-    # What an estimate of the time is made of, see `studies.timing`.
-
-    def shortened(self) -> Self:
-        """The same study with few units in each cell."""
-        return replace(self, settings=self.settings.model_copy(update=dict(self.short)))
-
-    @abstractmethod
-    def units(self, cell: C) -> int:
-        """Of what a cell's time grows with: updates, or repetitions."""
-
-    @abstractmethod
-    def work(self, cell: C) -> float:
-        """What a unit takes, in any measure that puts cells in order."""
-
-    def kind(self, cell: C) -> Hashable:
-        """Cells of different kinds are not compared by their work."""
-        return None
 
 
 def within(progress: Progress | None, number: int, parts: int) -> Progress | None:

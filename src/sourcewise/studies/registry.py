@@ -1,4 +1,4 @@
-"""The studies by name. A new one is a file or folder here and an entry in `STUDIES`.
+"""The studies by name. A new one is a file or folder here and a line in `STUDIES`.
 
 Listing them imports no torch.
 """
@@ -18,74 +18,49 @@ class Study:
 
     Args:
         name: what users call it.
+        module: in this room; its function `grid` gives the study's cells (`studies.grid.Grid`)
+            for settings, and for the data if it takes data.
+        settings: the name of its settings class in that module.
         about: one line for help and tables.
-        settings: "module:class" of its settings.
-        grid: "module:class" of its `studies.grid.Grid`, which computes it.
         takes_data: whether it is about a data set of the user's choice.
     """
 
     name: str
-    about: str
+    module: str
     settings: str
-    grid: str
+    about: str
     takes_data: bool = False
 
-    def load(self, home: str) -> Any:
-        """The class that `settings` or `grid` names."""
-        module, name = home.split(":")
-        return getattr(import_module(f"sourcewise.studies.{module}"), name)
+    def load(self, what: str) -> Any:
+        """Something in its module."""
+        return getattr(import_module(f"sourcewise.studies.{self.module}"), what)
 
 
 STUDIES = {
     entry.name: entry
     for entry in [
-        Study(
-            "fig1",
-            "the paper's figure 1, simulated Gaussians",
-            "figure1.settings:Figure1Settings",
-            "figure1.study:Figure1Grid",
-        ),
-        Study(
-            "arm-K",
-            "the paper's ARM table over the number of sources",
-            "arm.settings:ArmKSettings",
-            "arm.study:ArmGrid",
-        ),
-        Study(
-            "arm-n",
-            "the paper's ARM table over the sample size",
-            "arm.settings:ArmNSettings",
-            "arm.study:ArmGrid",
-        ),
-        Study(
-            "arm-D",
-            "the paper's ARM table over the number of positions",
-            "arm.settings:ArmDSettings",
-            "arm.study:ArmGrid",
-        ),
+        Study("fig1", "figure1.study", "Figure1Settings", "the paper's figure 1, on Gaussians"),
+        Study("arm-K", "arm.study", "ArmKSettings", "the paper's ARM table over the sources K"),
+        Study("arm-n", "arm.study", "ArmNSettings", "the paper's ARM table over the examples n"),
+        Study("arm-D", "arm.study", "ArmDSettings", "the paper's ARM table over the length D"),
         Study(
             "arm-search",
-            "which configuration comes closest to the paper's ARM tables",
-            "arm.search:ArmSearchSettings",
-            "arm.search:SearchGrid",
+            "arm.search",
+            "ArmSearchSettings",
+            "which settings come closest to the paper's ARM tables",
         ),
         Study(
             "ebm",
+            "energy.study",
+            "EnergyStudySettings",
             "energy-based models beside the theory's bound and law",
-            "energy.settings:EnergyStudySettings",
-            "energy.study:EnergyGrid",
         ),
-        Study(
-            "coverage",
-            "whether the intervals of compare cover, on fresh data",
-            "coverage:CoverageSettings",
-            "coverage:CoverageGrid",
-        ),
+        Study("coverage", "coverage", "CoverageSettings", "whether compare's intervals cover"),
         Study(
             "crossing",
+            "crossing.study",
+            "CrossingSettings",
             "where separate overtakes pooled on DATA, beside predictions",
-            "crossing.study:CrossingSettings",
-            "crossing.study:CrossingGrid",
             takes_data=True,
         ),
     ]

@@ -86,5 +86,5 @@ def plan_study(name: str, values: Mapping[str, Any], data: Sources | None = None
         "fingerprint": data.fingerprint() if data else None,
         "versions": versions(),
     }
-    grid = study.load(study.grid)(settings, *([data] if data else []))
+    grid = study.load("grid")(settings, *([data] if data else []))
     return PlannedStudy(name, f"{name}-{data.name}" if data else name, grid, config)

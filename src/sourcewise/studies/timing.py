@@ -1,7 +1,8 @@
 """How long a study takes, from short trials of a few of its cells."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -42,27 +43,28 @@ def pace(run: Callable[[Progress], object], units: int) -> Pace:
 def estimate(grid: Grid[Any, Any, Any]) -> float:
     """Seconds that a study will take: trials of the cells of least and of most work of a kind.
 
-    Between them paces are taken to grow in proportion to the work.
+    Between them paces are taken to grow in proportion to the work of a unit.
     """
-    kinds: dict[Hashable, dict[str, Any]] = {}
-    for cell in (*grid.cells(), *grid.later({})):
-        kinds.setdefault(grid.kind(cell), {})[cell.name] = cell
-    return sum(_of_kind(grid, list(cells.values())) for cells in kinds.values())
+    cells = {cell.name: cell for cell in (*grid.cells, *grid.later({}))}
+    kinds = defaultdict(list)
+    for cell in sorted(cells.values(), key=lambda cell: grid.work(cell).each):
+        kinds[grid.work(cell).kind].append(cell)
+    return sum(_of_kind(grid, kind) for kind in kinds.values())
 
 
 def _of_kind(grid: Grid[C, Any, Any], cells: Sequence[C]) -> float:
-    short = grid.shortened()
-    ordered = sorted(cells, key=grid.work)
-    least, most = grid.work(ordered[0]), grid.work(ordered[-1])
-    ends = [ordered[0], ordered[-1]] if least < most else ordered[:1]
-    work = [grid.work(cell) for cell in ends]
-    paces = [
-        pace(lambda report, cell=cell: short.compute(cell, report, None), short.units(cell))
-        for cell in ends
-    ]
+    """Of cells in the order of their work."""
+    work, short = [grid.work(cell) for cell in cells], grid.short()
+    ends = [0, -1] if work[0].each < work[-1].each else [0]
+    each = [work[i].each for i in ends]
+    paces = [_trial(short, cells[i]) for i in ends]
+    rests, units = zip(*paces, strict=True)
+    return sum(
+        float(np.interp(w.each, each, rests) + w.units * np.interp(w.each, each, units))
+        for w in work
+    )
 
-    def between(cell: C) -> Pace:
-        at = grid.work(cell)
-        return Pace(*(float(np.interp(at, work, values)) for values in zip(*paces, strict=True)))
 
-    return sum(p.rest + grid.units(cell) * p.each for cell in ordered for p in [between(cell)])
+def _trial(short: Grid[C, Any, Any], cell: C) -> Pace:
+    """The pace of a cell."""
+    return pace(lambda report: short.compute(cell, report, None), short.work(cell).units)

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sourcewise.studies.arm.points import ArmPoint
-from sourcewise.studies.arm.table import ArmTable
+from sourcewise.studies.arm.table import ArmPoint, ArmTable
 from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.pictures import COLOURS, STYLE, Picture, frame, measured, powers
 

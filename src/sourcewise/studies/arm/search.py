@@ -7,16 +7,15 @@ many tries is close in part by luck, and says nothing about what the paper did.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
 from sourcewise.errors import InputError
 from sourcewise.settings import Settings
-from sourcewise.studies.arm.points import Errors, distance
 from sourcewise.studies.arm.settings import (
     PAPER,
     ArmDSettings,
@@ -27,11 +26,12 @@ from sourcewise.studies.arm.settings import (
 )
 from sourcewise.studies.arm.simulation import measure
 from sourcewise.studies.arm.study import work
-from sourcewise.studies.curves import STRATEGIES, Strategy
-from sourcewise.studies.grid import Grid, Progress
+from sourcewise.studies.arm.table import Errors, distance
+from sourcewise.studies.curves import STRATEGIES
+from sourcewise.studies.grid import Grid, Progress, Work
 from sourcewise.studies.timing import SHORT
 
-__all__ = ["ArmSearch", "ArmSearchSettings", "Found", "SearchGrid"]
+__all__ = ["ArmSearch", "ArmSearchSettings", "Found", "grid"]
 
 # Each says only where it differs from the defaults of the tables.
 CANDIDATES = (
@@ -46,6 +46,7 @@ CANDIDATES = (
     "validation=0.1",
 )
 Sizes = tuple[int, int, int]  # K, n, D
+Pair = tuple[float, float]  # separate, pooled
 Stage = Literal["few", "all"]
 
 
@@ -88,23 +89,34 @@ class SearchCell(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchPoint:
-    """What a strategy measured at a cell of the paper. It stands in no sweep."""
+    """What both strategies measured at the sizes of a cell of the paper."""
 
-    strategy: Strategy
-    K: int
-    n: int
-    D: int
-    measured: float
-    paper: float
+    sizes: Sizes
+    measured: Pair
     frequencies: float
-    sweep: None = None
-    value: None = None
-    standard_error: None = None
 
     @property
-    def sizes(self) -> str:
+    def name(self) -> str:
         """K/n/D, as users write them."""
-        return f"{self.K}/{self.n}/{self.D}"
+        return "/".join(map(str, self.sizes))
+
+    def to_json(self, **more: str) -> list[dict[str, Any]]:
+        """A row for each strategy; it stands in no sweep, and one seed has no standard error."""
+        K, n, D = self.sizes
+        unknown = {"sweep": None, "value": None, "standard_error": None}
+        sizes = {"K": K, "n": n, "D": D, "frequencies": self.frequencies}
+        values = zip(STRATEGIES, self.measured, PAPER[self.sizes], strict=True)
+        return [
+            {
+                **more,
+                "strategy": strategy,
+                **sizes,
+                "measured": measured,
+                "paper": paper,
+                **unknown,
+            }
+            for strategy, measured, paper in values
+        ]
 
 
 @dataclass(frozen=True)
@@ -114,120 +126,96 @@ class Found:
     Args:
         candidate: what differs from the defaults.
         places: where it was measured, "few" or "all".
-        distance: root mean square of log ratios.
-        points: one per cell and strategy.
+        points: one per cell.
     """
 
     candidate: str
     places: Stage
-    distance: float
     points: tuple[SearchPoint, ...]
+
+    @property
+    def distance(self) -> float:
+        """Root mean square of log ratios."""
+        pairs = [zip(p.measured, PAPER[p.sizes], strict=True) for p in self.points]
+        return distance(pair for both in pairs for pair in both) or 0.0
 
 
 @dataclass(frozen=True)
 class ArmSearch:
     """All candidates, finalists first, then the closest first."""
 
-    settings: ArmSearchSettings
+    seeds: int
     found: tuple[Found, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
+        named = [({"candidate": f.candidate, "places": f.places}, f) for f in self.found]
         return {
             "stated by the paper": False,
-            "found": [
-                {"candidate": one.candidate, "places": one.places, "distance": one.distance}
-                for one in self.found
-            ],
-            "cells": [
-                {"candidate": one.candidate, "places": one.places} | asdict(point)
-                for one in self.found
-                for point in one.points
-            ],
+            "found": [{**name, "distance": f.distance} for name, f in named],
+            "cells": [row for name, f in named for p in f.points for row in p.to_json(**name)],
         }
 
     def __str__(self) -> str:
-        head = f"Distance to the paper (rms of log ratios), {self.settings.seeds} seed(s); "
+        head = f"Distance to the paper (rms of log ratios), {self.seeds} seed(s); "
         lines = [head + "measured separate/pooled at K/n/D", ""]
         return "\n".join([*lines, *_table("all", self.found), *_table("few", self.found)])
 
 
-@dataclass(frozen=True)
-class SearchGrid(Grid[SearchCell, Errors, ArmSearch]):
+def grid(
+    settings: ArmSearchSettings, changes: Mapping[str, Any] | None = None
+) -> Grid[SearchCell, Errors, ArmSearch]:
     """The cells of all candidates.
 
     Args:
         settings: of the search.
-        changes: to the settings of all candidates.
+        changes: to the training of all candidates.
     """
+    same = {"seeds": settings.seeds, "seed": settings.seed, **(changes or {})}
+    parsed = {text: _parsed(text).model_copy(update=same) for text in settings.candidates}
+    few = [_sizes(text) for text in settings.places]
+    every = [c.sizes for s in (ArmKSettings, ArmNSettings, ArmDSettings) for c in s().cells()]
 
-    found = Errors
+    def compute(cell: SearchCell, progress: Progress | None, folder: Path | None) -> Errors:
+        return measure(parsed[cell.candidate], cell.cell, progress, folder)
 
-    settings: ArmSearchSettings
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    def candidates(found: Mapping[str, Errors]) -> list[Found]:
+        return sorted((_found(text, "few", few, found) for text in parsed), key=_distance)
 
-    def __post_init__(self) -> None:
-        for text in self.settings.candidates:  # all are checked before any is measured
-            self._parsed(text)
+    def finalists(found: Mapping[str, Errors]) -> list[str]:
+        """Of the first candidates, while nothing is known."""
+        texts = [one.candidate for one in candidates(found)] if found else list(parsed)
+        return texts[: settings.finalists]
 
-    def cells(self) -> list[SearchCell]:
-        """All candidates at a few sizes."""
-        few = [_sizes(text) for text in self.settings.places]
-        return [_cell(text, sizes) for text in self.settings.candidates for sizes in few]
+    def fold(found: Mapping[str, Errors]) -> ArmSearch:
+        finals = [_found(text, "all", every, found) for text in finalists(found)]
+        return ArmSearch(settings.seeds, (*sorted(finals, key=_distance), *candidates(found)))
 
-    def later(self, found: Mapping[str, Errors]) -> list[SearchCell]:
-        """The finalists at all sizes; the first candidates while nothing is known."""
-        return [_cell(text, sizes) for text in self._finalists(found) for sizes in _all_sizes()]
+    def work_of(cell: SearchCell) -> Work:
+        """Of an update in proportion to the entries of the layers, too."""
+        s = parsed[cell.candidate]
+        units, each, kind = work(s, cell.cell)
+        return Work(units, each * s.width**2 * s.depth, kind)
 
-    def compute(self, cell: SearchCell, progress: Progress | None, folder: Path | None) -> Errors:
-        """Train both ways and measure."""
-        return measure(self._parsed(cell.candidate), cell.cell, progress, folder)
+    return Grid(
+        cells=[_cell(text, sizes) for text in parsed for sizes in few],
+        compute=compute,
+        found=Errors,
+        fold=fold,
+        work=work_of,
+        short=lambda: grid(settings, SHORT),
+        later=lambda found: [_cell(text, sizes) for text in finalists(found) for sizes in every],
+    )
 
-    def fold(self, found: Mapping[str, Errors]) -> ArmSearch:
-        """Finalists first, then all candidates, the closest first."""
-        finals = [_found(text, "all", _all_sizes(), found) for text in self._finalists(found)]
-        finals.sort(key=lambda one: one.distance)
-        return ArmSearch(self.settings, (*finals, *self._few(found)))
 
-    def units(self, cell: SearchCell) -> int:
-        """Updates."""
-        return self._parsed(cell.candidate).planned(cell.cell.n)
-
-    def work(self, cell: SearchCell) -> float:
-        """Of an update; in proportion to the layers' entries."""
-        settings = self._parsed(cell.candidate)
-        return work(settings, cell.cell) * settings.width**2 * settings.depth
-
-    def shortened(self) -> Self:
-        """With few updates of every candidate."""
-        return replace(self, changes=SHORT)
-
-    def _parsed(self, text: str) -> ArmStudySettings:
-        """The settings of a candidate."""
-        pairs = [part.partition("=") for part in text.split()]
-        parsed = ArmStudySettings.parse({key: value for key, _, value in pairs})
-        same = {"seeds": self.settings.seeds, "seed": self.settings.seed}
-        return parsed.model_copy(update={**same, **self.changes})
-
-    def _few(self, found: Mapping[str, Errors]) -> list[Found]:
-        """All candidates by their distance at a few sizes."""
-        sizes = [_sizes(text) for text in self.settings.places]
-        texts = dict.fromkeys(self.settings.candidates)
-        every = [_found(text, "few", sizes, found) for text in texts]
-        return sorted(every, key=lambda one: one.distance)
-
-    def _finalists(self, found: Mapping[str, Errors]) -> list[str]:
-        texts = [one.candidate for one in self._few(found)] if found else self.settings.candidates
-        return list(texts[: self.settings.finalists])
+def _parsed(text: str) -> ArmStudySettings:
+    """The settings of a candidate."""
+    pairs = [part.partition("=") for part in text.split()]
+    return ArmStudySettings.parse({key: value for key, _, value in pairs})
 
 
 def _cell(candidate: str, sizes: Sizes) -> SearchCell:
     return SearchCell(candidate, Cell("K", sizes[0], *sizes))
-
-
-def _all_sizes() -> list[Sizes]:
-    """Of the paper's fifteen cells."""
-    return [c.sizes for s in (ArmKSettings, ArmNSettings, ArmDSettings) for c in s().cells()]
 
 
 def _found(
@@ -236,12 +224,13 @@ def _found(
     points = []
     for sizes in places:
         errors = found[_cell(candidate, sizes).name]
-        for strategy, paper in zip(STRATEGIES, PAPER[sizes], strict=True):
-            measured = mean(errors.separate if strategy == "separate" else errors.pooled)
-            frequencies = mean(errors.frequencies)
-            points.append(SearchPoint(strategy, *sizes, measured, paper, frequencies))
-    far = distance((point.measured, point.paper) for point in points)
-    return Found(candidate, stage, far or 0.0, tuple(points))
+        measured = mean(errors.separate), mean(errors.pooled)
+        points.append(SearchPoint(sizes, measured, mean(errors.frequencies)))
+    return Found(candidate, stage, tuple(points))
+
+
+def _distance(found: Found) -> float:
+    return found.distance
 
 
 def _sizes(text: str) -> Sizes:
@@ -255,19 +244,16 @@ def _table(stage: Stage, found: Sequence[Found]) -> Iterator[str]:
     """The candidates of a stage, below the paper."""
     group = [one for one in found if one.places == stage]
     if group:
-        paper = {point.sizes: _pair(*PAPER[_sizes(point.sizes)]) for point in group[0].points}
+        paper = {point.name: PAPER[point.sizes] for point in group[0].points}
         yield _row("candidate", f"{stage} places", list(paper))
-        yield _row("the paper", "", list(paper.values()))
+        yield _row("the paper", "", [_pair(pair) for pair in paper.values()])
     for one in group:
-        values: dict[str, list[float]] = {}
-        for point in one.points:
-            values.setdefault(point.sizes, []).append(point.measured)
-        pairs = [_pair(pair[0], pair[1]) for pair in values.values()]
-        yield _row(one.candidate or "the defaults", f"{one.distance:.4f}", pairs)
+        pairs = {point.name: _pair(point.measured) for point in one.points}
+        yield _row(one.candidate or "the defaults", f"{one.distance:.4f}", list(pairs.values()))
 
 
-def _pair(separate: float, pooled: float) -> str:
-    return f"{separate:.3f}/{pooled:.3f}"
+def _pair(values: Pair) -> str:
+    return "/".join(f"{value:.3f}" for value in values)
 
 
 def _row(first: str, second: str, rest: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ from sourcewise.metrics.total_variation import tv_table
 from sourcewise.models.arm import Arm
 from sourcewise.models.base import ConditionalModel
 from sourcewise.randomness import Noise
-from sourcewise.studies.arm.points import Errors
 from sourcewise.studies.arm.settings import ArmStudySettings, Cell
+from sourcewise.studies.arm.table import Errors
 from sourcewise.studies.blocks import Block, all_blocks, blocks, member, sample
 from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.grid import Progress

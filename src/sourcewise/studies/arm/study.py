@@ -7,62 +7,49 @@ nor the training is the paper's: see `arm.settings`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from sourcewise.studies.arm.plot import PICTURE
-from sourcewise.studies.arm.points import ArmPoint, Errors, point
-from sourcewise.studies.arm.settings import ArmStudySettings, Cell
+from sourcewise.studies.arm.settings import (
+    ArmDSettings,
+    ArmKSettings,
+    ArmNSettings,
+    ArmStudySettings,
+    Cell,
+)
 from sourcewise.studies.arm.simulation import measure
-from sourcewise.studies.arm.table import ArmTable
+from sourcewise.studies.arm.table import ArmPoint, ArmTable, Errors, point
 from sourcewise.studies.curves import STRATEGIES, Fit, fit, select
-from sourcewise.studies.grid import Grid, Progress
+from sourcewise.studies.grid import Grid, Work
 from sourcewise.studies.timing import SHORT
 
-__all__ = ["ArmGrid", "work"]
+__all__ = ["ArmDSettings", "ArmKSettings", "ArmNSettings", "grid", "work"]
 
 
-@dataclass(frozen=True)
-class ArmGrid(Grid[Cell, Errors, ArmTable]):
+def grid(settings: ArmStudySettings) -> Grid[Cell, Errors, ArmTable]:
     """The cells of one of the tables."""
-
-    found = Errors
-    short = SHORT
-    picture = PICTURE
-
-    settings: ArmStudySettings
-
-    def cells(self) -> list[Cell]:
-        """Of the sweep."""
-        return list(self.settings.cells())
-
-    def compute(self, cell: Cell, progress: Progress | None, folder: Path | None) -> Errors:
-        """Train both ways and measure."""
-        return measure(self.settings, cell, progress, folder)
-
-    def fold(self, found: Mapping[str, Errors]) -> ArmTable:
-        """A point for each strategy in each cell, and the exponents of the curves."""
-        cells = self.cells()
-        points = tuple(
-            point(self.settings, cell, strategy, found[cell.name])
-            for cell in cells
-            for strategy in STRATEGIES
-        )
-        fits = () if self.settings.sweep == "D" else _fits(points)
-        return ArmTable(self.settings, points, fits, found[cells[-1].name].similarity)
-
-    def units(self, cell: Cell) -> int:
-        """Updates."""
-        return self.settings.planned(cell.n)
-
-    def work(self, cell: Cell) -> float:
-        """Of an update."""
-        return work(self.settings, cell)
+    return Grid(
+        cells=tuple(settings.cells()),
+        compute=partial(measure, settings),
+        found=Errors,
+        fold=partial(_fold, settings),
+        work=partial(work, settings),
+        short=lambda: grid(settings.model_copy(update=SHORT)),
+        picture=PICTURE,
+    )
 
 
-def work(settings: ArmStudySettings, cell: Cell) -> float:
-    """Positions that an update goes through, in all models of a seed."""
-    return cell.K * min(cell.n / cell.K, settings.M**cell.D) * cell.D
+def work(settings: ArmStudySettings, cell: Cell) -> Work:
+    """Updates, and the positions that one goes through in all models of a seed."""
+    rows = cell.K * min(cell.n / cell.K, settings.M**cell.D)
+    return Work(settings.planned(cell.n), rows * cell.D)
+
+
+def _fold(settings: ArmStudySettings, found: Mapping[str, Errors]) -> ArmTable:
+    cells = list(settings.cells())
+    points = [point(settings, c, name, found[c.name]) for c in cells for name in STRATEGIES]
+    fits = () if settings.sweep == "D" else _fits(points)
+    return ArmTable(settings, tuple(points), fits, found[cells[-1].name].similarity)
 
 
 def _fits(points: Sequence[ArmPoint]) -> tuple[Fit, ...]:

@@ -18,11 +18,9 @@ n = K n_k, three predictions of where they cross:
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,11 +41,11 @@ from sourcewise.sources import Sources
 from sourcewise.studies.crossing.plot import PICTURE
 from sourcewise.studies.crossing.points import Crossing, CrossingPoint
 from sourcewise.studies.crossing.population import Population
-from sourcewise.studies.grid import Grid, Progress, within
+from sourcewise.studies.grid import Grid, Progress, Work, within
 from sourcewise.theory.gaussian import expected_kl
 from sourcewise.training import TrainingData, fit
 
-__all__ = ["CrossingGrid", "CrossingSettings"]
+__all__ = ["CrossingSettings", "grid"]
 
 
 class CrossingSettings(Settings):
@@ -73,68 +71,26 @@ class Cell(NamedTuple):
         return f"n{self.n_k}"
 
 
-@dataclass(frozen=True)
-class CrossingGrid(Grid[Cell, CrossingPoint, Crossing]):
+def grid(settings: CrossingSettings, data: Sources) -> Grid[Cell, CrossingPoint, Crossing]:
     """The sizes that are measured on a data set.
 
     Args:
         settings: see `CrossingSettings`.
         data: the sample; all its sources with enough rows take part.
     """
-
-    found = CrossingPoint
-    short: ClassVar = {"repetitions": 2}
-    picture = PICTURE
-
-    settings: CrossingSettings
-    data: Sources
-
-    def __post_init__(self) -> None:
-        self.cells()  # says what is wrong before anything runs
-
-    @cached_property
-    def population(self) -> Population:
-        """All rows."""
-        return _population(self.data, self.settings)
-
-    def cells(self) -> list[Cell]:
-        """Sizes from just above d (separate covariances exist) to the largest, evenly in log."""
-        d, largest = self.population.d, self.settings.largest
-        if largest <= d + 3:
-            raise InputError(f"setting largest: above {d + 3} with {d} columns")
-        sizes = np.geomspace(d + 3, largest, self.settings.sizes)
-        return [Cell(n_k) for n_k in sorted({round(float(n)) for n in sizes})]
-
-    def compute(self, cell: Cell, progress: Progress | None, folder: Path | None) -> CrossingPoint:
-        """Measured, and what is predicted."""
-        n_k, population, s = cell.n_k, self.population, self.settings
-        K, d = population.K, population.d
-        noise = Noise(s.seed).of("crossing", n_k)
-        draws = [_draw(population, n_k, noise.of(r)) for r in range(s.repetitions)]
-        plain, plain_error = _measured(population, draws, n_k, "none", within(progress, 0, 2))
-        shrunk, shrunk_error = _measured(
-            population, draws, n_k, "ledoit-wolf", within(progress, 1, 2)
-        )
-        entries = d * (d + 1) // 2
-        pooled, separate = population.sandwich()
-        law = (K * (d + entries) - K * d - entries) / (2 * K * n_k) - population.harm
-        exact = expected_kl([n_k], d) - expected_kl([n_k] * K, d) - population.harm
-        sandwich = (separate - pooled) / (2 * K * n_k) - population.harm
-        return CrossingPoint(n_k, plain, plain_error, shrunk, shrunk_error, law, sandwich, exact)
-
-    def fold(self, found: Mapping[str, CrossingPoint]) -> Crossing:
-        """The curves."""
-        points = tuple(found[cell.name] for cell in self.cells())
-        of = self.population
-        return Crossing(self.data.name, of.K, of.d, of.harm, points)
-
-    def units(self, cell: Cell) -> int:
-        """Repetitions."""
-        return self.settings.repetitions
-
-    def work(self, cell: Cell) -> float:
-        """Rows per source."""
-        return cell.n_k
+    of = _population(data, settings)
+    cells = [Cell(n_k) for n_k in _sizes(of.d, settings)]
+    return Grid(
+        cells=cells,
+        compute=partial(_measure, settings, of),
+        found=CrossingPoint,
+        fold=lambda found: Crossing(
+            data.name, of.K, of.d, of.harm, tuple(found[cell.name] for cell in cells)
+        ),
+        work=lambda cell: Work(settings.repetitions, cell.n_k),
+        short=lambda: grid(settings.model_copy(update={"repetitions": 2}), data),
+        picture=PICTURE,
+    )
 
 
 def _population(data: Sources, settings: CrossingSettings) -> Population:
@@ -156,7 +112,39 @@ def _population(data: Sources, settings: CrossingSettings) -> Population:
     return Population(rows, torch.stack([part.mean(0) for part in rows]), covariances)
 
 
-def _measured(
+def _sizes(d: int, settings: CrossingSettings) -> list[int]:
+    """From just above d (separate covariances exist) to the largest, evenly in log."""
+    first = d + 3
+    if settings.largest <= first:
+        raise InputError(f"setting largest: above {first} with {d} columns")
+    sizes = np.geomspace(first, settings.largest, settings.sizes)
+    return sorted({round(float(n)) for n in sizes})
+
+
+def _measure(
+    s: CrossingSettings,
+    population: Population,
+    cell: Cell,
+    progress: Progress | None,
+    folder: Path | None,
+) -> CrossingPoint:
+    """The differences, and what is predicted."""
+    K, d, n_k = population.K, population.d, cell.n_k
+    noise = Noise(s.seed).of("crossing", n_k)
+    draws = [_draw(population, n_k, noise.of(r)) for r in range(s.repetitions)]
+    (plain, plain_error), (shrunk, shrunk_error) = (
+        _mean_difference(population, draws, n_k, shrinkage, within(progress, i, 2))
+        for i, shrinkage in enumerate(("none", "ledoit-wolf"))
+    )
+    entries = d * (d + 1) // 2
+    pooled, separate = population.sandwich()
+    law = (K * (d + entries) - K * d - entries) / (2 * K * n_k) - population.harm
+    exact = expected_kl([n_k], d) - expected_kl([n_k] * K, d) - population.harm
+    sandwich = (separate - pooled) / (2 * K * n_k) - population.harm
+    return CrossingPoint(n_k, plain, plain_error, shrunk, shrunk_error, law, sandwich, exact)
+
+
+def _mean_difference(
     population: Population,
     draws: list[Tensor],
     n_k: int,

@@ -113,28 +113,16 @@ class EnergyPoint(Point):
 def point(
     settings: EnergyStudySettings, cell: Cell, strategy: Strategy, errors: Errors, near: Errors
 ) -> EnergyPoint:
-    """The point of a strategy in a cell.
-
-    Args:
-        settings: of the study.
-        cell: in a sweep.
-        strategy: pooled or separate.
-        errors: of fits from random starts.
-        near: of fits that start at the truth.
-    """
+    """The point of a strategy in a cell, from fits with random starts, and at the truth."""
     D, K, n, d_e = cell.D, cell.K, cell.n, cell.d_e
     found, at_truth = errors[strategy], near[strategy]
     sizes, J = settings.sizes(D, d_e), 1 if strategy == "pooled" else K
     p = int(theory.m(sizes, K, J))
     return EnergyPoint(
-        sweep=cell.sweep,
-        value=cell.value,
-        strategy=strategy,
-        D=D,
-        K=K,
-        n=n,
-        d_e=d_e,
+        **{name: size for name, size in cell._asdict().items() if name != "near"},
         **compared({"separate": errors.separate.tv, "pooled": errors.pooled.tv}, strategy, K),
+        **{name: getattr(found, name) for name in _COUNTS},
+        strategy=strategy,
         near=mean(at_truth.tv),
         near_per_seed=tuple(at_truth.tv),
         bound=float(refined(theory.bracketing(sizes, K, J), n, settings.delta).value),
@@ -148,15 +136,12 @@ def point(
         apart=mean(errors.apart),
         gained=mean(found.gained),
         near_gained=mean(at_truth.gained),
-        blocks=found.blocks,
-        below=found.below,
         starts=settings.starts * found.blocks,
-        starts_below=found.starts_below,
-        normaliser=found.normaliser,
-        quadrature=found.quadrature,
-        updates=found.updates,
         reason=reason(strategy, K),
     )
+
+
+_COUNTS = ("blocks", "below", "starts_below", "normaliser", "quadrature", "updates")
 
 
 def _law_similarity(errors: Errors, K: int) -> float:

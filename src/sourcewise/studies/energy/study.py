@@ -16,8 +16,8 @@ the statistics without the search.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 from sourcewise.studies.curves import STRATEGIES, fit
 from sourcewise.studies.energy.plot import PICTURE
@@ -25,53 +25,43 @@ from sourcewise.studies.energy.points import Errors, point
 from sourcewise.studies.energy.settings import SWEEPS, Cell, EnergyStudySettings
 from sourcewise.studies.energy.simulation import measure
 from sourcewise.studies.energy.table import EnergyStudy, Exponent
-from sourcewise.studies.grid import Grid, Progress
+from sourcewise.studies.grid import Grid, Work
 from sourcewise.studies.timing import SHORT
 
-__all__ = ["EnergyGrid"]
+__all__ = ["EnergyStudySettings", "grid"]
 
 
-@dataclass(frozen=True)
-class EnergyGrid(Grid[Cell, Errors, EnergyStudy]):
+def grid(settings: EnergyStudySettings) -> Grid[Cell, Errors, EnergyStudy]:
     """The cells of all sweeps, each once with random starts and once with starts at the truth."""
+    return Grid(
+        cells=[c._replace(near=near) for c in settings.cells() for near in (False, True)],
+        compute=partial(measure, settings),
+        found=Errors,
+        fold=partial(_fold, settings),
+        work=partial(_work, settings),
+        short=lambda: grid(settings.model_copy(update=SHORT)),
+        picture=PICTURE,
+    )
 
-    found = Errors
-    short = SHORT
-    picture = PICTURE
 
-    settings: EnergyStudySettings
+def _work(settings: EnergyStudySettings, cell: Cell) -> Work:
+    """Updates, and the energies that one evaluates in all models of a seed.
 
-    def cells(self) -> list[Cell]:
-        """Of all sweeps."""
-        return [c._replace(near=near) for c in self.settings.cells() for near in (False, True)]
+    Quadratures differ between dimensions, and starts in their number.
+    """
+    pooled, each = (settings.rows_per_update(n) for n in (cell.n, -(-cell.n // cell.K)))
+    nodes = settings.nodes[cell.D - 1] ** cell.D
+    energies = pooled + cell.K * each + 2 * cell.K * nodes
+    return Work(settings.planned(cell.n), energies, (cell.D, cell.near))
 
-    def compute(self, cell: Cell, progress: Progress | None, folder: Path | None) -> Errors:
-        """Train both ways and measure."""
-        return measure(self.settings, cell, progress, folder)
 
-    def fold(self, found: Mapping[str, Errors]) -> EnergyStudy:
-        """A point for each strategy in each cell, and the exponents of the curves."""
-        points = []
-        for cell in self.settings.cells():
-            errors, near = found[cell.name], found[cell._replace(near=True).name]
-            points += [point(self.settings, cell, name, errors, near) for name in STRATEGIES]
-        study = EnergyStudy(self.settings, tuple(points), ())
-        return replace(study, exponents=tuple(_exponents(study)))
-
-    def units(self, cell: Cell) -> int:
-        """Updates."""
-        return self.settings.planned(cell.n)
-
-    def work(self, cell: Cell) -> float:
-        """Energies that an update of all models of a seed evaluates."""
-        pooled = self.settings.rows_per_update(cell.n)
-        each = self.settings.rows_per_update(-(-cell.n // cell.K))
-        nodes = self.settings.nodes[cell.D - 1] ** cell.D
-        return pooled + cell.K * each + 2 * cell.K * nodes
-
-    def kind(self, cell: Cell) -> tuple[int, bool]:
-        """Quadratures differ between dimensions, and starts in their number."""
-        return cell.D, cell.near
+def _fold(settings: EnergyStudySettings, found: Mapping[str, Errors]) -> EnergyStudy:
+    points = []
+    for cell in settings.cells():
+        errors, near = found[cell.name], found[cell._replace(near=True).name]
+        points += [point(settings, cell, name, errors, near) for name in STRATEGIES]
+    study = EnergyStudy(settings, tuple(points), ())
+    return replace(study, exponents=tuple(_exponents(study)))
 
 
 def _exponents(study: EnergyStudy) -> Iterator[Exponent]:

@@ -67,8 +67,8 @@ def _tables(points: Sequence[EnergyPoint]) -> list[str]:
     """Of one sweep: errors, then checks."""
     first = points[0]
     title = f"D = {first.D}, against {_NAMES[first.sweep]}"
-    errors = [_row(first.sweep, _ERRORS), *[_errors(point) for point in points]]
-    checks = [_row(first.sweep, _CHECKS), *[_checks(point) for point in points]]
+    errors = [row((first.sweep, *_ERRORS), 7), *[_errors(point) for point in points]]
+    checks = [row((first.sweep, *_CHECKS), 7), *[_checks(point) for point in points]]
     return ["", f"{title} ({_fixed(first)}): errors", *errors, "", f"{title}: checks", *checks]
 
 
@@ -136,12 +136,13 @@ def _errors(point: EnergyPoint) -> str:
     laws = (point.near, point.information, point.law, point.bound)
     gain, betas = (point.gain, point.gain_half_width), (point.beta_hat, point.beta_information)
     values = (point.measured, point.half_width, *laws, *gain, *betas)
-    return _row(str(point.value), (point.strategy, *(number(v) for v in values)))
+    return row((str(point.value), point.strategy, *(number(v) for v in values)), 7)
 
 
 def _checks(point: EnergyPoint) -> str:
     counts = (point.gained, point.near_gained, point.rank, point.effective)
     texts = (
+        str(point.value),
         point.strategy,
         *(f"{count:.1f}" for count in counts),
         str(point.parameters),
@@ -152,8 +153,4 @@ def _checks(point: EnergyPoint) -> str:
         f"{point.apart:.3f}",
         f"{point.beta:.4f}",
     )
-    return _row(str(point.value), texts)
-
-
-def _row(first: str, texts: Sequence[str]) -> str:
-    return row(first, 7, texts[0], texts[1:])
+    return row(texts, 7)

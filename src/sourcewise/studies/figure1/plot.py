@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sourcewise.studies.curves import STRATEGIES, Strategy, select
-from sourcewise.studies.figure1.points import Figure1Point
 from sourcewise.studies.figure1.settings import Figure1Settings
-from sourcewise.studies.figure1.table import Figure1
+from sourcewise.studies.figure1.table import Figure1, Figure1Point
 from sourcewise.studies.pictures import COLOURS, Picture
 from sourcewise.theory import gaussian as theory
 
