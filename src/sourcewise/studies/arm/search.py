@@ -8,7 +8,7 @@ many tries is close in part by luck, and says nothing about what the paper did.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from operator import attrgetter
 from statistics import mean
 from typing import Any, Literal, NamedTuple
 
@@ -28,7 +28,7 @@ from sourcewise.studies.arm.simulation import measure
 from sourcewise.studies.arm.study import work
 from sourcewise.studies.arm.table import Errors, distance
 from sourcewise.studies.curves import STRATEGIES
-from sourcewise.studies.grid import Grid, Progress, Work
+from sourcewise.studies.grid import Grid, Work
 from sourcewise.studies.timing import SHORT
 
 __all__ = ["ArmSearch", "ArmSearchSettings", "Found", "grid"]
@@ -103,20 +103,10 @@ class SearchPoint:
     def to_json(self, **more: str) -> list[dict[str, Any]]:
         """A row for each strategy; it stands in no sweep, and one seed has no standard error."""
         K, n, D = self.sizes
-        unknown = {"sweep": None, "value": None, "standard_error": None}
-        sizes = {"K": K, "n": n, "D": D, "frequencies": self.frequencies}
+        none = {"sweep": None, "value": None, "standard_error": None}
+        same = {**more, **none, "K": K, "n": n, "D": D, "frequencies": self.frequencies}
         values = zip(STRATEGIES, self.measured, PAPER[self.sizes], strict=True)
-        return [
-            {
-                **more,
-                "strategy": strategy,
-                **sizes,
-                "measured": measured,
-                "paper": paper,
-                **unknown,
-            }
-            for strategy, measured, paper in values
-        ]
+        return [same | {"strategy": s, "measured": m, "paper": p} for s, m, p in values]
 
 
 @dataclass(frozen=True)
@@ -176,11 +166,10 @@ def grid(
     few = [_sizes(text) for text in settings.places]
     every = [c.sizes for s in (ArmKSettings, ArmNSettings, ArmDSettings) for c in s().cells()]
 
-    def compute(cell: SearchCell, progress: Progress | None, folder: Path | None) -> Errors:
-        return measure(parsed[cell.candidate], cell.cell, progress, folder)
-
     def candidates(found: Mapping[str, Errors]) -> list[Found]:
-        return sorted((_found(text, "few", few, found) for text in parsed), key=_distance)
+        return sorted(
+            (_found(text, "few", few, found) for text in parsed), key=attrgetter("distance")
+        )
 
     def finalists(found: Mapping[str, Errors]) -> list[str]:
         """Of the first candidates, while nothing is known."""
@@ -189,23 +178,25 @@ def grid(
 
     def fold(found: Mapping[str, Errors]) -> ArmSearch:
         finals = [_found(text, "all", every, found) for text in finalists(found)]
-        return ArmSearch(settings.seeds, (*sorted(finals, key=_distance), *candidates(found)))
-
-    def work_of(cell: SearchCell) -> Work:
-        """Of an update in proportion to the entries of the layers, too."""
-        s = parsed[cell.candidate]
-        units, each, kind = work(s, cell.cell)
-        return Work(units, each * s.width**2 * s.depth, kind)
+        return ArmSearch(
+            settings.seeds, (*sorted(finals, key=attrgetter("distance")), *candidates(found))
+        )
 
     return Grid(
         cells=[_cell(text, sizes) for text in parsed for sizes in few],
-        compute=compute,
+        compute=lambda cell, *more: measure(parsed[cell.candidate], cell.cell, *more),
         found=Errors,
         fold=fold,
-        work=work_of,
+        work=lambda cell: _work(parsed[cell.candidate], cell.cell),
         short=lambda: grid(settings, SHORT),
         later=lambda found: [_cell(text, sizes) for text in finalists(found) for sizes in every],
     )
+
+
+def _work(settings: ArmStudySettings, cell: Cell) -> Work:
+    """That of an update in proportion to the entries of the layers, too."""
+    units, each, kind = work(settings, cell)
+    return Work(units, each * settings.width**2 * settings.depth, kind)
 
 
 def _parsed(text: str) -> ArmStudySettings:
@@ -227,10 +218,6 @@ def _found(
         measured = mean(errors.separate), mean(errors.pooled)
         points.append(SearchPoint(sizes, measured, mean(errors.frequencies)))
     return Found(candidate, stage, tuple(points))
-
-
-def _distance(found: Found) -> float:
-    return found.distance
 
 
 def _sizes(text: str) -> Sizes:

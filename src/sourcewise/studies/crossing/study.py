@@ -78,15 +78,14 @@ def grid(settings: CrossingSettings, data: Sources) -> Grid[Cell, CrossingPoint,
         settings: see `CrossingSettings`.
         data: the sample; all its sources with enough rows take part.
     """
-    of = _population(data, settings)
-    cells = [Cell(n_k) for n_k in _sizes(of.d, settings)]
+    population = _population(data, settings)
+    K, d, harm = population.K, population.d, population.harm
+    cells = [Cell(n_k) for n_k in _sizes(d, settings)]
     return Grid(
         cells=cells,
-        compute=partial(_measure, settings, of),
+        compute=partial(_measure, settings, population),
         found=CrossingPoint,
-        fold=lambda found: Crossing(
-            data.name, of.K, of.d, of.harm, tuple(found[cell.name] for cell in cells)
-        ),
+        fold=lambda found: Crossing(data.name, K, d, harm, tuple(found[c.name] for c in cells)),
         work=lambda cell: Work(settings.repetitions, cell.n_k),
         short=lambda: grid(settings.model_copy(update={"repetitions": 2}), data),
         picture=PICTURE,
