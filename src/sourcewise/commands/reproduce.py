@@ -41,9 +41,13 @@ def reproduce(
     columns: Columns = None,
     ignore: Ignore = None,
     log: Log = None,
-    seeds: Annotated[int | None, typer.Option(help="Runs per cell; fig1: 1000, arm: 3.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Runs per cell: the setting `seeds`; --dry-run shows its default."),
+    ] = None,
     paper_estimator: Annotated[
-        bool, typer.Option("--paper-estimator", help="fig1: 5 seeds, 500 test points, not exact.")
+        bool,
+        typer.Option("--paper-estimator", help="Measure fig1 with 5 seeds and 500 test points."),
     ] = False,
     set_: Annotated[
         list[str] | None,
