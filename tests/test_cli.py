@@ -160,6 +160,19 @@ def test_all_options_reach_the_comparison(command, here):
     assert (settings["seed"], settings["seeds"], settings["min_rows"]) == (7, 1, 12)
 
 
+def test_reproduce_without_a_name_lists_the_studies(command, here):
+    from sourcewise.studies.registry import STUDIES
+
+    code, out, _ = command("reproduce")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(STUDIES)
+    code, out, _ = command("reproduce", "--json")
+    assert [study["name"] for study in json.loads(out)["studies"]] == list(STUDIES)
+    _, out, _ = command("reproduce", "-h")
+    assert set(STUDIES) <= set(re.findall(r"[\w-]+", out))
+    assert list(here.iterdir()) == []
+
+
 def test_reproduce_keeps_its_result(command, here):
     arguments = ("reproduce", "fig1", "--seeds", 5, "--set", "spread_runs=50", "--out", "fig1")
     code, out, _ = command(*arguments)
@@ -267,7 +280,6 @@ USAGE = [
     (["compare", "wine", "--seeds", "abc"], "--seeds"),
     (["compare", "wine", "extra"], "extra"),
     (["compar", "wine"], "compar"),
-    (["reproduce"], "name"),
     (["reproduce", "fig1", "--source", "x"], "need DATA"),
 ]
 

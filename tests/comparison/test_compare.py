@@ -16,7 +16,6 @@ from sourcewise.comparison.plan import Cell
 from sourcewise.forms.table import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.studies.coverage import CoverageSettings, coverage
 
 PLAIN = {"shrinkage": "none"}
 
@@ -433,14 +432,6 @@ def test_the_time_estimate_is_of_the_right_size():
     evaluate_cell(plan, plan.cells[0], plan.shared(0))
     whole = (time.process_time() - start) * len(prepared.plan.cells)
     assert whole / 5 < prepared.seconds() < 5 * whole
-
-
-def test_intervals_cover_in_a_reduced_simulation():
-    """The full one is a study (docs/coverage.md); nominal is 95 %."""
-    settings = CoverageSettings(repetitions=60, truth_samples=400, sizes=(30,), tails=("t5",))
-    for cell in coverage(settings).cells:
-        assert cell.per_source >= 0.93
-        assert cell.macro >= 0.9
 
 
 @pytest.mark.parametrize("scope", ["procedure", "these models"])
