@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 
 import sourcewise as sw
 from sourcewise.comparison import CompareSettings, prepare
+from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
 from sourcewise.forms import as_table
 from sourcewise.randomness import Noise
@@ -38,7 +39,7 @@ def test_scores_are_those_of_a_plain_loop():
     prepared = prepare(data, CompareSettings(set=PLAIN, seeds=2))
     plan, x, y = prepared.plan, as_table(data.x).matrix().numpy(), data.y.numpy()
     for cell in (Cell(0, None), Cell(1, 4)):
-        scores = plan.run(cell, plan.shared(cell.repetition))
+        scores = evaluate_cell(plan, cell, plan.shared(cell.repetition))
         fold, group = plan.folds(cell.repetition).numpy(), plan.groups.numpy()
         kept = group != cell.deletion if cell.deletion is not None else np.ones(len(y), bool)
         expected = {name: np.full(len(y), np.nan) for name in scores}
@@ -273,8 +274,6 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
 
 
 def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, monkeypatch):
-    from sourcewise.comparison import plan
-
     data, run = gaussians(30), tmp_path / "run"
     whole = sw.compare(data, seeds=1, out=tmp_path / "whole")
     broken = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
@@ -283,13 +282,15 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         sw.compare(data, seeds=1, out=run)
     monkeypatch.undo()
     (run / "cells" / "0-3.safetensors").write_bytes(b"damaged")
-    computed, original = [], plan.Plan.run
+    computed = []
 
-    def run_and_note(self, cell, shared, splits=None, **how):
+    def run_and_note(plan, cell, shared, splits=None, **how):
         computed.append((str(cell), splits))
-        return original(self, cell, shared, splits, **how)
+        return evaluate_cell(plan, cell, shared, splits, **how)
 
-    monkeypatch.setattr(plan.Plan, "run", run_and_note)
+    for name in ("compare", "sensitivity"):
+        module = sys.modules[f"sourcewise.comparison.{name}"]
+        monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)
     assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-all"]
     assert resumed.document["differences"] == whole.document["differences"]
@@ -428,7 +429,8 @@ def test_the_time_estimate_is_of_the_right_size():
     prepared = prepare(gaussians(200), CompareSettings())
     prepared.seconds()  # warm
     start = time.process_time()
-    prepared.plan.run(prepared.plan.cells[0], prepared.plan.shared(0))
+    plan = prepared.plan
+    evaluate_cell(plan, plan.cells[0], plan.shared(0))
     whole = (time.process_time() - start) * len(prepared.plan.cells)
     assert whole / 5 < prepared.seconds() < 5 * whole
 

@@ -1,6 +1,7 @@
 """Comparisons of a family that is trained by gradients, on text: a softmax over single symbols."""
 
 import json
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -134,7 +135,9 @@ def test_kept_models_are_the_tested_ones_and_are_loaded(tmp_path):
     split = next(plan.splits(Cell(0, None), shared.fold))
     scores = read_tensors(tmp_path / "run" / "scores.safetensors")
     for name, fitted in loaded.models.items():
-        ours = fitted.log_prob(shared.rows.take(split.test), data.y[split.test])
+        rows, y = shared.rows.take(split.test), data.y[split.test]
+        held_out = fitted.held_out(data.x.take(split.test), rows, y, plan.job.sizes[split.test])
+        ours = plan.job.metric.measure(fitted, held_out, Noise(0)).rows
         assert torch.equal(ours, scores[f"log_likelihood/{name}"][0][split.test])
     lines = (tmp_path / "run" / "samples" / "separate.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in lines]
@@ -158,18 +161,17 @@ def test_validation_rows_are_apart_and_stratified():
 
 
 def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
-    from sourcewise.comparison import plan
-
-    whole, original = run(), plan.Plan.run
+    module = sys.modules["sourcewise.comparison.compare"]
+    whole, original = run(), module.evaluate_cell
     computed = []
 
-    def run_and_note(self, cell, *args, **how):
+    def run_and_note(plan, cell, *args, **how):
         if len(computed) == 1 and cell.repetition == 1:
             raise KeyboardInterrupt
         computed.append(str(cell))
-        return original(self, cell, *args, **how)
+        return original(plan, cell, *args, **how)
 
-    monkeypatch.setattr(plan.Plan, "run", run_and_note)
+    monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     with pytest.raises(KeyboardInterrupt):
         run(out=tmp_path / "run")
     computed.append("killed")

@@ -15,10 +15,10 @@ from sourcewise.commands.options import (
     Seed,
     SourceColumn,
     names,
+    pairs,
     print_config,
     print_json,
     read_data,
-    settings_of,
 )
 from sourcewise.commands.progress import Progress
 from sourcewise.errors import InputError
@@ -27,6 +27,7 @@ __all__ = ["reproduce"]
 
 
 def reproduce(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
@@ -61,14 +62,14 @@ def reproduce(
 
     if data is None and (unused := [o for o in (source, columns, ignore, log) if o]):
         raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
-    values: dict[str, Any] = settings_of(set_) | {"seed": seed}
+    values: dict[str, Any] = pairs(set_, "--set") | {"seed": seed}
     given = {
         "seeds": seeds,
         "paper_estimator": paper_estimator or None,
         "log": names(log) or None,
     }
     values |= {key: value for key, value in given.items() if value is not None}
-    sources = None if data is None else read_data(data, source, columns, ignore, None, None)
+    sources = None if data is None else read_data(context.params)
     planned = plan_study(name, values, sources)
     from sourcewise.files import default_folder
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sourcewise.comparison.plan import Cell, CellScores, Plan
+from sourcewise.comparison.evaluate import evaluate_cell
+from sourcewise.comparison.plan import Cell, Plan
+from sourcewise.comparison.scores import CellScores
 from sourcewise.errors import InputError
 
 __all__ = ["shrinkage_matters"]
@@ -27,7 +29,7 @@ def shrinkage_matters(plan: Plan, results: Mapping[str, Scores], baseline: str) 
     plain = settings.model_copy(update={"shrinkage": "none"})
     bare = replace(plan, job=replace(plan.job, settings=plain))
     try:
-        without = bare.run(Cell(0, None), bare.shared(0))
+        without = evaluate_cell(bare, Cell(0, None), bare.shared(0))
     except InputError:
         return None  # singular: shrinkage is needed
     rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]

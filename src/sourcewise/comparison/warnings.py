@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from sourcewise.comparison.duplicates import near_duplicates, repeats
-from sourcewise.comparison.plan import BASELINE, CellScores
+from sourcewise.comparison.plan import BASELINE
 from sourcewise.comparison.prepare import Prepared
+from sourcewise.comparison.scores import CellScores
 from sourcewise.comparison.sensitivity import shrinkage_matters
 from sourcewise.errors import counted, listing
 

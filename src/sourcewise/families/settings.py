@@ -106,19 +106,6 @@ class TrainedSettings(Settings):
         default="union",
         description="union: every row once per pass; weighted: sources drawn alike often",
     )
-    checkpoint: float = Field(default=60, ge=0, description="seconds between checkpoints")
-    stacked: bool = Field(
-        default=True, description="train the models of a partition at the same time"
-    )
-    shard: bool = Field(
-        default=False,
-        description="under torchrun, spread each model's parameters over the processes, one model "
-        "after another: for networks too large for one device",
-    )
-    track: Literal["none", "tensorboard", "wandb"] = Field(
-        default="none", description="where curves go besides log.csv"
-    )
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0, ...")
     precision: Literal["float32", "float64", "bfloat16"] = Field(
         default="float32", description="of numbers; bfloat16 by autocast"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sourcewise.encoders.base import Coding
+from sourcewise.execution import Execution
 from sourcewise.families.family import Family
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.metrics.base import Metric
@@ -105,12 +106,14 @@ class Work:
 
     Args:
         noise: of all training on it.
+        execution: where and how fast.
         folder: where training may leave checkpoints; None: nowhere.
         progress: called with (done, in all).
         probe: whether to ask what the labels are worth to each strategy.
     """
 
     noise: Noise
+    execution: Execution = field(default_factory=Execution)
     folder: Path | None = None
     progress: Progress | None = None
     probe: bool = False

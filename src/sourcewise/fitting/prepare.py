@@ -4,6 +4,7 @@ from typing import Any
 
 from sourcewise.encoders.registry import screen
 from sourcewise.encoders.screening import Screened
+from sourcewise.execution import Execution
 from sourcewise.families.family import Family
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
@@ -31,6 +32,7 @@ def prepare_job(
         strategies: how.
         min_rows: sources with fewer rows are not looked at in screening; its default if None.
     """
+    Execution.refuse(settings.set)
     own = family.parse(settings.set)
     rows = {} if min_rows is None else {"min_rows": min_rows}
     options = {"missing": settings.missing, "log": settings.log} | rows

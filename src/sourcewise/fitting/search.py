@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.execution import Execution
 from sourcewise.families.settings import Range, TrainedSettings
 from sourcewise.files import read_json, write_json
 from sourcewise.fitting.encoded import Encoded
@@ -52,6 +53,7 @@ def search(
     shuffled: Tensor,
     noise: Noise,
     trials: int,
+    execution: Execution,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Job, dict[str, list[Trial]]]:
@@ -64,12 +66,13 @@ def search(
         shuffled: (n,) permuted labels, for the control that trains on them.
         noise: of the search.
         trials: of each strategy.
+        execution: where and how fast to train.
         folder: where finished trials are kept, so that an interrupted search goes on.
         progress: called with (done, in all).
     """
     settings, encoded = job.settings, Encoded.of(job, rows, split)
     assert isinstance(settings, TrainedSettings)
-    work = Work(noise.of("training"))
+    work = Work(noise.of("training"), execution)
     found: dict[str, list[Trial]] = {}
     for i, strategy in enumerate(job.strategies):
         labels = shuffled if strategy.shuffled else job.data.y

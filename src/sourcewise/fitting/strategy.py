@@ -1,7 +1,6 @@
 """A strategy in training, and what comes of it."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch import Tensor
 from sourcewise.encoders.base import Encoder, Rows
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.encoded import Encoded, shuffled_labels
-from sourcewise.fitting.job import Job, Progress, Split, Work
+from sourcewise.fitting.job import Job, Split, Work
 from sourcewise.forms import X
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
@@ -64,6 +63,7 @@ def fit_strategy(
         settings=job.settings_of(strategy),
         progress=work.progress,
         folder=work.folder,
+        execution=work.execution,
     )
     return TrainedStrategy(model, encoded.encoder, tuple(efforts))
 
@@ -74,22 +74,22 @@ def whole_split(job: Job, noise: Noise) -> Split:
     return Split.of(job, every, every[:0], noise.of("validation"))
 
 
-def fit_all(
-    job: Job,
-    rows: Rows,
-    fold: Tensor,
-    noise: Noise,
-    folder: Path | None = None,
-    progress: Progress | None = None,
-) -> dict[str, TrainedStrategy]:
-    """Every strategy trained on all rows: the models to keep."""
-    y = job.data.y
+def fit_all(job: Job, rows: Rows, fold: Tensor, work: Work) -> dict[str, TrainedStrategy]:
+    """Every strategy trained on all rows: the models to keep.
+
+    Args:
+        job: what is trained.
+        rows: all n rows.
+        fold: (n,) within which labels are shuffled, for the control that trains on such.
+        work: randomness of the repetition, and how and where.
+    """
+    y, noise = job.data.y, work.noise
     split = whole_split(job, noise)
     encoded = Encoded.of(job, rows, split)
     shuffled = shuffled_labels(y, fold, noise)
-    work, fitted = Work(noise.of("training", "all rows"), folder, progress), {}
+    work, trained = replace(work, noise=noise.of("training", "all rows")), {}
     for i, strategy in enumerate(job.strategies):
         labels = shuffled if strategy.shuffled else y
         part = work.part(i, len(job.strategies), strategy.name)
-        fitted[strategy.name] = fit_strategy(job, strategy, encoded, split, labels, part)
-    return fitted
+        trained[strategy.name] = fit_strategy(job, strategy, encoded, split, labels, part)
+    return trained

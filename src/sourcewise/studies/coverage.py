@@ -21,6 +21,7 @@ from torch import Tensor
 from sourcewise.comparison import CompareSettings, compare, prepare
 from sourcewise.comparison.plan import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
+from sourcewise.fitting.job import Work
 from sourcewise.fitting.strategy import fit_all
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
@@ -190,7 +191,7 @@ def _truth(likeness: Likeness, tails: Tails, n_k: int, samples: int, noise: Nois
         data = _draw(likeness, tails, size, noise.of(i))
         job = prepare(data, CompareSettings()).plan.job
         rows = job.coding.lift(data.x, noise.each(data.y))
-        fitted = fit_all(job, rows, data.y, noise)
+        fitted = fit_all(job, rows, data.y, Work(noise))
         scores = {}
         for name, item in fitted.items():
             assert isinstance(item.encoder, NumericEncoder)

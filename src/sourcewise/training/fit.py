@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from sourcewise.execution import Execution
 from sourcewise.families.base import ConditionalModel, ExactFit
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.settings import TrainedSettings
@@ -27,6 +28,7 @@ def fit(
     names: tuple[str, ...],
     noise: Noise | None = None,
     settings: Settings | None = None,
+    execution: Execution | None = None,
     progress: Progress | None = None,
     folder: Path | None = None,
 ) -> list[Effort]:
@@ -42,6 +44,7 @@ def fit(
         names: the sources' names.
         noise: all randomness of this training; seed 0 if None.
         settings: how to train; None: as the model's own settings say.
+        execution: where and how fast; the defaults if None.
         progress: called with (examples seen, examples in all).
         folder: where checkpoints go, and where an interrupted training is taken up; None: none.
 
@@ -57,7 +60,8 @@ def fit(
     settings = settings or getattr(members[0].model, "settings", None)
     if not isinstance(settings, TrainedSettings):
         raise TypeError(f"{type(members[0].model).__name__} does not say how it is trained")
-    return train(members, settings, noise or Noise(0), progress, folder)
+    where = execution or Execution()
+    return train(members, settings, noise or Noise(0), where, progress, folder)
 
 
 def _members(model: ConditionalModel, data: TrainingData, names: tuple[str, ...]) -> list[Member]:

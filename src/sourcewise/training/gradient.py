@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from sourcewise.errors import InputError
+from sourcewise.execution import Execution
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.forms import content
@@ -85,29 +86,30 @@ def train(
     members: Sequence[Member],
     settings: TrainedSettings,
     noise: Noise,
+    execution: Execution,
     progress: Progress | None = None,
     folder: Path | None = None,
 ) -> list[Effort]:
     """Draw and train the models of all members in place; see `fit`."""
     keep_freed_memory()
-    device, processes = _device(settings.device), Processes.found()
+    device, processes = _device(execution.device), Processes.found()
     for member in members:
         if not len(member.data):
             raise InputError(f"no training rows for {member.key}")
         member.model.reset(noise.of("block", member.key, "start"))
     tasks = [Task(m.key, m.model, m.data, settings, noise, device) for m in members]
     count = _Count(progress, sum(task.total * task.batch for task in tasks))
-    shares, mine = _shares(tasks, settings, processes, folder)
+    shares, mine = _shares(tasks, execution, processes, folder)
     together = processes if len(shares) == 1 else Processes()
     finishers = _finishers(shares, processes)
     efforts: dict[int, Effort] = {}
     for rank in sorted(range(len(shares)), key=lambda rank: rank != mine):  # its own share first
-        for group, how in _groups(members, shares[rank], settings, processes):
+        for group, how in _groups(members, shares[rank], execution, processes):
             place = None if folder is None else folder / _name([members[i] for i in group])
-            run = Run([tasks[i] for i in group], settings, device, together)
+            run = Run([tasks[i] for i in group], settings, device, together, execution.shard)
             identity = _identity(members, group, settings, noise)
             if rank == mine:
-                _run(run, place, identity, count)
+                _run(run, place, identity, count, execution)
             else:
                 _await(run, place, identity)
             for s, i in enumerate(group):
@@ -120,14 +122,14 @@ def train(
 
 
 def _shares(
-    tasks: Sequence[Task], settings: TrainedSettings, processes: Processes, folder: Path | None
+    tasks: Sequence[Task], execution: Execution, processes: Processes, folder: Path | None
 ) -> tuple[list[list[int]], int]:
     """The tasks that each process trains alone, and which share is this one's.
 
     There is one share, and all processes work on each batch of it, where there are fewer models
     than processes, where a model is sharded, and where no folder can tell that a model is done.
     """
-    sharded = settings.shard and processes.count > 1
+    sharded = execution.shard and processes.count > 1
     if folder is None or sharded or not 1 < processes.count <= len(tasks):
         return [list(range(len(tasks)))], 0
     costs = [task.total * task.batch for task in tasks]
@@ -168,54 +170,56 @@ def _await(run: Run, folder: Path | None, identity: str) -> None:
 def _groups(
     members: Sequence[Member],
     share: Sequence[int],
-    settings: TrainedSettings,
+    execution: Execution,
     processes: Processes,
 ) -> Iterator[tuple[list[int], str]]:
     """Which members of a process's share train as one stack, and how, in words."""
-    if settings.shard and processes.count > 1:
+    if execution.shard and processes.count > 1:
         how = f"gradient, sharded over {processes.count} processes"
         yield from (([i], how) for i in share)
         return
-    note = ", not sharded: one process" if settings.shard else ""
-    for group, how in _stacks(members, share, settings):
+    note = ", not sharded: one process" if execution.shard else ""
+    for group, how in _stacks(members, share, execution):
         yield group, how + note
 
 
 def _stacks(
-    members: Sequence[Member], share: Sequence[int], settings: TrainedSettings
+    members: Sequence[Member], share: Sequence[int], execution: Execution
 ) -> Iterator[tuple[list[int], str]]:
     """Members of equal size as one stack, if that is wanted."""
     left = list(share)
     while left:
         first = members[left[0]].model
         group = [i for i in left if alike(first, members[i].model)]
-        if not (settings.stacked and first.stackable):
+        if not (execution.stacked and first.stackable):
             group = group[:1]
         left = [i for i in left if i not in group]
         if len(group) > 1:
             yield group, f"gradient, {len(group)} models at once"
-        elif len(members) > 1 and settings.stacked and not first.stackable:
+        elif len(members) > 1 and execution.stacked and not first.stackable:
             yield group, "gradient, one after another: this family cannot be stacked"
-        elif len(members) > 1 and settings.stacked:
+        elif len(members) > 1 and execution.stacked:
             yield group, "gradient, alone: no other block is of its size"
         else:
             yield group, "gradient"
 
 
-def _run(run: Run, folder: Path | None, identity: str, count: "_Count") -> None:
+def _run(
+    run: Run, folder: Path | None, identity: str, count: "_Count", execution: Execution
+) -> None:
     """Train to the end, from the last checkpoint if there is one."""
     found = None if folder is None else checkpoint.load(folder, identity)
     if found is not None:
         run.restore(*found)
     place = folder if run.processes.rank == 0 else None
-    log = Log(place, run.step, tracker(run.settings.track, place) if run.active else None)
+    log = Log(place, run.step, tracker(execution.track, place) if run.active else None)
     saved, start = time.monotonic(), count.done
     while run.active:
         values = run.update()
         log.add(values)
         if run.due:
             _look(run, log)
-            due = not run.active or time.monotonic() - saved >= run.settings.checkpoint
+            due = not run.active or time.monotonic() - saved >= execution.checkpoint
             if _save(run, folder if due else None, identity):
                 saved = time.monotonic()
         count.show(start + _seen(run))

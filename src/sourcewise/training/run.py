@@ -46,6 +46,7 @@ class Run:
         settings: of the family.
         device: where to train.
         processes: those that share each batch.
+        shard: whether one model's parameters are spread over them.
 
     Attributes:
         step: updates made.
@@ -59,10 +60,11 @@ class Run:
         settings: TrainedSettings,
         device: torch.device,
         processes: Processes,
+        shard: bool = False,
     ):
         self.tasks, self.settings, self.device, self.processes = tasks, settings, device, processes
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
-        self.sharded = settings.shard and processes.count > 1 and len(tasks) == 1
+        self.sharded = shard and processes.count > 1 and len(tasks) == 1
         self.stack = self._stack(dtype)
         flat = self.stack.flat
         self.adam = Adam(flat, settings, self.stack.matrices)
