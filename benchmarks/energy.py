@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -128,7 +128,7 @@ def alone(case: Case, member: Member, fused: bool, dtype: torch.dtype) -> Plain:
     model = Plain(case).to(dtype)
     copy(member.model, model)
     nodes, log_weight = (part.to(dtype) for part in gauss_legendre(case.nodes, case.D))
-    x, y = cast(Tensor, member.data.z).to(dtype), member.data.y
+    x, y = member.data.train.tensor.to(dtype), member.data.train.y
     adam = torch.optim.Adam(model.parameters(), lr=RATE, betas=BETAS, fused=fused)
     batches: list[Tensor] = []
     for t in range(case.updates):
@@ -153,8 +153,8 @@ def losses(members: Sequence[Member]) -> Tensor:
     """Minus the log densities of all rows."""
     parts = []
     for member in members:
-        model, data = member.model.double().train(), member.data
-        parts.append(model.loss(cast(Tensor, data.z), data.y, noise=Noise(0)))
+        model = member.model.double().train()
+        parts.append(model.loss(member.data.train, Noise(0)))
     return torch.cat(parts)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.families.partitioned import PartitionedModel
@@ -44,8 +45,8 @@ def data(D: int) -> TrainingData:
     """A normal in the box per source; a tenth are validation rows."""
     y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
     x = (0.3 + 0.2 * y[:, None] + 0.15 * Noise(5).normal(len(y), D)).clamp(0, 1)
-    held, ones = torch.arange(len(y)) % 10 == 0, torch.ones(len(y), dtype=torch.float64)
-    return TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+    held = torch.arange(len(y)) % 10 == 0
+    return TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 
 
 def trained(chosen: EnergySettings, D: int = 4, parts: int = 1, folder=None, progress=None):

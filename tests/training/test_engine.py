@@ -3,11 +3,11 @@
 import math
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.arm.settings import ArmSettings
@@ -37,9 +37,8 @@ def build(partition: Partition, chosen: ArmSettings) -> PartitionedModel:
 def data(valid: int = 20) -> TrainingData:
     y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
     x = torch.minimum(Noise(5).integers(M, len(y), D), y[:, None] + 1)
-    ones = torch.ones(len(y), dtype=torch.float64)
     held = torch.arange(len(y)) % 10 < valid // 10
-    return TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+    return TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 
 
 def trained(partition: Partition, seed=0, folder=None, progress=None, **options):
@@ -183,12 +182,7 @@ def test_the_best_weights_are_kept():
     assert effort.best < effort.updates
     held = data()
     with torch.no_grad():
-        loss = (
-            model.loss(cast(torch.Tensor, held.valid_z), held.valid_y, noise=Noise(0))
-            .double()
-            .mean()
-            .item()
-        )
+        loss = model.loss(held.valid, Noise(0)).double().mean().item()
     assert loss == pytest.approx(effort.validation, rel=1e-5)
 
 

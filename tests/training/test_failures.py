@@ -108,7 +108,8 @@ def test_hardly_any_training_is_no_failure():
         model = Energy(settings("likelihood", D=2, **few), K=3, D=2)
         fit(model, data(2), names=NAMES, noise=Noise(seed), settings=model.settings)
         held = data(2)
-        x, noise = torch.as_tensor(held.z), Noise(0)
-        excess = model.excess(x.float(), held.y, {}, noise=StepNoise([noise], [len(x)]))
+        noise = StepNoise([Noise(0)], [len(held)])
+        rows = held.train.to("cpu", torch.float32)
+        excess = model.excess(rows, {}, noise)
         worse += int(excess.mean() > 0.1 * 2)
     assert worse

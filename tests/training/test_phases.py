@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.base import Staged
 from sourcewise.families.energy.model import Energy
 from sourcewise.files import read_json, read_tensors
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.networks.layers import Conv2d, Linear
 from sourcewise.randomness import Noise
 from sourcewise.training import checkpoint, fit
@@ -44,7 +45,7 @@ def test_the_energy_family_is_staged():
     model = Energy(settings(), K=2, D=4)
     assert isinstance(model, Staged)
     exact = Energy(settings("likelihood", D=2), K=2, D=2)
-    assert exact.begin(torch.zeros(9, 2), torch.zeros(9).long(), Noise(0)) == {}
+    assert exact.begin(Batch.of(torch.zeros(9, 2), torch.zeros(9).long()), Noise(0)) == {}
 
 
 @EITHER
@@ -54,11 +55,11 @@ def test_the_end_knows_the_weights_that_are_kept(objective):
     block: Any = model.block(0)
     assert effort.best is not None
     exact = block.log_normaliser(12).detach().double()
-    error, beyond, _ = block.density_error.unbind(1)
+    shared = block.log_density(data(4).valid, Noise(0)).shared
+    error, beyond = shared.standard_error, shared.overstatement
     assert ((block.annealed - exact).abs() < 4 * error + beyond).all()
-    x, y = data(4).valid_z, data(4).valid_y
-    assert isinstance(x, Tensor)
-    gain = block.log_prob(x, y).mean().item()
+    held = data(4).valid
+    gain = log_prob(block, held.x, held.y).mean().item()
     assert gain > 0.5  # nats beyond uniform: it has learnt something
 
 
@@ -66,10 +67,9 @@ def test_what_is_carried_is_of_the_training_rows_alone(tmp_path: Path):
     held, chosen = data(4), settings("nce")
     fit(Energy(chosen, K=3, D=4), held, names=NAMES, settings=chosen, folder=tmp_path)
     carried = newest(tmp_path)[0]
-    assert isinstance(held.z, Tensor)
     weight, mean = (carried[f"carried/0/{name}"].double() for name in ("weight", "mean"))
-    assert torch.allclose(weight @ mean, held.z.mean(0), atol=1e-4)  # of EM, exactly
-    assert not torch.allclose(held.z.mean(0), torch.as_tensor(held.valid_z).mean(0), atol=1e-2)
+    assert torch.allclose(weight @ mean, held.train.tensor.mean(0), atol=1e-4)  # of EM, exactly
+    assert not torch.allclose(held.train.tensor.mean(0), held.valid.tensor.mean(0), atol=1e-2)
 
 
 # Interrupted and resumed.
@@ -154,8 +154,8 @@ rank = int(os.environ.get("RANK", 0))
 mark = folder / "killed"
 y = torch.cat([torch.full((n,), k) for k, n in enumerate(counts)])
 x = (0.3 + 0.2 * y[:, None] + 0.15 * Noise(5).normal(len(y), 4)).clamp(0, 1)
-held, ones = torch.arange(len(y)) % 10 == 0, torch.ones(len(y), dtype=torch.float64)
-data = TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+held = torch.arange(len(y)) % 10 == 0
+data = TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 
 def progress(done, total):
     if kill and not mark.exists() and done > total / 3:
@@ -294,9 +294,8 @@ def test_images(objective):
     together, apart = (dict(model.named_parameters()) for model in found)
     for name, value in together.items():
         assert ((value - apart[name]).abs() <= 1e-5 * value.abs().clamp(min=1e-3)).all(), name
-    held = data(16)
-    assert isinstance(held.valid_z, Tensor)
-    score = found[0].log_prob(held.valid_z, held.valid_y)
+    held = data(16).valid
+    score = log_prob(found[0], held.x, held.y)
     assert bool(score.isfinite().all())
     x = found[0].sample(torch.arange(12) % 3, noise=Noise(1))
     assert x.shape == (12, 16)

@@ -31,8 +31,7 @@ model = PartitionedModel(partition, lambda K: Arm(settings, K=K, M=3, D=4), ("a"
 y = torch.cat([torch.full((n,), k) for k, n in enumerate((101, 60, 37))])
 x = torch.minimum(Noise(5).integers(3, len(y), 4), y[:, None] + 1)
 held = torch.arange(len(y)) % 7 == 0
-ones = torch.ones(len(y), dtype=torch.float64)
-data = TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+data = TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 rank = int(os.environ.get("RANK", 0))
 
 def progress(done, total):

@@ -47,8 +47,7 @@ else:
     x = Ragged.of_padded(torch.where(inside, symbols, -1))
 model = PartitionedModel(partition, build, ("a", "b", "c"))
 held = torch.arange(len(y)) % 7 == 0
-ones = torch.ones(len(y), dtype=torch.float64)
-data = TrainingData(take(x, ~held), y[~held], ones[~held], take(x, held), y[held], ones[held])
+data = TrainingData(Batch.of(take(x, ~held), y[~held]), Batch.of(take(x, held), y[held]))
 
 looks, held_here = [], []
 class Watched(gradient.Run):

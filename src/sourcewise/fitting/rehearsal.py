@@ -8,13 +8,14 @@ staged models do before and after training, each of them.
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
 from sourcewise.families.base import Carried, ConditionalModel, Staged
@@ -23,7 +24,6 @@ from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import untrained
 from sourcewise.randomness import Noise
-from sourcewise.training.data import batch_of
 from sourcewise.training.run import look_gap
 from sourcewise.training.stack import StepNoise
 
@@ -98,14 +98,22 @@ class _Block:
     rows: Tensor  # among the encoded ones
     y: Tensor
 
+    def batch(self, index: Tensor) -> Batch:
+        """Some of its rows."""
+        return replace(self.encoded.filled.at(self.rows[index]), y=self.y[index])
+
+    @property
+    def first(self) -> Batch:
+        """Its first rows."""
+        return self.batch(torch.arange(min(MOST, len(self.rows))))
+
     @cached_property
     def carried(self) -> Carried:
         """What a staged model begins with, from some of its rows."""
         if not isinstance(self.model, Staged):
             return {}
-        x = batch_of(self.encoded.filled, self.rows[:MOST])
         dtype = next(self.model.parameters()).dtype
-        begun = self.model.begin(x, self.y[:MOST], Noise(0).of("rehearsal"))
+        begun = self.model.begin(self.first, Noise(0).of("rehearsal"))
         return {name: v.to(dtype) for name, v in begun.items()}
 
     def update(self, index: Tensor, noise: Noise) -> float:
@@ -120,12 +128,11 @@ class _Block:
 
     def loss(self, index: Tensor, noise: Noise, carried: Carried | None = None) -> Tensor:
         """(B,) losses of some rows."""
-        x, y = batch_of(self.encoded.filled, self.rows[index]), self.y[index]
         carried = self.carried if carried is None else carried
         if isinstance(self.model, Staged) and carried:
             step = StepNoise([noise], [len(index)])
-            return self.model.staged_loss(x, y, carried, noise=step)
-        return self.model.loss(x, y, noise=noise)
+            return self.model.carried_loss(self.batch(index), carried, step)
+        return self.model.loss(self.batch(index), StepNoise([noise], [len(index)]))
 
 
 def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
@@ -199,9 +206,8 @@ def _ends_seconds(block: _Block) -> float:
     """The beginning and the end of a staged model's training."""
     if not isinstance(block.model, Staged):
         return 0.0
-    noise, x = Noise(0).of("timing"), batch_of(block.encoded.filled, block.rows[:MOST])
-    y, start = block.y[:MOST], time.perf_counter()
+    noise, rows, start = Noise(0).of("timing"), block.first, time.perf_counter()
     block.model.reset(noise)
-    block.model.begin(x, y, noise)
-    block.model.finish(x, y, block.carried, noise)
+    block.model.begin(rows, noise)
+    block.model.finish(rows, block.carried, noise)
     return time.perf_counter() - start

@@ -81,6 +81,6 @@ def _numbers(block: tuple[int, ...], K: int) -> Tensor:
 
 
 def _fit_exactly(member: Member) -> Effort:
-    data = member.data.merged()
-    cast(ExactFit, member.model).fit_exactly(cast(Tensor, data.z), data.y, member.names)
-    return Effort(len(data), 0)
+    rows = member.data.merged()
+    cast(ExactFit, member.model).fit_exactly(rows, member.names)
+    return Effort(len(rows), 0)

@@ -294,8 +294,8 @@ def _identity(
     digest = blake2b(repr((settings, noise)).encode(), digest_size=16)
     for i in group:
         digest.update(members[i].key.encode())
-        data = members[i].data
-        for part in (data.z, data.y, data.sizes, data.valid_z, data.valid_y, data.valid_sizes):
-            for chunk in content(part):
-                digest.update(chunk)
+        for rows in (members[i].data.train, members[i].data.valid):
+            for part in (rows.x, rows.y, rows.size, rows.c):
+                for chunk in () if part is None else content(part):
+                    digest.update(chunk)
     return digest.hexdigest()

@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sourcewise.encoders.base import Z
+from sourcewise.batch import Batch, chunks, joined
 from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.families.base import Carried, ConditionalModel, Judged, Staged
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.randomness import Noise
-from sourcewise.training.data import batch_of, chunks, joined
 from sourcewise.training.optimizer import Adam, average, clip, rate
 from sourcewise.training.processes import Processes
 from sourcewise.training.stack import Stack, StepNoise
@@ -106,10 +104,8 @@ class Run:
     def _gather(self) -> None:
         """The rows of all active tasks in one place."""
         parts = [self.tasks[i] for i in self.active]
-        self.z: Z = parts[0].z if len(parts) == 1 else joined([task.z for task in parts])
-        self.y = torch.cat([task.y for task in parts])
-        self.units = torch.cat([task.units for task in parts])
-        counts = [0, *(len(task.y) for task in parts[:-1])]
+        self.rows = joined([task.rows for task in parts])
+        counts = [0, *(len(task.rows) for task in parts[:-1])]
         self.start = torch.tensor(counts).cumsum(0)
 
     @property
@@ -153,14 +149,14 @@ class Run:
         lengths = torch.tensor([len(i) for i in whole])[:, None]
         index = pad_sequence(whole, batch_first=True) + self.start[:, None]  # (S, B)
         inside = torch.arange(index.shape[1]) < lengths
-        weight = inside / (self.units[index] * inside).sum(1, keepdim=True)
+        weight = inside / (self.rows.size[index] * inside).sum(1, keepdim=True)
         index, weight = index[:, self.processes.share], weight[:, self.processes.share]
         if not index.shape[1]:  # a process without rows calls too: the call may gather weights
             index, weight = self.start[:, None], weight.new_zeros(len(whole), 1)
         weight = weight.to(self.stack.flat)
         if len(tasks) == 1:
             index, weight = index[0], weight[0]
-        x, y = batch_of(self.z, index), self.y[index].to(self.device)
+        batch = self.rows.at(index)
         noise = StepNoise(
             [task.noise for task in tasks],
             [len(i) for i in whole],
@@ -168,11 +164,11 @@ class Run:
             ("step", self.step),
         )
         name = "condensed_loss" if tasks[0].condensed else "loss"
-        name, more = ("staged_loss", [self._taken()]) if self.carried else (name, [])
+        name, more = ("carried_loss", [self._taken()]) if self.carried else (name, [])
 
         def objective(model: ConditionalModel) -> Tensor:
             with self._autocast():
-                loss = getattr(model, name)(x, y, *more, noise=noise)
+                loss = getattr(model, name)(batch, *more, noise=noise)
             return (loss * weight).sum(-1).view(len(tasks))
 
         return objective
@@ -234,30 +230,27 @@ class Run:
         self.best[s] = self.weights[s]
 
     def _validation_loss(self, s: int, task: Task) -> float | None:
-        data = task.data
-        if not len(data.valid_y):
+        valid = task.data.valid
+        if not len(valid):
             return None
         model, share = self.stack.member(s, self.weights), self.processes.share
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         with torch.no_grad(), self._autocast():
-            for number, index in enumerate(chunks(data.valid_z)):
+            for number, index in enumerate(chunks(valid.x)):
                 noise = StepNoise([task.noise.of("validation", number)], [len(index)], share)
                 mine = index[share]
                 rows = mine if len(mine) else index[:1]  # all call: the call may gather weights
-                x, y = batch_of(data.valid_z, rows), data.valid_y[rows].to(self.device)
-                loss = self._loss(model, s, x, y, noise).double()
+                loss = self._loss(model, s, valid.at(rows), noise).double()
                 total += loss[: len(mine)].sum()
         self.processes.add(total)
-        return float(total) / float(data.valid_sizes.sum())
+        return float(total) / float(valid.size.sum())
 
-    def _loss(
-        self, model: ConditionalModel, s: int, x: Tensor, y: Tensor, noise: StepNoise
-    ) -> Tensor:
+    def _loss(self, model: ConditionalModel, s: int, batch: Batch, noise: StepNoise) -> Tensor:
         """(B,) of member s, with what it carries."""
         if not self.carried:
-            return model.loss(x, y, noise=cast(Noise, noise))
+            return model.loss(batch, noise)
         carried = {name: v[s] for name, v in self.carried.items()}
-        return cast(Staged, model).staged_loss(x, y, carried, noise=noise)
+        return cast(Staged, model).carried_loss(batch, carried, noise)
 
     def retire(self) -> list[int]:
         """Take out the models that are done, with their best weights; which ones."""

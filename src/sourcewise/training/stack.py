@@ -139,8 +139,8 @@ class StepNoise:
         self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
     ) -> Tensor:
         """Draws that belong to no rows: (*shape) alone, (S, *shape) for several members."""
-        members = [noise.of(*self.key, "whole") for noise in self.members]
-        out = [getattr(noise, kind)(*shape, dtype=dtype) for noise in members]
+        members = [noise.of(*self.key) for noise in self.members]
+        out = [noise.whole(kind, *shape, dtype=dtype) for noise in members]
         return torch.stack(out) if len(out) > 1 else out[0]
 
     def _draw(self, kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

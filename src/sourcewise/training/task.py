@@ -1,12 +1,13 @@
 """One model to train: its data and plan, and what it leaves with."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.errors import TrainingFailed
 from sourcewise.families.base import Carried, Condensed, ConditionalModel, Judged, Staged
 from sourcewise.families.settings import TrainedSettings
@@ -70,23 +71,19 @@ class Task:
         self.total = settings.planned(len(data))
         self.condensed = settings.batch == "all" and isinstance(model, Condensed)
         if self.condensed:
-            z = cast(Tensor, self.data.z)
-            self.z, y = cast(Condensed, model).condense(z, data.y.to(device))
-            self.y = y.cpu()
-            units = torch.full((len(self.y),), 1 / len(self.y), dtype=torch.float64)
-            self.units = units * data.sizes.sum()
+            self.rows = _condensed(cast(Condensed, model), self.data.train)
         else:
-            self.z, self.y, self.units = self.data.z, data.y, data.sizes
-        self.all = torch.arange(len(self.y))
-        size = len(self.y) if settings.batch == "all" else settings.batch
-        self.batches = Batches(self.y, size, settings.mixing, self.noise)
+            self.rows = self.data.train
+        self.all = torch.arange(len(self.rows))
+        size = len(self.rows) if settings.batch == "all" else settings.batch
+        self.batches = Batches(self.rows.y, size, settings.mixing, self.noise)
 
     def begin(self) -> Carried:
         """What a staged model carries from the beginning; nothing for others."""
         if not isinstance(self.model, Staged):
             return {}
-        z = cast(Tensor, self.data.z)
-        return self.model.begin(z, self.data.y.to(z.device), self.noise.of("begin"))
+        train = self.data.train
+        return self.model.begin(train.to(train.device), self.noise.of("begin"))
 
     def excess(self, outcome: Outcome) -> float:
         """Of the model as it is now, over training rows of all sources; 0 if it cannot tell."""
@@ -94,11 +91,10 @@ class Task:
             return 0.0
         home, device = next(self.model.parameters()).device, outcome.weights.device
         self.model.to(device)
-        z, n = cast(Tensor, self.data.z), len(self.data)
+        n = len(self.data)
         index = torch.arange(0, n, math.ceil(n / JUDGED))
         noise = StepNoise([self.noise.of("judge")], [len(index)])
-        x, y = z[index.to(z.device)].to(device), self.data.y[index].to(device)
-        excess = self.model.excess(x, y, outcome.carried, noise=noise)
+        excess = self.model.excess(self.data.train.at(index).to(device), outcome.carried, noise)
         self.model.to(home)
         return float(excess.double().mean())
 
@@ -122,13 +118,19 @@ class Task:
         """Let a staged model, its weights loaded, do what comes after training."""
         if isinstance(self.model, Staged):
             home, device = next(self.model.parameters()).device, outcome.weights.device
-            z = cast(Tensor, self.data.z).to(device)
             carried = {name: v.to(device) for name, v in outcome.carried.items()}
             self.model.to(device)
-            self.model.finish(z, self.data.y.to(device), carried, self.noise.of("finish"))
+            self.model.finish(self.data.train.to(device), carried, self.noise.of("finish"))
             self.model.to(home)
 
     def index(self, t: int) -> Tensor:
         """Rows of batch t."""
-        whole = self.batches.size == len(self.y) and self.batches.mixing == "union"
+        whole = self.batches.size == len(self.rows) and self.batches.mixing == "union"
         return self.all if whole else self.batches.index(t)
+
+
+def _condensed(model: Condensed, rows: Batch) -> Batch:
+    """Sufficient statistics of the rows; their sizes add up to those of the rows."""
+    found = model.condense(rows.to(rows.device))
+    share = torch.full((len(found),), 1 / len(found), dtype=torch.float64)
+    return replace(found, y=found.y.cpu(), size=share * rows.size.sum())

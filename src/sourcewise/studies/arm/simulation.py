@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.base import ConditionalModel
 from sourcewise.metrics.total_variation import tv_table
@@ -150,8 +151,7 @@ def _member(settings: ArmStudySettings, r: int, block: Block, x: Tensor, y: Tens
     number = torch.full((int(y.max()) + 1,), -1)
     number[list(block)] = torch.arange(len(block))
     cut = len(y) - round(settings.validation * len(y))
-    ones = torch.ones(len(y), dtype=torch.float64)
-    data = TrainingData(x[:cut], y[:cut], ones[:cut], x[cut:], y[cut:], ones[cut:])
+    data = TrainingData(Batch.of(x[:cut], y[:cut]), Batch.of(x[cut:], y[cut:]))
     model = Arm(settings.training(), K=len(block), M=settings.M, D=x.shape[1])
     names = tuple(f"seed {r} source {k}" for k in block)
     return Member(names, model, data.of(number))

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.families.energy.model import Energy
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.energy.information import laws
@@ -163,7 +164,7 @@ def _case(settings: EnergyStudySettings, place: Place, r: int, noise: Noise) -> 
     truth = draw_truth(settings, D, K, d_e, noise.of("truth", r, D))
     x, y = sample(truth, n, noise.of("sample", r, D))
     with torch.no_grad():
-        return _Case(truth, x, y, truth.log_prob(x, y))
+        return _Case(truth, x, y, log_prob(truth, x, y))
 
 
 def _member(model: Energy, case: _Case, r: int, block: Block, start: str) -> Member:
@@ -193,7 +194,7 @@ def _best(case: _Case, block: Block, members: list[Member]) -> _Fit:
     truth = case.log_prob[rows].sum()
     models = [cast(Energy, member.model.double().eval()) for member in members]
     gained = [
-        2 * float(model.log_prob(case.x[rows], number[rows]).sum() - truth) for model in models
+        2 * float(log_prob(model, case.x[rows], number[rows]).sum() - truth) for model in models
     ]
     best = max(range(len(models)), key=gained.__getitem__)
     return _Fit(models[best], gained[best], sum(value < 0 for value in gained))
