@@ -32,8 +32,8 @@ from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData
-from sourcewise.training.gradient import Member, train
 from sourcewise.training.memory import keep_freed_memory
+from sourcewise.training.recipes.base import Member
 from sourcewise.training.stack import Stack
 
 GOAL, TOLERANCE = 5.0, 1e-8  # Adam blows up the rounding of gradients that cancel
@@ -108,7 +108,7 @@ def library(case: Case, stacked: bool, precision: str) -> list[Member]:
     """Trained by `sourcewise`."""
     settings = case.settings(stacked, precision)
     members = case.members(settings)
-    train(members, settings, Noise(0))
+    RECIPE.train(members, settings, Noise(0))
     return members
 
 

@@ -138,7 +138,9 @@ def test_kept_models_are_the_tested_ones_and_are_loaded(tmp_path):
     split = next(plan.splits(Cell(0, None), shared.fold))
     scores = read_tensors(tmp_path / "run" / "scores.safetensors")
     for name, fitted in loaded.models.items():
-        ours = log_prob(fitted, shared.rows.take(split.test), data.y[split.test])
+        y = data.y[split.test]
+        z, log_det = fitted.encoder.encode(shared.rows.take(split.test), y)
+        ours = log_prob(fitted.model, z, y).double() + log_det
         assert torch.equal(ours, scores[f"log_likelihood/{name}"][0][split.test])
     lines = (tmp_path / "run" / "samples" / "separate.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in lines]

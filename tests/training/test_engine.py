@@ -87,9 +87,9 @@ def test_a_model_is_looked_at_as_if_it_was_alone():
 
 
 def test_stacked_losses_and_gradients_equal_single_ones_in_float32():
-    from sourcewise.training.gradient import Member
     from sourcewise.training.processes import Processes
-    from sourcewise.training.run import Run
+    from sourcewise.training.recipes.base import Member
+    from sourcewise.training.stack_training import StackTraining
     from sourcewise.training.task import Task
 
     chosen, cpu = settings(), torch.device("cpu")
@@ -103,7 +103,7 @@ def test_stacked_losses_and_gradients_equal_single_ones_in_float32():
 
     def run(which):
         tasks = [Task(m.key, m.model, m.data, chosen, Noise(9), cpu) for m in which]
-        return Run(tasks, chosen, cpu, Processes())
+        return StackTraining(tasks, chosen, cpu, Processes())
 
     together, apart = run(members), [run([m]) for m in members]
     for _ in range(3):

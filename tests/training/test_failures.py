@@ -44,12 +44,12 @@ def test_persistent_contrastive_divergence_fails_by_name(options, D):
 
 def test_energies_that_stay_together_are_no_failure():
     chosen = settings()
-    complaint = Energy(chosen, K=1, D=4).complaint
-    assert complaint(3.0) is None
-    assert complaint(-150.0) is None  # 50 per column are
+    divergence = Energy(chosen, K=1, D=4).divergence
+    assert divergence(3.0) is None
+    assert divergence(-150.0) is None  # 50 per column are
     for value in (250.0, -250.0, float("nan"), float("-inf")):
-        assert complaint(value)
-    assert Energy(settings("likelihood", D=2), K=1, D=2).complaint(float("nan")) is None
+        assert divergence(value)
+    assert Energy(settings("likelihood", D=2), K=1, D=2).divergence(float("nan")) is None
 
 
 @pytest.mark.parametrize("objective", ["nce", "denoising", "sliced"])

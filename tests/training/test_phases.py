@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import Staged
 from sourcewise.families.energy.model import Energy
 from sourcewise.files import read_json, read_tensors
 from sourcewise.metrics.distributions import log_prob
 from sourcewise.networks.layers import Conv2d, Linear
 from sourcewise.randomness import Noise
 from sourcewise.training import checkpoint, fit
+from sourcewise.training.recipes.phased import PhasedGradient
+from sourcewise.training.recipes.registry import recipe
 
 from .conftest import (
     COUNTS,
@@ -41,9 +41,10 @@ pytestmark = pytest.mark.usefixtures("quick")
 # Beginning, updates, end.
 
 
-def test_the_energy_family_is_staged():
+def test_the_energy_family_is_trained_in_phases():
     model = Energy(settings(), K=2, D=4)
-    assert isinstance(model, Staged)
+    assert model.recipe == "phased"
+    assert isinstance(recipe(model.recipe), PhasedGradient)
     exact = Energy(settings("likelihood", D=2), K=2, D=2)
     assert exact.begin(Batch.of(torch.zeros(9, 2), torch.zeros(9).long()), Noise(0)) == {}
 
@@ -67,7 +68,7 @@ def test_what_is_carried_is_of_the_training_rows_alone(tmp_path: Path):
     held, chosen = data(4), settings("nce")
     fit(Energy(chosen, K=3, D=4), held, names=NAMES, settings=chosen, folder=tmp_path)
     carried = newest(tmp_path)[0]
-    weight, mean = (carried[f"carried/0/{name}"].double() for name in ("weight", "mean"))
+    weight, mean = (carried[f"ended/0/{name}"].double() for name in ("weight", "mean"))
     assert torch.allclose(weight @ mean, held.train.tensor.mean(0), atol=1e-4)  # of EM, exactly
     assert not torch.allclose(held.train.tensor.mean(0), held.valid.tensor.mean(0), atol=1e-2)
 
@@ -100,7 +101,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(objective, parts, tmp_path: 
     for name in names:
         assert len(tensors[f"carried/{name}"]) == left
         for i in values["done"]:
-            assert f"carried/{i}/{name}" in tensors
+            assert f"ended/{i}/{name}" in tensors
     resumed, again = trained(chosen, parts=parts, folder=tmp_path / "cut")
     assert same(expected, resumed)
     assert efforts == again
@@ -138,6 +139,7 @@ import json, os, sys
 from pathlib import Path
 import torch
 import sourcewise.families.energy.sampling_chains as chains
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.files import write_json, write_tensors
 from sourcewise.families.energy.model import Energy

@@ -15,6 +15,7 @@ import os, sys
 from pathlib import Path
 import torch
 from sourcewise.files import write_tensors
+from sourcewise.batch import Batch
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.arm.settings import ArmSettings

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from sourcewise.files import write_json, write_tensors
 from sourcewise.forms import Ragged, take
+from sourcewise.batch import Batch
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.arm.settings import ArmSettings
@@ -26,7 +27,9 @@ from sourcewise.families.transformer.settings import TransformerSettings
 from sourcewise.families.transformer.model import Transformer
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.training import TrainingData, fit, gradient
+from sourcewise.training import TrainingData, fit
+from sourcewise.training.recipes.gradient import Gradient
+from sourcewise.training.stack_training import StackTraining
 
 torch.set_num_threads(1)
 folder, family, kill, options = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -50,7 +53,7 @@ held = torch.arange(len(y)) % 7 == 0
 data = TrainingData(Batch.of(take(x, ~held), y[~held]), Batch.of(take(x, held), y[held]))
 
 looks, held_here = [], []
-class Watched(gradient.Run):
+class Watched(StackTraining):
     def look(self):
         held_here.append(self.stack.flat.numel())
         if self.sharded:
@@ -60,7 +63,7 @@ class Watched(gradient.Run):
         losses = super().look()
         looks.append([self.step, *norms, *losses])
         return losses
-gradient.Run = Watched
+Gradient.training = Watched
 
 def progress(done, total):
     first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"

@@ -1,6 +1,7 @@
 """What every family offers: a loss per example, and samples per entry of y."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -8,23 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from sourcewise.batch import Batch
+from sourcewise.families.family import Recipe
 from sourcewise.networks.layers import reset
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = [
     "BatchNoise",
     "Carried",
-    "Condensed",
     "ConditionalModel",
     "Density",
-    "ExactFit",
     "HasDensity",
-    "Judged",
     "SharedError",
-    "Staged",
 ]
 
-Carried = dict[str, Tensor]
+Carried = dict[str, Tensor]  # what training takes along beside the parameters
 
 
 class ConditionalModel(nn.Module, ABC):
@@ -32,9 +30,15 @@ class ConditionalModel(nn.Module, ABC):
 
     A family whose `loss` also runs with a leading axis S on every parameter, on the batch and on
     the result (S models at once, see `networks.layers`) says so by `stackable`.
+
+    Attributes:
+        recipe: how it is trained, a name in `training.recipes.registry`; that of its family.
+        averages: averages of the weights that training kept: parameters by name.
     """
 
     stackable: ClassVar[bool] = False
+    recipe: ClassVar[Recipe] = "gradient"
+    averages: Sequence[Mapping[str, Tensor]] = ()
 
     @abstractmethod
     def loss(self, batch: Batch, noise: "BatchNoise") -> Tensor:
@@ -50,6 +54,15 @@ class ConditionalModel(nn.Module, ABC):
     def reset(self, noise: Noise) -> None:
         """Draw all parameters anew, from the noise alone."""
         reset(self, noise)
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> None:
+        """Bring parameters back to where they are held, in place; called after every update.
+
+        What is evaluated may be an average of such parameters, which need not be held there.
+
+        Args:
+            parameters: (S, *shape) each, by name: those of S models.
+        """
 
     @property
     def fitted(self) -> dict[str, list[float]]:
@@ -143,72 +156,4 @@ class BatchNoise(Protocol):
         self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
     ) -> Tensor:
         """Draws that belong to no rows; the same in every process."""
-        ...
-
-
-@runtime_checkable
-class Staged(Protocol):
-    """A model that is trained in phases: a beginning, the updates, an end.
-
-    What it carries through training beside its parameters (chains, a fitted noise distribution)
-    are tensors by name, of equal shapes in models that train as one stack, where they have a
-    leading axis S like the parameters. They are part of every checkpoint.
-    """
-
-    def begin(self, rows: Batch, noise: Noise) -> Carried:
-        """What training starts with, from all training rows."""
-        ...
-
-    def advance(self, carried: Carried, noise: "BatchNoise") -> Carried:
-        """The step before each update, under the parameters of the moment."""
-        ...
-
-    def carried_loss(self, batch: Batch, carried: Carried, noise: "BatchNoise") -> Tensor:
-        """(B,) as `loss`, with what is carried."""
-        ...
-
-    def finish(self, rows: Batch, carried: Carried, noise: Noise) -> None:
-        """After training: whatever scoring and sampling need beside the parameters."""
-        ...
-
-    def complaint(self, value: float) -> str | None:
-        """What an objective of this value (maybe not finite) means, and what helps; None: fine."""
-        ...
-
-
-@runtime_checkable
-class Judged(Protocol):
-    """A model that can tell that its training failed though all numbers are finite."""
-
-    def reliable(self) -> bool:
-        """Whether losses are those of these parameters, and not of what computes them."""
-        ...
-
-    def excess(self, batch: Batch, carried: Carried, noise: "BatchNoise") -> Tensor:
-        """(B,) of training rows: how much worse they are than under a model that knows nothing."""
-        ...
-
-    def failure(self, start: float, end: float) -> str | None:
-        """What a mean excess before and after training means, and what helps; None: fine."""
-        ...
-
-
-class ExactFit(Protocol):
-    """A model whose maximum-likelihood solution is computed, not approached."""
-
-    def fit_exactly(self, rows: Batch, names: tuple[str, ...]) -> None:
-        """Set the parameters from all training rows; `names` are for messages."""
-        ...
-
-
-@runtime_checkable
-class Condensed(Protocol):
-    """A model whose loss over all rows is a shorter sum over sufficient statistics."""
-
-    def condense(self, rows: Batch) -> Batch:
-        """U rows whose `condensed_loss` adds up to the whole."""
-        ...
-
-    def condensed_loss(self, batch: Batch, noise: "BatchNoise") -> Tensor:
-        """(U,) the loss of condensed rows; stackable like `loss`."""
         ...

@@ -2,7 +2,7 @@
 
 All models are built, and each takes one loss and gradient on a few rows of its own. The time is
 that of a few updates and of one look at the validation rows, times their planned numbers, and what
-staged models do before and after training, each of them.
+recipes do before and after the updates, of each model.
 """
 
 import math
@@ -18,20 +18,22 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
-from sourcewise.families.base import Carried, ConditionalModel, Staged
+from sourcewise.families.base import Carried, ConditionalModel
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import untrained
 from sourcewise.randomness import Noise
-from sourcewise.training.run import look_gap
+from sourcewise.training.looks import look_gap
+from sourcewise.training.recipes.base import Recipe
+from sourcewise.training.recipes.registry import recipe
 from sourcewise.training.stack import StepNoise
 
 __all__ = ["Rehearsal"]
 
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
 QUICK = 2.0  # seconds: what takes less for one source is timed for many too
-MOST = 1000  # rows that a staged model begins with
+MOST = 1000  # rows that training begins with
 
 
 @dataclass(frozen=True)
@@ -103,24 +105,24 @@ class _Block:
         return replace(self.encoded.filled.at(self.rows[index]), y=self.y[index])
 
     @property
+    def recipe(self) -> Recipe:
+        """How the model is trained."""
+        return recipe(self.model.recipe)
+
+    @property
     def first(self) -> Batch:
         """Its first rows."""
         return self.batch(torch.arange(min(MOST, len(self.rows))))
 
     @cached_property
     def carried(self) -> Carried:
-        """What a staged model begins with, from some of its rows."""
-        if not isinstance(self.model, Staged):
-            return {}
-        dtype = next(self.model.parameters()).dtype
-        begun = self.model.begin(self.first, Noise(0).of("rehearsal"))
-        return {name: v.to(dtype) for name, v in begun.items()}
+        """What training begins with, from some of its rows."""
+        return self.recipe.begin(self.model, self.first, Noise(0).of("rehearsal"))
 
     def update(self, index: Tensor, noise: Noise) -> float:
         """The mean loss of some rows; gradients are computed."""
-        step, carried = StepNoise([noise], [len(index)]), self.carried
-        if isinstance(self.model, Staged) and carried:
-            carried = self.model.advance(carried, step)
+        step = StepNoise([noise], [len(index)])
+        carried = self.recipe.advance(self.model, self.carried, step)
         loss = self.loss(index, noise, carried).mean()
         loss.backward()
         self.model.zero_grad()
@@ -128,11 +130,8 @@ class _Block:
 
     def loss(self, index: Tensor, noise: Noise, carried: Carried | None = None) -> Tensor:
         """(B,) losses of some rows."""
-        carried = self.carried if carried is None else carried
-        if isinstance(self.model, Staged) and carried:
-            step = StepNoise([noise], [len(index)])
-            return self.model.carried_loss(self.batch(index), carried, step)
-        return self.model.loss(self.batch(index), StepNoise([noise], [len(index)]))
+        carried, step = carried or self.carried, StepNoise([noise], [len(index)])
+        return self.recipe.loss(self.model, self.batch(index), carried, step)
 
 
 def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
@@ -187,7 +186,7 @@ def _look_seconds(block: _Block, share: float) -> float:
 
 
 def _phase_seconds(blocks: list[_Block]) -> float:
-    """What staged models do before and after training: all blocks.
+    """What comes before and after the updates: all blocks.
 
     The block of fewest sources is timed, larger ones too if that is quick; if not, they are taken
     to need as much more as they have more sources, which is never too little.
@@ -203,11 +202,9 @@ def _phase_seconds(blocks: list[_Block]) -> float:
 
 
 def _ends_seconds(block: _Block) -> float:
-    """The beginning and the end of a staged model's training."""
-    if not isinstance(block.model, Staged):
-        return 0.0
+    """The beginning and the end of a model's training."""
     noise, rows, start = Noise(0).of("timing"), block.first, time.perf_counter()
     block.model.reset(noise)
-    block.model.begin(rows, noise)
-    block.model.finish(rows, block.carried, noise)
+    block.recipe.begin(block.model, rows, noise)
+    block.recipe.finish(block.model, rows, block.carried, noise)
     return time.perf_counter() - start

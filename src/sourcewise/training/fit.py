@@ -1,23 +1,19 @@
 """`fit`: whatever the model, this is how it is trained."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from sourcewise.families.base import ConditionalModel, ExactFit
+from sourcewise.families.base import ConditionalModel
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import Effort, Member, train
+from sourcewise.training.recipes.base import Effort, Member, Progress
+from sourcewise.training.recipes.registry import recipe
 
 __all__ = ["fit"]
-
-Progress = Callable[[int, int], None]
 
 
 def fit(
@@ -30,11 +26,10 @@ def fit(
     progress: Progress | None = None,
     folder: Path | None = None,
 ) -> list[Effort]:
-    """Train a model in place, block by block if it has blocks.
+    """Train a model in place, block by block if it has blocks, by the recipe that it names.
 
-    A model with `fit_exactly` is solved on training and validation rows together; every other
-    is trained by gradients on its `loss`. What a block becomes depends on its own rows, on the
-    settings, and on the noise of its sources' names; never on the blocks beside it.
+    What a block becomes depends on its own rows, on the settings, and on the noise of its sources'
+    names; never on the blocks beside it.
 
     Args:
         model: the model.
@@ -52,12 +47,9 @@ def fit(
         TrainingFailed: the loss is not finite.
     """
     members = _members(model, data, names)
-    if hasattr(members[0].model, "fit_exactly"):
-        return [_fit_exactly(member) for member in members]
-    settings = settings or getattr(members[0].model, "settings", None)
-    if not isinstance(settings, TrainedSettings):
-        raise TypeError(f"{type(members[0].model).__name__} does not say how it is trained")
-    return train(members, settings, noise or Noise(0), progress, folder)
+    first = members[0].model
+    settings = settings or getattr(first, "settings", None)
+    return recipe(first.recipe).train(members, settings, noise or Noise(0), progress, folder)
 
 
 def _members(model: ConditionalModel, data: TrainingData, names: tuple[str, ...]) -> list[Member]:
@@ -78,9 +70,3 @@ def _numbers(block: tuple[int, ...], K: int) -> Tensor:
     numbers = torch.full((K,), -1)
     numbers[list(block)] = torch.arange(len(block))
     return numbers
-
-
-def _fit_exactly(member: Member) -> Effort:
-    rows = member.data.merged()
-    cast(ExactFit, member.model).fit_exactly(rows, member.names)
-    return Effort(len(rows), 0)

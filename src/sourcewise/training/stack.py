@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from sourcewise.families.base import ConditionalModel
 from sourcewise.randomness import Noise
 
-__all__ = ["Stack", "StepNoise", "alike"]
+__all__ = ["Stack", "StepNoise", "same_shapes"]
 
 
-def alike(a: nn.Module, b: nn.Module) -> bool:
+def same_shapes(a: nn.Module, b: nn.Module) -> bool:
     """Whether two models have parameters of the same names and shapes."""
     shapes = [{name: p.shape for name, p in model.named_parameters()} for model in (a, b)]
     return shapes[0] == shapes[1]
@@ -65,6 +65,11 @@ class Stack:
         """The columns of each parameter, (S, *shape)."""
         columns = matrix.split([shape.numel() for shape in self.shapes], 1)
         return [c.view(len(matrix), *s) for c, s in zip(columns, self.shapes, strict=True)]
+
+    def named(self, matrix: Tensor) -> dict[str, Tensor]:
+        """The parameters (S, *shape) in the rows of a matrix (S, P), by name."""
+        names = [name for name, _ in self.one.named_parameters()]
+        return dict(zip(names, self._views(matrix), strict=True))
 
     def member(self, s: int, flat: Tensor | None = None) -> ConditionalModel:
         """Model s alone, for evaluation; the next call takes it back."""

@@ -9,7 +9,6 @@ import torch
 from sourcewise.batch import Batch
 from sourcewise.comparison.cautions import rough_normalisers
 from sourcewise.errors import TrainingFailed
-from sourcewise.families.base import Judged
 from sourcewise.families.energy.failures import MARGIN, alike, failure, gain_over_one_normal, knobs
 from sourcewise.families.energy.model import RESOLVED, Energy
 from sourcewise.families.energy.network import EnergyNetwork
@@ -30,7 +29,6 @@ TOLD = (EnergySettings.parse({}), "nce", 5)
 @pytest.mark.parametrize("objective", ["likelihood", "nce", "pcd", "denoising", "sliced"])
 def test_excess_of_an_exact_density_is_over_the_uniform_one(objective):
     model = build(objective=objective)
-    assert isinstance(model, Judged)
     x, y, noise = Noise(1).uniform(9, 2), torch.arange(9) % 2, StepNoise([Noise(2)], [9])
     found = model.excess(Batch.of(x, y), model.begin(Batch.of(x, y), Noise(3)), noise)
     assert torch.allclose(found, -log_prob(model, x, y), atol=1e-6)  # log 1 = 0

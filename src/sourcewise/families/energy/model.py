@@ -17,6 +17,7 @@ import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +54,7 @@ from sourcewise.families.energy.persistent import PersistentContrastive
 from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
 from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.families.family import Recipe
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.box import BoxMixture
 
@@ -88,6 +90,7 @@ class Energy(ConditionalModel):
     """
 
     stackable = True
+    recipe: ClassVar[Recipe] = "phased"
     annealed: Tensor
     annealed_error: Tensor
     annealed_high: Tensor
@@ -211,7 +214,7 @@ class Energy(ConditionalModel):
         return self.network(self._placed(x.to(log_Z)), y) + log_Z.gather(-1, y)
 
     def begin(self, rows: Batch, noise: Noise) -> Carried:
-        """See `families.base.Staged`: the noise distribution, chains, spreads."""
+        """See `recipes.phased.Phased`: the noise distribution, chains, spreads."""
         carried, x, y = {}, rows.tensor, rows.y
         if self.objective is not None:
             carried = self.objective.begin(self.network, x, y, noise)
@@ -220,7 +223,7 @@ class Energy(ConditionalModel):
         return carried
 
     def advance(self, carried: Carried, noise: BatchNoise) -> Carried:
-        """See `families.base.Staged`: chains move."""
+        """See `recipes.phased.Phased`: chains move."""
         if self.objective is None:
             return carried
         return self.objective.advance(self.network, carried, noise)
@@ -234,13 +237,13 @@ class Energy(ConditionalModel):
             return self.objective.loss(self.network, x, y, carried, noise)
         return self.objective.validation_loss(self.network, x, y, carried, noise)
 
-    def complaint(self, value: float) -> str | None:
-        """See `families.base.Staged`."""
-        return None if self.objective is None else self.objective.complaint(value, self.D)
+    def divergence(self, value: float) -> str | None:
+        """See `recipes.phased.Phased`."""
+        return None if self.objective is None else self.objective.divergence(value, self.D)
 
     @torch.no_grad()
     def reliable(self) -> bool:
-        """See `families.base.Judged`: whether the nodes of training resolve the energies.
+        """See `recipes.phased.Phased`: whether the nodes of training resolve the energies.
 
         Maximum likelihood by a rule is not that of the density once mass lies between its nodes,
         and where there are few rows it learns to put some there: the training rows become ever
@@ -251,7 +254,7 @@ class Energy(ConditionalModel):
 
     @torch.no_grad()
     def excess(self, batch: Batch, carried: Carried, noise: BatchNoise) -> Tensor:
-        """See `families.base.Judged`: of what validation rows are scored by, beyond u = 0."""
+        """See `recipes.phased.Phased`: of what validation rows are scored by, beyond u = 0."""
         here = self.eval().carried_loss(batch, carried, noise)
         if self.exact:  # the uniform density is 1
             return here
@@ -260,8 +263,8 @@ class Energy(ConditionalModel):
             parameter.zero_()
         return here - constant.carried_loss(batch, carried, noise)
 
-    def failure(self, start: float, end: float) -> str | None:
-        """See `families.base.Judged`."""
+    def divergence_of_fit(self, start: float, end: float) -> str | None:
+        """See `recipes.phased.Phased`."""
         s, name = self.settings, self.chosen.objective
         return failure(s, name, self.D, self.exact, start, end) or alike(s, name, self.network)
 

@@ -17,12 +17,15 @@ Shrinkage replaces the covariance S by `(1 - a) S + a tr(S)/d I`; `ledoit-wolf` 
 and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004).
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError, listing
 from sourcewise.families.base import BatchNoise, ConditionalModel, Density
+from sourcewise.families.family import Recipe
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
@@ -44,6 +47,7 @@ class Gaussian(ConditionalModel):
         intensity: shrinkage a, (K,) or (1,).
     """
 
+    recipe: ClassVar[Recipe] = "exact"
     mean: Tensor
     scale_tril: Tensor
     intensity: Tensor

@@ -22,7 +22,8 @@ from sourcewise.studies.arm.settings import ArmStudySettings, Place
 from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.places import Progress
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import Member, train
+from sourcewise.training.recipes.base import Member
+from sourcewise.training.recipes.registry import recipe
 from sourcewise.truths.sequences import (
     SequenceTruth,
     independent_sequences,
@@ -124,6 +125,7 @@ def measure(
         for block in dict.fromkeys(_blocks("separate", K) + _blocks("pooled", K)):
             members[r, block] = _member(settings, r, block, x, y)  # with K = 1 both are one
     of_place = noise.of("training", K, n, D)
+    train = recipe(Arm.recipe).train
     efforts = train(list(members.values()), settings.training(), of_place, progress, folder)
     made = dict(zip(members, (effort.updates for effort in efforts), strict=True))
     errors: dict[str, list[float]] = {"separate": [], "pooled": []}

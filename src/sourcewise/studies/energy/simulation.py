@@ -31,7 +31,8 @@ from sourcewise.studies.energy.settings import EnergyStudySettings, Place
 from sourcewise.studies.energy.truth import GRID, apart, draw_truth, log_densities, sample
 from sourcewise.studies.places import Progress
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import Member, train
+from sourcewise.training.recipes.base import Member
+from sourcewise.training.recipes.registry import recipe
 
 __all__ = ["Errors", "Measured", "measure"]
 
@@ -143,6 +144,7 @@ def measure(
         for start in starts
     }
     of_place = noise.of("training", D, K, n, d_e)
+    train = recipe(Energy.recipe).train
     efforts = train(list(members.values()), training, of_place, progress, folder)
     updates = max(effort.updates for effort in efforts)
     fits = {

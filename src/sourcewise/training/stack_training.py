@@ -7,7 +7,7 @@ taken up from a checkpoint equals one that was never interrupted, bit for bit on
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -15,28 +15,20 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sourcewise.batch import Batch, chunks, joined
 from sourcewise.errors import InputError, TrainingFailed
-from sourcewise.families.base import Carried, ConditionalModel, Judged, Staged
+from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.training.optimizer import Adam, average, clip, rate
+from sourcewise.training.looks import Best, look_gap
+from sourcewise.training.optimizer import Adam, Averages, clip, rate
 from sourcewise.training.processes import Processes
 from sourcewise.training.stack import Stack, StepNoise
-from sourcewise.training.task import Outcome, Task
+from sourcewise.training.task import Condensed, Outcome, Task
 
-__all__ = ["Run"]
+__all__ = ["StackTraining"]
 
-LOOKS = 5  # without improvement, at least, before a model stops early
-
-
-def look_gap(step: int, check: int) -> int:
-    """Updates between looks: `check`, doubled whenever it is 1/64 of the updates so far.
-
-    >>> [look_gap(step, 10) for step in (10, 630, 640, 1279, 1280)]
-    [10, 10, 20, 20, 40]
-    """
-    return check << max(0, (step // (32 * check)).bit_length() - 1)
+DONE = ("updates", "best", "validation", "refused")  # of an outcome, plain values
 
 
-class Run:
+class StackTraining:
     """The training of models that are stacked.
 
     Args:
@@ -51,6 +43,8 @@ class Run:
         done: task to outcome.
     """
 
+    LOSSES: ClassVar = ("loss", "condensed_loss")  # methods of a model that it calls
+
     def __init__(
         self,
         tasks: Sequence[Task],
@@ -62,44 +56,36 @@ class Run:
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
         self.sharded = settings.shard and processes.count > 1 and len(tasks) == 1
         self.stack = self._stack(dtype)
-        flat = self.stack.flat
-        self.adam = Adam(flat, settings, self.stack.matrices)
-        self.ema = flat.clone() if settings.ema else None
-        if settings.bound and self.ema is not None:  # it would remember where parameters started
-            self.ema.clamp_(-settings.bound, settings.bound)
+        self.adam = Adam(self.stack.flat, settings, self.stack.matrices)
+        self.averages = Averages(self.stack.flat, settings)
+        for rows in self.averages.rows.values():  # they would remember where parameters started
+            self._hold(rows)
+        self.best = Best(self.stack.flat)
         self.step, self.active = 0, list(range(len(tasks)))
         self.done: dict[int, Outcome] = {}
-        self.best = flat.clone()
-        self.best_loss = [math.inf] * len(tasks)
-        self.best_step = [0] * len(tasks)
-        self.refused = [0] * len(tasks)
-        self.carried = self._begin(dtype)
         self._gather()
 
     def _stack(self, dtype: torch.dtype) -> Stack:
         models = [task.model for task in self.tasks]
+        self.constrained = type(models[0]).constrain is not ConditionalModel.constrain
         if not self.sharded:
             return Stack(models, self.device, dtype)
+        if self.constrained:
+            raise InputError(
+                "setting shard: parameters of this family are held to a constraint, which takes "
+                "them whole: shard=false"
+            )
         from sourcewise.training.sharded import ShardedStack
 
-        return ShardedStack(models[0], self.device, dtype, self.processes)
+        return ShardedStack(models[0], self.device, dtype, self.processes, self.LOSSES)
 
-    def _begin(self, dtype: torch.dtype) -> Carried:
-        """What the models carry, with a leading axis S."""
-        parts = [task.begin() for task in self.tasks]
-        if self.sharded and parts[0]:
-            raise InputError(
-                "setting shard: this training carries state beside the parameters (chains, a "
-                "noise distribution), which cannot be spread: shard=false"
-            )
-        return {
-            name: torch.stack([part[name] for part in parts]).to(self.device, dtype)
-            for name in parts[0]
-        }
-
-    def _taken(self) -> Carried:
-        """As a model takes it: without the axis S if it is one."""
-        return self.carried if len(self.stack) > 1 else {n: v[0] for n, v in self.carried.items()}
+    def _hold(self, matrix: Tensor) -> None:
+        """Bring rows of parameters (S, P) back to where they are held, in place."""
+        if self.settings.bound:
+            matrix.clamp_(-self.settings.bound, self.settings.bound)
+        if self.constrained:
+            with torch.no_grad():
+                self.stack.one.constrain(self.stack.named(matrix))
 
     def _gather(self) -> None:
         """The rows of all active tasks in one place."""
@@ -111,37 +97,29 @@ class Run:
     @property
     def weights(self) -> Tensor:
         """(S, P) what is evaluated: the averaged weights, if there are such."""
-        return self.stack.flat if self.ema is None else self.ema
+        averaged = self.averages.evaluated
+        return self.stack.flat if averaged is None else averaged
 
     def update(self) -> Tensor:
         """One step of all active models; their objectives, (S,)."""
         tasks = [self.tasks[i] for i in self.active]
-        if self.carried:
-            self._advance(tasks)
+        self._advance(tasks)
         values = self.stack.descend(self._objective(tasks))
         self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
         for value, task in zip(values.tolist(), tasks, strict=True):
-            if self.carried or not math.isfinite(value):
-                self._check("loss", value, task)
+            self._check("loss", value, task)
         if self.settings.clip:
             clip(self.stack.grad, self.stack.norms(), self.settings.clip)
         rates = [rate(self.settings, self.step, task.total) for task in tasks]
         lr = torch.tensor(rates, dtype=torch.float64).to(self.stack.flat)[:, None]
         self.step += 1
         self.adam.step(self.stack.flat, self.stack.grad, lr, self.step)
-        if self.settings.bound:
-            self.stack.flat.clamp_(-self.settings.bound, self.settings.bound)
-        if self.ema is not None:
-            average(self.ema, self.stack.flat, self.settings.ema, self.step)
+        self._hold(self.stack.flat)
+        self.averages.update(self.stack.flat, self.step)
         return values
 
     def _advance(self, tasks: Sequence[Task]) -> None:
-        """The step before an update; every process does the same."""
-        noise = StepNoise([task.noise.of("advance", self.step) for task in tasks], [])
-        model = cast(Staged, self.stack.model)
-        moved = model.advance(self._taken(), noise)
-        several = len(tasks) > 1
-        self.carried = {name: v if several else v[None] for name, v in moved.items()}
+        """Before an update of these tasks."""
 
     def _objective(self, tasks: Sequence[Task]) -> Any:
         """The function of the stacked model that gives (S,) objectives of this step's batches."""
@@ -163,15 +141,19 @@ class Run:
             self.processes.share,
             ("step", self.step),
         )
-        name = "condensed_loss" if tasks[0].condensed else "loss"
-        name, more = ("carried_loss", [self._taken()]) if self.carried else (name, [])
 
         def objective(model: ConditionalModel) -> Tensor:
             with self._autocast():
-                loss = getattr(model, name)(batch, *more, noise=noise)
+                loss = self._batch_loss(model, batch, noise)
             return (loss * weight).sum(-1).view(len(tasks))
 
         return objective
+
+    def _batch_loss(self, model: ConditionalModel, batch: Batch, noise: StepNoise) -> Tensor:
+        """(B,) or (S, B) of a batch of all active models."""
+        if self.tasks[self.active[0]].condensed:
+            return cast(Condensed, model).condensed_loss(batch, noise)
+        return model.loss(batch, noise)
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.settings.precision != "bfloat16":
@@ -179,13 +161,7 @@ class Run:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _check(self, what: str, value: float, task: Task) -> None:
-        """Raise if a value is not finite, or is what the model calls a failure."""
-        judged = what == "loss" or not math.isfinite(value)
-        told = None
-        if judged and isinstance(task.model, Staged):
-            told = task.model.complaint(value)
-        if told is not None:
-            raise TrainingFailed(f"{task.key}, update {self.step}: {told}")
+        """Raise if a value is not finite."""
         if not math.isfinite(value):
             self._refuse(what, task.key)
 
@@ -216,18 +192,20 @@ class Run:
             if loss is None:
                 continue
             self._check("validation loss", loss, self.tasks[i])
-            if loss < self.best_loss[s]:
+            if loss < self.best.losses[s]:
                 self._note(s, loss)
         return losses
 
     def _note(self, s: int, loss: float) -> None:
         """The lowest loss so far, of weights that are kept if their losses can be believed."""
-        model = self.stack.member(s, self.weights)
-        if isinstance(model, Judged) and not model.reliable():
-            self.refused[s] += 1
-            return
-        self.best_loss[s], self.best_step[s] = loss, self.step
-        self.best[s] = self.weights[s]
+        if self._reliable(self.stack.member(s, self.weights)):
+            self.best.note(s, loss, self.step, self.weights[s])
+        else:
+            self.best.refused[s] += 1
+
+    def _reliable(self, model: ConditionalModel) -> bool:
+        """Whether a model's loss can be believed."""
+        return True
 
     def _validation_loss(self, s: int, task: Task) -> float | None:
         valid = task.data.valid
@@ -246,106 +224,90 @@ class Run:
         return float(total) / float(valid.size.sum())
 
     def _loss(self, model: ConditionalModel, s: int, batch: Batch, noise: StepNoise) -> Tensor:
-        """(B,) of member s, with what it carries."""
-        if not self.carried:
-            return model.loss(batch, noise)
-        carried = {name: v[s] for name, v in self.carried.items()}
-        return cast(Staged, model).carried_loss(batch, carried, noise)
+        """(B,) of member s alone."""
+        return model.loss(batch, noise)
 
     def retire(self) -> list[int]:
         """Take out the models that are done, with their best weights; which ones."""
         over = [
             s
             for s, i in enumerate(self.active)
-            if self.step >= self.tasks[i].total or (self._due(i) and self._stale(s))
+            if self.step >= self.tasks[i].total
+            or (self._due(i) and self.best.stale(s, self.step, self.settings))
         ]
         for s in over:
-            looked = math.isfinite(self.best_loss[s])
-            weights = (self.best if looked else self.weights)[s].clone()
-            if not bool(weights.isfinite().all()):  # its very last gradient was not
-                self._refuse("weights", self.tasks[self.active[s]].key)
-            best = self.best_step[s] if looked else None
-            loss = self.best_loss[s] if looked else None
-            carried = {name: v[s].clone() for name, v in self.carried.items()}
-            self.done[self.active[s]] = Outcome(
-                weights, self.step, best, loss, self.refused[s], carried
-            )
+            self.done[self.active[s]] = self._outcome(s)
         if over:
             self.keep([s for s in range(len(self.active)) if s not in over])
         return over
 
-    def _stale(self, s: int) -> bool:
-        """Whether model s has waited long enough for its validation loss to improve."""
-        wait = max(self.settings.patience * self.step, LOOKS * self.settings.check)
-        looks = self.settings.patience > 0 and math.isfinite(self.best_loss[s])
-        return looks and self.step - self.best_step[s] >= wait
+    def _outcome(self, s: int) -> Outcome:
+        """What model s leaves with."""
+        best, looked = self.best, self.best.found(s)
+        weights = (best.weights if looked else self.weights)[s].clone()
+        if not bool(weights.isfinite().all()):  # its very last gradient was not
+            self._refuse("weights", self.tasks[self.active[s]].key)
+        return Outcome(
+            weights,
+            self.step,
+            best.steps[s] if looked else None,
+            best.losses[s] if looked else None,
+            best.refused[s],
+            self.averages.kept(s),
+        )
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some of the active models only."""
         self.active = [self.active[s] for s in rows]
         at = torch.tensor(rows, dtype=torch.int64, device=self.device)
         self.adam.m, self.adam.v = self.adam.m[at], self.adam.v[at]
-        self.best, self.ema = self.best[at], None if self.ema is None else self.ema[at]
-        self.carried = {name: v[at] for name, v in self.carried.items()}
-        self.best_loss = [self.best_loss[s] for s in rows]
-        self.best_step = [self.best_step[s] for s in rows]
-        self.refused = [self.refused[s] for s in rows]
+        self.averages.rows = {name: v[at] for name, v in self.averages.rows.items()}
+        self.best.keep(rows, at)
         if rows:
             self.stack.bind(self.stack.flat[at])
             self._gather()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that an interrupted run needs, as tensors and plain values.
+        """All that an interrupted training needs, as tensors and plain values.
 
-        Tensors are of whole models, whoever holds the parts. All processes of a sharded run call
-        it; the first one gets them.
+        Tensors are of whole models, whoever holds the parts. All processes of a sharded training
+        call it; the first one gets them.
         """
-        tensors = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v, "best": self.best}
-        if self.ema is not None:
-            tensors["ema"] = self.ema
-        tensors |= {f"done/{i}": outcome.weights for i, outcome in self.done.items()}
-        plain = {f"carried/{name}": v for name, v in self.carried.items()}
+        best = self.best
+        tensors = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v}
+        tensors |= {"best": best.weights} | self.averages.rows
         for i, outcome in self.done.items():
-            plain |= {f"carried/{i}/{name}": v for name, v in outcome.carried.items()}
-        kept = ("updates", "best", "validation", "refused")
-        done = {str(i): {k: getattr(o, k) for k in kept} for i, o in self.done.items()}
+            tensors[f"done/{i}"] = outcome.weights
+            if len(outcome.averages):
+                tensors[f"done averages/{i}"] = outcome.averages
+        done = {str(i): {k: getattr(o, k) for k in DONE} for i, o in self.done.items()}
         values = {
             "step": self.step,
             "active": self.active,
-            "best_loss": self.best_loss,
-            "best_step": self.best_step,
-            "refused": self.refused,
+            "best_loss": best.losses,
+            "best_step": best.steps,
+            "refused": best.refused,
             "done": done,
         }
         first = self.processes.first
-        whole = {name: self.stack.whole(v, first) for name, v in tensors.items()}
-        return whole | {name: v.cpu() for name, v in plain.items()}, values
+        return {name: self.stack.whole(v, first) for name, v in tensors.items()}, values
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """The inverse of `state`, on a fresh run of the same tasks."""
-        carried = {
-            name.removeprefix("carried/"): v.to(self.device)
-            for name, v in tensors.items()
-            if name.startswith("carried/")
-        }
-        on = {n: self.stack.part(v) for n, v in tensors.items() if not n.startswith("carried/")}
-        self.carried = {name: v for name, v in carried.items() if "/" not in name}
+        """The inverse of `state`, on a fresh training of the same tasks."""
+        on, best = {name: self.stack.part(v) for name, v in tensors.items()}, self.best
         self.step, self.active = values["step"], list(values["active"])
-        self.best_loss = [math.inf if v is None else v for v in values["best_loss"]]
-        self.best_step = list(values["best_step"])
-        self.refused = list(values["refused"])
+        best.losses = [math.inf if v is None else v for v in values["best_loss"]]
+        best.steps, best.refused = list(values["best_step"]), list(values["refused"])
         self.done = {
-            int(i): Outcome(on[f"done/{i}"], **outcome, carried=_under(carried, i))
+            int(i): Outcome(
+                on[f"done/{i}"],
+                **outcome,
+                averages=on.get(f"done averages/{i}", torch.empty(0)),
+            )
             for i, outcome in values["done"].items()
         }
-        self.adam.m, self.adam.v, self.best = on["m"], on["v"], on["best"]
-        self.ema = on.get("ema")
+        self.adam.m, self.adam.v, best.weights = on["m"], on["v"], on["best"]
+        self.averages.rows = {name: on[name] for name in self.averages.rows}
         if self.active:
             self.stack.bind(on["flat"])
             self._gather()
-
-
-def _under(tensors: Carried, place: str) -> Carried:
-    """Those whose names begin with `place/`, without it."""
-    start = f"{place}/"
-    return {n.removeprefix(start): v for n, v in tensors.items() if n.startswith(start)}
