@@ -15,6 +15,7 @@ ROWS = [
     "theory",
     "quadrature",
     "forms",
+    "batch",
     "splits",
     "sources",
     "partition",

@@ -2,6 +2,7 @@ import json
 import math
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ import sourcewise as sw
 from sourcewise.comparison import CompareSettings, prepare
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
+from sourcewise.families.base import SharedError
+from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.forms.table import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
@@ -442,8 +445,7 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
         return found
 
     before = macro()
-    error = property(lambda self: torch.tensor([[0.0, 0.25, 0.0]]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", error)
+    wrong_by(monkeypatch, 0.0, 0.25, 0.0)
     after = macro()
     assert after["difference"] == pytest.approx(before["difference"])
     assert after["high"] - before["high"] == pytest.approx(0.25)
@@ -453,8 +455,13 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
 
 def wrong_by(monkeypatch, *error: float) -> None:
     """Gaussians whose densities are said to be wrong: standard error, overstated, either way."""
-    told = property(lambda self: torch.tensor([error]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", told)
+    exact = Gaussian.log_density
+
+    def told(self, batch, noise):
+        shared = SharedError.of(torch.tensor([error]).expand(self.K, 3))
+        return replace(exact(self, batch, noise), kind="estimate", shared=shared)
+
+    monkeypatch.setattr(Gaussian, "log_density", told)
 
 
 def of_all(result: sw.Comparison, strategy: str) -> dict[str, dict]:

@@ -10,7 +10,7 @@ from sourcewise.errors import listing
 from sourcewise.families.energy.choices import MOST_NODES
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.strategies import Strategy
-from sourcewise.training.gradient import Effort
+from sourcewise.training import Effort
 
 __all__ = [
     "cautions",

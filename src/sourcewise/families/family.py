@@ -27,7 +27,7 @@ class Family:
         settings: "module:class" of its settings.
         model: likewise of its model, imported when one is built.
         coding: how examples become tensors, a name in `screening.registry`.
-        recipe: how it is trained, a name in `training.recipes`.
+        recipe: how it is trained, a name in `training.recipes.registry`.
         metrics: names of the metrics that it offers; the first is the primary one.
         takes_given: whether it takes given columns c.
         suits: whether `auto` takes it for these data.
@@ -68,7 +68,10 @@ class Family:
 
     def build(self, settings: "Settings", *, K: int, **sizes: Any) -> "ConditionalModel":
         """An untrained model for K sources; `sizes` are those of the encoder."""
-        return self.model_class(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
+        import torch
+
+        with torch.random.fork_rng(devices=()):  # layers of torch draw as they are made
+            return self.model_class(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
 
     def parse(self, values: Mapping[str, Any]) -> "FamilySettings":
         """Settings from names and values; an unknown name is an `InputError`."""

@@ -127,6 +127,12 @@ class TrainedSettings(FamilySettings):
             raise ValueError("weight_decay belongs to adamw: set weight_decay=0 with adam")
         return self
 
+    @property
+    def kept_averages(self) -> tuple[float, ...]:
+        """Decays of averages of the weights that are kept beside them, for a family that combines
+        several; none, unless its settings say so."""
+        return ()
+
     def rows_per_update(self, n: int) -> int:
         """Of a model with n training rows."""
         return n if self.batch == "all" else min(self.batch, n)

@@ -18,7 +18,6 @@ from sourcewise.comparison.cautions import simulated_normalisers
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.files import plain
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms.x import take
 from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
 from sourcewise.lifecycle.run import Run, opened, strategies_of
 from sourcewise.lifecycle.trained import about_lines, aligned, brief
@@ -173,7 +172,7 @@ class _Scored:
         rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
         error = torch.zeros(data.K, 3, dtype=torch.float64)
         if len(inside):
-            at = take(data.x, inside), prepared.take(inside), data.y[inside], sizes[inside]
+            at = data.take(inside), prepared.take(inside), sizes[inside]
             found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
             rows[inside], error = found.rows, found.shared
         bad = (~rows[inside].isfinite()).nonzero().squeeze(1)

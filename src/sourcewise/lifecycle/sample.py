@@ -124,7 +124,7 @@ def sample(
     y = torch.tensor(chosen).repeat_interleave(n)
     noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
     with torch.no_grad():
-        x = fitted.encoder.decode(fitted.model.sample(y, noise=noise, **options))
+        x = fitted.encoder.decode(fitted.model.sample(y, noise, **options))
     reading = run.document["settings"]["data"]
     document = {
         "schema_version": 1,

@@ -16,7 +16,8 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from sourcewise.encoders.base import Coding, Encoder, Z
+from sourcewise.batch import Batch
+from sourcewise.encoders.base import Coding, Encoder
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.forms.x import X
 from sourcewise.randomness import Noise
@@ -44,16 +45,12 @@ class HeldOut:
 
     Args:
         x: n rows, in original units.
-        y: (n,) their sources.
-        sizes: (n,) their units.
-        z: the rows encoded.
+        batch: the same encoded, x being z.
         log_det: (n,) log |dz/dx|.
     """
 
     x: X
-    y: Tensor
-    sizes: Tensor
-    z: Z
+    batch: Batch
     log_det: Tensor
 
 

@@ -14,7 +14,7 @@ from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import Member
+from sourcewise.training.recipes.base import Member
 
 __all__ = ["Block", "all_blocks", "blocks", "member", "numbers", "sample"]
 

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from sourcewise.batch import Batch
 from sourcewise.comparison.cautions import rough_normalisers
 from sourcewise.errors import TrainingFailed
-from sourcewise.families.base import Judged
 from sourcewise.families.energy.failures import MARGIN, alike, failure, gain_over_one_normal, knobs
 from sourcewise.families.energy.model import RESOLVED, Energy
 from sourcewise.families.energy.network import EnergyNetwork
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -28,26 +29,27 @@ TOLD = (EnergySettings.parse({}), "nce", 5)
 @pytest.mark.parametrize("objective", ["likelihood", "nce", "pcd", "denoising", "sliced"])
 def test_excess_of_an_exact_density_is_over_the_uniform_one(objective):
     model = build(objective=objective)
-    assert isinstance(model, Judged)
     x, y, noise = Noise(1).uniform(9, 2), torch.arange(9) % 2, StepNoise([Noise(2)], [9])
-    found = model.excess(x, y, model.begin(x, y, Noise(3)), noise=noise)
-    assert torch.allclose(found, -model.log_prob(x, y), atol=1e-6)  # log 1 = 0
+    found = model.excess(Batch.of(x, y), model.begin(Batch.of(x, y), Noise(3)), noise)
+    assert torch.allclose(found, -log_prob(model, x, y), atol=1e-6)  # log 1 = 0
 
 
 @pytest.mark.parametrize("objective", ["nce", "pcd", "denoising", "sliced"])
 def test_excess_is_of_the_objective_where_no_density_is_exact(objective):
     model = build(D=4, objective=objective)
     x, y, noise = Noise(1).uniform(9, 4), torch.arange(9) % 2, StepNoise([Noise(2)], [9])
-    carried = model.begin(x, y, Noise(3))
+    carried = model.begin(Batch.of(x, y), Noise(3))
     before = [p.clone() for p in model.parameters()]
-    found = model.excess(x, y, carried, noise=noise)
+    found = model.excess(Batch.of(x, y), carried, noise)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
-    own = model.staged_loss(x, y, carried, noise=noise).detach()
+    own = model.carried_loss(Batch.of(x, y), carried, noise).detach()
     for parameter in model.parameters():
         parameter.data.zero_()
-    assert torch.allclose(found, own - model.staged_loss(x, y, carried, noise=noise), atol=1e-9)
+    assert torch.allclose(
+        found, own - model.carried_loss(Batch.of(x, y), carried, noise), atol=1e-9
+    )
     assert found.abs().min() > 1e-6
-    assert bool((model.excess(x, y, carried, noise=noise) == 0).all())
+    assert bool((model.excess(Batch.of(x, y), carried, noise) == 0).all())
 
 
 def test_a_failure_is_worse_than_nothing_and_than_the_start():
@@ -113,13 +115,13 @@ def test_the_gain_over_one_normal_is_the_information_in_the_rows():
     truth = BoxMixture(half[None], mean.view(1, 2, 1), torch.full((1, 2, 1), width))
     y = torch.zeros(n).long()
     x = truth.sample(y, noise=Noise(0))
-    found = gain_over_one_normal(truth.log_prob, x, y)
+    found = gain_over_one_normal(lambda rows: truth.log_prob(rows.tensor, rows.y), Batch.of(x, y))
     both = math.hypot(0.5 - centre, width)
     inside = math.erf(0.5 / both / math.sqrt(2))
     exact = math.log(both / width) - math.log(2) + math.log(inside)
     assert found.shape == (1,)
     assert found.item() == pytest.approx(exact, abs=0.04)  # 2048 rows: .016 is their error
-    flat = gain_over_one_normal(lambda x, y: torch.zeros(len(x)), x, y)
+    flat = gain_over_one_normal(lambda rows: torch.zeros(len(rows)), Batch.of(x, y))
     entropy = 0.5 + math.log(2 * width * math.sqrt(2 * math.pi))
     assert flat.item() == pytest.approx(exact + entropy, abs=0.04)
 
@@ -150,8 +152,8 @@ def errors_of_tiny_models() -> list[float]:
     rows += np.random.default_rng(1).normal(size=(30, 1, 1))
     x = torch.from_numpy((rows - rows.min() + 0.5) / (np.ptp(rows) + 1)).flatten(0, 1)
     y = torch.arange(30).repeat_interleave(9)
-    ones, last = torch.ones(len(y), dtype=torch.float64), torch.arange(len(y)) % 9 == 8
-    data = TrainingData(x[~last], y[~last], ones[~last], x[last], y[last], ones[last])
+    last = torch.arange(len(y)) % 9 == 8
+    data = TrainingData(Batch.of(x[~last], y[~last]), Batch.of(x[last], y[last]))
     settings, names = EnergySettings.parse({}), tuple(map(str, range(30)))
     model = PartitionedModel(Partition.separate(30), lambda K: Energy(settings, K=K, D=1), names)
     fit(model, data, names=names, settings=settings)

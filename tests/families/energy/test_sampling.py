@@ -8,12 +8,15 @@ import pytest
 import torch
 from scipy.stats import kstest
 
+from sourcewise.batch import Batch
 from sourcewise.comparison.cautions import UNMIXED, unmixed_samplers
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.sampling_chains import CHAINS, MOST, RUN
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.files import read_tensors, write_tensors
+from sourcewise.metrics.distributions import log_prob
+from sourcewise.metrics.log_likelihood import density
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.samplers.mcmc.diagnostics import effective_sample_size, split_r_hat
@@ -106,25 +109,26 @@ def parted(D: int) -> PartitionedModel:
 def test_a_partition_routes_estimates_and_their_errors(quick):
     model, x = parted(4), Noise(1).uniform(9, 4)
     y = torch.tensor([2, 1, 0, 0, 1, 2, 1, 2, 0])
-    found = model.estimate_log_prob(x, y, noise=Noise(7))
-    assert found.bias == "overstates"
+    found, alone = model.log_density(Batch.of(x, y), Noise(7)), []
+    assert found.kind == "estimate"
     for j, local in ((0, {0: 0, 2: 1}), (1, {1: 0})):
         rows = torch.tensor([i for i, k in enumerate(y.tolist()) if k in local])
         sources = torch.tensor([local[int(y[i])] for i in rows])
         block: Any = model.block(j)
-        alone = block.estimate_log_prob(x[rows], sources, noise=Noise(7).of("block", j))
-        assert torch.equal(found.value[rows], alone.value)
-        assert torch.equal(found.standard_error[rows], alone.standard_error)
-        assert alone.method in found.method
-    first, second = (model.block(j).density_error for j in (0, 1))
-    assert first is not None
-    assert second is not None
-    assert torch.equal(model.density_error[:3], torch.stack([first[0], second[0], first[1]]))
-    assert bool(model.density_error[3].isnan().all())
-    exact = parted(2)
-    assert exact.density_error[:3, :2].tolist() == [[0, 0]] * 3
-    assert bool((exact.density_error[:3, 2] < 1e-3).all())
-    assert exact.estimate_log_prob(x[:, :2], y, noise=Noise(0)).bias == "none"
+        alone.append(block.log_density(Batch.of(x[rows], sources), Noise(7).of("block", j)))
+        assert torch.equal(found.value[rows], alone[j].value)
+    first, second = (part.shared.columns for part in alone)
+    assert bool((first[:, 0] > 0).all())
+    columns = found.shared.columns
+    assert torch.equal(columns[:3], torch.stack([first[0], second[0], first[1]]))
+    assert bool(columns[3].isnan().all())
+    some = model.log_density(Batch.of(x, y).take(y == 1), Noise(7))  # of one block alone
+    assert some.shared.standard_error.isnan().tolist() == [True, False, True, True]
+    whole = density(model, Batch.of(x, y).take(y == 1), Noise(7))  # a block is not asked: no error
+    assert (whole.shared.standard_error > 0).tolist() == [False, True, False, False]
+    ruled = parted(2).log_density(Batch.of(x[:, :2], y), Noise(0)).shared.columns
+    assert ruled[:3, :2].tolist() == [[0, 0]] * 3
+    assert bool((ruled[:3, 2] < 1e-3).all())
 
 
 @pytest.mark.parametrize("objective", ["nce", "pcd"])
@@ -137,9 +141,9 @@ def test_a_model_that_is_read_again_is_the_same(tmp_path: Path, objective, quick
     write_tensors(tmp_path / "model.safetensors", dict(model.state_dict()))
     again = Energy(settings, K=2, D=4)
     again.load_state_dict(read_tensors(tmp_path / "model.safetensors"))
-    assert torch.equal(again.log_prob(x, y), model.log_prob(x, y))
-    assert bool(model.log_prob(x, y).isfinite().all())
+    assert torch.equal(log_prob(again, x, y), log_prob(model, x, y))
+    assert bool(log_prob(model, x, y).isfinite().all())
     assert torch.equal(again.sample(y, noise=Noise(2)), model.sample(y, noise=Noise(2)))
-    estimates = [m.estimate_log_prob(x, y, noise=Noise(3)) for m in (model, again)]
-    assert torch.equal(estimates[0].value, estimates[1].value)
+    shared = [m.log_density(Batch.of(x, y), Noise(3)).shared.columns for m in (model, again)]
+    assert torch.equal(*shared)
     assert again.fitted == model.fitted

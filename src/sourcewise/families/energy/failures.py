@@ -20,6 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.families.energy.network import AnyEnergyNetwork
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import Noise
@@ -72,22 +73,20 @@ def alike(settings: EnergySettings, objective: str, network: AnyEnergyNetwork) -
 
 
 @torch.no_grad()
-def gain_over_one_normal(
-    log_prob: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor
-) -> Tensor:
+def gain_over_one_normal(log_prob: Callable[[Batch], Tensor], rows: Batch) -> Tensor:
     """(1,) mean of `log p(x|y) - log q(x)` over training rows, in nats.
 
     Args:
-        log_prob: of the trained model.
-        x: (n, D) rows that it was trained on; of more than 2048 an even selection counts.
-        y: (n,) their sources.
+        log_prob: (B,) log densities of the trained model.
+        rows: (n, D) that it was trained on; of more than 2048 an even selection counts.
     """
+    x = rows.tensor
     mean, scale = x.double().mean(0), x.double().std(0, correction=0).clamp(min=FLOOR)
     one = x.new_ones(1, 1, dtype=torch.float64)
     normal = BoxMixture(one, mean.expand(1, 1, -1), scale.expand(1, 1, -1), STRAY)
-    rows = slice(None, None, -(-len(x) // ROWS))
-    x, y = x[rows], y[rows]
-    return (log_prob(x, y).double() - normal.log_prob(x, torch.zeros_like(y))).mean()[None]
+    some = rows.take(torch.arange(0, len(x), -(-len(x) // ROWS)))
+    one = normal.log_prob(some.tensor, torch.zeros_like(some.y))
+    return (log_prob(some).double() - one).mean()[None]
 
 
 def knobs(settings: EnergySettings, objective: str) -> str:

@@ -17,12 +17,19 @@ import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from sourcewise.families.base import BatchNoise, Carried, ConditionalModel, DensityEstimate
+from sourcewise.batch import Batch
+from sourcewise.families.base import (
+    BatchNoise,
+    Carried,
+    ConditionalModel,
+    Density,
+    SharedError,
+)
 from sourcewise.families.energy.choices import Choices, choose
 from sourcewise.families.energy.failures import alike, failure, gain_over_one_normal
 from sourcewise.families.energy.network import (
@@ -47,7 +54,9 @@ from sourcewise.families.energy.persistent import PersistentContrastive
 from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
 from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.families.family import Recipe
 from sourcewise.randomness import ExampleNoise, Noise
+from sourcewise.truths.box import BoxMixture
 
 __all__ = ["Energy"]
 
@@ -81,6 +90,7 @@ class Energy(ConditionalModel):
     """
 
     stackable = True
+    recipe: ClassVar[Recipe] = "phased"
     annealed: Tensor
     annealed_error: Tensor
     annealed_high: Tensor
@@ -183,18 +193,6 @@ class Energy(ConditionalModel):
         """See `choices.Choices`."""
         return self.chosen.validated_by(self.settings)
 
-    @property
-    def density_error(self) -> Tensor | None:
-        """(K, 3) of log Z: of annealing its standard error, and what its interval adds to that; of
-        quadrature the third, what doubling half the nodes of scores changes, either way."""
-        if self.settings.rule == "grid":
-            return None
-        if self.exact:
-            error = self.quadrature_error(2 * self.nodes).double()
-            return torch.stack([0 * error, 0 * error, error], 1)
-        beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
-        return torch.stack([self.annealed_error, beyond.clamp(min=0), 0 * beyond], 1)
-
     def log_normaliser(self, nodes: int) -> Tensor:
         """(..., K) log Z of every source, by the rule with this many nodes per axis."""
         return log_normaliser(self.network, self.rule, nodes)
@@ -207,26 +205,17 @@ class Energy(ConditionalModel):
         """A multiple of the nodes of training; a grid has all its cells from the beginning."""
         return self.nodes if self.settings.rule == "grid" else factor * self.nodes
 
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Any) -> Tensor:
-        """`u(x|y) + log Z(y)`, minus the log-likelihood.
-
-        Args:
-            x: (B, D) points of the cube.
-            y: (B,) sources.
-            c: not used.
-            noise: not used.
-
-        Returns:
-            (B,); with S models at once (S, B), of x (S, B, D) and y (S, B).
-        """
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
+        """(B,) `u(x|y) + log Z(y)`, minus the log-likelihood; (S, B) of S models at once."""
+        x, y = batch.tensor, batch.y
         if not self.exact:
-            return -self.log_prob(x, y)
+            return -self._log_prob(x, y, self.annealed)
         log_Z = self.log_normaliser(self._times(1 if self.training else 2))
         return self.network(self._placed(x.to(log_Z)), y) + log_Z.gather(-1, y)
 
-    def begin(self, x: Tensor, y: Tensor, noise: Noise) -> Carried:
-        """See `families.base.Staged`: the noise distribution, chains, spreads."""
-        carried = {}
+    def begin(self, rows: Batch, noise: Noise) -> Carried:
+        """See `recipes.phased.Phased`: the noise distribution, chains, spreads."""
+        carried, x, y = {}, rows.tensor, rows.y
         if self.objective is not None:
             carried = self.objective.begin(self.network, x, y, noise)
         if self.based and "weight" not in carried:
@@ -234,34 +223,27 @@ class Energy(ConditionalModel):
         return carried
 
     def advance(self, carried: Carried, noise: BatchNoise) -> Carried:
-        """See `families.base.Staged`: chains move."""
+        """See `recipes.phased.Phased`: chains move."""
         if self.objective is None:
             return carried
         return self.objective.advance(self.network, carried, noise)
 
-    def staged_loss(self, x: Tensor, y: Tensor, carried: Carried, *, noise: BatchNoise) -> Tensor:
-        """The objective in training; for validation the likelihood, where it is exact.
-
-        Args:
-            x: (..., B, D) points of the cube.
-            y: (..., B) sources.
-            carried: see `begin`.
-            noise: of the batch.
-        """
+    def carried_loss(self, batch: Batch, carried: Carried, noise: BatchNoise) -> Tensor:
+        """(..., B) the objective in training; for validation the likelihood, where it is exact."""
         if self.objective is None or (self.exact and not self.training):
-            return self.loss(x, y, noise=noise)
-        x = x.to(self.network.V_Y.weight)
+            return self.loss(batch, noise)
+        x, y = batch.tensor.to(self.network.V_Y.weight), batch.y
         if self.training:
             return self.objective.loss(self.network, x, y, carried, noise)
         return self.objective.validation_loss(self.network, x, y, carried, noise)
 
-    def complaint(self, value: float) -> str | None:
-        """See `families.base.Staged`."""
-        return None if self.objective is None else self.objective.complaint(value, self.D)
+    def divergence(self, value: float) -> str | None:
+        """See `recipes.phased.Phased`."""
+        return None if self.objective is None else self.objective.divergence(value, self.D)
 
     @torch.no_grad()
     def reliable(self) -> bool:
-        """See `families.base.Judged`: whether the nodes of training resolve the energies.
+        """See `recipes.phased.Phased`: whether the nodes of training resolve the energies.
 
         Maximum likelihood by a rule is not that of the density once mass lies between its nodes,
         and where there are few rows it learns to put some there: the training rows become ever
@@ -271,32 +253,33 @@ class Energy(ConditionalModel):
         return not by_rule or bool(self.quadrature_error(self.nodes).max() <= RESOLVED)
 
     @torch.no_grad()
-    def excess(self, x: Tensor, y: Tensor, carried: Carried, *, noise: BatchNoise) -> Tensor:
-        """See `families.base.Judged`: of what validation rows are scored by, beyond u = 0."""
-        here = self.eval().staged_loss(x, y, carried, noise=noise)
+    def excess(self, batch: Batch, carried: Carried, noise: BatchNoise) -> Tensor:
+        """See `recipes.phased.Phased`: of what validation rows are scored by, beyond u = 0."""
+        here = self.eval().carried_loss(batch, carried, noise)
         if self.exact:  # the uniform density is 1
             return here
         constant = copy.deepcopy(self)
         for parameter in constant.parameters():
             parameter.zero_()
-        return here - constant.staged_loss(x, y, carried, noise=noise)
+        return here - constant.carried_loss(batch, carried, noise)
 
-    def failure(self, start: float, end: float) -> str | None:
-        """See `families.base.Judged`."""
+    def divergence_of_fit(self, start: float, end: float) -> str | None:
+        """See `recipes.phased.Phased`."""
         s, name = self.settings, self.chosen.objective
         return failure(s, name, self.D, self.exact, start, end) or alike(s, name, self.network)
 
-    def finish(self, x: Tensor, y: Tensor, carried: Carried, noise: Noise) -> None:
+    def finish(self, rows: Batch, carried: Carried, noise: Noise) -> None:
         """After training: the normaliser by annealing, and the sampler's steps, where needed; and
         what training has gained."""
         if self.based:
             self._settle(carried, noise)
-        self._note("", [("gain", gain_over_one_normal(self.log_prob, x, y))])
+        gain = gain_over_one_normal(lambda rows: self.log_density(rows, noise).value, rows)
+        self._note("", [("gain", gain)])
 
     def _settle(self, carried: Carried, noise: Noise) -> None:
         """What is known by simulation."""
         self._note("base_", {name: carried[name] for name in BASE}.items())
-        base = self._base()
+        base = self.noise_distribution()
         if not self.exact:
             s = self.settings
             found = annealed_normaliser(
@@ -315,18 +298,25 @@ class Energy(ConditionalModel):
             kept = self.get_buffer(start + name)
             setattr(self, start + name, value.detach().double().to(kept.device))
 
-    def _base(self):
-        """The noise distribution."""
+    def noise_distribution(self) -> BoxMixture:
+        """Where chains and annealing start."""
         return base_of({name: self.get_buffer(f"base_{name}") for name in BASE}, self.settings)
 
-    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """(B,) natural log of the density at x (B, D) under sources y (B,); -inf off the cube.
-
-        Exact up to the quadrature's error, or with the normaliser that training left: see
-        `estimate_log_prob` for its own error.
-        """
-        log_Z = self.log_normaliser(self._times(4)) if self.exact else self.annealed
-        return self._log_prob(x, y, log_Z)
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of points (B, D), -inf off the cube: exact over a grid, otherwise up to the error of log
+        Z, which is that of the rule (the change from half its nodes), or what training left."""
+        x, y = batch.tensor, batch.y
+        if not self.exact:
+            beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
+            shared = SharedError(self.annealed_error, beyond.clamp(min=0), 0 * beyond)
+            return Density(self._log_prob(x, y, self.annealed), "estimate", shared)
+        log_Z = self.log_normaliser(self._times(4))
+        value = self._log_prob(x, y, log_Z)
+        if self.settings.rule == "grid":
+            return Density(value)
+        with torch.no_grad():
+            error = (self.log_normaliser(2 * self.nodes) - log_Z).abs().double()
+        return Density(value, "estimate", SharedError(0 * error, 0 * error, error))
 
     def _log_prob(self, x: Tensor, y: Tensor, log_Z: Tensor) -> Tensor:
         x = x.to(self.network.V_Y.weight)
@@ -342,44 +332,8 @@ class Energy(ConditionalModel):
         return ((x * self.nodes).floor().clamp(0, self.nodes - 1) + 0.5) / self.nodes
 
     @torch.no_grad()
-    def estimate_log_prob(
-        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
-    ) -> DensityEstimate:
-        """Log densities of rows x (B, D) under sources y (B,), with the error of log Z.
-
-        Args:
-            x: rows.
-            y: their sources.
-            c: not used.
-            noise: of a fresh run of annealing, where the normaliser is not exact.
-
-        Returns:
-            The quadrature's error is the change from half its nodes; that of annealing is a
-            standard error, and its values are overstated in expectation.
-        """
-        if self.settings.rule == "grid":
-            zero = x.new_zeros(len(x))
-            return DensityEstimate(self.log_prob(x, y), zero, "enumeration of a finite grid")
-        if self.exact:
-            error = self.quadrature_error(2 * self.nodes)[y]
-            how = f"{self.settings.rule} quadrature, {4 * self.nodes} nodes per axis"
-            return DensityEstimate(self.log_prob(x, y), error, how)
-        s = self.settings
-        found = annealed_normaliser(
-            self.network, self._base(), s.temperatures, s.particles, noise.of("normaliser")
-        )
-        value = self._log_prob(x, y, found.value)
-        return DensityEstimate(value, found.standard_error[y], found.method, "overstates")
-
-    @torch.no_grad()
-    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
-        """One point per entry of y, (B, D) float64: see `sampling_grid` and `sampling_chains`.
-
-        Args:
-            y: (B,) sources.
-            c: not used.
-            noise: one stream per point.
-        """
+    def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Tensor:
+        """One point per entry of y, (B, D) float64: see `sampling_grid` and `sampling_chains`."""
         each = noise.each(y)
         if self.sampler == "grid":
             on_grid = self.settings.rule == "grid"
@@ -388,7 +342,7 @@ class Energy(ConditionalModel):
         parts = (self.step, self.spread, self.transitions, self.effective, self.r_hat)
         settled = Settled(*parts)
         return sample_chains(
-            self.network, self._base(), settled, LEAPFROG[self.sampler], y, each
+            self.network, self.noise_distribution(), settled, LEAPFROG[self.sampler], y, each
         ).double()
 
 

@@ -93,7 +93,7 @@ class Objective(ABC):
         """(..., B) what tells when to stop, where no likelihood does."""
         return self.loss(network, x, y, carried, noise)
 
-    def complaint(self, value: float, D: int) -> str | None:
+    def divergence(self, value: float, D: int) -> str | None:
         """What a value of the objective means; None: nothing bad."""
         if math.isfinite(value):
             return None

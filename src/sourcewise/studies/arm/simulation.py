@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sourcewise.execution import Execution
+from sourcewise.batch import Batch
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.base import ConditionalModel
 from sourcewise.metrics.total_variation import tv_table
@@ -22,7 +22,7 @@ from sourcewise.studies.blocks import Block, all_blocks, blocks, member, sample
 from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.grid import Progress
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import train
+from sourcewise.training.recipes.registry import recipe
 from sourcewise.truths.sequences import (
     SequenceTruth,
     independent_sequences,
@@ -98,9 +98,10 @@ def measure(
         for block in all_blocks(K):
             model = Arm(settings.training(), K=len(block), M=settings.M, D=D)
             members[r, block] = member(model, data, K, r, block)
-    training = noise.of("training", K, n, D)
-    where = Execution()
-    efforts = train(list(members.values()), settings.training(), training, where, progress, folder)
+    training, train = noise.of("training", K, n, D), recipe(Arm.recipe).train
+    efforts = train(
+        list(members.values()), settings.training(), training, progress=progress, folder=folder
+    )
     made = dict(zip(members, (effort.updates for effort in efforts), strict=True))
     errors: dict[Strategy, list[float]] = {}
     updates: dict[Strategy, int] = {}
@@ -118,8 +119,7 @@ def measure(
 def _data(settings: ArmStudySettings, x: Tensor, y: Tensor) -> TrainingData:
     """The last `validation` share of the rows validates."""
     cut = len(y) - round(settings.validation * len(y))
-    ones = torch.ones(len(y), dtype=torch.float64)
-    return TrainingData(x[:cut], y[:cut], ones[:cut], x[cut:], y[cut:], ones[cut:])
+    return TrainingData(Batch.of(x[:cut], y[:cut]), Batch.of(x[cut:], y[cut:]))
 
 
 def _tables(models: Mapping[Block, ConditionalModel], truth: SequenceTruth) -> Tensor:

@@ -22,8 +22,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sourcewise.execution import Execution
 from sourcewise.families.energy.model import Energy
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.studies.blocks import Block, all_blocks, blocks, member, numbers, sample
 from sourcewise.studies.curves import STRATEGIES, Strategy
@@ -33,7 +33,8 @@ from sourcewise.studies.energy.settings import Cell, EnergyStudySettings
 from sourcewise.studies.energy.truth import GRID, apart, draw_truth, log_densities
 from sourcewise.studies.grid import Progress
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import Member, train
+from sourcewise.training.recipes.base import Member
+from sourcewise.training.recipes.registry import recipe
 
 __all__ = ["measure"]
 
@@ -98,9 +99,8 @@ def measure(
                 if isinstance(model, _AtTruth):
                     model.given = _parameters(case.truth, block)
                 members[r, block, start] = member(model, data, K, r, block, start)
-    draws = noise.of("training", D, K, n, d_e)
-    where = Execution()
-    efforts = train(list(members.values()), training, draws, where, progress, folder)
+    draws, train = noise.of("training", D, K, n, d_e), recipe(Energy.recipe).train
+    efforts = train(list(members.values()), training, draws, progress=progress, folder=folder)
     updates = max(effort.updates for effort in efforts)
     fits = {
         (r, block): _best(case, block, [members[r, block, start] for start in starts])
@@ -115,7 +115,7 @@ def _case(settings: EnergyStudySettings, cell: Cell, r: int, noise: Noise) -> _C
     truth = draw_truth(settings, cell.D, cell.K, cell.d_e, noise.of("truth", r, cell.D))
     x, y = sample(truth, cell.K, cell.n, noise.of("sample", r, cell.D))
     with torch.no_grad():
-        return _Case(truth, x, y, truth.log_prob(x, y))
+        return _Case(truth, x, y, log_prob(truth, x, y))
 
 
 def _parameters(truth: Energy, block: Block) -> dict[str, Tensor]:
@@ -134,7 +134,7 @@ def _best(case: _Case, block: Block, members: list[Member]) -> _Fit:
     truth = case.log_prob[rows].sum()
     models = [cast(Energy, member.model.double().eval()) for member in members]
     gained = [
-        2 * float(model.log_prob(case.x[rows], number[rows]).sum() - truth) for model in models
+        2 * float(log_prob(model, case.x[rows], number[rows]).sum() - truth) for model in models
     ]
     best = max(range(len(models)), key=gained.__getitem__)
     return _Fit(models[best], gained[best], sum(value < 0 for value in gained))
