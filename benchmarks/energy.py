@@ -34,6 +34,7 @@ from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData
 from sourcewise.training.memory import keep_freed_memory
 from sourcewise.training.recipes.base import Member
+from sourcewise.training.recipes.phased import RECIPE
 from sourcewise.training.stack import Stack
 
 GOAL, TOLERANCE = 5.0, 1e-8  # Adam blows up the rounding of gradients that cancel

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.energy.model import Energy
 from sourcewise.files import read_json, read_tensors
