@@ -6,13 +6,13 @@ A trained family adds its sizes to `TrainedSettings`, so that one `--set KEY=VAL
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, model_validator
 
 from sourcewise.settings import Settings
 
-__all__ = ["Choice", "Range", "TrainedSettings"]
+__all__ = ["Choice", "HasPrior", "Prior", "Range", "TrainedSettings"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,30 @@ class Choice:
     """What a search chooses among."""
 
     values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What draws estimates away from what the rows say, and how to do without.
+
+    Args:
+        name: what it is called.
+        option: what turns it off on the command line.
+        without: the settings without it.
+    """
+
+    name: str
+    option: str
+    without: Settings
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """Settings that may have such a thing."""
+
+    def without_prior(self) -> Prior | None:
+        """How to do without it; None: there is none."""
+        ...
 
 
 class TrainedSettings(Settings):
