@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from sourcewise.batch import Batch
 from sourcewise.errors import rounded
-from sourcewise.families.family import Recipe
 from sourcewise.networks.layers import reset
 from sourcewise.randomness import ExampleNoise, Noise
 
@@ -43,7 +42,7 @@ class ConditionalModel(nn.Module, ABC):
     """
 
     stackable: ClassVar[bool] = False
-    recipe: ClassVar[Recipe] = "gradient"
+    recipe: ClassVar[str] = "gradient"
     averages: Sequence[Mapping[str, Tensor]] = ()
 
     @abstractmethod

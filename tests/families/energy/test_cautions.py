@@ -1,6 +1,7 @@
 """What is said of energies before their numbers are believed."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from sourcewise.families.energy.plan import choose
 from sourcewise.families.energy.settings import EnergySettings
 
 
-def texts(fitted, resolved, region: float, D: int, purpose="compare") -> list[str]:
+def texts(fitted, resolved, region: float, D: int, purpose: Any = "compare") -> list[str]:
     """All of them, of strategies that say this."""
     strategies = {
         name: Diagnosed(

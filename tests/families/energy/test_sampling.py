@@ -23,7 +23,7 @@ from sourcewise.randomness import Noise
 from sourcewise.samplers.mcmc.diagnostics import effective_sample_size, split_r_hat
 from sourcewise.training import TrainingData, fit
 
-from .conftest import FEW, FINISH, annealing, build, finished, surprise
+from .conftest import FEW, FINISH, annealing, build, columns, finished, surprise
 
 
 @pytest.mark.parametrize("sampler", ["mala", "hmc"])
@@ -125,16 +125,16 @@ def test_a_partition_routes_estimates_and_their_errors(quick):
         block: Any = model.block(j)
         alone.append(block.log_density(Batch.of(x[rows], sources), Noise(7).of("block", j)))
         assert torch.equal(scores.value[rows], alone[j].value)
-    first, second = (part.shared.columns for part in alone)
+    first, second = (columns(part) for part in alone)
     assert bool((first[:, 0] > 0).all())
-    columns = scores.shared.columns
-    assert torch.equal(columns[:3], torch.stack([first[0], second[0], first[1]]))
-    assert bool(columns[3].isnan().all())
+    shared = columns(scores)
+    assert torch.equal(shared[:3], torch.stack([first[0], second[0], first[1]]))
+    assert bool(shared[3].isnan().all())
     some = model.log_density(Batch.of(x, y).take(y == 1), Noise(7))  # of one block alone
-    assert some.shared.standard_error.isnan().tolist() == [True, False, True, True]
+    assert columns(some)[:, 0].isnan().tolist() == [True, False, True, True]
     whole = density(model, Batch.of(x, y).take(y == 1), Noise(7))  # a block is not asked: no error
-    assert (whole.shared.standard_error > 0).tolist() == [False, True, False, False]
-    ruled = parted(2).log_density(Batch.of(x[:, :2], y), Noise(0)).shared.columns
+    assert (columns(whole)[:, 0] > 0).tolist() == [False, True, False, False]
+    ruled = columns(parted(2).log_density(Batch.of(x[:, :2], y), Noise(0)))
     assert ruled[:3, :2].tolist() == [[0, 0]] * 3
     assert bool((ruled[:3, 2] < 1e-3).all())
 
@@ -152,6 +152,6 @@ def test_a_model_that_is_read_again_is_the_same(tmp_path: Path, objective, quick
     assert torch.equal(log_prob(again, x, y), log_prob(model, x, y))
     assert bool(log_prob(model, x, y).isfinite().all())
     assert torch.equal(again.sample(y, noise=Noise(2)), model.sample(y, noise=Noise(2)))
-    shared = [m.log_density(Batch.of(x, y), Noise(3)).shared.columns for m in (model, again)]
+    shared = [columns(m.log_density(Batch.of(x, y), Noise(3))) for m in (model, again)]
     assert torch.equal(*shared)
     assert found(again) == found(model)

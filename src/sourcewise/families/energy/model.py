@@ -64,7 +64,6 @@ from sourcewise.families.energy.plan import EnergyPlan, choose
 from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
 from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.families.energy.settings import EnergySettings
-from sourcewise.families.family import Recipe
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.box import BoxMixture
 
@@ -108,7 +107,7 @@ class Energy(ConditionalModel):
     """
 
     stackable = True
-    recipe: ClassVar[Recipe] = "phased"
+    recipe: ClassVar[str] = "phased"
     annealed: Tensor
     annealed_error: Tensor
     annealed_high: Tensor

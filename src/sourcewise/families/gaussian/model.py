@@ -25,7 +25,6 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError, listing
 from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
-from sourcewise.families.family import Recipe
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
@@ -47,7 +46,7 @@ class Gaussian(ConditionalModel):
         intensity: shrinkage a, (K,) or (1,).
     """
 
-    recipe: ClassVar[Recipe] = "exact"
+    recipe: ClassVar[str] = "exact"
     mean: Tensor
     scale_tril: Tensor
     intensity: Tensor
