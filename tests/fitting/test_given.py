@@ -113,22 +113,25 @@ def test_what_is_drawn_is_drawn_given_the_same_rows():
 
 
 def test_chunks_and_parts_of_the_data_keep_rows_together():
-    rows = data(5000)
+    rows, names = data(5000), ("a", "b", "c")
+    assert isinstance(rows.x, torch.Tensor)
     model = PartitionedModel(
-        Partition.separate(3), lambda K: Listening(Settings(), K=K, M=3, D=4), rows.names
+        Partition.separate(3), lambda K: Listening(Settings(), K=K, M=3, D=4), names
     )
     plain = TrainingData.plain(rows.x, rows.y, c=rows.c)
-    fit(model, plain, names=rows.names, settings=Settings(passes=0.1, updates=2, validation=0))
+    fit(model, plain, names=names, settings=Settings(passes=0.1, updates=2, validation=0))
     density(model, plain.train, Noise(0))  # more than one chunk
     part = rows.take(rows.y == 1)
     assert part.c is not None
     assert torch.equal(part.c, 10.0 * torch.as_tensor(part.x))
     merged = TrainingData(plain.train.take(rows.y == 0), plain.train.take(rows.y == 2)).merged()
+    assert merged.c is not None
     assert torch.equal(merged.c, 10.0 * merged.tensor)
 
 
 def test_the_fingerprint_knows_c_and_is_what_it_was_without():
     rows, bare = data(), Sources(data().x, data().y, "abc", name="listened")
+    assert rows.c is not None
     assert rows.fingerprint() != bare.fingerprint()
     moved = Sources(rows.x, rows.y, "abc", c=rows.c.flip(0))
     assert len({rows.fingerprint(), bare.fingerprint(), moved.fingerprint()}) == 3

@@ -1,7 +1,7 @@
 """What every family offers: a loss per example, and samples per entry of y."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -9,17 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from sourcewise.batch import Batch
-from sourcewise.families.family import Recipe
+from sourcewise.errors import rounded
 from sourcewise.networks.layers import reset
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = [
     "BatchNoise",
     "Carried",
+    "Caution",
     "ConditionalModel",
     "Density",
+    "Diagnosed",
+    "Diagnostic",
     "HasDensity",
+    "Occasion",
     "SharedError",
+    "diagnostic_facts",
 ]
 
 Carried = dict[str, Tensor]  # what training takes along beside the parameters
@@ -37,7 +42,7 @@ class ConditionalModel(nn.Module, ABC):
     """
 
     stackable: ClassVar[bool] = False
-    recipe: ClassVar[Recipe] = "gradient"
+    recipe: ClassVar[str] = "gradient"
     averages: Sequence[Mapping[str, Tensor]] = ()
 
     @abstractmethod
@@ -64,18 +69,29 @@ class ConditionalModel(nn.Module, ABC):
             parameters: (S, *shape) each, by name: those of S models.
         """
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """What fitting chose beside the parameters, for tables: a name and its values."""
-        return {}
+    def diagnostics(self) -> "list[Diagnostic]":
+        """What the model says of its own fit, and what settings given as `auto` came to.
 
-    @property
-    def resolved(self) -> dict[str, str | int | float]:
-        """What settings given as `auto` became, and what follows from them: a name and its value.
-
-        All models of one encoder and one settings class agree.
+        On settings, all models of one encoder and one settings class agree.
         """
-        return {}
+        return []
+
+    @property
+    def penalty(self) -> str:
+        """What draws estimates away from maximum likelihood, in a word; empty: nothing."""
+        return ""
+
+    @classmethod
+    def cautions(
+        cls, strategies: "Mapping[str, Diagnosed]", occasion: "Occasion"
+    ) -> "Iterator[Caution]":
+        """What a reader must know before believing numbers of these models, one line each.
+
+        Args:
+            strategies: of this family, by name.
+            occasion: what they are used for.
+        """
+        yield from ()
 
     @property
     def validated_by(self) -> str:
@@ -86,6 +102,100 @@ class ConditionalModel(nn.Module, ABC):
     @abstractmethod
     def free_parameters(self) -> int:
         """Number of free parameters, as the theory counts them."""
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """Something that a trained model says of its own fit.
+
+    Args:
+        name: what documents and tables call it.
+        values: one per model; of a setting the one that all agree on.
+        unit: of the values.
+        shown: how one value is written.
+        setting: whether it is what a setting came to, and not what fitting found.
+    """
+
+    name: str
+    values: tuple[str | int | float, ...]
+    unit: str = ""
+    shown: Callable[[Any], str] = rounded
+    setting: bool = False
+
+    @property
+    def words(self) -> str:
+        """As tables show it: the smallest to the largest of the models' values.
+
+        >>> Diagnostic("shrinkage", (0.03, 0.25, 0.1)).words
+        '0.03 to 0.25'
+        """
+        if self.setting:
+            return str(self.values[0])
+        return " to ".join(dict.fromkeys(map(self.shown, (min(self.values), max(self.values)))))
+
+    def to_json(self) -> dict[str, Any]:
+        """Its entry in documents."""
+        told = {"name": self.name, "values": list(self.values), "unit": self.unit}
+        return told | {"words": self.words, "setting": self.setting}
+
+
+def diagnostic_facts(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
+    """Their keys in documents: `fitted`, `resolved`, `diagnostics`."""
+    return {
+        "fitted": {d.name: list(d.values) for d in diagnostics if not d.setting},
+        "resolved": {d.name: d.values[0] for d in diagnostics if d.setting},
+        "diagnostics": [d.to_json() for d in diagnostics],
+    }
+
+
+class Refusing(Protocol):
+    """What training a model took, as far as cautions ask."""
+
+    @property
+    def refused(self) -> int:
+        """Looks with a lower loss that could not be relied on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """What the models of a strategy say of their fits, and what training them took."""
+
+    diagnostics: Sequence[Diagnostic]
+    efforts: Sequence[Refusing] = ()
+
+    @property
+    def fitted(self) -> dict[str, list[float]]:
+        """What fitting found, by name."""
+        return diagnostic_facts(self.diagnostics)["fitted"]
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What settings came to, by name."""
+        return diagnostic_facts(self.diagnostics)["resolved"]
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What models are used for.
+
+    Args:
+        purpose: whose reader is to be told.
+        region: half the width of practical equivalence; NaN where nothing is compared.
+        variables: coordinates of a row.
+    """
+
+    purpose: Literal["compare", "train", "evaluate", "sample"]
+    region: float
+    variables: int
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One line of warning, or what a verdict holds under ("with ..."), asked of no controls."""
+
+    text: str = ""
+    condition: str = ""
 
 
 @dataclass(frozen=True)

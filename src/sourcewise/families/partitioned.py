@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import BatchNoise, ConditionalModel, Density, HasDensity, SharedError
+from sourcewise.families.base import (
+    BatchNoise,
+    ConditionalModel,
+    Density,
+    Diagnostic,
+    HasDensity,
+    SharedError,
+)
 from sourcewise.forms.ragged import Ragged
 from sourcewise.forms.x import take
 from sourcewise.partition import Partition
@@ -53,19 +60,23 @@ class PartitionedModel(ConditionalModel):
         """The sum over blocks."""
         return sum(self.block(j).free_parameters for j in range(len(self.blocks)))
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """Of all blocks, in their order."""
-        out: dict[str, list[float]] = {}
+    def diagnostics(self) -> list[Diagnostic]:
+        """Of all blocks, in their order; on settings they agree."""
+        found: dict[tuple[str, bool], list[Diagnostic]] = {}
         for j in range(len(self.blocks)):
-            for name, values in self.block(j).fitted.items():
-                out.setdefault(name, []).extend(values)
-        return out
+            for item in self.block(j).diagnostics():
+                found.setdefault((item.name, item.setting), []).append(item)
+        return [_merged(items) for items in found.values()]
 
     @property
-    def resolved(self) -> dict[str, str | int | float]:
+    def penalty(self) -> str:
         """Of any block: they agree."""
-        return self.block(0).resolved
+        return self.block(0).penalty
+
+    @property
+    def kind(self) -> type[ConditionalModel]:
+        """The class of the blocks' models."""
+        return type(self.block(0))
 
     @property
     def validated_by(self) -> str:
@@ -148,6 +159,14 @@ class PartitionedModel(ConditionalModel):
             parts.append(self.block(j).sample(local, each.take(rows), given, **options))
             indices.append(rows)
         return take(_joined(parts), torch.argsort(torch.cat(indices)))
+
+
+def _merged(items: list[Diagnostic]) -> Diagnostic:
+    """The values of several models in one."""
+    first = items[0]
+    if first.setting:
+        return first
+    return replace(first, values=tuple(value for item in items for value in item.values))
 
 
 def _joined(parts: list[Any]) -> Tensor | Ragged:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from sourcewise.screening.options import CodingOptions
 from sourcewise.settings import Settings
 
-__all__ = ["Choice", "FamilySettings", "Range", "TrainedSettings"]
+__all__ = ["Choice", "FamilySettings", "Prior", "Range", "TrainedSettings"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,30 @@ class Choice:
     values: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Prior:
+    """What draws estimates away from what the rows say, and how to do without.
+
+    Args:
+        name: what it is called.
+        option: what turns it off on the command line.
+        without: the settings without it.
+    """
+
+    name: str
+    option: str
+    without: "FamilySettings"
+
+
 class FamilySettings(Settings):
     """The base of the settings of every family."""
 
     def coding_options(self) -> CodingOptions | None:
         """What they say of how examples are encoded; None: the coding has its usual options."""
+        return None
+
+    def without_prior(self) -> Prior | None:
+        """How to do without a prior that a verdict may rest on; None: there is none."""
         return None
 
 

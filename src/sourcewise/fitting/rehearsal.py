@@ -18,7 +18,7 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
-from sourcewise.families.base import Carried, ConditionalModel
+from sourcewise.families.base import Carried, ConditionalModel, Diagnosed, Diagnostic
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Split
@@ -70,7 +70,7 @@ class Rehearsal:
 
     def effective_settings(self) -> dict[str, str | int | float]:
         """What the family's settings come to for these data; of all strategies."""
-        return next(self._blocks()).model.resolved
+        return Diagnosed(next(self._blocks()).settled()).resolved
 
     def seconds(self) -> float:
         """That training all strategies once will take, if no training stops early."""
@@ -103,6 +103,10 @@ class _Block:
     def batch(self, index: Tensor) -> Batch:
         """Some of its rows."""
         return replace(self.encoded.filled.at(self.rows[index]), y=self.y[index])
+
+    def settled(self) -> list[Diagnostic]:
+        """What its settings came to."""
+        return [item for item in self.model.diagnostics() if item.setting]
 
     @property
     def recipe(self) -> Recipe:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows
+from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.encoded import Encoded, shuffled_labels
 from sourcewise.fitting.job import Job, Split, Work
@@ -26,6 +27,11 @@ class TrainedStrategy:
     model: PartitionedModel
     encoder: Encoder
     efforts: tuple[Effort, ...]
+
+    @property
+    def diagnosed(self) -> Diagnosed:
+        """What its models say of their fits."""
+        return Diagnosed(self.model.diagnostics(), self.efforts)
 
     def held_out(self, data: Sources, rows: Rows, sizes: Tensor) -> HeldOut:
         """Rows as metrics take them.

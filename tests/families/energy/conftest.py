@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.families.base import ConditionalModel
+from sourcewise.families.base import ConditionalModel, Density
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.network import EnergyNetwork
 from sourcewise.families.energy.settings import EnergySettings
@@ -75,3 +75,9 @@ def pearson(counts: Tensor, p: Tensor) -> float:
     assert freedom > 10
     chi2 = ((counts - expected).square() / expected.clamp(min=1e-9)).sum().item()
     return (chi2 - freedom) / (2 * freedom) ** 0.5
+
+
+def columns(found: Density) -> torch.Tensor:
+    """(K, 3) of the errors that rows share."""
+    assert found.shared is not None
+    return found.shared.columns

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
+from sourcewise.families.base import Diagnosed
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.network import EnergyNetwork
 from sourcewise.families.energy.sampling_grid import CELLS
@@ -304,7 +305,7 @@ def test_what_is_not_allowed_is_said(options, D, message):
     ],
 )
 def test_it_tells_what_its_settings_came_to(D, options, told):
-    assert build(D=D, **options).resolved == told
+    assert Diagnosed(build(D=D, **options).diagnostics()).resolved == told
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
 
-from .conftest import FEW, build, finished
+from .conftest import FEW, build, columns, finished
 
 
 def trained_on_gaussians(K: int) -> Energy:
@@ -56,7 +56,7 @@ def test_up_to_three_columns_the_error_is_that_of_the_rule(D):
     error = (model.log_normaliser(4) - model.log_normaliser(8)).abs().detach()
     assert error.min() > 1e-12
     expected = torch.stack([0 * error, 0 * error, error], 1).double()
-    assert torch.equal(found.shared.columns, expected)
+    assert torch.equal(columns(found), expected)
 
 
 def test_beyond_three_columns_the_error_is_that_of_annealing(quick):
@@ -76,7 +76,7 @@ def test_beyond_three_columns_the_error_is_that_of_annealing(quick):
     assert 0.7 < off.square().mean().sqrt() < 1.5
     found = model.log_density(Batch.of(x, y), Noise(0))
     assert found.kind == "estimate"
-    error, beyond, either = found.shared.columns.unbind(1)
+    error, beyond, either = columns(found).unbind(1)
     assert bool((beyond >= 0).all())
     assert not either.any()
     kept = log_prob(model, x, y).detach() - exact

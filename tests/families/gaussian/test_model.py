@@ -17,6 +17,7 @@ from sklearn.discriminant_analysis import (
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
+from sourcewise.families.base import Diagnosed
 from sourcewise.families.gaussian.model import Gaussian, ledoit_wolf_intensity
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.partitioned import PartitionedModel
@@ -302,5 +303,5 @@ def test_families_are_listed_without_torch():
 
 def test_it_tells_what_auto_became():
     x = sample()
-    assert fitted(x).resolved == {"shrinkage": "ledoit-wolf"}
-    assert fitted(x, shrinkage=0.1).resolved == {}
+    assert Diagnosed(fitted(x).diagnostics()).resolved == {"shrinkage": "ledoit-wolf"}
+    assert Diagnosed(fitted(x, shrinkage=0.1).diagnostics()).resolved == {}

@@ -9,13 +9,13 @@ for an error that doubling the nodes shows. Training takes N nodes per axis, val
 and of 2 N nodes differ are not kept (`Energy.reliable`).
 
 With more columns Z is estimated by annealed importance sampling after training (`normaliser`). Its
-log is understated in expectation, so log-likelihoods are overstated, and `fitted` says by how much
+log is understated in expectation, so log-likelihoods are overstated; diagnostics say by how much
 they may be off. Energies are then trained without Z (`objectives`, `persistent`).
 """
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import ClassVar
 
@@ -23,15 +23,24 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
+from sourcewise.errors import rounded
 from sourcewise.families.base import (
     BatchNoise,
     Carried,
+    Caution,
     ConditionalModel,
     Density,
+    Diagnosed,
+    Diagnostic,
+    Occasion,
     SharedError,
 )
-from sourcewise.families.energy.choices import Choices, choose
-from sourcewise.families.energy.failures import alike, failure, gain_over_one_normal
+from sourcewise.families.energy.cautions import cautions, error_words
+from sourcewise.families.energy.divergence import (
+    divergence_of_fit,
+    gain_over_one_normal,
+    same_everywhere,
+)
 from sourcewise.families.energy.network import (
     CHUNK,
     AnyEnergyNetwork,
@@ -51,10 +60,10 @@ from sourcewise.families.energy.objectives import (
     begin_base,
 )
 from sourcewise.families.energy.persistent import PersistentContrastive
+from sourcewise.families.energy.plan import EnergyPlan, choose
 from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
 from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.families.energy.settings import EnergySettings
-from sourcewise.families.family import Recipe
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.box import BoxMixture
 
@@ -65,6 +74,14 @@ OBJECTIVES = {
     "pcd": PersistentContrastive,
     "denoising": Denoising,
     "sliced": Sliced,
+}
+SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {  # of diagnostics: unit, and form
+    "annealing error": ("nats", error_words),
+    "quadrature error": ("nats", error_words),
+    "effective weights": ("", "{:.0f}".format),
+    "gain over one normal": ("nats per row", rounded),
+    "r_hat": ("", "{:.2f}".format),
+    "effective samples": ("", "{:.0f}".format),
 }
 UNIFORM = 1 / math.sqrt(12)  # standard deviation of a coordinate
 RESOLVED = 0.05  # nats of log Z, between N nodes and 2 N
@@ -85,12 +102,12 @@ class Energy(ConditionalModel):
             that are compared; those of a uniform x if None.
 
     Raises:
-        InputError: settings that do not go together, or not with D (see `choices`), or a width
+        InputError: settings that do not go together, or not with D (see `plan`), or a width
             below `D + d_e` (Definition 4.2).
     """
 
     stackable = True
-    recipe: ClassVar[Recipe] = "phased"
+    recipe: ClassVar[str] = "phased"
     annealed: Tensor
     annealed_error: Tensor
     annealed_high: Tensor
@@ -114,12 +131,12 @@ class Energy(ConditionalModel):
     ):
         super().__init__()
         self.settings, self.K, self.D = settings, K, D
-        self.chosen = chosen = choose(settings, D, shape=shape, cells=cells)
-        self.exact, self.rule, self.nodes = chosen.exact, chosen.rule, chosen.nodes
-        self.sampler, self.based = chosen.sampler, chosen.based
-        self.network = _network(settings, K, D, chosen)
+        self.plan = plan = choose(settings, D, shape=shape, cells=cells)
+        self.exact, self.rule, self.nodes = plan.exact, plan.rule, plan.nodes
+        self.sampler, self.based = plan.sampler, plan.based
+        self.network = _network(settings, K, D, plan)
         widths = torch.full((D,), UNIFORM) if spread is None else torch.tensor(spread)
-        kind = OBJECTIVES.get(chosen.objective)
+        kind = OBJECTIVES.get(plan.objective)
         self.objective = None if kind is None else kind(settings, widths.double())
         self._reserve()
 
@@ -161,37 +178,42 @@ class Energy(ConditionalModel):
         """`P_shared + K P_src` of the theory (section 7, dense)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """How well log Z is known, the worst of the sources, how well energies fit, and how chains
-        mixed.
+    def diagnostics(self) -> list[Diagnostic]:
+        """How well log Z is known, the worst of the sources, how well energies fit, how chains
+        mixed, and what was settled (`plan.EnergyPlan`).
 
         - "quadrature error": its change from 2 N nodes to the 4 N of scores.
         - "annealing error": from the estimate to the far end of its interval, where it is biased.
         - "effective weights": of annealing, the fewest.
-        - "gain over one normal": in nats per training row, see `failures`.
+        - "gain over one normal": in nats per training row, see `divergence`.
         - "r_hat", "effective samples": of the sampler's chains.
         """
-        out: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
         if not self.exact:
-            out["annealing error"] = (self.annealed_high - self.annealed).max()
-            out["effective weights"] = self.weights.min()
+            found["annealing error"] = (self.annealed_high - self.annealed).max()
+            found["effective weights"] = self.weights.min()
         elif self.settings.rule != "grid":
-            out["quadrature error"] = self.quadrature_error(2 * self.nodes).max()
-        out["gain over one normal"] = self.gain
+            found["quadrature error"] = self.quadrature_error(2 * self.nodes).max()
+        found["gain over one normal"] = self.gain
         if self.sampler != "grid":
-            out |= {"r_hat": self.r_hat.max(), "effective samples": self.effective.min()}
-        return {name: [float(value)] for name, value in out.items()}
+            found |= {"r_hat": self.r_hat.max(), "effective samples": self.effective.min()}
+        settled = self.plan.settled(self.settings)
+        return [
+            *(Diagnostic(name, (float(v),), *SHOWN[name]) for name, v in found.items()),
+            *(Diagnostic(name, (value,), setting=True) for name, value in settled.items()),
+        ]
 
-    @property
-    def resolved(self) -> dict[str, str | int | float]:
-        """See `choices.Choices`."""
-        return self.chosen.told(self.settings)
+    @classmethod
+    def cautions(
+        cls, strategies: Mapping[str, Diagnosed], occasion: Occasion
+    ) -> Iterator[Caution]:
+        """See `families.energy.cautions`."""
+        return cautions(strategies, occasion)
 
     @property
     def validated_by(self) -> str:
-        """See `choices.Choices`."""
-        return self.chosen.validated_by(self.settings)
+        """See `plan.EnergyPlan`."""
+        return self.plan.validated_by(self.settings)
 
     def log_normaliser(self, nodes: int) -> Tensor:
         """(..., K) log Z of every source, by the rule with this many nodes per axis."""
@@ -249,7 +271,7 @@ class Energy(ConditionalModel):
         and where there are few rows it learns to put some there: the training rows become ever
         more likely, and validation rows beside them as well.
         """
-        by_rule = self.chosen.objective == "likelihood" and self.settings.rule != "grid"
+        by_rule = self.plan.objective == "likelihood" and self.settings.rule != "grid"
         return not by_rule or bool(self.quadrature_error(self.nodes).max() <= RESOLVED)
 
     @torch.no_grad()
@@ -265,8 +287,9 @@ class Energy(ConditionalModel):
 
     def divergence_of_fit(self, start: float, end: float) -> str | None:
         """See `recipes.phased.Phased`."""
-        s, name = self.settings, self.chosen.objective
-        return failure(s, name, self.D, self.exact, start, end) or alike(s, name, self.network)
+        s, name = self.settings, self.plan.objective
+        found = divergence_of_fit(s, name, self.D, self.exact, start, end)
+        return found or same_everywhere(s, name, self.network)
 
     def finish(self, rows: Batch, carried: Carried, noise: Noise) -> None:
         """After training: the normaliser by annealing, and the sampler's steps, where needed; and
@@ -346,11 +369,9 @@ class Energy(ConditionalModel):
         ).double()
 
 
-def _network(settings: EnergySettings, K: int, D: int, chosen: Choices) -> AnyEnergyNetwork:
+def _network(settings: EnergySettings, K: int, D: int, plan: EnergyPlan) -> AnyEnergyNetwork:
     """The network of the energies."""
-    s, W = settings, chosen.width
-    if chosen.shape is not None:
-        return ImageEnergyNetwork(
-            K, chosen.shape, s.embedding, W, s.depth, s.activation, s.spectral
-        )
+    s, W = settings, plan.width
+    if plan.shape is not None:
+        return ImageEnergyNetwork(K, plan.shape, s.embedding, W, s.depth, s.activation, s.spectral)
     return EnergyNetwork(K, D, s.embedding, W, s.depth, s.activation, s.spectral)

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.families.base import BatchNoise, Carried
-from sourcewise.families.energy.failures import knobs
+from sourcewise.families.energy.divergence import knobs
 from sourcewise.families.energy.network import AnyEnergyNetwork
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import Noise

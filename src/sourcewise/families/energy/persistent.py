@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.families.base import BatchNoise, Carried
-from sourcewise.families.energy.failures import knobs
+from sourcewise.families.energy.divergence import knobs
 from sourcewise.families.energy.landscape import energy_of
 from sourcewise.families.energy.network import AnyEnergyNetwork
 from sourcewise.families.energy.objectives import (

@@ -15,7 +15,7 @@ class EnergySettings(TrainedSettings):
     """Settings of the energy family; the defaults are for small tables on a CPU.
 
     What `auto` stands for, and which settings serve nothing, depends on the columns: see
-    `families.energy.choices`.
+    `families.energy.plan`.
     """
 
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
@@ -155,8 +155,8 @@ class EnergySettings(TrainedSettings):
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":
         if self.image and len(self.image) != 3:
-            told = ",".join(map(str, self.image))
-            raise ValueError(f"image must be channels,height,width, not {told}")
+            text = ",".join(map(str, self.image))
+            raise ValueError(f"image must be channels,height,width, not {text}")
         if self.objective == "pcd" and self.replay < self.chains:
             raise ValueError(f"replay must be at least chains ({self.chains}), not {self.replay}")
         return self

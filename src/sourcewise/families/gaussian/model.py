@@ -24,8 +24,7 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError, listing
-from sourcewise.families.base import BatchNoise, ConditionalModel, Density
-from sourcewise.families.family import Recipe
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
@@ -47,7 +46,7 @@ class Gaussian(ConditionalModel):
         intensity: shrinkage a, (K,) or (1,).
     """
 
-    recipe: ClassVar[Recipe] = "exact"
+    recipe: ClassVar[str] = "exact"
     mean: Tensor
     scale_tril: Tensor
     intensity: Tensor
@@ -74,18 +73,19 @@ class Gaussian(ConditionalModel):
         means = self.K * self.d1 + self.d - self.d1
         return means + covariances * entries[self.settings.covariance]
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """The shrinkage intensity of each covariance, if there is shrinkage."""
-        if self.settings.resolved_shrinkage == "none":
-            return {}
-        return {"shrinkage": self.intensity.tolist()}
+    def diagnostics(self) -> list[Diagnostic]:
+        """The shrinkage intensity of each covariance, and how it shrinks if that is `auto`."""
+        s, out = self.settings, []
+        if self.penalty:
+            out.append(Diagnostic("shrinkage", tuple(self.intensity.tolist())))
+        if s.shrinkage == "auto":
+            out.append(Diagnostic("shrinkage", (s.resolved_shrinkage,), setting=True))
+        return out
 
     @property
-    def resolved(self) -> dict[str, str | int | float]:
-        """How it shrinks, where that is left to `auto`."""
-        s = self.settings
-        return {"shrinkage": s.resolved_shrinkage} if s.shrinkage == "auto" else {}
+    def penalty(self) -> str:
+        """Shrinkage, if there is any."""
+        return "" if self.settings.resolved_shrinkage == "none" else "shrinkage"
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of each row (B, d) under its source; gaps (NaN) are left out."""

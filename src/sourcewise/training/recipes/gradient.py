@@ -112,11 +112,11 @@ class Gradient(Recipe):
         task, outcome = training.tasks[s], training.done[s]
         model, stack = task.model, training.stack
         averages = []
+        model.to(outcome.weights.dtype)
         for row in outcome.averages:
             stack.unload(row, model)
             averages.append({n: p.detach().clone() for n, p in model.named_parameters()})
         model.averages = tuple(averages)
-        model.to(outcome.weights.dtype)
         stack.unload(outcome.weights, model)
         seen = outcome.updates * task.batch
         return Effort(

@@ -12,7 +12,7 @@ It failed too if energies are the same all over the box, which takes units that 
 
 Between failure and a good fit, a model is measured against the plainest one: a normal distribution
 with independent columns, of all rows of its block. Energies that gain nothing over it on the very
-rows that they were trained on have not found what is in the data: `comparison.cautions` says so.
+rows that they were trained on have not found what is in the data: `cautions` says so.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import Noise
 from sourcewise.truths.box import FLOOR, STRAY, BoxMixture
 
-__all__ = ["alike", "failure", "gain_over_one_normal", "knobs"]
+__all__ = ["divergence_of_fit", "gain_over_one_normal", "knobs", "same_everywhere"]
 
 MARGIN = 0.1
 ALIKE = 1e-6  # largest difference of energies under one source
@@ -35,7 +35,7 @@ ROWS = 2048  # that gains are measured on, at most
 GENTLE = 3.0  # bound of singular values that is advised
 
 
-def failure(
+def divergence_of_fit(
     settings: EnergySettings, objective: str, D: int, exact: bool, start: float, end: float
 ) -> str | None:
     """What an excess means, in one line; None: nothing bad.
@@ -50,17 +50,19 @@ def failure(
     """
     if end <= max(start, 0.0) + MARGIN * D:  # not so of what is no number
         return None
-    told = (
+    text = (
         f"its own training rows are {end:.3g} nats per row less likely than under the uniform "
         "density"
         if exact
         else f"on its own training rows it is {end:.3g} above the value of a constant energy"
     )
-    return f"training with objective={objective} diverged: {told}. {knobs(settings, objective)}"
+    return f"training with objective={objective} diverged: {text}. {knobs(settings, objective)}"
 
 
 @torch.no_grad()
-def alike(settings: EnergySettings, objective: str, network: AnyEnergyNetwork) -> str | None:
+def same_everywhere(
+    settings: EnergySettings, objective: str, network: AnyEnergyNetwork
+) -> str | None:
     """What energies that are the same everywhere mean, in one line; None: they are not."""
     points = Noise(0).of("places").uniform(PLACES, network.D).to(network.V_Y.weight)
     u: Tensor = network.at(points)  # (K, N)

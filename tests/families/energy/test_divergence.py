@@ -7,9 +7,15 @@ import pytest
 import torch
 
 from sourcewise.batch import Batch
-from sourcewise.comparison.cautions import rough_normalisers
 from sourcewise.errors import TrainingFailed
-from sourcewise.families.energy.failures import MARGIN, alike, failure, gain_over_one_normal, knobs
+from sourcewise.families.base import Diagnosed, Occasion
+from sourcewise.families.energy.divergence import (
+    MARGIN,
+    divergence_of_fit,
+    gain_over_one_normal,
+    knobs,
+    same_everywhere,
+)
 from sourcewise.families.energy.model import RESOLVED, Energy
 from sourcewise.families.energy.network import EnergyNetwork
 from sourcewise.families.energy.settings import EnergySettings
@@ -65,27 +71,27 @@ def test_a_failure_is_worse_than_nothing_and_than_the_start():
         (0.0, float("inf"), True),
     ):
         for exact in (True, False):
-            assert (failure(*TOLD, exact, start, end) is not None) == failed
-    told = failure(*TOLD, True, 0.0, 28512.0)
+            assert (divergence_of_fit(*TOLD, exact, start, end) is not None) == failed
+    told = divergence_of_fit(*TOLD, True, 0.0, 28512.0)
     assert told is not None
     assert "objective=nce diverged: its own training rows are 2.85e+04 nats per row less" in told
-    other = failure(*TOLD, False, 0.0, 28512.0)
+    other = divergence_of_fit(*TOLD, False, 0.0, 28512.0)
     assert other is not None
     assert "it is 2.85e+04 above the value of a constant energy" in other
 
 
 def test_energies_that_are_alike_are_those_of_a_dead_network():
     model = build()
-    assert alike(model.settings, "nce", model.network) is None
+    assert same_everywhere(model.settings, "nce", model.network) is None
     for bias in (0.0, -1e3):  # of the first layer: below, SiLU is 0
         assert isinstance(model.network, EnergyNetwork)
         first = model.network.mlp.first.bias
         assert first is not None
         first.data[:] = bias
-        told = alike(model.settings, "nce", model.network)
+        told = same_everywhere(model.settings, "nce", model.network)
         assert (told is None) == (bias == 0.0)
     for held in ({"bound": 1e-3}, {"spectral": 1e-3}):
-        assert alike(EnergySettings.parse(held), "nce", model.network) is None
+        assert same_everywhere(EnergySettings.parse(held), "nce", model.network) is None
 
 
 @pytest.mark.parametrize(
@@ -136,9 +142,10 @@ def test_a_flat_energy_gains_nothing_and_is_told_of():
         settings = EnergySettings.parse(FEW | options)
         model = Energy(settings, K=2, D=2)
         fit(model, TrainingData.plain(rows, y), names=("a", "b"), settings=settings)
-        gains[rate] = model.fitted["gain over one normal"]
-        said = rough_normalisers({"pooled": model.fitted}, {"pooled": model.resolved}, 1.0, 2)
-        told = [line for line in said if "worse than one normal" in line]
+        found = Diagnosed(model.diagnostics())
+        gains[rate] = found.fitted["gain over one normal"]
+        said = Energy.cautions({"pooled": found}, Occasion("train", 1.0, 2))
+        told = [item.text for item in said if "worse than one normal" in item.text]
         assert len(told) == (rate < 1e-3)
         if told:
             assert told[0].startswith("1 of 1 pooled models fit their own training rows worse")
@@ -157,7 +164,7 @@ def errors_of_tiny_models() -> list[float]:
     settings, names = EnergySettings.parse({}), tuple(map(str, range(30)))
     model = PartitionedModel(Partition.separate(30), lambda K: Energy(settings, K=K, D=1), names)
     fit(model, data, names=names, settings=settings)
-    return model.fitted["quadrature error"]
+    return Diagnosed(model.diagnostics()).fitted["quadrature error"]
 
 
 def test_no_mass_is_kept_between_nodes(monkeypatch):

@@ -17,7 +17,7 @@ from typing import Literal
 from sourcewise.errors import InputError
 from sourcewise.families.energy.settings import EnergySettings
 
-__all__ = ["Choices", "choose"]
+__all__ = ["EnergyPlan", "choose"]
 
 CHAINS = ("chains", "replay", "steps", "adjusted", "acceptance", "restart", "energy_decay")
 CHANNELS, WIDTH = 32, 64
@@ -27,7 +27,7 @@ MOST_CELLS = 1 << 20  # of a grid that is summed over
 
 
 @dataclass(frozen=True)
-class Choices:
+class EnergyPlan:
     """What is settled.
 
     Args:
@@ -48,7 +48,7 @@ class Choices:
     width: int
     shape: tuple[int, int, int] | None
 
-    def told(self, settings: EnergySettings) -> dict[str, str | int | float]:
+    def settled(self, settings: EnergySettings) -> dict[str, str | int | float]:
         """All of it by name, for tables; nodes of validation and scores beside those of training.
 
         Args:
@@ -74,13 +74,13 @@ class Choices:
     def validated_by(self, s: EnergySettings) -> str:
         """What losses of validation rows are, in words; empty: minus the log-likelihood."""
         points = 1 + s.negatives
-        told = {
+        texts = {
             "nce": f"noise-contrastive loss in nats ({math.log(points):.3g} where the row is not "
             f"told from {points - 1} points of the noise)",
             "denoising": "denoising score matching, without a unit",
         }
         usual = "sliced score matching, without a unit"
-        return "" if self.exact else told.get(self.objective, usual)
+        return "" if self.exact else texts.get(self.objective, usual)
 
 
 def choose(
@@ -89,7 +89,7 @@ def choose(
     *,
     shape: tuple[int, int, int] | None = None,
     cells: int | None = None,
-) -> Choices:
+) -> EnergyPlan:
     """Settle all choices.
 
     Args:
@@ -112,9 +112,9 @@ def choose(
         sampler = "grid" if exact else "hmc"
     rule = "midpoints" if s.rule == "grid" else s.rule
     image = _shape(s, D, shape)
-    out = Choices(exact, rule, nodes, objective, sampler, _width(s, D), image)
-    for told in (*_misfits(s, D, out), *_unused(s, D, out)):
-        raise InputError(told)
+    out = EnergyPlan(exact, rule, nodes, objective, sampler, _width(s, D), image)
+    for text in (*_misfits(s, D, out), *_unused(s, D, out)):
+        raise InputError(text)
     return out
 
 
@@ -166,7 +166,7 @@ def _shape(
     return channels, height, width
 
 
-def _misfits(s: EnergySettings, D: int, c: Choices) -> Iterator[str]:
+def _misfits(s: EnergySettings, D: int, c: EnergyPlan) -> Iterator[str]:
     """What cannot be done."""
     scores = c.objective in ("denoising", "sliced") or (c.objective == "pcd" and not c.exact)
     if c.objective == "likelihood" and not c.exact:
@@ -189,7 +189,7 @@ def _misfits(s: EnergySettings, D: int, c: Choices) -> Iterator[str]:
         yield f"setting depth: at least 2 layers with objective={c.objective}, not {s.depth}"
 
 
-def _unused(s: EnergySettings, D: int, c: Choices) -> Iterator[str]:
+def _unused(s: EnergySettings, D: int, c: EnergyPlan) -> Iterator[str]:
     """Settings that were given and serve nothing, with what they would serve."""
     annealing = not c.exact, "annealed importance sampling: more than 3 columns, no rule=grid"
     pcd = c.objective == "pcd", "objective=pcd"
