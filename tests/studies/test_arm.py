@@ -155,13 +155,8 @@ def test_the_search_ranks_candidates(tmp_path):
     assert search(settings).run(folder=tmp_path).found == result.found
     assert [f.distance for f in result.found] == sorted(f.distance for f in result.found)
     first = result.found[0]
-    assert first.distance == pytest.approx(
-        distance(
-            pair
-            for point in first.points
-            for pair in zip(point.measured, PAPER[point.sizes], strict=True)
-        )
-    )
+    points = result.select(candidate=first.candidate)
+    assert first.distance == pytest.approx(distance((p.measured, p.paper) for p in points))
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert len(document["cells"]) == 4
     assert "0.568/0.549" in str(result)

@@ -7,8 +7,8 @@ from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.studies.crossing.plot import PICTURE
-from sourcewise.studies.crossing.points import Crossing
-from sourcewise.studies.crossing.study import CrossingSettings, grid
+from sourcewise.studies.crossing.points import Crossing, CrossingSettings
+from sourcewise.studies.crossing.study import grid
 
 K, D, N = 3, 3, 8000
 

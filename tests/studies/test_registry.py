@@ -15,7 +15,14 @@ from sourcewise.studies.runner import plan_study
 
 ARM = {"D": 4, "width": 8, "updates": 10, "seeds": 2, "n": 100}
 SMALL = {
-    "fig1": {"K_values": "2,40", "n_values": "40", "beta_values": "0.4", "n": 3, "seeds": 20},
+    "fig1": {
+        "K_values": "2,40",
+        "n_values": "40",
+        "beta_values": "0.4",
+        "n": 3,
+        "seeds": 20,
+        "spread_runs": 50,
+    },
     "arm-K": ARM | {"values": "1,2"},
     "arm-n": ARM | {"values": "50,100"},
     "arm-D": ARM | {"values": "3,4"},
@@ -77,7 +84,7 @@ def test_a_killed_run_goes_on_where_it_was(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_run_writes_what_it_says_and_no_more(name, tmp_path):
+def test_a_run_writes_what_it_says_and_another_takes_its_place(name, tmp_path):
     study, reports = planned(name), []
     document, table = study.run(tmp_path, progress=lambda *pair: reports.append(pair))
     assert document["name"] == name
@@ -93,11 +100,6 @@ def test_a_run_writes_what_it_says_and_no_more(name, tmp_path):
     said = yaml.safe_load((tmp_path / "config.yaml").read_text())["content"]
     written = {path.name for path in tmp_path.iterdir()} - {"config.yaml"}
     assert written == set(said) - {"cells"}
-
-
-@pytest.mark.parametrize("name", STUDIES)
-def test_another_study_takes_the_place_of_all_that_one_wrote(name, tmp_path):
-    planned(name).run(tmp_path)
     (tmp_path / "notes.txt").write_text("not a run's")
     other = "fig1" if name != "fig1" else "arm-K"
     planned(other).run(tmp_path, overwrite=True)

@@ -4,12 +4,11 @@ Row i of a sample is of source i mod K, and its draw depends on (seed, source, i
 smaller sample is the beginning of a larger one.
 """
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
 from sourcewise.families.base import ConditionalModel
+from sourcewise.metrics.distributions import Sampled
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.studies.curves import STRATEGIES, Strategy
@@ -21,15 +20,7 @@ __all__ = ["Block", "all_blocks", "blocks", "member", "numbers", "sample"]
 Block = tuple[int, ...]
 
 
-class Truth(Protocol):
-    """What is drawn from."""
-
-    def sample(self, y: Tensor, *, noise: Noise) -> Tensor:
-        """One example per entry of y."""
-        ...
-
-
-def sample(truth: Truth, K: int, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
+def sample(truth: Sampled, K: int, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
     """Examples (n, ...) and their sources (n,), `n / K` of each up to one."""
     y = torch.arange(n) % K
     return truth.sample(y, noise=noise), y

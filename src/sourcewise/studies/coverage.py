@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.studies.grid import Grid, Progress, Work, within
+from sourcewise.studies.result import Result
 
 __all__ = ["Coverage", "CoveragePoint", "CoverageSettings", "grid"]
 
@@ -76,62 +77,39 @@ class CoveragePoint:
 
     Args:
         likeness, tails, n_k: the cell.
-        truth: K + 1 true differences of the sources, and of their macro average.
-        covered: per repetition, K + 1 times whether the interval held the truth.
-        width: mean width of the macro interval.
+        repetitions: data sets.
+        true_macro: true difference on average over the sources.
+        coverage_per_source: share of the sources' intervals that hold the true difference.
+        coverage_macro: of the intervals of the average.
+        width_macro: their mean width.
         verdicts: overall verdict to its share.
     """
 
     likeness: Likeness
     tails: Tails
     n_k: int
-    truth: tuple[float, ...]
-    covered: tuple[tuple[bool, ...], ...]
-    width: float
+    repetitions: int
+    true_macro: float
+    coverage_per_source: float
+    coverage_macro: float
+    width_macro: float
     verdicts: dict[str, float]
-
-    @property
-    def per_source(self) -> float:
-        """Share of the sources' intervals that cover."""
-        return float(np.array(self.covered)[:, :-1].mean())
-
-    @property
-    def macro(self) -> float:
-        """Share of the macro intervals that cover."""
-        return float(np.array(self.covered)[:, -1].mean())
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "likeness": self.likeness,
-            "tails": self.tails,
-            "n_k": self.n_k,
-            "repetitions": len(self.covered),
-            "true_macro": self.truth[-1],
-            "coverage_per_source": self.per_source,
-            "coverage_macro": self.macro,
-            "width_macro": self.width,
-            "verdicts": self.verdicts,
-        }
 
     def __str__(self) -> str:
         words = ", ".join(f"{word} {100 * share:.1f} %" for word, share in self.verdicts.items())
+        shares = f"{100 * self.coverage_per_source:.1f} % | {100 * self.coverage_macro:.1f} %"
         return (
-            f"| {self.likeness} | {self.tails} | {self.n_k} | {self.truth[-1]:+.4f} "
-            f"| {100 * self.per_source:.1f} % | {100 * self.macro:.1f} % | {self.width:.4f} "
-            f"| {words} |"
+            f"| {self.likeness} | {self.tails} | {self.n_k} | {self.true_macro:+.4f} "
+            f"| {shares} | {self.width_macro:.4f} | {words} |"
         )
 
 
 @dataclass(frozen=True)
-class Coverage:
+class Coverage(Result):
     """The study's table."""
 
+    settings: CoverageSettings
     points: tuple[CoveragePoint, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {"cells": [point.to_json() for point in self.points]}
 
     def __str__(self) -> str:
         """A Markdown table."""
@@ -151,7 +129,7 @@ def grid(settings: CoverageSettings) -> Grid[Cell, CoveragePoint, Coverage]:
         cells=cells,
         compute=partial(_measure, settings),
         found=CoveragePoint,
-        fold=lambda found: Coverage(tuple(found[cell.name] for cell in cells)),
+        fold=lambda found: Coverage(s, tuple(found[cell.name] for cell in cells)),
         work=lambda cell: Work(s.repetitions, cell.n_k),
         short=lambda: grid(s.model_copy(update=few)),
     )
@@ -168,14 +146,17 @@ def _measure(
         result = compare(_draw(cell, cell.n_k, noise.of("data", r)), seeds=s.seeds, seed=r)
         rows = result.document["differences"]
         pairs = zip(rows, truth, strict=True)
-        covered.append(tuple(row["low"] <= t <= row["high"] for row, t in pairs))
+        covered.append([row["low"] <= t <= row["high"] for row, t in pairs])
         widths.append(rows[-1]["high"] - rows[-1]["low"])
         verdicts.append(result.verdict["overall"])
         if progress:
             progress(s.repetitions + 9 * (r + 1), 10 * s.repetitions)
     words, counts = np.unique(verdicts, return_counts=True)
     shares = dict(zip(words.tolist(), (counts / len(verdicts)).tolist(), strict=True))
-    return CoveragePoint(*cell, truth, tuple(covered), float(np.mean(widths)), shares)
+    held = np.array(covered)  # (repetitions, K + 1)
+    per_source, macro = float(held[:, :-1].mean()), float(held[:, -1].mean())
+    width = float(np.mean(widths))
+    return CoveragePoint(*cell, s.repetitions, truth[-1], per_source, macro, width, shares)
 
 
 def covariances(likeness: Likeness) -> Tensor:
@@ -197,7 +178,7 @@ def _draw(cell: Cell, n_k: int, noise: Noise) -> Sources:
     return Sources(x + y[:, None], y, [f"source {k + 1}" for k in range(K)])
 
 
-def _truth(cell: Cell, samples: int, noise: Noise, progress: Progress | None) -> tuple[float, ...]:
+def _truth(cell: Cell, samples: int, noise: Noise, progress: Progress | None) -> list[float]:
     """K + 1 expected pooled minus separate, per source and macro, after 4/5 n_k rows each."""
     C, size = covariances(cell.likeness), cell.n_k * (FOLDS - 1) // FOLDS
     differences = []
@@ -217,4 +198,4 @@ def _truth(cell: Cell, samples: int, noise: Noise, progress: Progress | None) ->
         if progress:
             progress(i + 1, samples)
     mean = np.mean(differences, 0)
-    return (*mean.tolist(), float(mean.mean()))
+    return [*mean.tolist(), float(mean.mean())]

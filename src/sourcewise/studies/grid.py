@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 from sourcewise.errors import InputError
 from sourcewise.files import read_json, write_json
 from sourcewise.studies.pictures import Picture
+from sourcewise.studies.result import Result
 
-__all__ = ["Cell", "Grid", "Progress", "Result", "Work", "within"]
+__all__ = ["Cell", "Grid", "Progress", "Work", "within"]
 
 Progress = Callable[[int, int], None]  # called with (done, in all)
 
@@ -27,14 +28,6 @@ class Cell(Protocol):
     @property
     def name(self) -> str:
         """Its file's name. Cells of the same name are the same, and computed once."""
-        ...
-
-
-class Result(Protocol):
-    """What a study finds; as text (`str`) it is the study's table."""
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
         ...
 
 

@@ -38,7 +38,7 @@ class Picture:
     """
 
     figure: "Callable[[Any], Figure]"
-    style: Mapping[str, Any]
+    style: Mapping[str, object]
     dpi: int = 200
 
     def write(self, result: object, png: Path, svg: Path) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sourcewise.errors import InputError
 from sourcewise.files import RunFolder, read_json, versions, write_atomic, write_json
@@ -17,6 +17,13 @@ from sourcewise.studies.timing import estimate
 __all__ = ["PlannedStudy", "plan_study"]
 
 CELLS, TABLE, RESULT = "cells", "table.txt", "result.json"
+
+
+class Finished(NamedTuple):
+    """What a study leaves in its folder."""
+
+    document: Any  # plain values
+    table: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class PlannedStudy:
     study: str
     name: str
     grid: Grid[Any, Any, Any]
-    config: dict[str, Any]
+    config: dict[str, object]
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -46,13 +53,14 @@ class PlannedStudy:
 
     def run(
         self, out: Path, overwrite: bool = False, progress: Progress | None = None
-    ) -> tuple[dict[str, Any], str]:
+    ) -> Finished:
         """The result document and its table; from the folder if they are there already."""
         content = (CELLS, TABLE, *self.pictures, RESULT)
         with RunFolder(out, self.config, overwrite, content) as folder:
             if not (folder / RESULT).exists():
                 self._run(folder, progress)
-            return read_json(folder / RESULT), (folder / TABLE).read_text(encoding="utf-8")
+            table = (folder / TABLE).read_text(encoding="utf-8")
+            return Finished(read_json(folder / RESULT), table)
 
     def _run(self, folder: RunFolder, progress: Progress | None) -> None:
         start = time.perf_counter()
@@ -61,13 +69,15 @@ class PlannedStudy:
             png, svg = self.pictures
             self.grid.picture.write(result, folder / png, folder / svg)
         write_atomic(folder / TABLE, f"{result}\n")
-        spent = {"seconds": time.perf_counter() - start, "run": str(folder.path)}
-        settings = {"name": self.study, "settings": self.config["settings"]}
-        write_json(folder / RESULT, spent | settings | result.to_json())
+        spent = time.perf_counter() - start
+        first = {"seconds": spent, "run": str(folder.path), "name": self.study}
+        write_json(folder / RESULT, {**first, **result.to_json()})
         shutil.rmtree(folder / CELLS, ignore_errors=True)
 
 
-def plan_study(name: str, values: Mapping[str, Any], data: Sources | None = None) -> PlannedStudy:
+def plan_study(
+    name: str, values: Mapping[str, object], data: Sources | None = None
+) -> PlannedStudy:
     """Check name, settings and data.
 
     Args:

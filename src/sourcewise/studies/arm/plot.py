@@ -1,7 +1,7 @@
 """The picture of an ARM table: measured, the paper, counts and the asymptotic laws."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sourcewise.studies.arm.table import ArmPoint, ArmTable
 from sourcewise.studies.curves import STRATEGIES, Strategy
@@ -51,8 +51,8 @@ def _laws(axes: "Axes", points: Sequence[ArmPoint]) -> None:
     axes.plot(x, [p.frequencies for p in points], ":", color="0.3", linewidth=1.2, label="counts")
     law = [(p.value, p.saturated) for p in points if p.saturated < 1]
     if len(law) > 1:
-        dashed: dict[str, Any] = {"color": "0.3", "linewidth": 0.8, "dashes": (4, 2.5)}
-        axes.plot(*zip(*law, strict=True), label="law, saturated class", **dashed)
+        x, y = zip(*law, strict=True)
+        axes.plot(x, y, color="0.3", linewidth=0.8, dashes=(4, 2.5), label="law, saturated class")
 
 
 def _finish(axes: "Axes", sweep: str, values: Sequence[int]) -> None:

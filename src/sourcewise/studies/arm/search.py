@@ -6,11 +6,11 @@ measured at a few sizes first; the closest go on to all. The distance is the roo
 many tries is close in part by luck, and says nothing about what the paper did.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from statistics import mean
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -27,8 +27,9 @@ from sourcewise.studies.arm.settings import (
 from sourcewise.studies.arm.simulation import measure
 from sourcewise.studies.arm.study import work
 from sourcewise.studies.arm.table import Errors, distance
-from sourcewise.studies.curves import STRATEGIES
+from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.grid import Grid, Work
+from sourcewise.studies.result import Result
 from sourcewise.studies.timing import SHORT
 
 __all__ = ["ArmSearch", "ArmSearchSettings", "Found", "grid"]
@@ -46,7 +47,6 @@ CANDIDATES = (
     "validation=0.1",
 )
 Sizes = tuple[int, int, int]  # K, n, D
-Pair = tuple[float, float]  # separate, pooled
 Stage = Literal["few", "all"]
 
 
@@ -89,71 +89,73 @@ class SearchCell(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchPoint:
-    """What both strategies measured at the sizes of a cell of the paper."""
-
-    sizes: Sizes
-    measured: Pair
-    frequencies: float
-
-    @property
-    def name(self) -> str:
-        """K/n/D, as users write them."""
-        return "/".join(map(str, self.sizes))
-
-    def to_json(self, **more: str) -> list[dict[str, Any]]:
-        """A row for each strategy; it stands in no sweep, and one seed has no standard error."""
-        K, n, D = self.sizes
-        none = {"sweep": None, "value": None, "standard_error": None}
-        same = {**more, **none, "K": K, "n": n, "D": D, "frequencies": self.frequencies}
-        values = zip(STRATEGIES, self.measured, PAPER[self.sizes], strict=True)
-        return [same | {"strategy": s, "measured": m, "paper": p} for s, m, p in values]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A candidate and how close it comes.
+    """What a strategy measured at the sizes of a cell of the paper; it stands in no sweep.
 
     Args:
-        candidate: what differs from the defaults.
-        places: where it was measured, "few" or "all".
-        points: one per cell.
+        candidate, places: see `Found`.
+        K, n, D: the sizes.
+        measured: average TV, mean over seeds.
+        paper: the paper's value.
+        frequencies: average TV of the relative frequencies of the same rows.
     """
 
     candidate: str
     places: Stage
-    points: tuple[SearchPoint, ...]
-
-    @property
-    def distance(self) -> float:
-        """Root mean square of log ratios."""
-        pairs = [zip(p.measured, PAPER[p.sizes], strict=True) for p in self.points]
-        return distance(pair for both in pairs for pair in both) or 0.0
+    strategy: Strategy
+    K: int
+    n: int
+    D: int
+    measured: float
+    paper: float
+    frequencies: float
+    sweep: None = None
+    value: None = None
+    standard_error: None = None
 
 
 @dataclass(frozen=True)
-class ArmSearch:
+class Found:
+    """How close a candidate comes.
+
+    Args:
+        candidate: what differs from the defaults.
+        places: where it was measured, "few" or "all".
+        distance: root mean square of log ratios.
+    """
+
+    candidate: str
+    places: Stage
+    distance: float
+
+
+@dataclass(frozen=True)
+class ArmSearch(Result):
     """All candidates, finalists first, then the closest first."""
 
-    seeds: int
-    found: tuple[Found, ...]
+    settings: ArmSearchSettings
+    points: tuple[SearchPoint, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def found(self) -> list[Found]:
+        """The candidates."""
+        groups: dict[tuple[str, Stage], list[SearchPoint]] = {}
+        for point in self.points:
+            groups.setdefault((point.candidate, point.places), []).append(point)
+        return [Found(*name, _distance(points)) for name, points in groups.items()]
+
+    def to_json(self) -> Mapping[str, object]:
         """As plain values."""
-        named = [({"candidate": f.candidate, "places": f.places}, f) for f in self.found]
-        return {
-            "stated by the paper": False,
-            "found": [{**name, "distance": f.distance} for name, f in named],
-            "cells": [row for name, f in named for p in f.points for row in p.to_json(**name)],
-        }
+        found = [asdict(one) for one in self.found]
+        return {"stated by the paper": False, "found": found, **super().to_json()}
 
     def __str__(self) -> str:
-        head = f"Distance to the paper (rms of log ratios), {self.seeds} seed(s); "
+        head = f"Distance to the paper (rms of log ratios), {self.settings.seeds} seed(s); "
         lines = [head + "measured separate/pooled at K/n/D", ""]
-        return "\n".join([*lines, *_table("all", self.found), *_table("few", self.found)])
+        return "\n".join([*lines, *_table("all", self), *_table("few", self)])
 
 
 def grid(
-    settings: ArmSearchSettings, changes: Mapping[str, Any] | None = None
+    settings: ArmSearchSettings, changes: Mapping[str, object] | None = None
 ) -> Grid[SearchCell, Errors, ArmSearch]:
     """The cells of all candidates.
 
@@ -166,21 +168,18 @@ def grid(
     few = [_sizes(text) for text in settings.places]
     every = [c.sizes for s in (ArmKSettings, ArmNSettings, ArmDSettings) for c in s().cells()]
 
-    def candidates(found: Mapping[str, Errors]) -> list[Found]:
-        return sorted(
-            (_found(text, "few", few, found) for text in parsed), key=attrgetter("distance")
-        )
+    def ranked(found: Mapping[str, Errors]) -> list[list[SearchPoint]]:
+        return sorted((_points(text, "few", few, found) for text in parsed), key=_distance)
 
     def finalists(found: Mapping[str, Errors]) -> list[str]:
         """Of the first candidates, while nothing is known."""
-        texts = [one.candidate for one in candidates(found)] if found else list(parsed)
+        texts = [points[0].candidate for points in ranked(found)] if found else list(parsed)
         return texts[: settings.finalists]
 
     def fold(found: Mapping[str, Errors]) -> ArmSearch:
-        finals = [_found(text, "all", every, found) for text in finalists(found)]
-        return ArmSearch(
-            settings.seeds, (*sorted(finals, key=attrgetter("distance")), *candidates(found))
-        )
+        finals = [_points(text, "all", every, found) for text in finalists(found)]
+        finals.sort(key=_distance)
+        return ArmSearch(settings, tuple(chain(*finals, *ranked(found))))
 
     return Grid(
         cells=[_cell(text, sizes) for text in parsed for sizes in few],
@@ -209,15 +208,22 @@ def _cell(candidate: str, sizes: Sizes) -> SearchCell:
     return SearchCell(candidate, Cell("K", sizes[0], *sizes))
 
 
-def _found(
+def _points(
     candidate: str, stage: Stage, places: Sequence[Sizes], found: Mapping[str, Errors]
-) -> Found:
+) -> list[SearchPoint]:
     points = []
     for sizes in places:
         errors = found[_cell(candidate, sizes).name]
-        measured = mean(errors.separate), mean(errors.pooled)
-        points.append(SearchPoint(sizes, measured, mean(errors.frequencies)))
-    return Found(candidate, stage, tuple(points))
+        means, frequencies = (mean(errors.separate), mean(errors.pooled)), mean(errors.frequencies)
+        points += [
+            SearchPoint(candidate, stage, strategy, *sizes, measured, paper, frequencies)
+            for strategy, measured, paper in zip(STRATEGIES, means, PAPER[sizes], strict=True)
+        ]
+    return points
+
+
+def _distance(points: Iterable[SearchPoint]) -> float:
+    return distance((point.measured, point.paper) for point in points) or 0.0
 
 
 def _sizes(text: str) -> Sizes:
@@ -227,20 +233,22 @@ def _sizes(text: str) -> Sizes:
     return allowed[text]
 
 
-def _table(stage: Stage, found: Sequence[Found]) -> Iterator[str]:
+def _table(stage: Stage, search: ArmSearch) -> Iterator[str]:
     """The candidates of a stage, below the paper."""
-    group = [one for one in found if one.places == stage]
-    if group:
-        paper = {point.name: PAPER[point.sizes] for point in group[0].points}
-        yield _row("candidate", f"{stage} places", list(paper))
-        yield _row("the paper", "", [_pair(pair) for pair in paper.values()])
-    for one in group:
-        pairs = {point.name: _pair(point.measured) for point in one.points}
-        yield _row(one.candidate or "the defaults", f"{one.distance:.4f}", list(pairs.values()))
+    for number, one in enumerate(one for one in search.found if one.places == stage):
+        pairs: dict[str, list[SearchPoint]] = {}
+        for point in search.select(candidate=one.candidate, places=stage):
+            pairs.setdefault(f"{point.K}/{point.n}/{point.D}", []).append(point)
+        if not number:
+            yield _row("candidate", f"{stage} places", list(pairs))
+            yield _row("the paper", "", [_pair(p.paper for p in pair) for pair in pairs.values()])
+        measured = [_pair(p.measured for p in pair) for pair in pairs.values()]
+        yield _row(one.candidate or "the defaults", f"{one.distance:.4f}", measured)
 
 
-def _pair(values: Pair) -> str:
-    return "/".join(f"{value:.3f}" for value in values)
+def _pair(values: Iterable[float]) -> str:
+    """Separate and pooled; a cell that stands in two tables has both twice."""
+    return "/".join(f"{value:.3f}" for value in islice(values, 2))
 
 
 def _row(first: str, second: str, rest: Sequence[str]) -> str:

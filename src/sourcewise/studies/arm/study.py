@@ -19,8 +19,9 @@ from sourcewise.studies.arm.settings import (
 )
 from sourcewise.studies.arm.simulation import measure
 from sourcewise.studies.arm.table import ArmPoint, ArmTable, Errors, point
-from sourcewise.studies.curves import STRATEGIES, Fit, fit, select
+from sourcewise.studies.curves import STRATEGIES, Fit, fit
 from sourcewise.studies.grid import Grid, Work
+from sourcewise.studies.result import select
 from sourcewise.studies.timing import SHORT
 
 __all__ = ["ArmDSettings", "ArmKSettings", "ArmNSettings", "grid", "work"]

@@ -1,21 +1,20 @@
 """An ARM table: a point, what stands beside its measured error, and all points as text."""
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from statistics import mean
-from typing import Any
 
 from sourcewise.studies.arm.settings import PAPER, ArmStudySettings, Cell, Sweep
 from sourcewise.studies.curves import (
     STRATEGIES,
-    Curves,
     Fit,
     Point,
     Strategy,
     compared,
     reason,
 )
+from sourcewise.studies.result import Result
 from sourcewise.studies.tables import exponent, number, row
 from sourcewise.theory import arm as theory
 from sourcewise.theory.asymptotic import asymptotic_bound
@@ -83,7 +82,7 @@ def point(settings: ArmStudySettings, cell: Cell, strategy: Strategy, errors: Er
     paper = PAPER.get(cell.sizes) if settings.M == 2 else None
     return ArmPoint(
         **cell._asdict(),
-        **compared({"separate": errors.separate, "pooled": errors.pooled}, strategy, K),
+        **compared(errors.separate, errors.pooled, strategy, K)._asdict(),
         strategy=strategy,
         paper=paper[STRATEGIES.index(strategy)] if paper else None,
         frequencies=mean(errors.frequencies),
@@ -109,7 +108,7 @@ def distance(pairs: Iterable[tuple[float, float | None]]) -> float | None:
 
 
 @dataclass(frozen=True)
-class ArmTable(Curves):
+class ArmTable(Result):
     """One of the tables, with the exponents of its curves and the similarity of the truth."""
 
     settings: ArmStudySettings
@@ -127,16 +126,10 @@ class ArmTable(Curves):
         """Root mean square of `log(measured / paper)` over the cells that the paper has."""
         return distance((point.measured, point.paper) for point in self.points)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         """As plain values."""
-        return {
-            "stated by the paper": False,
-            "stated_by_the_paper_reason": NOT_STATED,
-            "similarity": self.similarity,
-            "distance": self.distance,
-            "fits": [asdict(fit) for fit in self.fits],
-            **super().to_json(),
-        }
+        stated = {"stated by the paper": False, "stated_by_the_paper_reason": NOT_STATED}
+        return {**stated, **super().to_json(), "distance": self.distance}
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))

@@ -27,7 +27,7 @@ def _figure(result: Crossing) -> "Figure":
     _crossing(axes, result.at("difference"))
     axes.set(xscale="log", ylim=(-1.3 * result.harm, max(4 * result.harm, 0.2)))
     axes.set(xlabel="training rows per source", ylabel="pooled $-$ separate, nats per row")
-    axes.set_title(f"{result.name}\n{result.K} sources, {result.d} columns", fontsize=9)
+    axes.set_title(f"{result.data}\n{result.K} sources, {result.d} columns", fontsize=9)
     axes.legend(loc="upper right", frameon=False, fontsize=8)
     return figure
 

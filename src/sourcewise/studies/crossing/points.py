@@ -1,11 +1,17 @@
-"""Points of the crossing's curves, and where a curve crosses zero."""
+"""The crossing's settings, the points of its curves, and where a curve crosses zero."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-__all__ = ["Crossing", "CrossingPoint"]
+from pydantic import Field
+
+from sourcewise.screening.options import Missing
+from sourcewise.settings import Settings
+from sourcewise.studies.result import Result
+
+__all__ = ["Crossing", "CrossingPoint", "CrossingSettings"]
 
 CURVES = {
     "difference": "measured",
@@ -18,6 +24,18 @@ HEAD = (
     "| rows per source | pooled - separate | Ledoit-Wolf | law | sandwich | exact |\n"
     "|---|---|---|---|---|---|"
 )
+
+
+class CrossingSettings(Settings):
+    """How the data are read, and how much is simulated."""
+
+    repetitions: int = Field(default=200, ge=2, description="draws of training rows per size")
+    largest: int = Field(default=3000, ge=2, description="most training rows per source")
+    sizes: int = Field(default=16, ge=2, description="number of sizes on the grid")
+    min_rows: int = Field(default=100, ge=2, description="sources with fewer rows are left out")
+    log: tuple[str, ...] = ()
+    missing: Missing = "drop"
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,22 +64,24 @@ class CrossingPoint:
 
 
 @dataclass(frozen=True)
-class Crossing:
+class Crossing(Result):
     """The curves, and the sizes (rows per source) at which they cross zero.
 
     Args:
-        name: of the data.
+        settings: that it was computed for.
+        points: in the order of n_k.
+        data: the name of the data.
         K: sources.
         d: columns.
         harm: of pooling with ever more rows, nats per row.
-        points: in the order of n_k.
     """
 
-    name: str
+    settings: CrossingSettings
+    points: tuple[CrossingPoint, ...]
+    data: str
     K: int
     d: int
     harm: float
-    points: tuple[CrossingPoint, ...]
 
     def at(self, curve: str) -> float | None:
         """Rows per source at which a curve, a field of points, turns to separate, or None."""
@@ -73,16 +93,9 @@ class Crossing:
                 return math.exp(math.log(n0) + share * (math.log(n1) - math.log(n0)))
         return None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         """As plain values."""
-        return {
-            "data": self.name,
-            "K": self.K,
-            "d": self.d,
-            "harm": self.harm,
-            "crossing_n_k": {curve: self.at(curve) for curve in CURVES},
-            "cells": [asdict(point) for point in self.points],
-        }
+        return {**super().to_json(), "crossing_n_k": {curve: self.at(curve) for curve in CURVES}}
 
     def __str__(self) -> str:
         """A Markdown table and the crossings."""
@@ -90,7 +103,7 @@ class Crossing:
         for curve, name in CURVES.items():
             at = self.at(curve)
             crossings.append(f"{name} " + ("none" if at is None else f"{at:.0f}"))
-        title = f"{self.name}: {self.K} sources, {self.d} columns, harm {self.harm:.4f} nats"
+        title = f"{self.data}: {self.K} sources, {self.d} columns, harm {self.harm:.4f} nats"
         last = f"crossing (rows per source): {', '.join(crossings)}"
         return "\n".join([title, "", HEAD, *(_row(point) for point in self.points), "", last])
 

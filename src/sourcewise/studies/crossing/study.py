@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from sourcewise.encoders.numeric import plan
@@ -36,29 +35,16 @@ from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.screening.numeric import screen
-from sourcewise.screening.options import Missing, Rules
-from sourcewise.settings import Settings
+from sourcewise.screening.options import Rules
 from sourcewise.sources import Sources
 from sourcewise.studies.crossing.plot import PICTURE
-from sourcewise.studies.crossing.points import Crossing, CrossingPoint
+from sourcewise.studies.crossing.points import Crossing, CrossingPoint, CrossingSettings
 from sourcewise.studies.crossing.population import Population
 from sourcewise.studies.grid import Grid, Progress, Work, within
 from sourcewise.theory.gaussian import expected_kl
 from sourcewise.training import TrainingData, fit
 
 __all__ = ["CrossingSettings", "grid"]
-
-
-class CrossingSettings(Settings):
-    """How the data are read, and how much is simulated."""
-
-    repetitions: int = Field(default=200, ge=2, description="draws of training rows per size")
-    largest: int = Field(default=3000, ge=2, description="most training rows per source")
-    sizes: int = Field(default=16, ge=2, description="number of sizes on the grid")
-    min_rows: int = Field(default=100, ge=2, description="sources with fewer rows are left out")
-    log: tuple[str, ...] = ()
-    missing: Missing = "drop"
-    seed: int = 0
 
 
 class Cell(NamedTuple):
@@ -86,7 +72,9 @@ def grid(settings: CrossingSettings, data: Sources) -> Grid[Cell, CrossingPoint,
         cells=cells,
         compute=partial(_measure, settings, population),
         found=CrossingPoint,
-        fold=lambda found: Crossing(data.name, K, d, harm, tuple(found[c.name] for c in cells)),
+        fold=lambda found: Crossing(
+            settings, tuple(found[cell.name] for cell in cells), data.name, K, d, harm
+        ),
         work=lambda cell: Work(settings.repetitions, cell.n_k),
         short=lambda: grid(settings.model_copy(update={"repetitions": 2}), data),
         picture=PICTURE,

@@ -6,11 +6,12 @@ Colours are strategies; how a line is drawn says what it is: measured, a law, or
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sourcewise.studies.curves import STRATEGIES, Strategy, select
+from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.energy.points import EnergyPoint
 from sourcewise.studies.energy.settings import SWEEPS
 from sourcewise.studies.energy.table import EnergyStudy
 from sourcewise.studies.pictures import COLOURS, STYLE, Picture, frame, measured, powers
+from sourcewise.studies.result import select
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ _LINES: dict[str, tuple[str, tuple[float, ...]]] = {  # field of a point: its na
     "law": (r"$\sqrt{p/(2\pi n)}$, $p$ of the class", (1, 1.5)),
     "information": ("law of the information matrix", (4, 2)),
 }
-_TRUTH: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markersize": 4.2}
+_TRUTH: Any = {"linestyle": "", "markerfacecolor": "white", "markersize": 4.2}
 
 
 def _figure(study: EnergyStudy) -> "Figure":

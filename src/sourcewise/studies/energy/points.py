@@ -120,7 +120,7 @@ def point(
     p = int(theory.m(sizes, K, J))
     return EnergyPoint(
         **{name: size for name, size in cell._asdict().items() if name != "near"},
-        **compared({"separate": errors.separate.tv, "pooled": errors.pooled.tv}, strategy, K),
+        **compared(errors.separate.tv, errors.pooled.tv, strategy, K)._asdict(),
         **{name: getattr(found, name) for name in _COUNTS},
         strategy=strategy,
         near=mean(at_truth.tv),

@@ -1,13 +1,13 @@
 """The tables of the energy study, as text too."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import geometric_mean
-from typing import Any
 
-from sourcewise.studies.curves import STRATEGIES, Curves, Fit, select
+from sourcewise.studies.curves import STRATEGIES, Fit
 from sourcewise.studies.energy.points import EnergyPoint
 from sourcewise.studies.energy.settings import SWEEPS, EnergyStudySettings, Sweep
+from sourcewise.studies.result import Result, select
 from sourcewise.studies.tables import exponent, number, row
 
 __all__ = ["EnergyStudy", "Exponent"]
@@ -33,16 +33,12 @@ class Exponent:
 
 
 @dataclass(frozen=True)
-class EnergyStudy(Curves):
+class EnergyStudy(Result):
     """The points of all sweeps, with the exponents of their curves."""
 
     settings: EnergyStudySettings
     points: tuple[EnergyPoint, ...]
     exponents: tuple[Exponent, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {"exponents": [asdict(one) for one in self.exponents], **super().to_json()}
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))

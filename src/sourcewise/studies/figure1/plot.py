@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sourcewise.studies.curves import STRATEGIES, Strategy, select
+from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.figure1.settings import Figure1Settings
 from sourcewise.studies.figure1.table import Figure1, Figure1Point
 from sourcewise.studies.pictures import COLOURS, Picture
+from sourcewise.studies.result import select
 from sourcewise.theory import gaussian as theory
 
 if TYPE_CHECKING:
@@ -131,13 +132,15 @@ def _finish(axes: "Axes", sweep: str, values: list[float]) -> None:
 def _legend(s: Figure1Settings) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
-    grey: dict[str, Any] = {"color": "0.35"}
+    grey = "0.35"
     handles = [Line2D([], [], color=COLOURS[name], linewidth=2.4) for name in _NAMES]
     handles += [
-        Line2D([], [], linestyle="none", marker="o", markersize=3.2, **grey),
-        Line2D([], [], linewidth=2.4, alpha=0.4, **grey),
-        Line2D([], [], linewidth=0.8, dashes=(4, 2.5), **grey),
-        Line2D([], [], linestyle="none", marker="D", markersize=4.6, markerfacecolor="w", **grey),
+        Line2D([], [], linestyle="none", marker="o", markersize=3.2, color=grey),
+        Line2D([], [], linewidth=2.4, alpha=0.4, color=grey),
+        Line2D([], [], linewidth=0.8, dashes=(4, 2.5), color=grey),
+        Line2D(
+            [], [], linestyle="none", marker="D", markersize=4.6, markerfacecolor="w", color=grey
+        ),
     ]
     how = ", paper's estimator" if s.paper_estimator else ""
     labels = [*_NAMES.values(), rf"simulated{how}, {s.runs} seeds ($\pm$2 s.e.)"]

@@ -1,10 +1,11 @@
 """Figure 1 as numbers: a point, what stands beside its simulated mean, and all points as text."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sourcewise.studies.curves import STRATEGIES, Curves, Strategy
+from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.figure1.settings import (
     PAPER,
     PAPER_D,
@@ -13,6 +14,7 @@ from sourcewise.studies.figure1.settings import (
     Figure1Settings,
     Sweep,
 )
+from sourcewise.studies.result import Result
 from sourcewise.studies.tables import number, row
 from sourcewise.theory import asymptotic
 from sourcewise.theory import gaussian as theory
@@ -107,16 +109,16 @@ def point(cell: Cell, strategy: Strategy, d: int, found: Measured) -> Figure1Poi
 
 
 @dataclass(frozen=True)
-class Figure1(Curves):
+class Figure1(Result):
     """The points of figure 1."""
 
     settings: Figure1Settings
     points: tuple[Figure1Point, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         """As plain values, with the number of runs that were made."""
-        document = super().to_json()
-        return document | {"settings": document["settings"] | {"seeds": self.settings.runs}}
+        settings = self.settings.model_dump(mode="json") | {"seeds": self.settings.runs}
+        return {**super().to_json(), "settings": settings}
 
     def __str__(self) -> str:
         how = "paper's estimator, 500 test points" if self.settings.paper_estimator else "exact TV"
