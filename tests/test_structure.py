@@ -13,6 +13,7 @@ ROWS = [
     "files",
     "randomness",
     "settings",
+    "execution",
     "theory",
     "quadrature",
     "forms",

@@ -51,6 +51,7 @@ def test_all_verbs_take_it(tmp_path):
     data, run = tmp_path / "data.csv", tmp_path / "run"
     frame(0.5).to_csv(data, index=False)
     options = [f"--set={name}={value}" for name, value in QUICK.items()]
+    options += ["--source", "site"]
     out = command("compare", data, "--model", "generator", *options, "--seeds", 2, "--out", run)
     assert "energy-score" in out
     assert "log-likelihood" not in out

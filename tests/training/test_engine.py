@@ -273,5 +273,5 @@ def test_curves_go_to_tensorboard_and_a_tracker_that_is_missing_is_named(tmp_pat
     trained(Partition.pooled(3), folder=tmp_path, track="tensorboard")
     assert list(tmp_path.rglob("events.out.tfevents*"))
     if find_spec("wandb") is None:
-        with pytest.raises(InputError, match="wandb is not installed"):
+        with pytest.raises(InputError, match="--track wandb: not installed"):
             tracker("wandb", None)

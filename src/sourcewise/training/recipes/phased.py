@@ -91,8 +91,9 @@ class PhasedTraining(StackTraining):
         settings: TrainedSettings,
         device: torch.device,
         processes: Processes,
+        shard: bool = False,
     ):
-        super().__init__(tasks, settings, device, processes)
+        super().__init__(tasks, settings, device, processes, shard)
         self.ended: dict[int, Carried] = {}
         parts = [_begun(task) for task in tasks]
         if self.sharded and parts[0]:

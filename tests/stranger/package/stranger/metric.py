@@ -17,12 +17,12 @@ def measure(trained, held_out, noise) -> Contributions:
     x = as_table(held_out.x).matrix()
     K = len(trained.model.names)
     rows, shared = torch.zeros(len(x), dtype=torch.float64), torch.zeros(K, 3).double()
-    for k in held_out.y.unique().tolist():
+    for k in held_out.batch.y.unique().tolist():
         y = torch.full((DRAWS,), k)
         with torch.no_grad():
             drawn = trained.model.sample(y, noise=noise.of(k))
         drawn = as_table(trained.encoder.decode(drawn)).matrix()
-        mine = held_out.y == k
+        mine = held_out.batch.y == k
         apart, among = torch.cdist(x[mine], drawn), torch.cdist(drawn, drawn)
         rows[mine] = apart.mean(1) - among.sum() / (DRAWS * (DRAWS - 1)) / 2
         # Each draw's part of the mean: its projection, to first order.

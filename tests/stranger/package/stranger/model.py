@@ -32,8 +32,8 @@ class Generator(ConditionalModel):
         return self.last(torch.tanh(self.first(e) + self.source(y)))
 
     def loss(self, batch, noise) -> Tensor:
-        x = batch.tensor
-        e = [noise.of(i).normal(len(batch.y), self.latent).to(x) for i in range(2)]
+        e = [noise.of(i).normal(len(batch.y), self.latent).to(self.first.weight) for i in range(2)]
+        x = batch.tensor.to(e[0])
         a, b = (self(draw, batch.y) for draw in e)
         apart = (a - x).norm(dim=-1) + (b - x).norm(dim=-1)
         return apart / 2 - (a - b).norm(dim=-1) / 2
