@@ -2,6 +2,7 @@ import json
 import math
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,11 @@ import sourcewise as sw
 from sourcewise.comparison import CompareSettings, prepare
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
-from sourcewise.forms import as_table
+from sourcewise.families.base import SharedError
+from sourcewise.families.gaussian.model import Gaussian
+from sourcewise.forms.table import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.studies.coverage import CoverageSettings, coverage
 
 PLAIN = {"shrinkage": "none"}
 
@@ -435,14 +437,6 @@ def test_the_time_estimate_is_of_the_right_size():
     assert whole / 5 < prepared.seconds() < 5 * whole
 
 
-def test_intervals_cover_in_a_reduced_simulation():
-    """The full one is a study (docs/coverage.md); nominal is 95 %."""
-    settings = CoverageSettings(repetitions=60, truth_samples=400, sizes=(30,), tails=("t5",))
-    for cell in coverage(settings).cells:
-        assert cell.per_source >= 0.93
-        assert cell.macro >= 0.9
-
-
 @pytest.mark.parametrize("scope", ["procedure", "these models"])
 def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, monkeypatch):
     def macro() -> dict:
@@ -451,8 +445,7 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
         return found
 
     before = macro()
-    error = property(lambda self: torch.tensor([[0.0, 0.25, 0.0]]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", error)
+    wrong_by(monkeypatch, 0.0, 0.25, 0.0)
     after = macro()
     assert after["difference"] == pytest.approx(before["difference"])
     assert after["high"] - before["high"] == pytest.approx(0.25)
@@ -462,8 +455,13 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
 
 def wrong_by(monkeypatch, *error: float) -> None:
     """Gaussians whose densities are said to be wrong: standard error, overstated, either way."""
-    told = property(lambda self: torch.tensor([error]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", told)
+    exact = Gaussian.log_density
+
+    def told(self, batch, noise):
+        shared = SharedError.of(torch.tensor([error]).expand(self.K, 3))
+        return replace(exact(self, batch, noise), kind="estimate", shared=shared)
+
+    monkeypatch.setattr(Gaussian, "log_density", told)
 
 
 def of_all(result: sw.Comparison, strategy: str) -> dict[str, dict]:

@@ -1,19 +1,29 @@
 """What the studies of curves share."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import pytest
 
+from sourcewise.settings import Settings
 from sourcewise.studies.curves import (
+    Curves,
     Fit,
     Strategy,
     compared,
     fit,
     over_seeds,
-    read,
     reason,
-    select,
 )
+
+
+class Width(Settings):
+    width: int = 3
+
+
+@dataclass(frozen=True)
+class Fits(Curves):
+    settings: Width
+    points: tuple[Fit, ...]
 
 
 def test_an_interval_over_seeds_is_that_of_t():
@@ -51,7 +61,10 @@ def test_a_single_source_has_no_gain_and_says_so():
     assert reason("separate", 1) is reason("pooled", 2) is None
 
 
-def test_dataclasses_come_back_and_are_selected():
+def test_results_come_back_and_points_are_selected():
     fits = (Fit("pooled", -0.5, None, None, 1, 2), Fit("separate", -0.4, -0.5, -0.3, 1, 2))
-    assert read(Fit, [asdict(fit) | {"later": 1} for fit in fits]) == fits
-    assert select(fits, strategy="pooled", low=None) == fits[:1]
+    result = Fits(Width(width=4), fits)
+    rows = [row | {"later": 1} for row in result.to_json()["cells"]]
+    assert rows == [asdict(fit) | {"later": 1} for fit in fits]
+    assert Fits.from_json({"settings": {"width": 4}, "cells": rows, "seconds": 1.0}) == result
+    assert result.select(strategy="pooled", low=None) == fits[:1]

@@ -8,6 +8,7 @@ import typer
 
 from sourcewise.errors import InputError
 from sourcewise.families.registry import families
+from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 
 if TYPE_CHECKING:
     from sourcewise.settings import Settings
@@ -18,9 +19,8 @@ Given = dict[str, Any]  # options by parameter name
 Data = Annotated[
     str,
     typer.Argument(
-        help="A .csv, .tsv, .jsonl, .fasta (also .gz), .parquet or .npz file, a folder of "
-        ".txt files, or a built-in name: wine, breast-cancer, digits, gaussian, rings, moons, "
-        "checkerboard."
+        help=f"A {readable()} file, a folder of {PLAIN.suffixes[0]} files, or a built-in name: "
+        f"{', '.join(BUILT_IN)}."
     ),
 ]
 _FAMILIES = ", ".join(f"{item.name} ({item.takes})" for item in families().values())
@@ -102,7 +102,7 @@ def pairs(items: list[str] | None, option: str) -> dict[str, Any]:
 
 def read_data(given: Given) -> "Sources":
     """`sourcewise.read`, with options as they are typed; those that a verb lacks are None."""
-    from sourcewise.readers import read
+    from sourcewise.readers.read import read
 
     return read(
         given["data"],

@@ -4,9 +4,10 @@ from typing import Any
 
 from sourcewise.comparison.plan import FOLDS, GROUPS, Plan
 from sourcewise.encoders.base import Coding
-from sourcewise.encoders.screening import Screened
 from sourcewise.fitting.job import Job
-from sourcewise.forms import Table
+from sourcewise.forms.table import Table
+from sourcewise.forms.x import X
+from sourcewise.screening.base import Screened
 from sourcewise.splits import identical
 
 __all__ = ["common_facts", "data_facts", "duplicate_rows", "source_facts", "splits"]
@@ -62,21 +63,14 @@ def source_facts(job: Job, k: int) -> dict[str, Any]:
 def _shape(coding: Coding) -> dict[str, Any]:
     """What one example is made of, as far as its coding knows."""
     return {
-        "columns": [_column(column) for column in coding.columns],
+        "columns": [column.to_json() for column in coding.coded_columns],
         "variables": coding.variables,
-        "symbols": getattr(coding, "M", None),
+        "symbols": coding.alphabet_size,
         "scored_per": coding.unit,
     }
 
 
-def _column(column: Any) -> dict[str, Any]:
-    """What a coding says of a column, in the words that it has for it."""
-    known = ("name", "kind", "categories", "log", "resolution", "missing")
-    views = (column, getattr(column, "schema", None), getattr(column, "number", None))
-    return {key: getattr(view, key) for view in views for key in known if hasattr(view, key)}
-
-
-def _missing_cells(x: Any) -> int:
+def _missing_cells(x: X) -> int:
     """Cells of a table without a value; nothing else has gaps."""
     return sum(int(x.missing(name).sum()) for name in x.names) if isinstance(x, Table) else 0
 

@@ -1,7 +1,7 @@
 """The result of a comparison as one JSON document: the contract of `compare --json`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,20 +9,18 @@ from sourcewise.comparison.cautions import (
     cautions,
     condition,
     estimand,
-    rough_normalisers,
     unfinished,
-    unresolved,
 )
 from sourcewise.comparison.data_document import data_facts, splits
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
-from sourcewise.encoders.screening import Screened
-from sourcewise.families.base import ConditionalModel
+from sourcewise.families.base import ConditionalModel, Diagnosed, Occasion, diagnostic_facts
 from sourcewise.files import plain
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.search import Trial
 from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.screening.base import Screened
 from sourcewise.statistics import Interval, holm, judge, would_decide
 from sourcewise.strategies import Strategy
 
@@ -66,10 +64,10 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
     differences = _differences(summary, rivals, context.baseline, region)
     verdict = verdict_of(summary, rivals, context.baseline, context.too_few, differences)
     first = verdict["strategy"]
-    fitted = {name: item.model.fitted for name, item in context.fitted.items()}
-    resolved = {name: item.model.resolved for name, item in context.fitted.items()}
-    efforts = {name: item.efforts for name, item in context.fitted.items()}
-    holds = _condition(summary, fitted, region)
+    diagnosed = {name: item.diagnosed for name, item in context.fitted.items()}
+    occasion = Occasion("compare", region, plan.job.coding.variables)
+    known = list(plan.job.family.model_class.cautions(diagnosed, occasion))
+    holds = _condition(summary, diagnosed, occasion)
     return plain(
         {
             "schema_version": 1,
@@ -81,13 +79,12 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
             "warnings": [
                 *context.warnings,
                 *cautions(summary, first, context.baseline),
-                *rough_normalisers(fitted, resolved, region, plan.job.coding.variables),
-                *unresolved(efforts, resolved, plan.job.coding.variables),
+                *(caution.text for caution in known if caution.text),
             ],
             "run": run,
             "strategies": {
                 s.name: _strategy(summary, s)
-                | {"fitted": fitted[s.name], "resolved": resolved[s.name]}
+                | diagnostic_facts(diagnosed[s.name].diagnostics)
                 | _kept(s.name, context.fitted[s.name], plan, len(context.trials.get(s.name, ())))
                 for s in plan.job.strategies
             },
@@ -102,12 +99,13 @@ def document(summary: Summary, context: Context, run: str | None) -> dict[str, A
     )
 
 
-def _condition(summary: Summary, fitted: dict[str, Any], region: float) -> str:
+def _condition(summary: Summary, diagnosed: Mapping[str, Diagnosed], occasion: Occasion) -> str:
     """What the verdict holds under: of controls it says nothing."""
     said = [s for s in summary.plan.job.strategies if not s.shuffled]
     late = [s.name for s in said if unfinished(summary, s)]
-    D = summary.plan.job.coding.variables
-    return condition(late, {s.name: fitted[s.name] for s in said}, region, D)
+    of = {s.name: diagnosed[s.name] for s in said}
+    known = summary.plan.job.family.model_class.cautions(of, occasion)
+    return condition(late, [caution.condition for caution in known if caution.condition])
 
 
 def _under(holds: str, reason: str) -> dict[str, Any]:
@@ -282,9 +280,8 @@ def _beta(summary: Summary, strategy: str, context: Context) -> dict[str, Any]:
     beta = summary.beta(strategy, baseline)
     if isinstance(beta, str):
         return {"value": None, "low": None, "high": None, "reason": beta}
-    note = "to first order, for maximum likelihood" + (
-        "; shrinkage biases it" if "shrinkage" in context.fitted[baseline].model.fitted else ""
-    )
+    penalty = context.fitted[baseline].model.penalty
+    note = "to first order, for maximum likelihood" + (f"; {penalty} biases it" if penalty else "")
     ends = {"value": beta.value, "low": beta.low, "high": beta.high}
     return ends | {"strategy": strategy, "note": note, "reading": _reading(beta.value, strategy)}
 

@@ -10,11 +10,11 @@ from sourcewise.comparison.plan import Cell, Plan, Shared
 from sourcewise.comparison.scores import CellScores, Scores
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
-from sourcewise.fitting.encoded import Encoded
+from sourcewise.fitting.encoded import Encoded, encoded_batch
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
 from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
-from sourcewise.forms import take
+from sourcewise.forms.x import take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
@@ -130,8 +130,8 @@ def evaluate(
         keep: called with each strategy's name and models.
     """
     encoded = Encoded.of(job, rows, split)
-    y, x, sizes = job.data.y[split.test], take(job.data.x, split.test), job.sizes[split.test]
-    held_out = HeldOut(x, y, sizes, *encoded.encoder.encode(rows.take(split.test), y))
+    test = encoded_batch(job, encoded.encoder, rows, split.test)
+    held_out = HeldOut(take(job.data.x, split.test), *test)
     out = {}
     for i, strategy in enumerate(job.strategies):
         labels = shuffled if strategy.shuffled else job.data.y
@@ -176,13 +176,13 @@ def _own_rows(job: Job, trained: TrainedStrategy, encoded: Encoded, train: Tenso
         return torch.full((K,), torch.nan, dtype=torch.float64)
     inside = (trained.model.routes[y, 0] >= 0).nonzero().squeeze(1)
     whole = len(inside) == len(y)
-    y, at = y[inside], train[inside]
-    z = encoded.z if whole else take(encoded.z, inside)
-    held_in = HeldOut(take(job.data.x, at), y, job.sizes[at], z, encoded.log_det[inside])
+    y, x = y[inside], take(job.data.x, train[inside])
+    batch = encoded.scored if whole else encoded.scored.take(inside)
+    held_in = HeldOut(x, batch, encoded.log_det[inside])
     own = job.metric.measure(trained, held_in, Noise(0)).rows
     sums, sizes = torch.zeros(2, K, dtype=torch.float64)
     sums.index_add_(0, y, own)
-    return sums / sizes.index_add_(0, y, held_in.sizes)
+    return sums / sizes.index_add_(0, y, batch.size)
 
 
 def _per_source(trained: TrainedStrategy) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from sourcewise.comparison.evaluate import evaluate, evaluate_cell
 from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
-from sourcewise.encoders.screening import Screened
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
 from sourcewise.families.registry import family, suited
@@ -18,6 +17,7 @@ from sourcewise.fitting.prepare import configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
 from sourcewise.fitting.settings import FitSettings
 from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 

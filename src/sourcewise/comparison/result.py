@@ -7,13 +7,13 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from sourcewise.comparison.verdict import quoted, rounded
+from sourcewise.comparison.verdict import quoted
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
 from sourcewise.fitting.store import load_models
 from sourcewise.fitting.strategy import TrainedStrategy
 
-__all__ = ["Comparison", "averaged_over", "extent", "fitted_words", "load", "resolved_lines"]
+__all__ = ["Comparison", "averaged_over", "extent", "finding_words", "load", "resolved_lines"]
 
 MOST_LINES = 60
 
@@ -156,8 +156,7 @@ def _budgets(document: dict[str, Any]) -> Iterator[str]:
         models = "1 model" if len(strategy["blocks"]) == 1 else f"{len(strategy['blocks'])} models"
         best = [e["best"] for e in strategy["per_source"].values() if e.get("best") is not None]
         notes = f" (weights of update {_span(best, '.0f')} kept)" if best else ""
-        fitted = strategy.get("fitted", {}).items()
-        notes += "".join(f", {key} {fitted_words(key, found)}" for key, found in fitted)
+        notes += "".join(f", {found}" for found in finding_words(strategy))
         size = f"{strategy['parameters']:.0f} parameters"
         over = averaged_over(document) if updates else ""
         updates = f"{updates:.0f} updates" + (f" (mean of {over})" if over else "")
@@ -187,29 +186,15 @@ def resolved_lines(strategies: Mapping[str, Any]) -> Iterator[str]:
             yield from wrap(f"{', '.join(agreed)}: {told}", 98, subsequent_indent="  ")
 
 
-def fitted_words(name: str, values: Sequence[float]) -> str:
-    """What fitting found, the smallest to the largest of the models' values.
+def finding_words(strategy: Mapping[str, Any]) -> list[str]:
+    """What fitting found, each with its name.
 
-    >>> fitted_words("r_hat", [1.004, 1.2]), fitted_words("effective samples", [210.2])
-    ('1.00 to 1.20', '210')
-    >>> fitted_words("quadrature error", [0.0, 2.5e-4]), fitted_words("shrinkage", [0.03])
-    ('below 1e-6 to 0.00025', '0.03')
-    >>> fitted_words("annealing error", [2.7, 110.0])
-    '2.7 to 110'
+    >>> found = {"name": "r_hat", "words": "1.00 to 1.20", "setting": False}
+    >>> finding_words({"diagnostics": [found]})
+    ['r_hat 1.00 to 1.20']
     """
-    if name == "r_hat":
-        return _span(values, ".2f")
-    if name.startswith("effective"):
-        return _span(values, ".0f")
-    if name.endswith("error"):
-        ends = dict.fromkeys(_error(error) for error in (min(values), max(values)))
-        return " to ".join(ends)
-    return " to ".join(dict.fromkeys(rounded(x) for x in (min(values), max(values))))
-
-
-def _error(value: float) -> str:
-    """An error in nats; below what float32 resolves, 0 would say too much."""
-    return rounded(value) if value >= 1e-6 else "below 1e-6"
+    found = strategy.get("diagnostics", [])
+    return [f"{item['name']} {item['words']}" for item in found if not item["setting"]]
 
 
 def averaged_over(document: Mapping[str, Any]) -> str:

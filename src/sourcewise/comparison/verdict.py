@@ -8,7 +8,7 @@ from sourcewise.errors import listing
 from sourcewise.statistics import judge_overall
 from sourcewise.strategies import Strategy
 
-__all__ = ["few_degrees", "quoted", "rounded", "verdict_of"]
+__all__ = ["few_degrees", "quoted", "verdict_of"]
 
 FEW_DEGREES = 5.0
 
@@ -20,16 +20,6 @@ def quoted(name: str) -> str:
     ('north', "'0'", "'-1.5'")
     """
     return name if name[:1].isalpha() else repr(name)
-
-
-def rounded(value: float) -> str:
-    """A number to two digits, large ones without exponents.
-
-    >>> rounded(0.0123), rounded(112.0), rounded(99.7), rounded(-2.71)
-    ('0.012', '110', '100', '-2.7')
-    """
-    short = f"{value:.2g}"
-    return f"{float(short):.0f}" if abs(float(short)) >= 100 else short
 
 
 def few_degrees(df: float | None) -> str:

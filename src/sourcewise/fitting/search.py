@@ -17,13 +17,12 @@ from torch import Tensor
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.execution import Execution
-from sourcewise.families.settings import Range, TrainedSettings
+from sourcewise.families.settings import FamilySettings, Range, TrainedSettings
 from sourcewise.files import read_json, write_json
 from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Progress, Split, Work, share
 from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
 from sourcewise.randomness import Noise
-from sourcewise.settings import Settings
 from sourcewise.strategies import Strategy
 from sourcewise.training.processes import Processes
 
@@ -92,7 +91,7 @@ def search(
         place = None if folder is None else folder / strategy.name
         told = share(progress, i, len(job.strategies))
         found[strategy.name] = _trials(settings.SPACE, worth, trials, int(seed), place, told)
-    tuned: dict[str, Settings] = {
+    tuned: dict[str, FamilySettings] = {
         name: settings.parse(settings.model_dump() | _best(done).changes)
         for name, done in found.items()
     }

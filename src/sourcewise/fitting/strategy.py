@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows
+from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.encoded import Encoded, shuffled_labels
 from sourcewise.fitting.job import Job, Split, Work
-from sourcewise.forms import X
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 from sourcewise.training import Effort, TrainingData, fit
 
@@ -26,16 +28,21 @@ class TrainedStrategy:
     encoder: Encoder
     efforts: tuple[Effort, ...]
 
-    def held_out(self, x: X, rows: Rows, y: Tensor, sizes: Tensor) -> HeldOut:
+    @property
+    def diagnosed(self) -> Diagnosed:
+        """What its models say of their fits."""
+        return Diagnosed(self.model.diagnostics(), self.efforts)
+
+    def held_out(self, data: Sources, rows: Rows, sizes: Tensor) -> HeldOut:
         """Rows as metrics take them.
 
         Args:
-            x: n rows, in original units.
+            data: n rows, in original units.
             rows: the same with everything done that needs no fitting.
-            y: (n,) their sources.
             sizes: (n,) their units.
         """
-        return HeldOut(x, y, sizes, *self.encoder.encode(rows, y))
+        z, log_det = self.encoder.encode(rows, data.y)
+        return HeldOut(data.x, Batch(z, data.y, data.c, sizes), log_det)
 
 
 def untrained(job: Job, strategy: Strategy, encoder: Encoder, y: Tensor) -> PartitionedModel:
@@ -52,12 +59,12 @@ def fit_strategy(
     job: Job, strategy: Strategy, encoded: Encoded, split: Split, labels: Tensor, work: Work
 ) -> TrainedStrategy:
     """Train one strategy on the encoded rows of a split; `labels` (n,) are of all rows."""
-    y, y_valid = labels[split.train], labels[split.valid]
-    model = untrained(job, strategy, encoded.encoder, y)
-    sizes = job.sizes[split.train], job.sizes[split.valid]
+    train = replace(encoded.filled, y=labels[split.train])
+    valid = replace(encoded.valid, y=labels[split.valid])
+    model = untrained(job, strategy, encoded.encoder, train.y)
     efforts = fit(
         model,
-        TrainingData(encoded.filled, y, sizes[0], encoded.valid, y_valid, sizes[1]),
+        TrainingData(train, valid),
         names=job.names,
         noise=work.noise,
         settings=job.settings_of(strategy),

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from sourcewise.comparison.cautions import longer, rough_normalisers, unresolved
+from sourcewise.comparison.cautions import longer
 from sourcewise.comparison.data_document import common_facts, source_facts
 from sourcewise.comparison.document import validated_by
 from sourcewise.errors import listing
+from sourcewise.families.base import Occasion, diagnostic_facts
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import plain
 from sourcewise.fitting.job import Job, Split
@@ -38,7 +39,9 @@ def document(
     split, config = prepared.split, prepared.config
     region = job.metric.region(job.coding, math.nan)
     item = fitted[name]
-    found, resolved = item.model.fitted, item.model.resolved
+    occasion = Occasion("train", region, job.coding.variables)
+    diagnosed = item.diagnosed
+    known = job.family.model_class.cautions({name: diagnosed}, occasion)
     models = [_model(job, item, j, split, seconds) for j in range(len(item.efforts))]
     return plain(
         {
@@ -51,17 +54,13 @@ def document(
             },
             "unit": job.unit,
             "models": models,
-            "fitted": found,
-            "resolved": resolved,
+            **diagnostic_facts(diagnosed.diagnostics),
             "validated_by": validated_by(item.model, job.unit) if job.family.trained else None,
             "warnings": [
                 *prepared.screened.warnings,
                 *_left_out(prepared),
                 *_unfinished(job.settings_of(prepared.strategy), models),
-                *rough_normalisers(
-                    {name: found}, {name: resolved}, region, job.coding.variables, scored=False
-                ),
-                *unresolved({name: item.efforts}, {name: resolved}, job.coding.variables),
+                *(caution.text for caution in known if caution.text),
             ],
             "run": run,
             "settings": config["settings"],

@@ -5,6 +5,7 @@ symbol. Intervals cover other rows like these, for these models: nothing is trai
 say nothing about other training samples or seeds.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from sourcewise.comparison.cautions import simulated_normalisers
-from sourcewise.encoders.screening import Missing
 from sourcewise.errors import InputError, listing, unknown
+from sourcewise.families.base import Diagnosed, Occasion, diagnostic_facts
 from sourcewise.files import plain
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import take
 from sourcewise.lifecycle.rows import known_rows, matched, new_characters, read_rows, rough
 from sourcewise.lifecycle.run import Run, opened, strategies_of
 from sourcewise.lifecycle.trained import about_lines, aligned, brief
 from sourcewise.metrics.base import Metric
 from sourcewise.metrics.registry import metric
 from sourcewise.randomness import Noise
+from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
@@ -99,9 +99,10 @@ def evaluate(
     }
     first = next(iter(scored.values()))
     warnings = [*first.warnings, known_rows(run, first.data, fingerprint)]
-    fitted = {name: item.about["fitted"] for name, item in scored.items()}
-    resolved = {name: item.about["resolved"] for name, item in scored.items()}
-    warnings += simulated_normalisers(fitted, resolved)
+    diagnosed = {name: item.diagnosed for name, item in scored.items()}
+    occasion = Occasion("evaluate", math.nan, first.variables)
+    kind = run.models[names[0]].model.kind
+    warnings += [caution.text for caution in kind.cautions(diagnosed, occasion)]
     warnings += [item.without_model(name) for name, item in scored.items()]
     common = _common(scored)
     warnings.append(_apart(first.data, common, scored))
@@ -147,7 +148,8 @@ class _Scored:
         rows: (n,) contributions to the metric, NaN where the strategy has no model of the source.
         warnings: what happened to the rows.
         error: (K, 3) errors that rows of a source share, see `metrics.base.Contributions`.
-        about: what fitting found, and what settings came to.
+        diagnosed: what fitting found, and what settings came to.
+        variables: coordinates of a row.
     """
 
     data: Sources
@@ -157,7 +159,8 @@ class _Scored:
     rows: np.ndarray
     warnings: list[str]
     error: np.ndarray
-    about: dict[str, Any]
+    diagnosed: Diagnosed
+    variables: int
 
     @classmethod
     def of(
@@ -166,14 +169,14 @@ class _Scored:
         """Match, encode and score."""
         model = trained.model
         screened = matched(data, trained, missing)
-        data, coding = screened.data, screened.coding
+        data, coding = screened.data, trained.encoder.coding
         sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
-        lifted = coding.lift(data.x, noise.of("encode").each(data.y))
+        prepared = coding.prepare(data.x, noise.of("encode").each(data.y))
         inside = (model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
         rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
         error = torch.zeros(data.K, 3, dtype=torch.float64)
         if len(inside):
-            at = take(data.x, inside), lifted.take(inside), data.y[inside], sizes[inside]
+            at = data.take(inside), prepared.take(inside), sizes[inside]
             found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
             rows[inside], error = found.rows, found.shared
         bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
@@ -186,12 +189,11 @@ class _Scored:
         notes = (
             *screened.warnings,
             rough(data),
-            new_characters(lifted, trained),
+            new_characters(prepared, trained),
         )
         warnings = [text for text in notes if text]
-        about = {"fitted": model.fitted, "resolved": model.resolved}
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
-        return cls(data, metric, metric.unit(coding), *arrays, about)
+        return cls(data, metric, metric.unit(coding), *arrays, trained.diagnosed, coding.variables)
 
     @property
     def scored(self) -> list[int]:
@@ -211,7 +213,7 @@ class _Scored:
         means = {name: entry["metrics"][key]["mean"] for name, entry in entries.items()}
         worst = min(means, key=lambda n: self.metric.sign * means[n]) if means else None
         return {
-            **self.about,
+            **diagnostic_facts(self.diagnosed.diagnostics),
             "per_source": entries,
             "macro": {
                 key: _ends(_interval(self.rows, self, common)),

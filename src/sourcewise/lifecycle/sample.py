@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.cautions import unmixed_samplers
 from sourcewise.comparison.result import resolved_lines
 from sourcewise.errors import InputError, listing, unknown
+from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged, X, as_table
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import X
 from sourcewise.lifecycle.run import Run, opened, usual_strategy
 from sourcewise.lifecycle.trained import brief
 from sourcewise.randomness import Noise
@@ -122,7 +124,10 @@ def sample(
     y = torch.tensor(chosen).repeat_interleave(n)
     noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
     with torch.no_grad():
-        x = fitted.encoder.decode(fitted.model.sample(y, noise=noise, **options))
+        x = fitted.encoder.decode(fitted.model.sample(y, noise, **options))
+    occasion = Occasion("sample", math.nan, fitted.encoder.coding.variables)
+    diagnosed = fitted.diagnosed
+    known = fitted.model.kind.cautions({strategy: diagnosed}, occasion)
     reading = run.document["settings"]["data"]
     document = {
         "schema_version": 1,
@@ -133,10 +138,8 @@ def sample(
         "seed": seed,
         "n": n,
         "temperature": temperature,
-        "resolved": fitted.model.resolved,
-        "warnings": list(
-            unmixed_samplers({strategy: fitted.model.fitted}, {strategy: fitted.model.resolved})
-        ),
+        "resolved": diagnosed.resolved,
+        "warnings": [caution.text for caution in known],
         "reading": {name: reading.get(name) or name for name in ("source", "text")},
     }
     return Samples(x, y, fitted.model.names, document)

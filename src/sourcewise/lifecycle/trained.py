@@ -6,7 +6,7 @@ from functools import cached_property
 from textwrap import wrap
 from typing import Any
 
-from sourcewise.comparison.result import extent, fitted_words, resolved_lines
+from sourcewise.comparison.result import extent, finding_words, resolved_lines
 from sourcewise.errors import listing
 from sourcewise.fitting.strategy import TrainedStrategy
 
@@ -88,8 +88,7 @@ def about_lines(strategies: Mapping[str, Any]) -> Iterator[str]:
     """What settings came to, and what fitting found beside the parameters."""
     yield from resolved_lines(strategies)
     for name, strategy in strategies.items():
-        found = (f"{k} {fitted_words(k, v)}" for k, v in strategy.get("fitted", {}).items())
-        if told := ", ".join(found):
+        if told := ", ".join(finding_words(strategy)):
             yield f"{name}: {told}"
 
 

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sourcewise.comparison.result import averaged_over, fitted_words
+from sourcewise.comparison.result import averaged_over
 from sourcewise.comparison.verdict import few_degrees
 from sourcewise.errors import listing
 from sourcewise.report.words import (
     clean,
     decimals,
     favours,
+    findings,
     fixed,
     interval,
     number,
@@ -204,10 +205,10 @@ def _doubts(result: Mapping[str, Any]) -> Iterator[str]:
         verb = "was" if len(late) == 1 else "were"
         yield f"Training was not over: {listing(late)} {verb} still improving."
     for kind, told in ERRORS.items():
-        each = (table(strategy.get("fitted")).get(kind) or [] for strategy in strategies.values())
-        known = [x for values in each for x in map(real, values) if x is not None]
-        if known:
-            yield f"{told} {fitted_words(kind, [max(known)])} nats; intervals allow for it."
+        found = [item for s in strategies.values() for item in findings(s) if item["name"] == kind]
+        if found:
+            worst = max(found, key=lambda item: max(map(float, item["values"])))
+            yield f"{told} {worst['words'].split(' to ')[-1]} nats; intervals allow for it."
 
 
 def _decide(result: Mapping[str, Any], metric: str) -> str:

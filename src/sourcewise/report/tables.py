@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sourcewise.comparison.result import fitted_words
 from sourcewise.comparison.verdict import few_degrees
 from sourcewise.report.rows import MEAN
 from sourcewise.report.words import (
@@ -12,6 +11,7 @@ from sourcewise.report.words import (
     clean,
     decimals,
     favours,
+    findings,
     fixed,
     interval,
     number,
@@ -148,9 +148,7 @@ def models(result: Mapping[str, Any]) -> Table | None:
     strategies = {n: table(s) for n, s in table(result.get("strategies")).items()}
     if not strategies:
         return None
-    chosen = list(
-        dict.fromkeys(key for s in strategies.values() for key in table(s.get("fitted")))
-    )
+    chosen = list(dict.fromkeys(d["name"] for s in strategies.values() for d in findings(s)))
     probed = any(_shares(s) and "label_effect" in s for s in strategies.values())
     searched = any("searched" in strategy for strategy in strategies.values())
     rows = []
@@ -158,7 +156,8 @@ def models(result: Mapping[str, Any]) -> Table | None:
         blocks = strategy.get("blocks") or []
         cells = [number(len(blocks)) if blocks else ABSENT, number(strategy.get("parameters"))]
         note = reason(strategy, "parameters")
-        spans = [Cell(_span(key, table(strategy.get("fitted")).get(key))) for key in chosen]
+        words = {item["name"]: clean(item["words"]) for item in findings(strategy)}
+        spans = [Cell(words.get(key, ABSENT)) for key in chosen]
         spans += [_effect(strategy)] if probed else []
         spans += [_searched(table(strategy.get("searched")))] if searched else []
         rows.append([Cell(clean(name)), Cell(cells[0]), Cell(cells[1], note), *spans])
@@ -197,12 +196,6 @@ def _setting(value: Any) -> str:
 def _heading(name: str) -> str:
     """Of what fitting found."""
     return clean(name).replace("_", "-").capitalize()
-
-
-def _span(name: str, values: Any) -> str:
-    """The smallest and largest of the models' values."""
-    known = [x for x in map(real, values or ()) if x is not None]
-    return fitted_words(name, known) if known else ABSENT
 
 
 BUDGET = {

@@ -11,6 +11,7 @@ __all__ = [
     "clean",
     "decimals",
     "favours",
+    "findings",
     "fixed",
     "interval",
     "number",
@@ -198,3 +199,8 @@ def favours(verdict: str, strategy: str, baseline: str) -> str:
     if verdict == "separate" and baseline != "separate":
         return f"favours {baseline}"
     return verdict
+
+
+def findings(strategy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What fitting found, by the diagnostics of a strategy: their names, values and words."""
+    return [item for item in strategy.get("diagnostics") or [] if not item["setting"]]

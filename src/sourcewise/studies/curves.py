@@ -1,30 +1,32 @@
 """What studies that measure errors along curves have in common: points, intervals, exponents.
 
-A study varies one size after the other; at each value, a *place*, it trains both ways in several
+A study varies one size after the other; at each value, in a *cell*, it trains both ways in several
 seeds. Each strategy's errors there are a `Point`, to which a study adds what it compares them
 with; a line through points of one strategy is a `Fit`.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from statistics import mean
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from sourcewise.settings import Settings
 from sourcewise.statistics import Interval
 from sourcewise.theory.sharing import empirical_beta
 
 __all__ = [
     "STRATEGIES",
+    "Curves",
     "Fit",
     "Point",
     "Strategy",
     "compared",
     "fit",
     "over_seeds",
-    "read",
     "reason",
     "select",
     "slope",
@@ -39,7 +41,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Point:
-    """The error of one strategy at one place. None where there is no value; `reason` says why.
+    """The error of one strategy in one cell. None where there is no value; `reason` says why.
 
     Args:
         sweep: what is varied.
@@ -137,13 +139,31 @@ def select(points: Iterable[T], **where: Any) -> tuple[T, ...]:
     return tuple(p for p in points if all(getattr(p, k) == v for k, v in where.items()))
 
 
-def read(kind: type[T], rows: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
-    """Dataclasses again from their JSON documents; keys that they do not know are passed over."""
-    known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
-    return tuple(
-        kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known})
-        for row in rows
-    )
+@dataclass(frozen=True)
+class Curves:
+    """The result of a study: the points of all its curves. A study says of which types.
+
+    Args:
+        settings: that it was computed for.
+        points: of all sweeps.
+    """
+
+    settings: Settings
+    points: tuple[Any, ...]
+
+    def select(self, **where: Any) -> tuple[Any, ...]:
+        """The points whose fields have these values, in order."""
+        return select(self.points, **where)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; a row per point."""
+        settings = self.settings.model_dump(mode="json")
+        return {"settings": settings, "cells": [asdict(point) for point in self.points]}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The result again from the study's JSON document; keys unknown here are passed over."""
+        return TypeAdapter(cls).validate_python({**document, "points": document["cells"]})
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,10 @@ class Generator(ConditionalModel):
         return self.last(torch.tanh(self.first(e) + self.source(y)))
 
     def loss(self, batch, noise) -> Tensor:
-        e = [noise.of(i).normal(len(batch.y), self.latent).to(batch.x) for i in range(2)]
+        x = batch.tensor
+        e = [noise.of(i).normal(len(batch.y), self.latent).to(x) for i in range(2)]
         a, b = (self(draw, batch.y) for draw in e)
-        apart = (a - batch.x).norm(dim=-1) + (b - batch.x).norm(dim=-1)
+        apart = (a - x).norm(dim=-1) + (b - x).norm(dim=-1)
         return apart / 2 - (a - b).norm(dim=-1) / 2
 
     def sample(self, y: Tensor, noise, c: Tensor | None = None) -> Tensor:
