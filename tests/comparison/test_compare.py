@@ -300,11 +300,13 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
 
 
 def test_non_finite_scores_stop_the_run(monkeypatch):
+    from sourcewise.families.base import Density
     from sourcewise.families.gaussian.model import Gaussian
 
-    monkeypatch.setattr(
-        Gaussian, "log_prob", lambda self, x, y, c=None: torch.full((len(x),), torch.nan).double()
-    )
+    def broken(self, batch, noise):
+        return Density(batch.tensor[:, 0].double() * float("nan"))
+
+    monkeypatch.setattr(Gaussian, "log_density", broken)
     with pytest.raises(FloatingPointError, match="pooled: .* scores are not finite"):
         sw.compare(gaussians(30), seeds=1)
 

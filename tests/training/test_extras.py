@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sourcewise.batch import Batch
+from sourcewise.execution import Execution
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.settings import TrainedSettings
@@ -63,7 +64,7 @@ class Free(Directions):
 
 
 def settings(**options) -> Settings:
-    plain = {"batch": 16, "passes": 4, "check": 4, "learning_rate": 0.02, "checkpoint": 0.0}
+    plain = {"batch": 16, "passes": 4, "check": 4, "learning_rate": 0.02}
     return Settings.parse(plain | options)
 
 
@@ -73,10 +74,15 @@ def data() -> TrainingData:
     return TrainingData(Batch.of(x[15:], y[15:]), Batch.of(x[:15], y[:15]))
 
 
-def trained(chosen: Settings, parts: int = 3, kind: Any = Directions, folder=None, progress=None):
+OFTEN = Execution(checkpoint=0)
+
+
+def trained(
+    chosen: Settings, parts: int = 3, kind: Any = Directions, execution=OFTEN, **how
+) -> PartitionedModel:
     partition = Partition.pooled(3) if parts == 1 else Partition.separate(3)
     model = PartitionedModel(partition, lambda K: kind(chosen), NAMES)
-    fit(model, data(), names=NAMES, settings=chosen, folder=folder, progress=progress)
+    fit(model, data(), names=NAMES, settings=chosen, execution=execution, **how)
     return model
 
 
@@ -87,7 +93,7 @@ def flat(model: nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_parameters_are_brought_back_after_every_update_stacked_or_alone(ema):
     together, apart = (
-        trained(settings(ema=ema, precision="float64", stacked=stacked))
+        trained(settings(ema=ema, precision="float64"), execution=Execution(stacked=stacked))
         for stacked in (True, False)
     )
     assert torch.allclose(flat(together), flat(apart), rtol=1e-6, atol=1e-9)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sourcewise.batch import Batch
+from sourcewise.execution import Execution
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.networks.layers import Linear
@@ -17,7 +18,8 @@ from sourcewise.training.recipes.base import Member
 from sourcewise.training.recipes.greedy import RECIPE
 
 NAMES = ("a", "b")
-FAST = {"passes": 20, "updates": 0, "batch": 25, "check": 5, "patience": 0.3, "checkpoint": 0.0}
+FAST = {"passes": 20, "updates": 0, "batch": 25, "check": 5, "patience": 0.3}
+OFTEN = Execution(checkpoint=0)
 
 
 class Boosted(ConditionalModel):
@@ -71,7 +73,7 @@ def flat(model: nn.Module) -> torch.Tensor:
 
 def trained(folder=None, progress=None, **options):
     model = Boosted(settings(**options))
-    efforts = fit(model, data(), names=NAMES, folder=folder, progress=progress)
+    efforts = fit(model, data(), names=NAMES, execution=OFTEN, folder=folder, progress=progress)
     return model, efforts
 
 
@@ -128,9 +130,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(share, tmp_path: Path):
 def test_it_goes_on_between_parts_too(tmp_path: Path):
     expected, _ = trained()
     first = Boosted(settings(), 1)
-    fit(first, data(), names=NAMES, folder=tmp_path)
+    fit(first, data(), names=NAMES, execution=OFTEN, folder=tmp_path)
     whole = Boosted(settings())
-    fit(whole, data(), names=NAMES, folder=tmp_path)
+    fit(whole, data(), names=NAMES, execution=OFTEN, folder=tmp_path)
     assert torch.equal(flat(expected), flat(whole))
     seen: list[int] = []
     fit(

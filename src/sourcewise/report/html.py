@@ -40,6 +40,12 @@ def render(result: Mapping[str, Any]) -> str:
     return environment.get_template("template.html").render(css=css, **view(result))
 
 
+def _labelled(result: Mapping[str, Any]) -> bool:
+    """Whether some strategy's label was asked what it is worth."""
+    strategies = table(result.get("strategies")).values()
+    return any(table(strategy).get("label_effect") is not None for strategy in strategies)
+
+
 def view(result: Mapping[str, Any]) -> dict[str, Any]:
     """All that the template prints, in words; a part that is absent is None or empty."""
     primary = clean(result.get("primary_metric") or "log_likelihood")
@@ -62,7 +68,7 @@ def view(result: Mapping[str, Any]) -> dict[str, Any]:
         "data": prose.data(result),
         "sources": tables.sources(result),
         "models": (models := tables.models(result)),
-        "labelled": models is not None and any(h.startswith("Label is") for h in models.heads),
+        "labelled": models is not None and _labelled(result),
         "budgets": tables.budgets(result),
         "resolved": prose.resolved(result),
         "annealed": models is not None and "Annealing error" in models.heads,
