@@ -17,8 +17,8 @@ import numpy as np
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.gaussian import asymptotic_tv_balanced, m_blocks
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
-from sourcewise.theory.gaussian.drawn import localized_drawn
-from sourcewise.theory.gaussian.localized import localized
+from sourcewise.theory.gaussian.drawn import Shares, localized_drawn
+from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.general import paper, refined, simple
 
 D, OWN, B = 10, 5, 5.0
@@ -32,8 +32,8 @@ WORK: dict[str, tuple[float, Callable[[], object]]] = {
     "law, upper": (2, lambda: asymptotic_bound(M, N)),
     "law, sharp": (2, lambda: asymptotic_tv_balanced(K, N, D, OWN)),
     "refined": (30, lambda: refined(envelope_bracketing(M, D, B), N)),
-    "localized": (30, lambda: localized(K, N, D, OWN, B)),
-    "localized_drawn": (30, lambda: localized_drawn(K, N, D, OWN, B)),
+    "localized": (30, lambda: localized(Counts.equal(K, N), D, OWN, B)),
+    "localized_drawn": (30, lambda: localized_drawn(Shares.equal(K), N, D, OWN, B)),
 }
 COMMAND = "bound gaussian --sources 5 --samples 500 --dim 10 --specific 5 --mean-bound 5 --json"
 
@@ -56,7 +56,7 @@ def command_seconds() -> float:
 
 
 def main() -> int:
-    localized(5, [100, 200], D, OWN, B)
+    localized(Counts.equal(5, [100, 200]), D, OWN, B)
     met = True
     for name, (goal, work) in WORK.items():
         time = seconds(work)

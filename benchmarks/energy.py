@@ -22,18 +22,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sourcewise.execution import Execution
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData
-from sourcewise.training.gradient import Member, train
 from sourcewise.training.memory import keep_freed_memory
+from sourcewise.training.recipes.base import Member
+from sourcewise.training.recipes.registry import recipe
 from sourcewise.training.stack import Stack
 
 GOAL, TOLERANCE = 5.0, 1e-8  # Adam blows up the rounding of gradients that cancel
@@ -62,14 +64,14 @@ class Case:
         of = f"{self.models} models of {self.K}" + (" sources" if self.K > 1 else " source")
         return f"{of}, D={self.D}, {self.nodes} nodes per axis, W={self.width}, batch {self.batch}"
 
-    def settings(self, stacked: bool, precision: str) -> EnergySettings:
+    def settings(self, precision: str) -> EnergySettings:
         own = ("nodes", "width", "depth", "embedding", "activation", "batch", "updates")
         plain = {"optimizer": "adam", "weight_decay": 0, "clip": 0, "ema": 0, "warmup": 0}
         return EnergySettings.parse(
             {name: getattr(self, name) for name in own}
             | plain
             | {"learning_rate": RATE, "beta2": BETAS[1], "schedule": "constant", "passes": 1e-9}
-            | {"validation": 0, "check": 1000, "stacked": stacked, "precision": precision}
+            | {"validation": 0, "check": 1000, "precision": precision}
         )
 
     def members(self, settings: EnergySettings) -> list[Member]:
@@ -106,15 +108,15 @@ class Plain(nn.Module):
 
 def library(case: Case, stacked: bool, precision: str) -> list[Member]:
     """Trained by `sourcewise`."""
-    settings = case.settings(stacked, precision)
+    settings = case.settings(precision)
     members = case.members(settings)
-    train(members, settings, Noise(0))
+    recipe("phased").train(members, settings, Noise(0), Execution(stacked=stacked))
     return members
 
 
 def loop(case: Case, fused: bool, precision: str) -> list[Member]:
     """Trained one after another in plain torch."""
-    members = case.members(case.settings(False, precision))
+    members = case.members(case.settings(precision))
     for member in members:
         trained = alone(case, member, fused, getattr(torch, precision))
         member.model.to(getattr(torch, precision))
@@ -128,7 +130,7 @@ def alone(case: Case, member: Member, fused: bool, dtype: torch.dtype) -> Plain:
     model = Plain(case).to(dtype)
     copy(member.model, model)
     nodes, log_weight = (part.to(dtype) for part in gauss_legendre(case.nodes, case.D))
-    x, y = cast(Tensor, member.data.z).to(dtype), member.data.y
+    x, y = member.data.train.tensor.to(dtype), member.data.train.y
     adam = torch.optim.Adam(model.parameters(), lr=RATE, betas=BETAS, fused=fused)
     batches: list[Tensor] = []
     for t in range(case.updates):
@@ -153,14 +155,14 @@ def losses(members: Sequence[Member]) -> Tensor:
     """Minus the log densities of all rows."""
     parts = []
     for member in members:
-        model, data = member.model.double().train(), member.data
-        parts.append(model.loss(cast(Tensor, data.z), data.y, noise=Noise(0)))
+        model = member.model.double().train()
+        parts.append(model.loss(member.data.train, Noise(0)))
     return torch.cat(parts)
 
 
 def normalisers(case: Case) -> tuple[list[Callable[[], Tensor]], float]:
     """All gradients of all log Z: batched, and by the loop; largest relative difference."""
-    members = case.members(case.settings(True, "float32"))
+    members = case.members(case.settings("float32"))
     for i, member in enumerate(members):
         member.model.reset(Noise(i))
     models = [member.model for member in members]

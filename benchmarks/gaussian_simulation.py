@@ -4,7 +4,7 @@ A run draws n labels and n examples, fits the pooled and the separate means, and
 
 - direct: one run at a time, a distribution object per test point, as the paper's code has it
   (its 500 test points share the truth's object and draw between the two strategies).
-- samples: `studies.gaussian_simulation.in_batches`, every label and every x drawn, exact TV.
+- samples: `studies.figure1.simulation.in_batches`, every label and every x drawn, exact TV.
 - samples + points: the same, scored by the paper's estimator with 500 test points.
 - statistics: `draw_statistics`, only the sufficient statistics drawn, exact TV.
 
@@ -110,11 +110,10 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     settings = Figure1Settings()
-    places = list(settings.places())
     met = []
     for sweep in GOALS:
-        cells = [place for place in places if place.sweep == sweep]
-        setups = [Setup(p.K, p.n, settings.d, settings.d1(p.beta)) for p in cells]
+        cells = [cell for cell in settings.cells() if cell.sweep == sweep]
+        setups = [Setup(cell.K, cell.n, settings.d, cell.d1) for cell in cells]
         met.append(report(sweep, [measure(setup) for setup in setups]))
     print(
         f"goals (samples {GOALS}, statistics {GOAL_STATISTICS}):", "met" if all(met) else "MISSED"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import torch
 
+from sourcewise.execution import Execution
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.arm.settings import ArmSettings
 from sourcewise.families.partitioned import PartitionedModel
@@ -25,7 +26,7 @@ K, M, D, PER_SOURCE = 10, 2, 10, 2000
 
 def train(stacked: bool, batch: int | str, passes: int) -> tuple[torch.Tensor, float]:
     settings = ArmSettings.parse(
-        {"batch": batch, "passes": passes, "stacked": stacked, "validation": 0, "check": 1000}
+        {"batch": batch, "passes": passes, "validation": 0, "check": 1000}
     )
     model = PartitionedModel(
         Partition.separate(K),
@@ -34,8 +35,9 @@ def train(stacked: bool, batch: int | str, passes: int) -> tuple[torch.Tensor, f
     )
     y = torch.arange(K).repeat_interleave(PER_SOURCE)
     data = TrainingData.plain(Noise(1).integers(M, len(y), D), y)
+    where = Execution(stacked=stacked)
     start = time.process_time()
-    fit(model, data, names=model.names, noise=Noise(0), settings=settings)
+    fit(model, data, names=model.names, noise=Noise(0), settings=settings, execution=where)
     seconds = time.process_time() - start
     return torch.cat([p.detach().flatten() for p in model.parameters()]), seconds
 

@@ -47,7 +47,7 @@ def table(path: Path, n: int = 60, **columns) -> Path:
 @pytest.mark.parametrize("verb", ["compare", "train"])
 def test_help_lists_what_is_built_in_and_all_families(command, verb):
     from sourcewise.families.registry import families
-    from sourcewise.readers.builtin import BUILT_IN
+    from sourcewise.readers.registry import BUILT_IN
 
     _, out, _ = command(verb, "-h")
     words = re.findall(r"[a-z-]+", out)
@@ -66,7 +66,7 @@ def test_a_dry_run_tells_what_the_data_warn_of(command, here):
     options = ("--model", "energy", "--set", "rule=grid", "--source", "source", "--dry-run")
     code, out, _ = command("compare", "slow.csv", *options, "--json")
     assert code == 0
-    assert any(w.startswith("rule=grid has 220^2 cells") for w in json.loads(out)["warnings"])
+    assert any(w.startswith("the grid has 220^2 cells") for w in json.loads(out)["warnings"])
 
 
 def test_help_is_quick_and_light():
@@ -158,6 +158,19 @@ def test_all_options_reach_the_comparison(command, here):
     settings = document["settings"]
     assert settings["set"]["covariance"] == "diagonal"
     assert (settings["seed"], settings["seeds"], settings["min_rows"]) == (7, 1, 12)
+
+
+def test_reproduce_without_a_name_lists_the_studies(command, here):
+    from sourcewise.studies.registry import STUDIES
+
+    code, out, _ = command("reproduce")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(STUDIES)
+    code, out, _ = command("reproduce", "--json")
+    assert [study["name"] for study in json.loads(out)["studies"]] == list(STUDIES)
+    _, out, _ = command("reproduce", "-h")
+    assert set(STUDIES) <= set(re.findall(r"[\w-]+", out))
+    assert list(here.iterdir()) == []
 
 
 def test_reproduce_keeps_its_result(command, here):
@@ -267,7 +280,6 @@ USAGE = [
     (["compare", "wine", "--seeds", "abc"], "--seeds"),
     (["compare", "wine", "extra"], "extra"),
     (["compar", "wine"], "compar"),
-    (["reproduce"], "name"),
     (["reproduce", "fig1", "--source", "x"], "need DATA"),
 ]
 
@@ -364,9 +376,13 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(capsys, monkeypatch)
 
 
 def test_a_failure_is_one_line_with_exit_code_1(command, monkeypatch):
+    from sourcewise.families.base import Density
     from sourcewise.families.gaussian.model import Gaussian
 
-    monkeypatch.setattr(Gaussian, "log_prob", lambda self, x, y, c=None: x[:, 0] * float("nan"))
+    def broken(self, batch, noise):
+        return Density(batch.tensor[:, 0] * float("nan"))
+
+    monkeypatch.setattr(Gaussian, "log_density", broken)
     code, _, err = command("compare", "wine")
     assert code == 1
     assert err.startswith("failed: FloatingPointError: pooled")

@@ -87,6 +87,57 @@ def test_a_run_folder_is_resumed_by_the_same_run_only(tmp_path):
     assert yaml.safe_load((run / "config.yaml").read_text())["settings"] == {"seed": 1}
 
 
+def test_a_run_of_another_kind_is_cleared_by_its_own_list(tmp_path):
+    """What the folder's run writes goes; a file that only the new run would write was not its."""
+    mine, theirs = ("cells", "mine.png"), ("parts", "theirs.csv")
+    with RunFolder(tmp_path, OURS | {"study": "theirs"}, content=theirs):
+        (tmp_path / "parts").mkdir()
+        (tmp_path / "parts" / "a.json").write_text("")
+        for name in ("theirs.csv", "mine.png", "results.csv"):
+            (tmp_path / name).write_text("")
+    with RunFolder(tmp_path, OURS | {"study": "mine"}, overwrite=True, content=mine):
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "config.yaml", "mine.png", "results.csv",
+        }  # fmt: skip
+    _enter(tmp_path, {"study": "theirs"}, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "results.csv"}
+
+
+def test_a_run_that_says_nothing_of_its_files_is_a_comparison(tmp_path):
+    """As versions before wrote it."""
+    (tmp_path / "config.yaml").write_text("versions: {sourcewise: 0.1.0}\n")
+    for name in ("results.csv", "fig1.png"):
+        (tmp_path / name).write_text("")
+    with RunFolder(tmp_path, OURS, content=["fig1.png"]):  # the same run: it is taken up
+        assert (tmp_path / "results.csv").exists()
+    (tmp_path / "config.yaml").write_text("versions: {sourcewise: 0.1.0}\n")
+    _enter(tmp_path, {"seed": 1}, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "fig1.png"}
+
+
+@pytest.mark.parametrize("names", ["['../thesis.tex', /, '.', '', 3, [a]]", "thesis.tex", "7"])
+def test_nothing_outside_the_folder_is_ever_removed(tmp_path, names):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "thesis.tex").write_text("more")
+    (run / "config.yaml").write_text(f"versions: {{sourcewise: 0.1.0}}\ncontent: {names}\n")
+    _enter(run, {"seed": 1}, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert (run / "thesis.tex").read_text() == "more"
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "model.json").write_text("")
+    _enter(tmp_path / "run", {})
+    (tmp_path / "run" / "models").symlink_to(elsewhere)
+    _enter(tmp_path / "run", {"seed": 1}, overwrite=True)
+    assert not (tmp_path / "run" / "models").exists()
+    assert (elsewhere / "model.json").exists()
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path):
     run = tmp_path / "run"
     _enter(run, {})

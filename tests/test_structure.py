@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import sourcewise
+from sourcewise.families.registry import families
 
 ROOT = Path(sourcewise.__file__).parent
 # Top to bottom; a file imports only from its own row and the rows above.
@@ -12,14 +13,17 @@ ROWS = [
     "files",
     "randomness",
     "settings",
+    "execution",
     "theory",
     "quadrature",
     "forms",
+    "batch",
     "splits",
     "sources",
     "partition",
     "truths",
     "readers",
+    "screening",
     "encoders",
     "samplers",
     "networks",
@@ -32,6 +36,7 @@ ROWS = [
     "fitting",
     "comparison",
     "lifecycle",
+    "bounds",
     "studies",
     "report",
     "commands",
@@ -91,3 +96,43 @@ def test_no_files_import_each_other_in_a_circle():
 def test_theory_is_numbers_only():
     for path in (ROOT / "theory").rglob("*.py"):
         assert "torch" not in path.read_text().replace("no torch", "")
+
+
+# Rooms whose subject is particular families, and files in which the word means something else.
+FREE = ("families", "studies", "bounds", "theory", "truths")
+OTHER_MEANING = ("readers/builtin.py", "report/bounds_plot.py")  # a data set; a bound of theory
+
+
+def constants(tree: ast.Module) -> set[str]:
+    """The strings of a file, apart from docstrings and `__all__`."""
+    skipped = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            skipped.add(body[0].value)
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            skipped |= set(ast.walk(node))
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {node.value for node in found if isinstance(node.value, str) and node not in skipped}
+
+
+def test_no_general_room_imports_or_names_a_family():
+    folders = {path.name for path in (ROOT / "families").iterdir() if path.is_dir()}
+    names = {item.name for item in families().values()}
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        place = str(path.relative_to(ROOT))
+        general = row(path) not in FREE or path.parent == ROOT / "families"
+        if not general or path.name in ("registry.py", "__init__.py"):
+            continue
+        wanted = {p.relative_to(ROOT).parts[1] for p in direct(path) if row(p) == "families"}
+        wrong += [f"{place} imports {name}" for name in wanted & folders]
+        if place not in OTHER_MEANING:
+            said = constants(ast.parse(path.read_text())) & names
+            wrong += [f"{place} says {name!r}" for name in said]
+    assert not wrong
+
+
+def test_a_family_and_its_model_agree_on_the_recipe():
+    for item in families().values():
+        assert item.recipe == item.model_class.recipe

@@ -17,7 +17,7 @@ _HOMES = {
     "compare": "sourcewise.comparison",
     "evaluate": "sourcewise.lifecycle",
     "load": "sourcewise.fitting.run",
-    "read": "sourcewise.readers",
+    "read": "sourcewise.readers.read",
     "report": "sourcewise.report",
     "sample": "sourcewise.lifecycle",
     "train": "sourcewise.lifecycle",
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sourcewise.lifecycle import train as train
     from sourcewise.partition import Partition as Partition
     from sourcewise.randomness import Noise as Noise
-    from sourcewise.readers import read as read
+    from sourcewise.readers.read import read as read
     from sourcewise.report import report as report
     from sourcewise.sources import Sources as Sources
 

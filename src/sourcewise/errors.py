@@ -3,11 +3,23 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["InputError", "TrainingFailed", "counted", "listing", "unknown"]
+__all__ = [
+    "InputError",
+    "TrainingFailed",
+    "Unsuited",
+    "counted",
+    "listing",
+    "rounded",
+    "unknown",
+]
 
 
 class InputError(ValueError):
     """Bad input or usage. The command line prints its one line and exits with code 2."""
+
+
+class Unsuited(InputError):
+    """Data that this family cannot take in any way, but another may."""
 
 
 class TrainingFailed(RuntimeError):
@@ -21,6 +33,16 @@ def counted(n: int, what: str) -> str:
     ('1 row', '2 rows')
     """
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def rounded(value: float) -> str:
+    """A number to two digits, large ones without exponents.
+
+    >>> rounded(0.0123), rounded(112.0), rounded(99.7), rounded(-2.71)
+    ('0.012', '110', '100', '-2.7')
+    """
+    short = f"{value:.2g}"
+    return f"{float(short):.0f}" if abs(float(short)) >= 100 else short
 
 
 def listing(items: Iterable[object], limit: int = 8) -> str:

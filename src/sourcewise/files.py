@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +40,7 @@ __all__ = [
 
 
 ASIDE = ".partial"
+CONFIG = "config.yaml"
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -139,7 +140,7 @@ def default_folder(name: str, config: Mapping[str, Any]) -> Path:
     return Path("runs") / f"{name}-{digest}"
 
 
-# What runs write, beside config.yaml: all that is ever removed from a folder.
+# What comparisons and trainings write, beside config.yaml.
 _CONTENT = (
     "cells",
     "training",
@@ -152,12 +153,6 @@ _CONTENT = (
     "log.csv",
     "table.txt",
     "report.html",
-    "fig1.png",
-    "fig1.svg",
-    "crossing.png",
-    "crossing.svg",
-    "arm-?.png",
-    "arm-?.svg",
 )
 
 
@@ -171,12 +166,21 @@ class RunFolder:
         path: the folder.
         config: what identifies the run (settings, versions, fingerprint).
         overwrite: start anew if the folder holds another run.
+        content: names of the files and folders that the run writes, beside `config.yaml`, which
+            lists them: of a run's folder nothing else is ever removed.
     """
 
-    def __init__(self, path: Path, config: Mapping[str, Any], overwrite: bool = False):
+    def __init__(
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        overwrite: bool = False,
+        content: Sequence[str] = _CONTENT,
+    ):
         self.path = path
         self.config = plain(config)
         self.overwrite = overwrite
+        self.content = list(content)
         self._lock: int | None = None
 
     def __truediv__(self, name: str) -> Path:
@@ -214,36 +218,41 @@ class RunFolder:
             self._lock = None
 
     def clear(self) -> None:
-        """Remove what a run writes, and nothing else."""
-        for name in _CONTENT:
-            for item in self.path.glob(name):
-                shutil.rmtree(item) if item.is_dir() else item.unlink()
+        """Remove what the run in the folder writes, whichever it is, and nothing else."""
+        for name in self._read()[1]:
+            item = self / name
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            else:
+                item.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove the run; the folder too, if nothing else is in it."""
         self.clear()
-        (self / "config.yaml").unlink(missing_ok=True)
+        (self / CONFIG).unlink(missing_ok=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
     def _claim(self) -> None:
-        config = self / "config.yaml"
-        other = self._read(config)
+        other, content = self._read()
         ours = "versions.sourcewise" in dict(_leaves(other))
-        foreign = [p for p in self.path.iterdir() if not p.match(f".config.yaml.*{ASIDE}")]
+        foreign = [p for p in self.path.iterdir() if not p.match(f".{CONFIG}.*{ASIDE}")]
         if foreign and not ours:
             # Never emptied, whatever the flags: it may be anybody's folder.
             raise InputError(f"{self.path} is not empty and holds no run: choose another --out")
         self._sweep()
-        if other == self.config:
+        if other != self.config:
+            if ours and not self.overwrite:
+                raise InputError(
+                    f"{self.path} holds another run ({self._difference(other)} differ): "
+                    "choose another --out, or --overwrite"
+                )
+            self.clear()
+        elif content == self.content:
             return
-        if ours and not self.overwrite:
-            raise InputError(
-                f"{self.path} holds another run ({self._difference(config)} differ): "
-                "choose another --out, or --overwrite"
-            )
-        self.clear()
-        write_atomic(config, yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        document = {**self.config, "content": self.content}
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        write_atomic(self / CONFIG, text)
 
     def _sweep(self) -> None:
         """Remove what a process that was killed while writing left; the lock is ours."""
@@ -252,16 +261,24 @@ class RunFolder:
             for partial in [p for p in deep(f".*{ASIDE}") if p.is_file()]:
                 partial.unlink()
 
-    def _read(self, config: Path) -> Any:
+    def _read(self) -> tuple[Any, list[str]]:
+        """The configuration of the run in the folder, and the names of what that run writes."""
+        config = None
         with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError, FileNotFoundError):
-            return yaml.safe_load(config.read_text(encoding="utf-8"))
-        return None
+            config = yaml.safe_load((self / CONFIG).read_text(encoding="utf-8"))
+        content = config.pop("content", None) if isinstance(config, dict) else ()
+        names = content if isinstance(content, list | tuple) else _CONTENT
+        return config, [name for name in names if _inside(name)]
 
-    def _difference(self, config: Path) -> str:
-        other = self._read(config)
+    def _difference(self, other: Any) -> str:
         mine, theirs = dict(_leaves(self.config)), dict(_leaves(other))
         names = [n for n in sorted(mine.keys() | theirs.keys()) if mine.get(n) != theirs.get(n)]
         return listing(names, 4)
+
+
+def _inside(name: object) -> bool:
+    """Whether a name, which anybody may have written, stands in the folder itself."""
+    return isinstance(name, str) and name not in ("", ".", "..") and Path(name).name == name
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

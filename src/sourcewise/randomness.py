@@ -14,6 +14,7 @@ Same key, same bits, on any device; normals agree across devices to rounding.
 import math
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -64,6 +65,14 @@ class Noise:
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
         """Uniform draws on [0, 1) of the given shape."""
         return torch.rand(shape, generator=self.generator(), dtype=dtype)
+
+    def whole(
+        self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
+    ) -> Tensor:
+        """Draws that belong to no rows, of a batch whose noise this is."""
+        noise = self.of("whole")
+        draw = noise.uniform if kind == "uniform" else noise.normal
+        return draw(*shape, dtype=dtype)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Uniform integers in {0, ..., high - 1} of the given shape."""

@@ -1,6 +1,7 @@
 """The base of all settings classes: frozen, checked, and strict about names."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
@@ -10,7 +11,24 @@ from pydantic.fields import FieldInfo
 
 from sourcewise.errors import InputError, unknown
 
-__all__ = ["Settings"]
+__all__ = ["Setting", "Settings"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a user may know of one setting.
+
+    Args:
+        name: of the setting.
+        default: in words, as it is typed.
+        allowed: its values in words; "" where `about` lists them.
+        about: what it does.
+    """
+
+    name: str
+    default: str
+    allowed: str
+    about: str
 
 
 class Settings(BaseModel):
@@ -47,6 +65,28 @@ class Settings(BaseModel):
             return cls(**{name: _split(cls, name, value) for name, value in values.items()})
         except ValidationError as error:
             raise InputError(_explained(cls, error.errors()[0])) from None
+
+    @classmethod
+    def listed(cls) -> list[Setting]:
+        """All settings: the class's own first, then those it shares with others.
+
+        >>> from pydantic import Field
+        >>> class Size(Settings):
+        ...     width: int = Field(default=3, ge=1, description="per row")
+        >>> Size.listed()
+        [Setting(name='width', default='3', allowed='a whole number >= 1', about='per row')]
+        """
+        own = [name for name in cls.model_fields if name in cls.__annotations__]
+        names = dict.fromkeys([*own, *cls.model_fields])
+        return [_listed(name, cls.model_fields[name]) for name in names]
+
+
+def _listed(name: str, field: FieldInfo) -> Setting:
+    default = field.get_default(call_default_factory=True)
+    words = _shown(default) if isinstance(default, list | tuple) else str(default)
+    words = words.lower() if isinstance(default, bool) else words
+    about, allowed = field.description or "", _allowed(field.annotation, field.metadata)
+    return Setting(name, words, "" if about.startswith(allowed) else allowed, about)
 
 
 def _split(cls: type[Settings], field: str, value: Any) -> Any:

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Ragged, X, as_table, content, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import X, content, take
 from sourcewise.randomness import Noise
 from sourcewise.splits import deal, units
 
@@ -33,6 +34,7 @@ class Sources:
         group_by: the columns that the group was made of.
         name: what the data set is called.
         reading: the options it was read with.
+        c: (n, C) given columns, that models are conditioned on beside the source; None: none.
     """
 
     x: X
@@ -41,7 +43,8 @@ class Sources:
     group: Tensor | None = None
     group_by: tuple[str, ...] = ()
     name: str = "data"
-    reading: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, object] = field(default_factory=dict)
+    c: Tensor | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
@@ -50,6 +53,8 @@ class Sources:
             raise InputError("two sources have the same name")
         if self.y.shape != (len(self.x),):
             raise InputError(f"{len(self.x)} examples, but y has shape {tuple(self.y.shape)}")
+        if self.c is not None and (self.c.ndim != 2 or len(self.c) != len(self.y)):
+            raise InputError(f"{len(self.x)} examples, but c has shape {tuple(self.c.shape)}")
         if not len(self.y):
             raise InputError(f"{self.name} holds no rows")
         low, high = int(self.y.min()), int(self.y.max())
@@ -71,8 +76,8 @@ class Sources:
 
     def take(self, index: Tensor) -> "Sources":
         """The examples at `index` (integers or a mask), all sources' names kept."""
-        group = None if self.group is None else self.group[index]
-        return replace(self, x=take(self.x, index), y=self.y[index], group=group)
+        group, c = (None if v is None else v[index] for v in (self.group, self.c))
+        return replace(self, x=take(self.x, index), y=self.y[index], c=c, group=group)
 
     def of(self, source: str | int) -> "Sources":
         """The examples of one source."""
@@ -80,10 +85,10 @@ class Sources:
         return self.take((self.y == k).nonzero().squeeze(1))
 
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with any value, label, name or group."""
+        """32 hexadecimal digits that change with any value, label, name, given column or group."""
         digest = blake2b(repr(self.names).encode(), digest_size=16)
-        group = () if self.group is None else (self.group,)
-        for part in (self.x, self.y, *group):
+        more = (part for part in (self.group, self.c) if part is not None)
+        for part in (self.x, self.y, *more):
             for chunk in content(part):
                 digest.update(chunk)
         return digest.hexdigest()

@@ -2,6 +2,7 @@ import json
 import math
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,13 @@ from scipy.stats import multivariate_normal
 
 import sourcewise as sw
 from sourcewise.comparison import CompareSettings, prepare
+from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
-from sourcewise.forms import as_table
+from sourcewise.families.base import SharedError
+from sourcewise.families.gaussian.model import Gaussian
+from sourcewise.forms.table import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.studies.coverage import CoverageSettings, coverage
 
 PLAIN = {"shrinkage": "none"}
 
@@ -38,7 +41,7 @@ def test_scores_are_those_of_a_plain_loop():
     prepared = prepare(data, CompareSettings(set=PLAIN, seeds=2))
     plan, x, y = prepared.plan, as_table(data.x).matrix().numpy(), data.y.numpy()
     for cell in (Cell(0, None), Cell(1, 4)):
-        scores = plan.run(cell, plan.shared(cell.repetition))
+        scores = evaluate_cell(plan, cell, plan.shared(cell.repetition))
         fold, group = plan.folds(cell.repetition).numpy(), plan.groups.numpy()
         kept = group != cell.deletion if cell.deletion is not None else np.ones(len(y), bool)
         expected = {name: np.full(len(y), np.nan) for name in scores}
@@ -273,8 +276,6 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
 
 
 def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, monkeypatch):
-    from sourcewise.comparison import plan
-
     data, run = gaussians(30), tmp_path / "run"
     whole = sw.compare(data, seeds=1, out=tmp_path / "whole")
     broken = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
@@ -283,13 +284,15 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         sw.compare(data, seeds=1, out=run)
     monkeypatch.undo()
     (run / "cells" / "0-3.safetensors").write_bytes(b"damaged")
-    computed, original = [], plan.Plan.run
+    computed = []
 
-    def run_and_note(self, cell, shared, splits=None, **how):
+    def run_and_note(plan, cell, shared, splits=None, **how):
         computed.append((str(cell), splits))
-        return original(self, cell, shared, splits, **how)
+        return evaluate_cell(plan, cell, shared, splits, **how)
 
-    monkeypatch.setattr(plan.Plan, "run", run_and_note)
+    for name in ("compare", "sensitivity"):
+        module = sys.modules[f"sourcewise.comparison.{name}"]
+        monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)
     assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-all"]
     assert resumed.document["differences"] == whole.document["differences"]
@@ -297,11 +300,13 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
 
 
 def test_non_finite_scores_stop_the_run(monkeypatch):
+    from sourcewise.families.base import Density
     from sourcewise.families.gaussian.model import Gaussian
 
-    monkeypatch.setattr(
-        Gaussian, "log_prob", lambda self, x, y, c=None: torch.full((len(x),), torch.nan).double()
-    )
+    def broken(self, batch, noise):
+        return Density(batch.tensor[:, 0].double() * float("nan"))
+
+    monkeypatch.setattr(Gaussian, "log_density", broken)
     with pytest.raises(FloatingPointError, match="pooled: .* scores are not finite"):
         sw.compare(gaussians(30), seeds=1)
 
@@ -428,17 +433,10 @@ def test_the_time_estimate_is_of_the_right_size():
     prepared = prepare(gaussians(200), CompareSettings())
     prepared.seconds()  # warm
     start = time.process_time()
-    prepared.plan.run(prepared.plan.cells[0], prepared.plan.shared(0))
+    plan = prepared.plan
+    evaluate_cell(plan, plan.cells[0], plan.shared(0))
     whole = (time.process_time() - start) * len(prepared.plan.cells)
     assert whole / 5 < prepared.seconds() < 5 * whole
-
-
-def test_intervals_cover_in_a_reduced_simulation():
-    """The full one is a study (docs/coverage.md); nominal is 95 %."""
-    settings = CoverageSettings(repetitions=60, truth_samples=400, sizes=(30,), tails=("t5",))
-    for cell in coverage(settings).cells:
-        assert cell.per_source >= 0.93
-        assert cell.macro >= 0.9
 
 
 @pytest.mark.parametrize("scope", ["procedure", "these models"])
@@ -449,8 +447,7 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
         return found
 
     before = macro()
-    error = property(lambda self: torch.tensor([[0.0, 0.25, 0.0]]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", error)
+    wrong_by(monkeypatch, 0.0, 0.25, 0.0)
     after = macro()
     assert after["difference"] == pytest.approx(before["difference"])
     assert after["high"] - before["high"] == pytest.approx(0.25)
@@ -460,8 +457,13 @@ def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, m
 
 def wrong_by(monkeypatch, *error: float) -> None:
     """Gaussians whose densities are said to be wrong: standard error, overstated, either way."""
-    told = property(lambda self: torch.tensor([error]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", told)
+    exact = Gaussian.log_density
+
+    def told(self, batch, noise):
+        shared = SharedError.of(torch.tensor([error]).expand(self.K, 3))
+        return replace(exact(self, batch, noise), kind="estimate", shared=shared)
+
+    monkeypatch.setattr(Gaussian, "log_density", told)
 
 
 def of_all(result: sw.Comparison, strategy: str) -> dict[str, dict]:

@@ -5,7 +5,7 @@ import pandas as pd
 
 import sourcewise as sw
 from sourcewise.comparison import summary
-from sourcewise.comparison.verdict import rounded
+from sourcewise.errors import rounded
 
 SMALL = {"width": 5, "embedding": 1, "depth": 2, "updates": 4, "passes": 0.1, "check": 4}
 ROUGH = {"temperatures": 4, "particles": 16, "components": 1, "negatives": 2, "sampler": "mala"}

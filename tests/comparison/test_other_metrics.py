@@ -8,7 +8,7 @@ import torch
 
 import sourcewise as sw
 from sourcewise.families.registry import families
-from sourcewise.forms import as_table
+from sourcewise.forms.table import as_table
 from sourcewise.metrics.base import Contributions, Metric
 from sourcewise.metrics.registry import metrics
 from sourcewise.randomness import Noise
@@ -17,15 +17,18 @@ from sourcewise.randomness import Noise
 def draws(trained, k, noise):
     y = torch.full((64,), k)
     with torch.no_grad():
-        x = trained.model.sample(y, noise=noise.of(k))
+        x = trained.model.sample(y, noise.of(k))
     return as_table(trained.encoder.decode(x)).matrix()
 
 
 def distances(trained, held_out, noise) -> Contributions:
     """Of each row to the mean of its source's draws."""
-    x, rows = as_table(held_out.x).matrix(), torch.zeros(len(held_out.y), dtype=torch.float64)
-    for k in held_out.y.unique().tolist():
-        mine = held_out.y == k
+    x, rows = (
+        as_table(held_out.x).matrix(),
+        torch.zeros(len(held_out.batch.y), dtype=torch.float64),
+    )
+    for k in held_out.batch.y.unique().tolist():
+        mine = held_out.batch.y == k
         rows[mine] = (x[mine] - draws(trained, k, noise).mean(0)).norm(dim=1)
     return Contributions(rows, torch.zeros(len(trained.model.names), 3).double())
 
@@ -82,7 +85,7 @@ def test_every_step_speaks_of_the_metric_that_decides(tmp_path):
     assert not table.isna().any().any()
 
 
-def test_worst_is_the_largest_distance(tmp_path):
+def test_worst_is_the_largest_distance():
     document = sw.compare(sample_of(0.5), seeds=1).document
     for strategy in document["strategies"].values():
         entries = strategy["per_source"].items()

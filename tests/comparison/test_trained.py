@@ -1,6 +1,7 @@
 """Comparisons of a family that is trained by gradients, on text: a softmax over single symbols."""
 
 import json
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,12 +14,13 @@ import sourcewise as sw
 from sourcewise.comparison import CompareSettings, prepare
 from sourcewise.comparison.plan import Cell
 from sourcewise.errors import TrainingFailed
-from sourcewise.families.base import ConditionalModel
+from sourcewise.families.base import ConditionalModel, Density
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import read_tensors
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 
@@ -45,16 +47,19 @@ class Unigram(ConditionalModel):
     def reset(self, noise: Noise) -> None:
         self.logits.data = 0.1 * noise.normal(*self.logits.shape, dtype=torch.float32)
 
-    def log_prob(self, x, y, *, c=None):
+    def _log_prob(self, x, y):
         x = x.padded() if isinstance(x, Ragged) else x
         table = self.logits.log_softmax(1)[y if self.hears else torch.zeros_like(y)]
         inside = table.gather(1, x.clamp(min=0)).where(x >= 0, 0.0)
         return inside.sum(1) + table[:, -1]
 
-    def loss(self, x, y, *, c=None, noise):
-        return -self.log_prob(x, y)
+    def log_density(self, batch, noise):
+        return Density(self._log_prob(batch.x, batch.y))
 
-    def sample(self, y, *, c=None, noise):
+    def loss(self, batch, noise):
+        return -self._log_prob(batch.x, batch.y)
+
+    def sample(self, y, noise, c=None):
         u = noise.each(y).uniform(3).contiguous()
         table = self.logits.softmax(1)[y if self.hears else torch.zeros_like(y)][:, :-1]
         steps = (table / table.sum(1, keepdim=True)).cumsum(1).double()
@@ -66,8 +71,8 @@ class Deaf(Unigram):
 
 
 class Broken(Unigram):
-    def loss(self, x, y, *, c=None, noise):
-        return super().loss(x, y, noise=noise) / 0.0
+    def loss(self, batch, noise):
+        return super().loss(batch, noise) / 0.0
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +139,9 @@ def test_kept_models_are_the_tested_ones_and_are_loaded(tmp_path):
     split = next(plan.splits(Cell(0, None), shared.fold))
     scores = read_tensors(tmp_path / "run" / "scores.safetensors")
     for name, fitted in loaded.models.items():
-        ours = fitted.log_prob(shared.rows.take(split.test), data.y[split.test])
+        y = data.y[split.test]
+        z, log_det = fitted.encoder.encode(shared.rows.take(split.test), y)
+        ours = log_prob(fitted.model, z, y).double() + log_det
         assert torch.equal(ours, scores[f"log_likelihood/{name}"][0][split.test])
     lines = (tmp_path / "run" / "samples" / "separate.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in lines]
@@ -158,18 +165,17 @@ def test_validation_rows_are_apart_and_stratified():
 
 
 def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
-    from sourcewise.comparison import plan
-
-    whole, original = run(), plan.Plan.run
+    module = sys.modules["sourcewise.comparison.compare"]
+    whole, original = run(), module.evaluate_cell
     computed = []
 
-    def run_and_note(self, cell, *args, **how):
+    def run_and_note(plan, cell, *args, **how):
         if len(computed) == 1 and cell.repetition == 1:
             raise KeyboardInterrupt
         computed.append(str(cell))
-        return original(self, cell, *args, **how)
+        return original(plan, cell, *args, **how)
 
-    monkeypatch.setattr(plan.Plan, "run", run_and_note)
+    monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     with pytest.raises(KeyboardInterrupt):
         run(out=tmp_path / "run")
     computed.append("killed")

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from sourcewise.encoders.box import BoxCoding, BoxEncoder
-from sourcewise.encoders.registry import load, screen
+from sourcewise.encoders.registry import load, plan
 from sourcewise.errors import InputError
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.settings import EnergySettings
-from sourcewise.forms import Column, Table, as_table
+from sourcewise.forms.table import Column, Table, as_table
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
+from sourcewise.screening.options import Rules
+from sourcewise.screening.registry import screen
 from sourcewise.sources import Sources
 
 N = 60
@@ -28,10 +31,16 @@ def numbers() -> dict[str, torch.Tensor]:
     return {"tied": tied, "free": Noise(1).normal(N).exp()}
 
 
-def boxed(data: Sources, **options):
-    screened = screen("box", data, EnergySettings(), **options)
-    coding = cast(BoxCoding, screened.coding)
-    rows = coding.lift(screened.data.x, Noise(2).each(Y))
+def planned(data: Sources, settings: EnergySettings, **rules):
+    """The screened sample, and its box."""
+    options = settings.coding_options()
+    screened = screen("box", data, Rules(**rules), options)
+    return screened, cast(BoxCoding, plan("box", screened, options))
+
+
+def boxed(data: Sources, **rules):
+    screened, coding = planned(data, EnergySettings(), **rules)
+    rows = coding.prepare(screened.data.x, Noise(2).each(Y))
     return coding.fit(rows, Y, 2), rows
 
 
@@ -46,10 +55,9 @@ def test_cells_of_a_grid_are_the_values_of_the_columns():
     values = torch.tensor([0.0, 2.0, 4.0, 8.0], dtype=torch.float64)[Noise(5).integers(4, N)]
     other = Noise(6).integers(3, N).double()
     settings = EnergySettings.parse({"rule": "grid"})
-    screened = screen("box", sample(a=values, b=other), settings)
-    coding = cast(BoxCoding, screened.coding)
+    screened, coding = planned(sample(a=values, b=other), settings)
     assert coding.cells == 5  # 0, 2, 4, 6, 8
-    rows = coding.lift(screened.data.x, Noise(2).each(Y))
+    rows = coding.prepare(screened.data.x, Noise(2).each(Y))
     encoder = coding.fit(rows, Y, 2)
     z, log_det = encoder.encode(rows, Y)
     assert torch.equal((5 * z).floor(), torch.stack([values / 2, other], 1))
@@ -60,26 +68,8 @@ def test_cells_of_a_grid_are_the_values_of_the_columns():
     u = model.network((every + 0.5) / 5, torch.zeros(25).long())
     table = (-u).softmax(0).view(5, 5)
     chance = table[(values / 2).long(), other.long()].double()
-    log_p = model.log_prob(z, torch.zeros_like(Y)).double() + log_det
+    log_p = log_prob(model, z, torch.zeros_like(Y)).double() + log_det
     assert torch.allclose(log_p, (chance / 2).log(), atol=1e-5)  # cells of 2 by 1
-
-
-@pytest.mark.parametrize(
-    ("columns", "options", "message"),
-    [
-        ({"a": Noise(3).normal(N)}, {}, "'a' is on no lattice .*: nodes=N cuts it"),
-        (
-            {"a": torch.arange(N).double() % 9},
-            {"nodes": 5},
-            "'a' has 9 steps of 1 from its lowest to its highest value, 5 cells are too few",
-        ),
-    ],
-)
-def test_grids_that_do_not_fit_are_refused(columns, options, message):
-    settings = EnergySettings.parse({"rule": "grid"} | options)
-    data = sample(**columns)
-    with pytest.raises(InputError, match=message):
-        screen("box", data, settings)
 
 
 @pytest.mark.parametrize("log", [(), ("free",), ("all",)])
@@ -104,10 +94,10 @@ def test_density_in_original_units_integrates_to_one():
     grid = torch.linspace(low * 1.000001, high * 0.999999, 5001, dtype=torch.float64)
     y = torch.zeros(len(grid), dtype=torch.int64)
     table = Table({"a": grid}, (Column("a"),))
-    z, log_det = encoder.encode(encoder.coding.lift(table, Noise(0).each(y)), y)
+    z, log_det = encoder.encode(encoder.coding.prepare(table, Noise(0).each(y)), y)
     model = Energy(EnergySettings(), K=1, D=1)
     model.reset(Noise(0))
-    log_p = model.double().log_prob(z, y).detach() + log_det
+    log_p = log_prob(model.double(), z, y).detach() + log_det
     assert abs(float(torch.trapezoid(log_p.exp(), grid)) - 1) < 1e-4
 
 
@@ -121,7 +111,7 @@ def test_rescaling_a_column_moves_scores_by_its_logarithm(a):
     for scale in (abs(a), 1.0):
         encoder, rows = boxed(sample(free=scale * free + 5, other=Noise(5).normal(N)))
         z, log_det = encoder.encode(rows, Y)
-        scores.append(model.log_prob(z, Y) + log_det)
+        scores.append(log_prob(model, z, Y) + log_det)
     shift = torch.tensor(abs(a)).log()
     assert torch.allclose(scores[0], scores[1] - shift, atol=1e-5)
 
@@ -135,8 +125,8 @@ def test_json_keeps_all_of_it():
         assert torch.equal(one, other)
 
 
-def lifted(encoder: BoxEncoder, columns: dict[str, torch.Tensor], seed: int = 0):
-    return encoder.coding.lift(sample(**columns).x, Noise(seed).each(Y))
+def prepared(encoder: BoxEncoder, columns: dict[str, torch.Tensor], seed: int = 0):
+    return encoder.coding.prepare(sample(**columns).x, Noise(seed).each(Y))
 
 
 def test_new_rows_outside_are_refused():
@@ -145,10 +135,10 @@ def test_new_rows_outside_are_refused():
     new["free"][7] = 1000.0
     told = r"'free': 1000 lies outside \[0\..*, widened by 5 % \(rows outside: 1\); leave such"
     with pytest.raises(InputError, match=told):
-        lifted(encoder, new)
+        prepared(encoder, new)
     new["free"][7] = torch.nan
     with pytest.raises(InputError, match="column 'free': a missing value"):
-        lifted(encoder, new)
+        prepared(encoder, new)
 
 
 def test_a_value_outside_is_told_as_recorded_whatever_the_draws():
@@ -162,12 +152,12 @@ def test_a_value_outside_is_told_as_recorded_whatever_the_draws():
             new = {**columns, "tied": columns["tied"].clone()}
             new["tied"][3:5] = value
             if inside:
-                z, _ = encoder.encode(lifted(encoder, new, seed), Y)
+                z, _ = encoder.encode(prepared(encoder, new, seed), Y)
                 assert bool((z <= 1).all())
                 continue
             told = f"'tied': {value:.9g} lies outside \\[.*, {high:.9g}\\].*rows outside: 2"
             with pytest.raises(InputError, match=told):
-                lifted(encoder, new, seed)
+                prepared(encoder, new, seed)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +167,7 @@ def test_a_value_outside_is_told_as_recorded_whatever_the_draws():
             {"a": torch.arange(N).double() % 9},
             {"rule": "grid"},
             9.0,
-            r"9 lies outside \[0, 8\], the values that rule=grid made cells for .*nodes=N, which "
+            r"9 lies outside \[0, 8\], the values that the grid made cells for .*nodes=N, which "
             "adds cells above, or with another rule",
         ),
         (
@@ -196,40 +186,13 @@ def test_a_value_outside_is_told_as_recorded_whatever_the_draws():
 )
 def test_rows_outside_a_grid_hear_what_helps(values, options, value, message):
     data = sample(**{name: column.double() for name, column in values.items()})
-    coding = cast(BoxCoding, screen("box", data, EnergySettings.parse(options)).coding)
-    encoder = coding.fit(coding.lift(data.x, Noise(2).each(Y)), Y, 2)
+    _, coding = planned(data, EnergySettings.parse(options))
+    encoder = coding.fit(coding.prepare(data.x, Noise(2).each(Y)), Y, 2)
     new = {name: column.double().clone() for name, column in values.items()}
     new["a"][5] = value
     with pytest.raises(InputError, match=message) as caught:
-        lifted(encoder, new)
+        prepared(encoder, new)
     assert "widened" not in str(caught.value)
-
-
-def test_a_large_grid_is_pointed_out():
-    """Cells are steps from the lowest to the highest value, however few values there are."""
-    settings = EnergySettings.parse({"rule": "grid"})
-    fine = 0.01 * Noise(5).integers(20, N).double()
-    coarse = Noise(6).integers(3, N).double()
-    for far, slow in ((1.0, False), (10.0, True)):
-        screened = screen("box", sample(fine=far * (fine > 0.1) + fine, coarse=coarse), settings)
-        told = [w for w in screened.warnings if w.startswith("rule=grid has ")]
-        cells = cast(BoxCoding, screened.coding).cells
-        assert bool(told) == slow
-        if slow:
-            assert f"has {cells}^2 cells, for the range / step of 'fine', and" in told[0]
-
-
-def test_gaps_are_refused():
-    """Whatever is asked: only what this family can do about them is offered."""
-    gap = numbers()
-    gap["free"][3] = torch.nan
-    for missing in ("impute", "refuse"):
-        with pytest.raises(InputError, match="--missing drop .*takes no gaps") as caught:
-            screen("box", sample(**gap), EnergySettings(), missing=missing)
-        assert ("--missing impute is not for it" in str(caught.value)) == (missing == "impute")
-        assert "fills them in" not in str(caught.value)
-    dropped = screen("box", sample(**gap), EnergySettings(), missing="drop")
-    assert len(dropped.data.y) == N - 1
 
 
 def rounded_columns() -> dict[str, torch.Tensor]:
@@ -250,15 +213,14 @@ def test_draws_lie_in_the_box_as_recorded(log, rule):
     """Draws at the walls too: rounding does not take them out, nor to values never recordable."""
     columns = rounded_columns()
     settings = EnergySettings.parse({"rule": rule} | ({"nodes": 64} if rule == "grid" else {}))
-    screened = screen("box", sample(**columns), settings, log=log)
-    coding = cast(BoxCoding, screened.coding)
-    encoder = coding.fit(coding.lift(screened.data.x, Noise(2).each(Y)), Y, 2)
+    screened, coding = planned(sample(**columns), settings, log=log)
+    encoder = coding.fit(coding.prepare(screened.data.x, Noise(2).each(Y)), Y, 2)
     ends = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 5)
     z = torch.cat([ends, ends * (1 - 2e-9) + 1e-9, Noise(13).uniform(200, 5)])
     drawn = encoder.decode(z)
     assert isinstance(drawn, Table)
     y = torch.zeros(len(z), dtype=torch.int64)
-    coding.lift(drawn, Noise(3).each(y))
+    coding.prepare(drawn, Noise(3).each(y))
     assert torch.equal(drawn.columns["rating"], drawn.columns["rating"].round())
     if rule != "grid":
         ratings = drawn.columns["rating"]
@@ -266,19 +228,3 @@ def test_draws_lie_in_the_box_as_recorded(log, rule):
     steps = (drawn.columns["coarse"] - columns["coarse"].min()) / 0.25
     assert torch.allclose(steps, steps.round(), atol=1e-9)
     assert torch.allclose(drawn.columns["cents"], (100 * drawn.columns["cents"]).round() / 100)
-
-
-def test_a_value_that_settles_the_box_alone_is_named():
-    values = 1e9 + 3 * Noise(3).normal(N)
-    values[17] = 1e15
-    told = screen("box", sample(a=values, b=Noise(4).normal(N)), EnergySettings()).warnings
-    found = [w for w in told if "row 18 of those used, of 'b', holds 1e+15" in w]
-    assert len(found) == 1
-    assert found[0].startswith("column 'a'")
-    assert "--log" not in found[0]  # it would not help
-    heavy = (3 * Noise(3).normal(N)).exp()
-    heavy[5] = 1e6
-    told = screen("box", sample(a=heavy, b=Noise(4).normal(N)), EnergySettings()).warnings
-    assert any("row 6 of those used" in w and "--log a, or leave such rows out" in w for w in told)
-    calm = screen("box", sample(**numbers()), EnergySettings()).warnings
-    assert not any("middle 99 %" in w for w in calm)

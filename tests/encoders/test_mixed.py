@@ -2,7 +2,6 @@ import json
 import math
 from itertools import pairwise
 
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -11,11 +10,13 @@ from hypothesis import strategies as st
 import sourcewise as sw
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values
 from sourcewise.encoders.levels import LEVELS, Levels
-from sourcewise.encoders.mixed import MixedEncoder, plan_mixed
-from sourcewise.encoders.mixed_screening import screen
+from sourcewise.encoders.mixed import MixedCoding, MixedEncoder, plan
 from sourcewise.encoders.ordering import dependence_order, mutual_information
-from sourcewise.forms import Column, Table
+from sourcewise.forms.table import Column, Table
 from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import MixedOptions
+from sourcewise.sources import Sources
 
 N = 400
 Y = torch.arange(N) % 2
@@ -44,9 +45,14 @@ def mixed(seed: int = 0) -> Table:
     )
 
 
+def planned(table: Table, log=(), **options) -> MixedCoding:
+    screened = Screened(Sources(table, Y[: len(table)], "ab"), frozenset(log))
+    return plan(screened, MixedOptions(**options))
+
+
 def fitted(table: Table, log=(), **options):
-    coding = plan_mixed(table, log, **options)
-    rows = coding.lift(table, Noise(1).each(Y[: len(table)]))
+    coding = planned(table, log, **options)
+    rows = coding.prepare(table, Noise(1).each(Y[: len(table)]))
     return coding.fit(rows, Y[: len(table)], 2), rows
 
 
@@ -214,14 +220,14 @@ def test_a_category_without_training_rows_has_a_code_and_a_foreign_one_is_refuse
     table = mixed()
     encoder, _ = fitted(table)
     assert encoder.sizes["codes"][1] == 5  # a, b, c, never, missing
-    coding = plan_mixed(table)
+    coding = planned(table)
     other = Column("word", "category", ("a", "zebra"))
     strange = Table(
         {**table.columns, "word": torch.ones(N, dtype=torch.int64)},
         (table.schema[0], other, *table.schema[2:]),
     )
     with pytest.raises(sw.InputError, match=r"column 'word': no category 'zebra'"):
-        coding.lift(strange, Noise(0).each(Y))
+        coding.prepare(strange, Noise(0).each(Y))
 
 
 def test_categories_are_matched_by_their_text():
@@ -230,10 +236,10 @@ def test_categories_are_matched_by_their_text():
         {**table.columns, "flag": 1 - table.columns["flag"]},
         (*table.schema[:3], Column("flag", "category", ("yes", "no"))),
     )
-    coding = plan_mixed(table)
+    coding = planned(table)
     encoder, rows = fitted(table)
     z, _ = encoder.encode(rows, Y)
-    assert torch.equal(encoder.encode(coding.lift(turned, Noise(1).each(Y)), Y)[0], z)
+    assert torch.equal(encoder.encode(coding.prepare(turned, Noise(1).each(Y)), Y)[0], z)
 
 
 def test_a_gap_where_none_was_is_refused():
@@ -242,7 +248,7 @@ def test_a_gap_where_none_was_is_refused():
     holes[4] = -1
     gappy = Table({**table.columns, "flag": holes}, table.schema)
     with pytest.raises(sw.InputError, match=r"'flag' has a missing value \(row 5\)"):
-        plan_mixed(table).lift(gappy, Noise(0).each(Y))
+        planned(table).prepare(gappy, Noise(0).each(Y))
 
 
 def test_rare_categories_share_a_code_in_equal_parts():
@@ -281,65 +287,13 @@ def test_the_order_follows_a_known_tree():
     assert dependence_order(z) == [0, 3, 2, 1]
 
 
-def frame(**columns) -> pd.DataFrame:
-    a = Noise(0).normal(60).numpy()
-    return pd.DataFrame({"source": ["u", "v"] * 30, "a": a, **columns})
-
-
-def test_screening_keeps_what_codes_can_hold():
-    values = Noise(1).normal(60)
-    values[3] = torch.nan
-    data = frame(
-        word=["x", "y", "z"] * 20,
-        code=["s", "t"] * 30,
-        twice=2 * Noise(0).normal(60).numpy(),
-        holes=values.numpy(),
-        one=1.0,
-        same="x",
-        day=[f"2020-01-{1 + i % 28:02d}" for i in range(60)],
-    )
-    result = screen(sw.read(data, source="source"))
-    left = {item.column: item.reason for item in result.left_out}
-    assert left == {"day": "a date", "one": "constant", "same": "constant"}
-    told = " ".join(result.warnings)
-    assert "constant within a source: code ('u', 'v');" in told
-    assert "1 missing cells (holes 1): a value of their own" in told
-    assert "--group" in told
-    assert result.coding.variables == 5
-    dropped = screen(sw.read(data, source="source"), missing="drop")
-    assert dropped.dropped == 1
-    with pytest.raises(sw.InputError, match="value of its own"):
-        screen(sw.read(data, source="source"), missing="impute")
-    with pytest.raises(sw.InputError, match="no column of numbers 'word'"):
-        screen(sw.read(data, source="source"), log=("word",))
-
-
-def test_one_value_beside_gaps_is_constant_only_where_the_gaps_are_not():
-    gaps = [None, "x", "x", "x"]
-    varied = screen(sw.read(frame(note=gaps * 15), source="source", types={"note": "category"}))
-    assert "note" in varied.table.names
-    assert "constant within a source: note ('v');" in " ".join(varied.warnings)
-    both = screen(sw.read(frame(note=(gaps + gaps[::-1]) * 7 + gaps), source="source"))
-    assert "constant" not in " ".join(both.warnings)
-    number = screen(sw.read(frame(b=[1.0, None] * 30), source="source"))
-    assert [item.reason for item in number.left_out] == ["one value only, beside gaps"]
-
-
-def test_texts_that_all_differ_are_pointed_out_once():
-    result = screen(sw.read(frame(smiles=[f"C{i}" for i in range(58)] + ["C0"] * 2)))
-    assert [w for w in result.warnings if "smiles" in w] == [
-        "nearly every value of 'smiles' is different: an identifier? --ignore smiles, or "
-        "--text smiles to model it"
-    ]
-
-
 @pytest.mark.parametrize("log", [(), ("price",)])
 def test_draws_have_the_recorded_decimals_without_ties_too(log):
     """Prices with two decimals, hardly two alike: a density, but draws are prices."""
     price = (Noise(0).normal(N).exp() * 1e4 + 1).mul(100).round() / 100
     assert len(price.unique()) > 0.9 * N
     encoder, rows = fitted(Table({"price": price}, (Column("price"),)), log)
-    (column,) = encoder.columns
+    (column,) = encoder.coding.coded_columns
     assert (column.resolution, column.log, column.kind) == (None, bool(log), "number")
     u = Noise(1).uniform(1000, 1) * encoder.sizes["codes"][0]
     drawn = encoder.decode(u).columns["price"]
@@ -349,14 +303,14 @@ def test_draws_have_the_recorded_decimals_without_ties_too(log):
 
 
 def test_columns_tell_their_resolution():
-    resolutions = {column.name: column.resolution for column in plan_mixed(mixed()).columns}
+    resolutions = {column.name: column.resolution for column in planned(mixed()).coded_columns}
     assert resolutions == {"free": None, "word": None, "count": 0.5, "flag": None}
 
 
 def test_a_fold_without_values_still_has_a_density():
     table = mixed()
-    coding = plan_mixed(table)
-    rows = coding.lift(table, Noise(1).each(Y))
+    coding = planned(table)
+    rows = coding.prepare(table, Noise(1).each(Y))
     gaps = (table.missing("free")).nonzero().squeeze(1)
     encoder = coding.fit(rows.take(gaps), Y[gaps], 2)
     z, log_det = encoder.encode(rows, Y)
@@ -366,6 +320,6 @@ def test_a_fold_without_values_still_has_a_density():
 
 def test_an_unknown_name_in_the_order_is_refused():
     with pytest.raises(sw.InputError, match="did you mean 'flag'"):
-        plan_mixed(mixed(), order=("flga",))
+        planned(mixed(), order=("flga",))
     with pytest.raises(sw.InputError, match="duplicate"):
-        plan_mixed(mixed(), order=("flag", "flag"))
+        planned(mixed(), order=("flag", "flag"))

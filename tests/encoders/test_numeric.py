@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sourcewise.encoders.numeric import NumericEncoder, lift, plan_columns, resolution
-from sourcewise.forms import Column, Table
+from sourcewise.encoders.numeric import NumericCoding, NumericEncoder
+from sourcewise.forms.table import Column, Table
 from sourcewise.randomness import Noise
+from sourcewise.screening.recorded import recorded_columns
 from sourcewise.truths.gaussian import GaussianTruth
 
 N = 200
@@ -19,9 +20,9 @@ def table(**columns) -> Table:
 
 
 def fitted(t: Table, log=()):
-    columns = plan_columns(t, log)
-    rows = lift(t, columns, Noise(0).each(Y))
-    return NumericEncoder.fit(columns, rows, Y, 2), rows
+    coding = NumericCoding(recorded_columns(t, log))
+    rows = coding.prepare(t, Noise(0).each(Y))
+    return coding.fit(rows, Y, 2), rows
 
 
 @settings(max_examples=50, deadline=None)
@@ -43,7 +44,7 @@ def test_the_jacobian_is_that_of_autograd():
     z = (torch.stack([x[:, 0], x[:, 1].log()], 1) - encoder.mean) / encoder.scale
     slopes = [torch.autograd.grad(z[:, j].sum(), x, retain_graph=True)[0][:, j] for j in (0, 1)]
     expected = torch.stack(slopes).log().sum(0)
-    _, log_det = encoder.encode(lift(t, encoder.columns, Noise(0).each(Y)), Y)
+    _, log_det = encoder.encode(encoder.coding.prepare(t, Noise(0).each(Y)), Y)
     assert torch.allclose(log_det, expected, rtol=1e-10)
 
 
@@ -53,17 +54,9 @@ def test_density_in_original_units_integrates_to_one():
     grid = torch.linspace(1e-4, 12, 20_001, dtype=torch.float64)
     y = torch.zeros(len(grid), dtype=torch.int64)
     t = table(a=grid)
-    z, log_det = encoder.encode(lift(t, encoder.columns, Noise(0).each(y)), y)
+    z, log_det = encoder.encode(encoder.coding.prepare(t, Noise(0).each(y)), y)
     density = torch.distributions.Normal(0.0, 1.0).log_prob(z[:, 0]) + log_det
     assert abs(float(torch.trapezoid(density.exp(), grid)) - 1) < 1e-4
-
-
-def test_resolution_is_the_smallest_gap_of_tied_columns():
-    rounded = torch.tensor([0.1 + 0.2, 0.3, 0.3, 0.5, 0.5, 0.5], dtype=torch.float64)
-    assert resolution(rounded) == 0.2
-    assert resolution(torch.tensor([1.0, 2.0, 3.0])) is None
-    assert resolution(torch.tensor([2.0, 2.0])) is None
-    assert resolution(torch.tensor([1.0, torch.nan, 1.0, 3.0])) == 2.0
 
 
 def test_draws_have_the_recorded_decimals():
@@ -79,12 +72,12 @@ def test_draws_have_the_recorded_decimals():
 
 def test_dequantised_values_stay_in_their_cell_and_fill_it():
     t = table(a=Noise(0).integers(3, N).double())
-    rows = lift(t, plan_columns(t, ()), Noise(1).each(Y))
+    rows = NumericCoding(recorded_columns(t, ())).prepare(t, Noise(1).each(Y))
     u = rows.values[:, 0] - t.columns["a"]
     assert u.min() >= 0
     assert u.max() < 1
     assert abs(float(u.mean()) - 0.5) < 4 / (12 * N) ** 0.5
-    again = lift(t, plan_columns(t, ()), Noise(1).each(Y))
+    again = NumericCoding(recorded_columns(t, ())).prepare(t, Noise(1).each(Y))
     assert torch.equal(rows.values, again.values)
 
 
@@ -135,13 +128,13 @@ def test_imputation_sees_training_rows_only():
     a = Noise(0).normal(N)
     a[5] = torch.nan
     t = table(a=a)
-    columns = plan_columns(t, ())
-    rows = lift(t, columns, Noise(0).each(Y))
+    coding = NumericCoding(recorded_columns(t, ()))
+    rows = coding.prepare(t, Noise(0).each(Y))
     train = torch.arange(100)
     changed = a.clone()
     changed[150:] += 1000
-    other = lift(table(a=changed), columns, Noise(0).each(Y))
-    fits = [NumericEncoder.fit(columns, r.take(train), Y[train], 2) for r in (rows, other)]
+    other = coding.prepare(table(a=changed), Noise(0).each(Y))
+    fits = [coding.fit(r.take(train), Y[train], 2) for r in (rows, other)]
     assert fits[0].to_json() == fits[1].to_json()
 
 
@@ -157,7 +150,7 @@ def test_an_encoder_survives_as_json():
 
 
 def test_a_column_without_spread_keeps_its_units():
-    columns = plan_columns(table(a=Noise(0).normal(N)), ())
-    flat = lift(table(a=torch.full((N,), 3.0, dtype=torch.float64)), columns, Noise(0).each(Y))
-    encoder = NumericEncoder.fit(columns, flat, Y, 2)
+    coding = NumericCoding(recorded_columns(table(a=Noise(0).normal(N)), ()))
+    flat = table(a=torch.full((N,), 3.0, dtype=torch.float64))
+    encoder = coding.fit(coding.prepare(flat, Noise(0).each(Y)), Y, 2)
     assert float(encoder.scale) == 1.0

@@ -8,28 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sourcewise as sw
-from sourcewise.encoders.registry import load, screen
-from sourcewise.encoders.text import CHARACTERS, TextCoding, TextEncoder, screen_text
-from sourcewise.forms import Ragged
-from sourcewise.settings import Settings
-from sourcewise.sources import Sources
+from sourcewise.encoders.base import Unknown
+from sourcewise.encoders.registry import load
+from sourcewise.encoders.text import CHARACTERS, TextCoding, TextEncoder
+from sourcewise.forms.ragged import Ragged
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-def sources(strings, y=None, K=1, **more):
-    y = torch.zeros(len(strings)) if y is None else torch.tensor(y)
-    return Sources(Ragged.of_strings(strings), y, [f"s{k}" for k in range(K)], **more)
-
-
 def fit(strings, **options):
     coding = TextCoding(**options)
-    rows = coding.lift(Ragged.of_strings(strings))
+    rows = coding.prepare(Ragged.of_strings(strings))
     return coding, coding.fit(rows, torch.zeros(len(strings), dtype=torch.int64), 1)
 
 
 def encode(coding, encoder, strings):
-    rows = coding.lift(Ragged.of_strings(strings))
+    rows = coding.prepare(Ragged.of_strings(strings))
     z, log_det = encoder.encode(rows, torch.zeros(len(strings), dtype=torch.int64))
     assert encoder.fill(z, rows, torch.zeros(len(strings))) is z
     return z, log_det
@@ -69,7 +63,7 @@ def test_probabilities_are_of_strings():
     points = points[(points < 0xD800) | (points > 0xDFFF)]
     assert len(points) == CHARACTERS
     everything = Ragged(points, torch.arange(CHARACTERS + 1))
-    z, log_det = encoder.encode(coding.lift(everything), torch.zeros(CHARACTERS))
+    z, log_det = encoder.encode(coding.prepare(everything), torch.zeros(CHARACTERS))
     one = (p[z.values] * p[3] * log_det.exp()).sum()
     assert float(one) == pytest.approx(0.6 * 0.4, rel=1e-9)
 
@@ -102,44 +96,23 @@ def test_long_examples_are_refused_by_row():
     with pytest.raises(
         sw.InputError, match=r"^row 2 .and 1 more rows. holds 11 characters, at mo"
     ):
-        TextCoding(longest=10).lift(x)
+        TextCoding(longest=10).prepare(x)
     with pytest.raises(
         sw.InputError, match=r"^row 2 holds 22 bytes, at most 21 .*--chunk 10 cuts"
     ):
-        TextCoding("bytes", longest=21).lift(x.take(torch.tensor([0, 1])))
-    assert len(TextCoding(longest=30).lift(x)) == 3
+        TextCoding("bytes", longest=21).prepare(x.take(torch.tensor([0, 1])))
+    assert len(TextCoding(longest=30).prepare(x)) == 3
 
 
 @pytest.mark.parametrize("x", [torch.zeros(2, 1), Ragged.of([[0xD800]]), Ragged.of([[0x110000]])])
 def test_what_is_no_text_is_refused(x):
     with pytest.raises(sw.InputError, match="the examples are no text"):
-        TextCoding().lift(x)
+        TextCoding().prepare(x)
 
 
-def test_screening_points_out_and_keeps_everything():
-    data = sources(["", "a ", "b", "b", "b", "\u3000c", "d", "e"], [0, 0, 0, 0, 0, 0, 1, 1], K=2)
-    warnings = screen_text(data, min_rows=2)
-    assert warnings == [
-        "1 of 8 texts are empty",
-        "2 of 8 texts begin or end with white space, which is modelled like any other character",
-        "2 of 8 texts repeat another one (most often 'b', 3 times); identical texts are kept "
-        "together",
-    ]
-    assert screen_text(data, min_rows=5)[-1] == "fewer than 5 different texts in 's0'"
-    assert screen_text(sources(["", ""]), 2)[-1] == "no characters at all in 's0'"
-    assert screen_text(sources(["a", "b", "c"]), 2) == []
-    grouped = sources(["a", "a", "b"], group=torch.tensor([0, 1, 1]))
-    assert "the 2 groups alone are kept together" in screen_text(grouped, 1)[0]
-    chunks = sources(["a ", "b"], group=torch.tensor([0, 0]), group_by=("document",))
-    assert not screen_text(chunks, 1)
-    screened = screen("text", data, Settings(), min_rows=2)
-    assert screened.warnings == warnings
-    assert screened.data is data
-    assert screened.coding == TextCoding()
-
-
-@pytest.mark.parametrize("options", [{"missing": "drop"}, {"log": ("all",)}])
-def test_options_of_tables_are_refused(options):
-    for coding in ("text", "tokens"):
-        with pytest.raises(sw.InputError, match=r"options that do not apply to .*: --"):
-            screen(coding, sources(["ab", "cd"]), Settings(), **options)
+def test_unknown_characters_are_counted():
+    rows = Ragged.of_strings(["abba", "axa"])
+    _, encoder = fit(["abba", "axa"])
+    assert encoder.unknown(rows) == Unknown(1, 7, ("x",))
+    assert encoder.unknown(rows.take(torch.tensor([0]))) is None
+    assert TextEncoder("bytes").unknown(rows) is None

@@ -8,16 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import sourcewise as sw
-from sourcewise.encoders.registry import load, screen
+from sourcewise.encoders.registry import load
 from sourcewise.encoders.tokens import TokenCoding
-from sourcewise.forms import Column, Ragged, Table, as_table
-from sourcewise.settings import Settings
-from sourcewise.sources import Sources
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import Column, Table, as_table
 
 
 def there_and_back(x):
     coding = TokenCoding.of(x)
-    rows = coding.lift(x)
+    rows = coding.prepare(x)
     y = torch.zeros(len(x), dtype=torch.int64)
     encoder = coding.fit(rows, y, 1)
     z, log_det = encoder.encode(rows, y)
@@ -69,49 +68,22 @@ def test_tables_of_numbers_survive():
 
 def test_a_coding_holds_for_other_rows_of_its_sample():
     coding = TokenCoding.of(Ragged.of_strings(["ACGT", "TTTT"]))
-    assert coding.lift(Ragged.of_strings(["CATG"])).values.tolist() == [[1, 0, 3, 2]]
+    assert coding.prepare(Ragged.of_strings(["CATG"])).values.tolist() == [[1, 0, 3, 2]]
     for strings, message in (
         (["ACGT", "ACGN"], "row 2 holds a symbol that is not among the 4 known"),
         (["ACGT", "ACG"], "row 2 holds 3 symbols, not 4"),
     ):
         with pytest.raises(sw.InputError, match=message):
-            coding.lift(Ragged.of_strings(strings))
+            coding.prepare(Ragged.of_strings(strings))
     with pytest.raises(sw.InputError, match="no text"):
-        coding.lift(torch.zeros(2, 4))
+        coding.prepare(torch.zeros(2, 4))
     with pytest.raises(sw.InputError, match="rows of 3 symbols, not 2"):
-        TokenCoding(4, 2).lift(torch.zeros(2, 3))
-
-
-BAD = [
-    (
-        Ragged.of_strings(["ab", "abc"]),
-        "row 2 holds 3 symbols, not 2: --model arm .* one length only, .* transformer takes any",
-    ),
-    (Ragged.of_strings(["", ""]), "row 1 holds no symbols"),
-    (Ragged.of_strings([chr(i) for i in range(257)]), "257 different symbols, at most 256"),
-    (Ragged.of_strings(["aa", "aa"]), "one symbol only: there is nothing to model"),
-    (torch.tensor([[0, 1], [2, -1]]), "row 2 holds -1 at position 2: .* whole numbers from 0"),
-    (torch.tensor([[0, 1.5]]), "row 1 holds 1.5 at position 2"),
-    (torch.tensor([[0, torch.nan]]), "row 1 holds nan at position 2"),
-    (torch.tensor([[0, 256]]), "257 different symbols, at most 256"),
-    (torch.zeros(3, 2), "one symbol only"),
-    (
-        Table({"a": torch.tensor([0, 1])}, (Column("a", "category", ("x", "y")),)),
-        "column 'a' is a category",
-    ),
-]
-
-
-@pytest.mark.parametrize(("x", "message"), BAD)
-def test_what_are_no_symbols_is_refused(x, message):
-    with pytest.raises(sw.InputError, match=message):
-        screen("tokens", Sources(x, torch.zeros(len(x)), "a"), Settings())
+        TokenCoding(4, 2).prepare(torch.zeros(2, 3))
 
 
 def test_images_are_flattened():
     digits = sw.read("digits")
     assert TokenCoding.of(digits.x).sizes(digits.x).sum() == 1797
     square = as_table(digits.x).matrix().reshape(-1, 8, 8)
-    coding = screen("tokens", Sources(square, digits.y, digits.names), Settings()).coding
-    assert isinstance(coding, TokenCoding)
+    coding = TokenCoding.of(square)
     assert (coding.M, coding.D) == (17, 64)

@@ -49,11 +49,6 @@ def test_the_page_of_families_shows_the_defaults():
         ({"width": "7"}, "settings: width / heads must be even, not 7 / 4"),
         ({"layers": "0"}, "setting layers: not '0' (allowed: a whole number >= 1): blocks"),
         (
-            {"stacked": "perhaps"},
-            "setting stacked: not 'perhaps' (allowed: true, false): train the models of a "
-            "partition at the same time",
-        ),
-        (
             {"symbols": "words"},
             "setting symbols: not 'words' (allowed: characters, bytes): what a symbol is; bytes "
             "of UTF-8",

@@ -14,7 +14,7 @@ from sourcewise.sources import Sources
 
 
 def test_looks_are_those_that_training_takes():
-    from sourcewise.training.run import look_gap
+    from sourcewise.training.looks import look_gap
 
     for updates in (1, 100, 2000, 5000):
         due = [t for t in range(1, updates + 1) if t % look_gap(t, 10) == 0 or t == updates]

@@ -1,13 +1,17 @@
 """New rows under saved models: matched by name, scored as any other row, refused in one line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import sourcewise as sw
 from sourcewise.errors import InputError
+from sourcewise.families.base import SharedError
+from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.files import write_json
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 
 from .conftest import SMALL
 
@@ -251,8 +255,13 @@ def test_errors_of_a_model_in_both_strategies_cancel(monkeypatch):
     wine = sw.read("wine", columns=["ash", "hue"])
     run = sw.compare(wine, strategies=["groups:class_0+class_1", "separate"], seeds=1)
     before = sw.evaluate(run, wine)
-    error = property(lambda self: torch.tensor([[0.0, 0.0, 0.25]]).expand(self.K, 3))
-    monkeypatch.setattr("sourcewise.families.gaussian.model.Gaussian.density_error", error)
+    exact = Gaussian.log_density
+
+    def told(self, batch, noise):
+        shared = SharedError.of(torch.tensor([[0.0, 0.0, 0.25]]).expand(self.K, 3))
+        return replace(exact(self, batch, noise), kind="estimate", shared=shared)
+
+    monkeypatch.setattr(Gaussian, "log_density", told)
     after = sw.evaluate(run, wine)
     for source, more in (("class_0", 0.5), ("class_2", 0.0), ("macro", 2 / 3 * 0.5)):
         one, two = difference(before, source), difference(after, source)

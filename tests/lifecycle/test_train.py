@@ -115,7 +115,7 @@ def data(symbols, tmp_path) -> Path:
 
 
 LONG = ("--model", "arm", "--strategy", "separate", "--set", "updates=300", "--set", "batch=10",
-        "--set", "check=5", "--set", "checkpoint=0", "--set", "patience=0")  # fmt: skip
+        "--set", "check=5", "--checkpoint", "0", "--set", "patience=0")  # fmt: skip
 
 
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(data, tmp_path):
@@ -187,7 +187,7 @@ def test_two_processes_train_what_one_does(data, tmp_path, strategy):
         "--set",
         "precision=float64",
     ]
-    options += ["--set", "check=5", "--set", "batch=33", "--set", "checkpoint=0", "--json"]
+    options += ["--set", "check=5", "--set", "batch=33", "--checkpoint", "0", "--json"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     assert finish(start(*options, "--out", tmp_path / "one"))[0] == 0
     outputs = []

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import sourcewise as sw
-from sourcewise.forms import as_table
-from sourcewise.readers.builtin import BUILT_IN
+from sourcewise.forms.table import as_table
 from sourcewise.readers.files import _nearest_floats
+from sourcewise.readers.registry import BUILT_IN
 
 CSV = "site,age,weight,seen,when,label\nb,1,2.5,True,2020-01-02,x\na,2,,False,2021-03-04,y\n"
 

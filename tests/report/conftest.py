@@ -37,6 +37,7 @@ def _strategy(names: list[str], k: int) -> dict[str, Any]:
         "worst": {METRIC: {"source": names[-1], "mean": -16.4 - k}},
         "fitted": {},
         "resolved": {},
+        "diagnostics": [],
     }
 
 

@@ -365,6 +365,12 @@ def test_the_public_door_stays_open(result, tmp_path):
         report(other, tmp_path / "fourth.html")
 
 
+def finding(name: str, value: float, words: str = "") -> dict[str, Any]:
+    """An entry of `diagnostics`."""
+    words = words or str(value)
+    return {"name": name, "values": [value], "unit": "", "words": words, "setting": False}
+
+
 def test_doubts_stand_beside_the_verdict(result):
     quiet = Page(render(result)).text
     assert "Train one model for all sources." in quiet
@@ -373,11 +379,14 @@ def test_doubts_stand_beside_the_verdict(result):
     result["verdict"]["condition"] = "for models trained this long, with simulated normalisers"
     result["strategies"]["pooled"] |= {
         "still_improving": ["class_0"],
-        "fitted": {"annealing error": [0.1, None], "r_hat": [1.004]},
+        "diagnostics": [finding("annealing error", 0.1), finding("r_hat", 1.004, "1.00")],
         "resolved": {"objective": "nce", "width": 32},
     }
     result["strategies"]["separate"] |= {
-        "fitted": {"annealing error": [0.25], "quadrature error": [0.0]},
+        "diagnostics": [
+            finding("annealing error", 0.25),
+            finding("quadrature error", 0.0, "below 1e-6"),
+        ],
         "resolved": {"objective": "nce", "width": 64},
     }
     text = Page(render(result)).text
@@ -394,8 +403,9 @@ def test_doubts_stand_beside_the_verdict(result):
 
 
 def test_what_fitting_chose_stands_beside_the_parameters(result):
-    result["strategies"]["pooled"]["fitted"] = {"shrinkage": [0.049]}
-    result["strategies"]["separate"]["fitted"] = {"shrinkage": [0.069, 0.27]}
+    result["strategies"]["pooled"]["diagnostics"] = [finding("shrinkage", 0.049)]
+    several = finding("shrinkage", 0.27, "0.069 to 0.27")
+    result["strategies"]["separate"]["diagnostics"] = [several]
     result["beta_hat"]["note"] = "to first order, for maximum likelihood"
     text = Page(render(result)).text
     assert "Shrinkage" in text

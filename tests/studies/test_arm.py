@@ -8,24 +8,25 @@ import torch
 
 from sourcewise.errors import InputError
 from sourcewise.families.arm.model import Arm
-from sourcewise.files import read_json
 from sourcewise.randomness import Noise
-from sourcewise.studies.arm import simulation as arm_simulation
-from sourcewise.studies.arm.search import ArmSearchSettings, arm_search
+from sourcewise.studies.arm.plot import PICTURE
+from sourcewise.studies.arm.search import ArmSearchSettings
+from sourcewise.studies.arm.search import grid as search
 from sourcewise.studies.arm.settings import (
     PAPER,
     ArmDSettings,
     ArmKSettings,
     ArmNSettings,
     ArmStudySettings,
-    Place,
+    Cell,
 )
-from sourcewise.studies.arm.simulation import draw_truth, measure, sample
-from sourcewise.studies.arm.study import ArmTable, arm_table, distance
-from sourcewise.studies.catalogue import plan_study
+from sourcewise.studies.arm.simulation import draw_truth, measure
+from sourcewise.studies.arm.study import grid
+from sourcewise.studies.arm.table import ArmTable, distance
+from sourcewise.studies.blocks import sample
 from sourcewise.theory.asymptotic import asymptotic_bound
 
-TINY = {"D": 4, "width": 8, "updates": 30, "seeds": 2, "device": "cpu"}
+TINY = {"D": 4, "width": 8, "updates": 30, "seeds": 2}
 
 
 def tiny_k(**more) -> ArmKSettings:
@@ -34,12 +35,12 @@ def tiny_k(**more) -> ArmKSettings:
 
 @pytest.fixture(scope="module")
 def table() -> ArmTable:
-    return arm_table(tiny_k())
+    return grid(tiny_k()).run()
 
 
-def test_the_paper_has_fifteen_cells_in_thirteen_places():
+def test_the_paper_has_fifteen_cells_of_thirteen_sizes():
     tables = [ArmKSettings(), ArmNSettings(), ArmDSettings()]
-    cells = [place.sizes for settings in tables for place in settings.places()]
+    cells = [cell.sizes for settings in tables for cell in settings.cells()]
     assert len(cells) == 15
     assert set(cells) == set(PAPER)
     assert len(PAPER) == 13
@@ -47,20 +48,20 @@ def test_the_paper_has_fifteen_cells_in_thirteen_places():
 
 
 def test_same_seed_same_numbers(table):
-    assert arm_table(tiny_k()).cells == table.cells
-    other = arm_table(tiny_k(seed=1))
-    assert all(a.measured != b.measured for a, b in zip(table.cells, other.cells, strict=True))
+    assert grid(tiny_k()).run().points == table.points
+    other = grid(tiny_k(seed=1)).run()
+    assert all(a.measured != b.measured for a, b in zip(table.points, other.points, strict=True))
 
 
 def test_with_one_source_both_are_one(table):
-    separate, pooled = table.cells[:2]
+    separate, pooled = table.points[:2]
     assert separate.per_seed == pooled.per_seed
     assert pooled.gain is pooled.beta_hat is None
     assert "K = 1" in pooled.reason
 
 
 def test_beta_hat_is_the_ratio_inverted_and_not_clipped(table):
-    separate, pooled = table.cells[2:]
+    separate, pooled = table.points[2:]
     ratio = pooled.measured / separate.measured
     assert pooled.beta_hat == pytest.approx((1 - ratio**2) * 2)
     assert pooled.gain == pytest.approx(separate.measured - pooled.measured)
@@ -71,52 +72,25 @@ def test_laws_count_the_parameters_of_the_models(table):
     settings = table.settings
     one = Arm(settings.training(), K=1, M=2, D=4).free_parameters
     two = Arm(settings.training(), K=2, M=2, D=4).free_parameters
-    assert [cell.law for cell in table.cells[2:]] == [
+    assert [cell.law for cell in table.points[2:]] == [
         pytest.approx(asymptotic_bound(p, 200)) for p in (2 * one, two)
     ]
-    assert table.cells[2].saturated == pytest.approx(math.sqrt(2 * 15 / (2 * math.pi * 200)))
-
-
-def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, table):
-    planned = plan_study("arm-K", TINY | {"values": "1,2", "n": 200})
-    once = arm_simulation.measure
-
-    def dies(settings, place, *args):
-        if place.K == 2:
-            raise KeyboardInterrupt
-        return once(settings, place, *args)
-
-    monkeypatch.setattr(arm_simulation, "measure", dies)
-    with pytest.raises(KeyboardInterrupt):
-        planned.run(tmp_path / "run")
-    assert [path.name for path in (tmp_path / "run" / "cells").iterdir()] == ["K1-n200-D4.json"]
-
-    def only_the_rest(settings, place, *args):
-        assert place.K == 2
-        return once(settings, place, *args)
-
-    monkeypatch.setattr(arm_simulation, "measure", only_the_rest)
-    document, text = planned.run(tmp_path / "run")
-    assert not (tmp_path / "run" / "cells").exists()
-    assert ArmTable.from_json(document).cells == table.cells
-    assert "not stated by the paper" in text
-    assert read_json(tmp_path / "run" / "result.json") == document
+    assert table.points[2].saturated == pytest.approx(math.sqrt(2 * 15 / (2 * math.pi * 200)))
 
 
 def test_json_is_complete_and_comes_back(table):
     document = json.loads(json.dumps(table.to_json(), allow_nan=False))
-    assert document["name"] == "arm-K"
     assert document["stated by the paper"] is False
     keys = {"sweep", "value", "strategy", "measured", "standard_error", "paper", "low", "high"}
     assert all(keys <= cell.keys() for cell in document["cells"])
-    assert ArmTable.from_json(document).cells == table.cells
+    assert ArmTable.from_json(document).points == table.points
     assert document["distance"] is None  # the paper has no cell of these sizes
     assert all("the paper has no such cell" in cell["reason"] for cell in document["cells"])
 
 
 def test_drawing_is_reproducible(table, tmp_path):
     for name in "ab":
-        table.draw(tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
+        PICTURE.write(table, tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.png").stat().st_size > 5000
 
@@ -124,13 +98,13 @@ def test_drawing_is_reproducible(table, tmp_path):
 def test_a_realizable_truth_is_found_as_n_grows():
     values = TINY | {"truth": "realizable", "updates": 300, "seeds": 3, "K": 2, "width": 16}
     settings = ArmNSettings.parse(values | {"values": (100, 1000, 10000)})
-    table = arm_table(settings)
+    table = grid(settings).run()
     for name in ("separate", "pooled"):
-        errors = [cell.measured for cell in table.select(name)]
+        errors = [cell.measured for cell in table.select(strategy=name)]
         assert errors[0] > errors[1] > errors[2]
         assert errors[2] < 0.05
         assert -0.75 < next(f for f in table.fits if f.strategy == name).exponent < -0.25
-    assert all((cell.gain_high or 0) > 0 for cell in table.select("pooled"))
+    assert all((cell.gain_high or 0) > 0 for cell in table.select(strategy="pooled"))
 
 
 @pytest.mark.parametrize("truth", ["independent", "shared", "realizable"])
@@ -142,7 +116,7 @@ def test_truths_are_distributions_and_not_uniform(truth):
     if truth == "realizable":
         assert spread == pytest.approx(1, abs=0.001)
     assert 0.7 < spread < 1.7
-    expected = {"independent": 0.0, "shared": 0.8, "realizable": settings.of_class(6).beta}
+    expected = {"independent": 0.0, "shared": 0.8, "realizable": settings.sizes(6).beta}
     assert drawn.similarity == expected[truth]
 
 
@@ -156,7 +130,7 @@ def test_a_smaller_sample_is_the_beginning_of_a_larger_one():
 def test_frequencies_are_counted():
     """With K = 1, D = 1, M = 2 their TV is |share of ones - p|."""
     settings = ArmStudySettings.parse(TINY | {"D": 1})
-    errors = measure(settings, Place("K", 1, 1, 50, 1))
+    errors = measure(settings, Cell("K", 1, 1, 50, 1))
     noise = Noise(0).of("arm")
     for r, value in enumerate(errors.frequencies):
         truth = draw_truth(settings, 1, 1, noise.of("truth", r, 1))
@@ -169,7 +143,7 @@ def test_early_stopping_uses_its_share():
     settings = ArmStudySettings.parse(
         TINY | {"validation": 0.2, "updates": 400, "check": 5, "patience": 0.3}
     )
-    errors = measure(settings, Place("K", 2, 2, 60, 4))
+    errors = measure(settings, Cell("K", 2, 2, 60, 4))
     assert errors.updates["separate"] < 400
 
 
@@ -177,13 +151,12 @@ def test_the_search_ranks_candidates(tmp_path):
     settings = ArmSearchSettings(
         candidates=("updates=1 width=10", "updates=40 width=10"), places=("3/1000/10",)
     )
-    result = arm_search(settings, folder=tmp_path)
-    assert arm_search(settings, folder=tmp_path).found == result.found
+    result = search(settings).run(folder=tmp_path)
+    assert search(settings).run(folder=tmp_path).found == result.found
     assert [f.distance for f in result.found] == sorted(f.distance for f in result.found)
     first = result.found[0]
-    assert first.distance == pytest.approx(
-        distance((cell["measured"], cell["paper"]) for cell in first.cells)
-    )
+    points = result.select(candidate=first.candidate)
+    assert first.distance == pytest.approx(distance((p.measured, p.paper) for p in points))
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert len(document["cells"]) == 4
     assert "0.568/0.549" in str(result)
@@ -209,4 +182,4 @@ def test_bad_candidates():
     with pytest.raises(InputError, match="no cell '1/2/3' in the paper"):
         ArmSearchSettings.parse({"places": "1/2/3"})
     with pytest.raises(InputError, match="no setting 'wdth'"):
-        arm_search(ArmSearchSettings(candidates=("wdth=3",)))
+        search(ArmSearchSettings(candidates=("wdth=3",)))

@@ -1,19 +1,8 @@
 """What the studies of curves share."""
 
-from dataclasses import asdict
-
 import pytest
 
-from sourcewise.studies.curves import (
-    Fit,
-    Strategy,
-    compared,
-    fit,
-    over_seeds,
-    read,
-    reason,
-    select,
-)
+from sourcewise.studies.curves import compared, fit, over_seeds, reason
 
 
 def test_an_interval_over_seeds_is_that_of_t():
@@ -35,23 +24,16 @@ def test_an_exponent_is_found_with_its_interval():
 
 def test_a_point_is_paired_by_seed():
     """Gains of seeds that differ much from each other have a narrow interval if they are alike."""
-    errors: dict[Strategy, list[float]] = {"separate": [0.2, 0.4, 0.6], "pooled": [0.1, 0.3, 0.5]}
-    separate, pooled = (compared(errors, name, 4) for name in ("separate", "pooled"))
-    assert separate["gain"] is separate["beta_hat"] is None
-    assert pooled["gain"] == pytest.approx(0.1)
-    assert pooled["gain_high"] - pooled["gain_low"] == pytest.approx(0, abs=1e-12)
-    assert pooled["high"] - pooled["low"] > 0.5
-    assert pooled["beta_hat"] == pytest.approx((1 - 0.75**2) * 4 / 3)
+    errors = [0.2, 0.4, 0.6], [0.1, 0.3, 0.5]
+    separate, pooled = (compared(*errors, name, 4) for name in ("separate", "pooled"))
+    assert separate.gain is separate.beta_hat is None
+    assert pooled.gain == pytest.approx(0.1)
+    assert pooled.gain_high == pytest.approx(pooled.gain_low, abs=1e-12)
+    assert pooled.high - pooled.low > 0.5
+    assert pooled.beta_hat == pytest.approx((1 - 0.75**2) * 4 / 3)
 
 
 def test_a_single_source_has_no_gain_and_says_so():
-    errors: dict[Strategy, list[float]] = {"separate": [0.2, 0.4], "pooled": [0.2, 0.4]}
-    assert compared(errors, "pooled", 1)["gain"] is None
+    assert compared([0.2, 0.4], [0.2, 0.4], "pooled", 1).gain is None
     assert reason("pooled", 1, "other") == "other; beta-hat and gain: with K = 1 both are one"
     assert reason("separate", 1) is reason("pooled", 2) is None
-
-
-def test_dataclasses_come_back_and_are_selected():
-    fits = (Fit("pooled", -0.5, None, None, 1, 2), Fit("separate", -0.4, -0.5, -0.3, 1, 2))
-    assert read(Fit, [asdict(fit) | {"later": 1} for fit in fits]) == fits
-    assert select(fits, strategy="pooled", low=None) == fits[:1]

@@ -8,21 +8,15 @@ import torch
 
 from sourcewise.errors import InputError
 from sourcewise.families.energy.model import Energy
-from sourcewise.files import read_json
 from sourcewise.randomness import Noise
-from sourcewise.studies.catalogue import plan_study
-from sourcewise.studies.energy import simulation as energy_simulation
+from sourcewise.studies.blocks import sample
 from sourcewise.studies.energy.information import laws, scores
-from sourcewise.studies.energy.settings import EnergyStudySettings, Place
+from sourcewise.studies.energy.plot import PICTURE
+from sourcewise.studies.energy.settings import Cell, EnergyStudySettings
 from sourcewise.studies.energy.simulation import measure
-from sourcewise.studies.energy.study import EnergyStudy, energy_study
-from sourcewise.studies.energy.truth import (
-    apart,
-    draw_truth,
-    layers_of,
-    log_densities,
-    sample,
-)
+from sourcewise.studies.energy.study import grid
+from sourcewise.studies.energy.table import EnergyStudy
+from sourcewise.studies.energy.truth import apart, draw_truth, layers, log_densities
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.energy import bracketing
 from sourcewise.theory.general import refined
@@ -38,9 +32,7 @@ TINY = {
     "seeds": 2,
     "starts": 2,
     "updates": 30,
-    "device": "cpu",
 }
-TEXT = {k: ",".join(map(str, v)) if isinstance(v, tuple) else v for k, v in TINY.items()}
 
 
 def tiny(**more) -> EnergyStudySettings:
@@ -49,13 +41,13 @@ def tiny(**more) -> EnergyStudySettings:
 
 @pytest.fixture(scope="module")
 def study() -> EnergyStudy:
-    return energy_study(tiny())
+    return grid(tiny()).run()
 
 
 def tilted(slope: float) -> Energy:
     """The energy `slope x` on [0, 1]: of four units one is on everywhere, the others are off."""
     model = Energy(tiny().training(1, 1), K=1, D=1).double().requires_grad_(False)
-    first, last = layers_of(model)
+    first, last = layers(model)
     first.weight.zero_()[0] = 1.0
     assert first.bias is not None
     first.bias.fill_(-1.0)[0] = 1.0
@@ -105,7 +97,7 @@ def test_scores_are_derivatives_of_the_log_density():
             slope = (both[0] - both[1]) / (2 * step)
             # at a bend the two one-sided derivatives differ
             agree = (slope - s[:, column]).abs() < 1e-6
-            assert agree.sum() >= nodes - 2 * len(layers_of(truth)[0].weight)
+            assert agree.sum() >= nodes - 2 * len(layers(truth)[0].weight)
             column += 1
     assert column == s.shape[1]
 
@@ -113,7 +105,7 @@ def test_scores_are_derivatives_of_the_log_density():
 def test_scaling_a_unit_changes_no_density_and_no_law():
     truth = draw_truth(tiny(), 2, 2, 2, Noise(3))
     before = laws(truth)
-    first, last = layers_of(truth)
+    first, last = layers(truth)
     assert first.bias is not None
     with torch.no_grad():
         first.weight[0] *= 2
@@ -152,14 +144,14 @@ def test_a_spread_out_of_reach_is_told():
 
 def test_a_smaller_sample_is_the_beginning_of_a_larger_one():
     truth = draw_truth(tiny(), 1, 3, 1, Noise(0))
-    few, many = (sample(truth, n, Noise(1)) for n in (30, 100))
+    few, many = (sample(truth, 3, n, Noise(1)) for n in (30, 100))
     assert torch.equal(few[0], many[0][:30])
     assert torch.equal(few[1], many[1][:30])
 
 
 def test_fits_stay_in_the_class_and_the_likeliest_start_is_kept():
-    place = Place("n", 200, 1, 2, 200, 1)
-    one, three = (measure(tiny(starts=starts), place) for starts in (1, 3))
+    cell = Cell("n", 200, 1, 2, 200, 1)
+    one, three = (measure(tiny(starts=starts), cell) for starts in (1, 3))
     for name in ("separate", "pooled"):
         first, best = getattr(one, name), getattr(three, name)
         assert best.below <= first.below <= first.blocks
@@ -169,29 +161,31 @@ def test_fits_stay_in_the_class_and_the_likeliest_start_is_kept():
 
 
 def test_with_one_source_both_are_one(study):
-    separate, pooled = (study.select(1, "K", name)[0] for name in ("separate", "pooled"))
+    separate, pooled = (
+        study.select(sweep="K", strategy=name)[0] for name in ("separate", "pooled")
+    )
     assert separate.per_seed == pooled.per_seed
     assert separate.rank == pooled.rank
     assert pooled.gain is pooled.beta_hat is None
     assert "K = 1" in pooled.reason
 
 
-def test_sweeps_cross_in_one_place(study):
-    cells = [study.select(1, sweep, "pooled")[-1] for sweep in ("n", "K", "d_e")]
+def test_sweeps_cross_in_one_cell(study):
+    cells = [study.select(sweep=sweep, strategy="pooled")[-1] for sweep in ("n", "K", "d_e")]
     assert len({(cell.K, cell.n, cell.d_e) for cell in cells}) == 1
     assert len({cell.per_seed for cell in cells}) == 1
-    assert len({cell.per_seed for cell in study.cells}) == 2 * 4 - 1  # with K = 1 both are one
+    assert len({cell.per_seed for cell in study.points}) == 2 * 4 - 1  # with K = 1 both are one
 
 
 def test_laws_and_bounds_count_the_parameters_of_the_models(study):
     settings = study.settings
     one, two = (Energy(settings.training(1, 2), K=K, D=1).free_parameters for K in (1, 2))
-    cells = [study.select(1, "n", name)[-1] for name in ("separate", "pooled")]
+    cells = [study.select(sweep="n", strategy=name)[-1] for name in ("separate", "pooled")]
     assert [cell.parameters for cell in cells] == [2 * one, two]
     assert [cell.law for cell in cells] == [
         pytest.approx(asymptotic_bound(p, 200)) for p in (2 * one, two)
     ]
-    sizes = settings.of_class(1, 2)
+    sizes = settings.sizes(1, 2)
     assert sizes.B == settings.training(1, 2).bound == 4
     for cell, J in zip(cells, (2, 1), strict=True):
         assert cell.bound == pytest.approx(refined(bracketing(sizes, 2, J), 200, 0.05).value)
@@ -199,7 +193,9 @@ def test_laws_and_bounds_count_the_parameters_of_the_models(study):
 
 
 def test_beta_hat_is_the_ratio_inverted_and_not_clipped(study):
-    separate, pooled = (study.select(1, "n", name)[-1] for name in ("separate", "pooled"))
+    separate, pooled = (
+        study.select(sweep="n", strategy=name)[-1] for name in ("separate", "pooled")
+    )
     ratio = pooled.measured / separate.measured
     assert pooled.beta_hat == pytest.approx((1 - ratio**2) * 2)
     assert pooled.gain == pytest.approx(separate.measured - pooled.measured)
@@ -210,9 +206,9 @@ def test_fits_that_start_at_the_truth_follow_the_law():
     """Three truths with three samples; a fit that begins at the truth has little to search."""
     sizes = {"samples": (500, 3000), "sources": (), "embeddings": ()}
     more = {"updates": 300, "learning_rate": 0.1, "seeds": 3, "starts": 1}
-    grown = energy_study(tiny(**sizes, **more))
+    grown = grid(tiny(**sizes, **more)).run()
     for name in ("separate", "pooled"):
-        for cell in grown.select(1, "n", name):
+        for cell in grown.select(sweep="n", strategy=name):
             assert 0.75 < cell.near / cell.information < 1.25
             assert 0.5 < cell.near_gained / cell.rank < 1.5  # Wilks
             assert cell.normaliser < 0.01
@@ -222,38 +218,10 @@ def test_fits_that_start_at_the_truth_follow_the_law():
         assert -0.75 < fits[f"from the truth, {name}"].exponent < -0.25
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path, monkeypatch, study):
-    planned = plan_study("ebm", TEXT)
-    once = energy_simulation.measure
-
-    def dies(settings, place, *args):
-        if place.n == 200:
-            raise KeyboardInterrupt
-        return once(settings, place, *args)  # args: progress, folder, near
-
-    monkeypatch.setattr(energy_simulation, "measure", dies)
-    with pytest.raises(KeyboardInterrupt):
-        planned.run(tmp_path / "run")
-    kept = {path.name for path in (tmp_path / "run" / "cells").iterdir()}
-    assert kept == {"D1-K2-n50-d_e2.json", "D1-K2-n50-d_e2-near.json"}
-
-    def only_the_rest(settings, place, *args):
-        assert place.n == 200
-        return once(settings, place, *args)
-
-    monkeypatch.setattr(energy_simulation, "measure", only_the_rest)
-    document, text = planned.run(tmp_path / "run")
-    assert not (tmp_path / "run" / "cells").exists()
-    assert EnergyStudy.from_json(document).cells == study.cells
-    assert "random member of the class" in text
-    assert read_json(tmp_path / "run" / "result.json") == document
-    assert (tmp_path / "run" / "ebm.svg").exists()
-
-
 def test_json_is_complete_and_comes_back(study):
     document = json.loads(json.dumps(study.to_json(), allow_nan=False))
     again = EnergyStudy.from_json(document)
-    assert again.cells == study.cells
+    assert again.points == study.points
     assert again.exponents == study.exponents
     assert again.settings == study.settings
 
@@ -266,7 +234,7 @@ def test_the_table_has_a_line_per_cell_twice(study):
 
 def test_drawing_is_reproducible(study, tmp_path):
     for name in "ab":
-        study.draw(tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
+        PICTURE.write(study, tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.png").stat().st_size > 5000
 
@@ -288,11 +256,3 @@ def test_drawing_is_reproducible(study, tmp_path):
 def test_bad_settings(values, message):
     with pytest.raises(InputError, match=message):
         EnergyStudySettings.parse(values)
-
-
-def test_a_dry_run_can_tell_the_time():
-    """A number for those studies whose places can be tried; nothing is kept of the trials."""
-    seconds = plan_study("ebm", TEXT).estimate()
-    assert seconds is not None
-    assert 0 < seconds < 600
-    assert plan_study("fig1", {}).estimate() is None

@@ -9,6 +9,7 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.metrics.total_variation import total_variation
 from sourcewise.randomness import Noise
+from sourcewise.studies.figure1.plot import PICTURE
 from sourcewise.studies.figure1.settings import PAPER, Figure1Settings
 from sourcewise.studies.figure1.simulation import (
     Distances,
@@ -21,16 +22,21 @@ from sourcewise.studies.figure1.simulation import (
     in_batches,
     paper_estimates,
 )
-from sourcewise.studies.figure1.study import Figure1, figure1
+from sourcewise.studies.figure1.study import grid
+from sourcewise.studies.figure1.table import Figure1
 from sourcewise.theory.gaussian import expected_tv_pooled
 from sourcewise.truths.gaussian import GaussianTruth, paper_gaussian
 
 SETUP = Setup(K=4, n=60, d=6, d1=4)
 
 
+def figure1(settings: Figure1Settings) -> Figure1:
+    return grid(settings).run()
+
+
 @pytest.fixture(scope="module")
 def result() -> Figure1:
-    return figure1()
+    return figure1(Figure1Settings())
 
 
 # --- the simulation
@@ -156,13 +162,13 @@ def test_papers_estimator_leaves_out_what_was_not_seen():
 
 
 def test_simulated_means_agree_with_the_exact_expectation(result):
-    assert len(result.cells) == 30
-    assert max(abs(cell.z) for cell in result.cells) < 4
-    assert max(cell.standard_error for cell in result.cells) < 0.0015
+    assert len(result.points) == 30
+    assert max(abs(cell.z) for cell in result.points) < 4
+    assert max(cell.standard_error for cell in result.points) < 0.0015
 
 
 def test_paper_agrees_with_the_exact_expectation(result):
-    known = [cell for cell in result.cells if cell.paper is not None]
+    known = [cell for cell in result.points if cell.paper is not None]
     assert len(known) == 30  # 13 settings; K = 5, n = 500, beta = .5 stands in three sweeps
     assert len({(c.K, c.n, c.beta) for c in known}) == len(PAPER) == 13
     assert max(abs(cell.z_paper) for cell in known) < 2
@@ -171,21 +177,19 @@ def test_paper_agrees_with_the_exact_expectation(result):
 
 
 def test_law_rate_and_bound(result):
-    for cell in result.cells:
+    for cell in result.points:
         assert abs(cell.law / cell.exact - 1) < 0.01
         assert cell.exact < cell.bound < cell.rate
-    default = result.select("K", "pooled")[2]
+    default = result.select(sweep="K", strategy="pooled")[2]
     assert (default.value, default.d1, round(default.rate, 4)) == (5, 5, 0.2449)
 
 
 def test_json_is_complete_and_comes_back(result):
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert document["name"] == "fig1"
-    assert document["seconds"] > 0
     keys = {"sweep", "value", "strategy", "measured", "standard_error", "paper", "exact"}
     assert all(keys | {"z_paper", "rate", "law"} <= cell.keys() for cell in document["cells"])
     back = Figure1.from_json(document)
-    assert back.cells == result.cells
+    assert back.points == result.points
     assert back.settings.runs == 1000
 
 
@@ -198,7 +202,7 @@ def test_text_has_a_line_per_cell(result):
 
 def test_drawing_is_reproducible(result, tmp_path):
     for name in "ab":
-        result.draw(tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
+        PICTURE.write(result, tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     svg = (tmp_path / "a.svg").read_text()
     assert svg == (tmp_path / "b.svg").read_text()
@@ -213,8 +217,8 @@ QUICK = Figure1Settings(
 
 def test_same_seed_same_cells():
     again = QUICK.model_copy(update={"seed": 1})
-    assert figure1(QUICK).cells == figure1(QUICK).cells
-    assert figure1(QUICK).cells != figure1(again).cells
+    assert figure1(QUICK).points == figure1(QUICK).points
+    assert figure1(QUICK).points != figure1(again).points
 
 
 @pytest.mark.parametrize("draw", ["samples", "statistics"])
@@ -222,11 +226,11 @@ def test_papers_estimator_in_the_measured_column(draw):
     settings = Figure1Settings(paper_estimator=True, draw=draw, spread_runs=500)
     result = figure1(settings)
     assert settings.runs == 5
-    for cell in result.cells:
+    for cell in result.points:
         assert cell.measured is not None
         assert abs(cell.measured - cell.exact) / (cell.paper_sd / math.sqrt(5)) < 3.5
     exact = figure1(settings.model_copy(update={"paper_estimator": False, "seeds": 5}))
-    assert [c.measured for c in exact.cells] != [c.measured for c in result.cells]
+    assert [c.measured for c in exact.points] != [c.measured for c in result.points]
 
 
 def test_shared_dimensions_are_rounded():
@@ -238,18 +242,18 @@ def test_no_value_is_none_with_a_reason(tmp_path):
     result = figure1(
         Figure1Settings(K_values=(40,), n=2, n_values=(), beta_values=(), seeds=3, spread_runs=50)
     )
-    for cell in result.cells:
+    for cell in result.points:
         assert cell.measured is cell.standard_error is cell.z is cell.paper is None
         assert cell.reason == "the paper has no such cell; a source drew no example in any run"
         assert 0 < cell.exact < 1
     json.dumps(result.to_json(), allow_nan=False)
-    result.draw(tmp_path / "a.png", tmp_path / "a.svg")
+    PICTURE.write(result, tmp_path / "a.png", tmp_path / "a.svg")
 
 
 def test_the_paper_is_not_quoted_for_other_dimensions():
-    assert all(cell.paper is None for cell in figure1(QUICK).cells)
+    assert all(cell.paper is None for cell in figure1(QUICK).points)
     settings = Figure1Settings(d=8, K_values=(5,), n_values=(), beta_values=(), spread_runs=50)
-    assert [cell.paper for cell in figure1(settings).cells] == [None, None]
+    assert [cell.paper for cell in figure1(settings).points] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +270,7 @@ def test_bad_settings(values, message):
         Figure1Settings.parse(values)
 
 
-def test_nothing_to_draw(tmp_path):
+def test_nothing_to_compute():
     settings = Figure1Settings(K_values=(), n_values=(), beta_values=())
-    with pytest.raises(InputError, match="no cell to draw"):
-        figure1(settings).draw(tmp_path / "a.png", tmp_path / "a.svg")
+    with pytest.raises(InputError, match="no cell to compute"):
+        figure1(settings)

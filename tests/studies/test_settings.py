@@ -6,9 +6,9 @@ import pytest
 
 from sourcewise.errors import InputError
 from sourcewise.families.registry import families
-from sourcewise.studies.catalogue import STUDIES
+from sourcewise.studies.registry import STUDIES
 
-CLASSES = {name: study.load()[1] for name, study in STUDIES.items()} | {
+CLASSES = {name: study.load(study.settings) for name, study in STUDIES.items()} | {
     name: entry.settings_class for name, entry in families().items()
 }
 RANGE = re.compile(r"\bat least \d|\d or more|[<>]=|\bin [\[(]")
@@ -23,7 +23,7 @@ def test_no_description_repeats_the_range(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "setting", "value", "told"),
+    ("name", "setting", "value", "words"),
     [
         (
             "coverage",
@@ -57,6 +57,6 @@ def test_no_description_repeats_the_range(name):
         ),
     ],
 )
-def test_a_bad_value_hears_the_range_once(name, setting, value, told):
-    with pytest.raises(InputError, match=f"^{re.escape(f'setting {setting}: {told}')}$"):
+def test_a_bad_value_hears_the_range_once(name, setting, value, words):
+    with pytest.raises(InputError, match=f"^{re.escape(f'setting {setting}: {words}')}$"):
         CLASSES[name].parse({setting: value})

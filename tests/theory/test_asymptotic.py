@@ -20,13 +20,14 @@ from sourcewise.theory.asymptotic import (
     sample_size_for_tv,
     takeover,
 )
-from sourcewise.theory.constant_brackets import ConstantBrackets
 from sourcewise.theory.gaussian import asymptotic_tv_pooled, expected_tv_pooled
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
-from sourcewise.theory.gaussian.localized import localized
+from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.general import paper, refined, simple
 from sourcewise.theory.planning import sample_size, what_helps
 from sourcewise.theory.sharing import empirical_beta, parameters, predicted_ratio, similarity
+
+from .witnesses import ConstantBrackets
 
 
 @settings(derandomize=True)
@@ -140,7 +141,7 @@ BOUNDS = {
     "paper": lambda n: paper(gaussian_bracketing(30, 10, 5.0), n),
     "simple": lambda n: simple(gaussian_bracketing(30, 10, 5.0), n),
     "refined": lambda n: refined(envelope_bracketing(30, 10, 5.0), n),
-    "localized": lambda n: localized(5, n, 10, 5, 5.0),
+    "localized": lambda n: localized(Counts.equal(5, n), 10, 5, 5.0),
 }
 
 

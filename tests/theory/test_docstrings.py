@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sourcewise import theory
 
 HOME = "sourcewise.theory."
-# Not formulas: they check and read arguments, or lay out what `sourcewise bound` prints.
-SERVANTS = {"checks", "options", "cases", "gaussian.case", "calculator"}
+SERVANTS = {"checks"}  # no formulas: they check arguments
 # Made by functions, never by users: what their fields hold is no range of arguments.
 RESULTS = {"Bound", "Change", "LearningCurve", "Cells", "Groups"}
 SOURCE = re.compile(

@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from sourcewise.errors import InputError
-from sourcewise.theory.bracketing import Bracketing, centres, nearest_centre
+from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.general import Bound, paper, refined, simple, worst_case
+from sourcewise.theory.mlp import nearest_centres
+
+from .witnesses import centres
 
 Floats = np.ndarray
 
@@ -227,7 +230,7 @@ def test_sparse_classes_count_the_cheaper_way():
 @given(st.floats(1e-3, 1e3), st.integers(1, 10_000), st.floats(-1, 1))
 def test_centres_cover_the_box_and_stay_inside(B, cells, where):
     value = where * B
-    middle = nearest_centre(value, B, cells)
+    middle = nearest_centres(value, B, cells)
     assert abs(middle) <= B
     assert abs(middle - value) <= B / cells * (1 + 1e-9)
     assert np.min(np.abs(centres(B, cells) - middle)) <= 1e-12 * B

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
+from sourcewise.execution import Execution
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.families.partitioned import PartitionedModel
@@ -18,7 +20,7 @@ from sourcewise.training import TrainingData, fit
 NAMES, COUNTS = ("a", "b", "c"), (200, 90, 30)
 PLAIN = {"embedding": 2, "width": 8, "learning_rate": 0.01}
 FINISH = {"temperatures": 5, "particles": 16, "components": 2}
-QUICK = {"batch": 32, "passes": 8, "updates": 0, "check": 5, "checkpoint": 0, "patience": 0.3}
+QUICK = {"batch": 32, "passes": 8, "updates": 0, "check": 5, "patience": 0.3}
 CHAINS = {"chains": 4, "replay": 12, "steps": 3, "restart": 0.1}
 OBJECTIVES = {
     "nce": {"objective": "nce", "negatives": 4, "ema": 0.9},
@@ -44,15 +46,26 @@ def data(D: int) -> TrainingData:
     """A normal in the box per source; a tenth are validation rows."""
     y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
     x = (0.3 + 0.2 * y[:, None] + 0.15 * Noise(5).normal(len(y), D)).clamp(0, 1)
-    held, ones = torch.arange(len(y)) % 10 == 0, torch.ones(len(y), dtype=torch.float64)
-    return TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+    held = torch.arange(len(y)) % 10 == 0
+    return TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 
 
-def trained(chosen: EnergySettings, D: int = 4, parts: int = 1, folder=None, progress=None):
+def trained(
+    chosen: EnergySettings, D: int = 4, parts: int = 1, folder=None, progress=None, stacked=True
+):
     """`parts` models, 1 or 3, as a `PartitionedModel`, with their efforts."""
     partition = Partition.pooled(3) if parts == 1 else Partition.separate(3)
     model = PartitionedModel(partition, lambda K: Energy(chosen, K=K, D=D), NAMES)
-    efforts = fit(model, data(D), names=NAMES, settings=chosen, folder=folder, progress=progress)
+    where = Execution(checkpoint=0, stacked=stacked)
+    efforts = fit(
+        model,
+        data(D),
+        names=NAMES,
+        settings=chosen,
+        execution=where,
+        folder=folder,
+        progress=progress,
+    )
     return model, efforts
 
 

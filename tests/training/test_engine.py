@@ -3,12 +3,13 @@
 import math
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.execution import Execution
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.arm.settings import ArmSettings
 from sourcewise.families.partitioned import PartitionedModel
@@ -37,12 +38,12 @@ def build(partition: Partition, chosen: ArmSettings) -> PartitionedModel:
 def data(valid: int = 20) -> TrainingData:
     y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
     x = torch.minimum(Noise(5).integers(M, len(y), D), y[:, None] + 1)
-    ones = torch.ones(len(y), dtype=torch.float64)
     held = torch.arange(len(y)) % 10 < valid // 10
-    return TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+    return TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 
 
 def trained(partition: Partition, seed=0, folder=None, progress=None, **options):
+    execution, options = Execution.taken_from(options)
     chosen = settings(**options)
     model = build(partition, chosen)
     efforts = fit(
@@ -51,6 +52,7 @@ def trained(partition: Partition, seed=0, folder=None, progress=None, **options)
         names=NAMES,
         noise=Noise(seed),
         settings=chosen,
+        execution=execution,
         folder=folder,
         progress=progress,
     )
@@ -88,9 +90,9 @@ def test_a_model_is_looked_at_as_if_it_was_alone():
 
 
 def test_stacked_losses_and_gradients_equal_single_ones_in_float32():
-    from sourcewise.training.gradient import Member
     from sourcewise.training.processes import Processes
-    from sourcewise.training.run import Run
+    from sourcewise.training.recipes.base import Member
+    from sourcewise.training.stack_training import StackTraining
     from sourcewise.training.task import Task
 
     chosen, cpu = settings(), torch.device("cpu")
@@ -104,7 +106,7 @@ def test_stacked_losses_and_gradients_equal_single_ones_in_float32():
 
     def run(which):
         tasks = [Task(m.key, m.model, m.data, chosen, Noise(9), cpu) for m in which]
-        return Run(tasks, chosen, cpu, Processes())
+        return StackTraining(tasks, chosen, cpu, Processes())
 
     together, apart = run(members), [run([m]) for m in members]
     for _ in range(3):
@@ -183,12 +185,7 @@ def test_the_best_weights_are_kept():
     assert effort.best < effort.updates
     held = data()
     with torch.no_grad():
-        loss = (
-            model.loss(cast(torch.Tensor, held.valid_z), held.valid_y, noise=Noise(0))
-            .double()
-            .mean()
-            .item()
-        )
+        loss = model.loss(held.valid, Noise(0)).double().mean().item()
     assert loss == pytest.approx(effort.validation, rel=1e-5)
 
 
@@ -276,5 +273,5 @@ def test_curves_go_to_tensorboard_and_a_tracker_that_is_missing_is_named(tmp_pat
     trained(Partition.pooled(3), folder=tmp_path, track="tensorboard")
     assert list(tmp_path.rglob("events.out.tfevents*"))
     if find_spec("wandb") is None:
-        with pytest.raises(InputError, match="wandb is not installed"):
+        with pytest.raises(InputError, match="--track wandb: not installed"):
             tracker("wandb", None)

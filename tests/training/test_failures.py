@@ -44,12 +44,12 @@ def test_persistent_contrastive_divergence_fails_by_name(options, D):
 
 def test_energies_that_stay_together_are_no_failure():
     chosen = settings()
-    complaint = Energy(chosen, K=1, D=4).complaint
-    assert complaint(3.0) is None
-    assert complaint(-150.0) is None  # 50 per column are
+    divergence = Energy(chosen, K=1, D=4).divergence
+    assert divergence(3.0) is None
+    assert divergence(-150.0) is None  # 50 per column are
     for value in (250.0, -250.0, float("nan"), float("-inf")):
-        assert complaint(value)
-    assert Energy(settings("likelihood", D=2), K=1, D=2).complaint(float("nan")) is None
+        assert divergence(value)
+    assert Energy(settings("likelihood", D=2), K=1, D=2).divergence(float("nan")) is None
 
 
 @pytest.mark.parametrize("objective", ["nce", "denoising", "sliced"])
@@ -108,7 +108,8 @@ def test_hardly_any_training_is_no_failure():
         model = Energy(settings("likelihood", D=2, **few), K=3, D=2)
         fit(model, data(2), names=NAMES, noise=Noise(seed), settings=model.settings)
         held = data(2)
-        x, noise = torch.as_tensor(held.z), Noise(0)
-        excess = model.excess(x.float(), held.y, {}, noise=StepNoise([noise], [len(x)]))
+        noise = StepNoise([Noise(0)], [len(held)])
+        rows = held.train.to("cpu", torch.float32)
+        excess = model.excess(rows, {}, noise)
         worse += int(excess.mean() > 0.1 * 2)
     assert worse

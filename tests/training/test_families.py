@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from sourcewise.execution import Execution
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -68,7 +69,7 @@ def rows(family: str, y: torch.Tensor, D: int):
 
 def trained(family: str, stacked: bool, options: dict[str, Any], D: int) -> torch.Tensor:
     """All parameters, and what is kept beside them, in one row."""
-    settings = families()[family].parse(QUICK | SMALL[family] | options | {"stacked": stacked})
+    settings = families()[family].parse(QUICK | SMALL[family] | options)
     y = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
     z, sizes = rows(family, y, D)
     model = PartitionedModel(
@@ -76,7 +77,9 @@ def trained(family: str, stacked: bool, options: dict[str, Any], D: int) -> torc
     )
     weight = z.lengths + 1.0 if isinstance(z, Ragged) else torch.ones(len(y))
     data = TrainingData.plain(z, y, weight.double())
-    efforts = fit(model, data, names=NAMES, settings=settings)
+    efforts = fit(
+        model, data, names=NAMES, settings=settings, execution=Execution(stacked=stacked)
+    )
     told = "gradient, 4 models at once" if stacked else "gradient"
     assert [effort.how for effort in efforts] == [told] * 4
     return torch.cat([part.detach().double().flatten() for part in model.state_dict().values()])

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import Staged
 from sourcewise.families.energy.model import Energy
 from sourcewise.files import read_json, read_tensors
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.networks.layers import Conv2d, Linear
 from sourcewise.randomness import Noise
 from sourcewise.training import checkpoint, fit
+from sourcewise.training.recipes.phased import PhasedGradient
+from sourcewise.training.recipes.registry import recipe
 
 from .conftest import (
     COUNTS,
@@ -40,11 +42,12 @@ pytestmark = pytest.mark.usefixtures("quick")
 # Beginning, updates, end.
 
 
-def test_the_energy_family_is_staged():
+def test_the_energy_family_is_trained_in_phases():
     model = Energy(settings(), K=2, D=4)
-    assert isinstance(model, Staged)
+    assert model.recipe == "phased"
+    assert isinstance(recipe(model.recipe), PhasedGradient)
     exact = Energy(settings("likelihood", D=2), K=2, D=2)
-    assert exact.begin(torch.zeros(9, 2), torch.zeros(9).long(), Noise(0)) == {}
+    assert exact.begin(Batch.of(torch.zeros(9, 2), torch.zeros(9).long()), Noise(0)) == {}
 
 
 @EITHER
@@ -54,11 +57,11 @@ def test_the_end_knows_the_weights_that_are_kept(objective):
     block: Any = model.block(0)
     assert effort.best is not None
     exact = block.log_normaliser(12).detach().double()
-    error, beyond, _ = block.density_error.unbind(1)
+    shared = block.log_density(data(4).valid, Noise(0)).shared
+    error, beyond = shared.standard_error, shared.overstatement
     assert ((block.annealed - exact).abs() < 4 * error + beyond).all()
-    x, y = data(4).valid_z, data(4).valid_y
-    assert isinstance(x, Tensor)
-    gain = block.log_prob(x, y).mean().item()
+    held = data(4).valid
+    gain = log_prob(block, held.x, held.y).mean().item()
     assert gain > 0.5  # nats beyond uniform: it has learnt something
 
 
@@ -66,10 +69,9 @@ def test_what_is_carried_is_of_the_training_rows_alone(tmp_path: Path):
     held, chosen = data(4), settings("nce")
     fit(Energy(chosen, K=3, D=4), held, names=NAMES, settings=chosen, folder=tmp_path)
     carried = newest(tmp_path)[0]
-    assert isinstance(held.z, Tensor)
-    weight, mean = (carried[f"carried/0/{name}"].double() for name in ("weight", "mean"))
-    assert torch.allclose(weight @ mean, held.z.mean(0), atol=1e-4)  # of EM, exactly
-    assert not torch.allclose(held.z.mean(0), torch.as_tensor(held.valid_z).mean(0), atol=1e-2)
+    weight, mean = (carried[f"ended/0/{name}"].double() for name in ("weight", "mean"))
+    assert torch.allclose(weight @ mean, held.train.tensor.mean(0), atol=1e-4)  # of EM, exactly
+    assert not torch.allclose(held.train.tensor.mean(0), held.valid.tensor.mean(0), atol=1e-2)
 
 
 # Interrupted and resumed.
@@ -100,7 +102,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(objective, parts, tmp_path: 
     for name in names:
         assert len(tensors[f"carried/{name}"]) == left
         for i in values["done"]:
-            assert f"carried/{i}/{name}" in tensors
+            assert f"ended/{i}/{name}" in tensors
     resumed, again = trained(chosen, parts=parts, folder=tmp_path / "cut")
     assert same(expected, resumed)
     assert efforts == again
@@ -138,7 +140,9 @@ import json, os, sys
 from pathlib import Path
 import torch
 import sourcewise.families.energy.sampling_chains as chains
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
+from sourcewise.execution import Execution
 from sourcewise.files import write_json, write_tensors
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.settings import EnergySettings
@@ -154,8 +158,8 @@ rank = int(os.environ.get("RANK", 0))
 mark = folder / "killed"
 y = torch.cat([torch.full((n,), k) for k, n in enumerate(counts)])
 x = (0.3 + 0.2 * y[:, None] + 0.15 * Noise(5).normal(len(y), 4)).clamp(0, 1)
-held, ones = torch.arange(len(y)) % 10 == 0, torch.ones(len(y), dtype=torch.float64)
-data = TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+held = torch.arange(len(y)) % 10 == 0
+data = TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 
 def progress(done, total):
     if kill and not mark.exists() and done > total / 3:
@@ -170,11 +174,12 @@ class Counted(Energy):
         super().finish(*rest)
 
 def run(partition=Partition.pooled(3), **more):
+    where, more = Execution.taken_from({"checkpoint": 0} | more)
     settings = EnergySettings.parse(json.loads(sys.argv[3]) | more)
     model = PartitionedModel(
         partition, lambda K: Counted(settings, K=K, D=4), ("a", "b", "c"))
     fit(model, data, names=("a", "b", "c"), settings=settings, folder=folder / "training",
-        progress=progress)
+        execution=where, progress=progress)
     return model
 
 def keep(name, model):
@@ -227,7 +232,7 @@ def test_a_real_kill_and_two_processes(tmp_path: Path):
     assert seen[0] > 0.3  # it did not begin anew
     assert same(model, taken_up)
     assert launch(tmp_path / "two", 2, False, options) == 0
-    separate, _ = trained(settings("pcd", precision="float64", stacked=False), parts=3)
+    separate, _ = trained(settings("pcd", precision="float64"), parts=3, stacked=False)
     for kind, expected in (("model", model), ("dealt", separate)):
         first, second = (
             read_tensors(tmp_path / "two" / f"{kind}-{rank}.safetensors") for rank in range(2)
@@ -241,8 +246,8 @@ def test_a_real_kill_and_two_processes(tmp_path: Path):
         told = read_json(tmp_path / "two" / f"told-{rank}.json")
         assert len(told) == 2  # pcd, nce
         for line in told:
-            assert line.startswith("setting shard: this training carries state")
-            assert line.endswith("shard=false")
+            assert line.startswith("--shard: this training carries state")
+            assert line.endswith("which cannot be spread")
             assert "\n" not in line
 
 
@@ -287,16 +292,15 @@ def test_images(objective):
     plain = {"network": "convolutional", "image": (1, 4, 4), "width": 4, "depth": 3}
     found = []
     for stacked in (True, False):
-        chosen = settings(objective, stacked=stacked, precision="float64", passes=2, **plain)
-        model, efforts = trained(chosen, D=16, parts=3)
+        chosen = settings(objective, precision="float64", passes=2, **plain)
+        model, efforts = trained(chosen, D=16, parts=3, stacked=stacked)
         assert efforts[0].how.endswith("3 models at once") == stacked
         found.append(model)
     together, apart = (dict(model.named_parameters()) for model in found)
     for name, value in together.items():
         assert ((value - apart[name]).abs() <= 1e-5 * value.abs().clamp(min=1e-3)).all(), name
-    held = data(16)
-    assert isinstance(held.valid_z, Tensor)
-    score = found[0].log_prob(held.valid_z, held.valid_y)
+    held = data(16).valid
+    score = log_prob(found[0], held.x, held.y)
     assert bool(score.isfinite().all())
     x = found[0].sample(torch.arange(12) % 3, noise=Noise(1))
     assert x.shape == (12, 16)

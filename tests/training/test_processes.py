@@ -15,6 +15,8 @@ import os, sys
 from pathlib import Path
 import torch
 from sourcewise.files import write_tensors
+from sourcewise.batch import Batch
+from sourcewise.execution import Execution
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.arm.settings import ArmSettings
@@ -24,15 +26,14 @@ from sourcewise.training import TrainingData, fit
 
 torch.set_num_threads(1)
 folder, how, kill = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-settings = ArmSettings(embedding=4, width=8, depth=2, batch=33, passes=4, check=3, checkpoint=0,
+settings = ArmSettings(embedding=4, width=8, depth=2, batch=33, passes=4, check=3,
                        precision="float64")
 partition = Partition.pooled(3) if how == "pooled" else Partition.separate(3)
 model = PartitionedModel(partition, lambda K: Arm(settings, K=K, M=3, D=4), ("a", "b", "c"))
 y = torch.cat([torch.full((n,), k) for k, n in enumerate((101, 60, 37))])
 x = torch.minimum(Noise(5).integers(3, len(y), 4), y[:, None] + 1)
 held = torch.arange(len(y)) % 7 == 0
-ones = torch.ones(len(y), dtype=torch.float64)
-data = TrainingData(x[~held], y[~held], ones[~held], x[held], y[held], ones[held])
+data = TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 rank = int(os.environ.get("RANK", 0))
 
 def progress(done, total):
@@ -41,7 +42,7 @@ def progress(done, total):
         os.kill(os.getpid(), 9)
 
 efforts = fit(model, data, names=("a", "b", "c"), noise=Noise(0), settings=settings,
-              folder=folder / "training", progress=progress)
+              execution=Execution(checkpoint=0), folder=folder / "training", progress=progress)
 if rank == 0:
     write_tensors(folder / "model.safetensors", {k: v.contiguous() for k, v in
                                                  model.state_dict().items()})

@@ -18,7 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from sourcewise.files import write_json, write_tensors
-from sourcewise.forms import Ragged, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import take
+from sourcewise.batch import Batch
+from sourcewise.execution import Execution
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.arm.settings import ArmSettings
@@ -26,13 +29,16 @@ from sourcewise.families.transformer.settings import TransformerSettings
 from sourcewise.families.transformer.model import Transformer
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.training import TrainingData, fit, gradient
+from sourcewise.training import TrainingData, fit
+from sourcewise.training.recipes.gradient import Gradient
+from sourcewise.training.stack_training import StackTraining
 
 torch.set_num_threads(1)
 folder, family, kill, options = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 rank = int(os.environ.get("RANK", 0))
-plain = {"batch": 33, "passes": 4, "updates": 0, "check": 3, "checkpoint": 0, "device": "cpu",
-         "precision": "float64", "shard": True} | json.loads(options)
+plain = {"batch": 33, "passes": 4, "updates": 0, "check": 3,
+         "precision": "float64"} | json.loads(options)
+where, plain = Execution.taken_from({"checkpoint": 0, "device": "cpu", "shard": True} | plain)
 y = torch.cat([torch.full((n,), k) for k, n in enumerate((101, 60, 37))])
 if family == "arm":
     settings = ArmSettings.parse(plain | {"embedding": 4, "width": 8, "depth": 3})
@@ -47,11 +53,10 @@ else:
     x = Ragged.of_padded(torch.where(inside, symbols, -1))
 model = PartitionedModel(partition, build, ("a", "b", "c"))
 held = torch.arange(len(y)) % 7 == 0
-ones = torch.ones(len(y), dtype=torch.float64)
-data = TrainingData(take(x, ~held), y[~held], ones[~held], take(x, held), y[held], ones[held])
+data = TrainingData(Batch.of(take(x, ~held), y[~held]), Batch.of(take(x, held), y[held]))
 
 looks, held_here = [], []
-class Watched(gradient.Run):
+class Watched(StackTraining):
     def look(self):
         held_here.append(self.stack.flat.numel())
         if self.sharded:
@@ -61,7 +66,7 @@ class Watched(gradient.Run):
         losses = super().look()
         looks.append([self.step, *norms, *losses])
         return losses
-gradient.Run = Watched
+Gradient.training = Watched
 
 def progress(done, total):
     first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
@@ -69,7 +74,7 @@ def progress(done, total):
         os.kill(os.getpid(), 9)
 
 efforts = fit(model, data, names=("a", "b", "c"), noise=Noise(0), settings=settings,
-              folder=folder / "training", progress=progress)
+              execution=where, folder=folder / "training", progress=progress)
 note = {"looks": looks, "held": held_here, "efforts": [asdict(effort) for effort in efforts]}
 write_json(folder / f"note-{rank}.json", note)
 write_tensors(folder / f"model-{rank}.safetensors",

@@ -1,85 +1,75 @@
 """`sourcewise bound`."""
 
-import json
+from collections.abc import Callable
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sourcewise.commands.options import DryRun, Json, print_config
-from sourcewise.errors import InputError
+from sourcewise.bounds.case import Common
+from sourcewise.bounds.options import FRACTION, Option, declared
+from sourcewise.bounds.registry import CLASSES, bound_class, build
+from sourcewise.commands.options import DryRun, Json, print_config, print_json
+from sourcewise.errors import InputError, listing
 
 __all__ = ["bound"]
 
+TARGET = Option("TV", "Also how many examples this average TV needs.", FRACTION, "target")
 
-def _size(option: str, metavar: str, text: str) -> Any:
+
+def _typed(option: Option, help: str) -> Parameter:
     # Texts, so that what is wrong with one is said in one line that names its range.
-    return typer.Option(f"--{option}", metavar=metavar, help=text, show_default=False)
+    how = typer.Option(option.written, metavar=option.metavar, help=help, show_default=False)
+    kind = Annotated[str | None, how]
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 
+def _of_classes() -> list[Parameter]:
+    """An option for each that a class declares, with the classes that take it."""
+    takers: dict[str, dict[Option, list[str]]] = {}
+    for name in CLASSES:
+        for option in declared(bound_class(name)):
+            takers.setdefault(option.name, {}).setdefault(option, []).append(name)
+    found = []
+    for same in takers.values():
+        texts = [f"{', '.join(names)}: {option.help}" for option, names in same.items()]
+        found.append(_typed(next(iter(same)), "; ".join(texts) + "."))
+    return found
+
+
+def _with_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb, with what the classes declare in place of its `**given`."""
+    family, *own, _ = signature(verb).parameters.values()
+    common = [_typed(option, option.help) for option in declared(Common)]
+    parameters = [family, *common, *_of_classes(), _typed(TARGET, TARGET.help), *own]
+    verb.__signature__ = signature(verb).replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    return verb
+
+
+@_with_options
 def bound(
     family: Annotated[
-        str, typer.Argument(help="gaussian, arm, energy or general; alone it says what it needs.")
+        str, typer.Argument(help=f"One of {listing(CLASSES)}; alone it says what it needs.")
     ],
-    sources: Annotated[str | None, _size("sources", "K", "Number of sources.")] = None,
-    samples: Annotated[str | None, _size("samples", "n", "Examples in all.")] = None,
-    delta: Annotated[str | None, _size("delta", "P", "Chance that a bound fails; .05.")] = None,
-    groups: Annotated[
-        str | None,
-        _size("groups", "J", "Also with the sources in J groups, or groups of sizes 3,2."),
+    *,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the bounds to this .svg, .png or .pdf file.")
     ] = None,
-    dim: Annotated[
-        str | None, _size("dim", "d", "gaussian, energy: coordinates of x, its columns.")
+    over: Annotated[
+        str | None, typer.Option(help="Axis of the plot: n (the default) or K.")
     ] = None,
-    specific: Annotated[
-        str | None, _size("specific", "d1", "gaussian, general: numbers of one source alone.")
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the JSON document to this file.")
     ] = None,
-    mean_bound: Annotated[
-        str | None, _size("mean-bound", "B", "gaussian: largest absolute mean.")
-    ] = None,
-    shares: Annotated[
-        str | None, _size("shares", "A,B", "gaussian: shares of the sources; equal.")
-    ] = None,
-    vocabulary: Annotated[str | None, _size("vocabulary", "M", "arm: symbols.")] = None,
-    length: Annotated[str | None, _size("length", "D", "arm: positions.")] = None,
-    encoder: Annotated[
-        str | None, _size("encoder", "NAME", "arm: per-position (default) or shared.")
-    ] = None,
-    embedding: Annotated[
-        str | None, _size("embedding", "d_e", "arm, energy: numbers per embedding.")
-    ] = None,
-    width: Annotated[str | None, _size("width", "W", "arm, energy: width of the network.")] = None,
-    depth: Annotated[
-        str | None, _size("depth", "L", "arm, energy: affine layers of the network.")
-    ] = None,
-    weight_bound: Annotated[
-        str | None, _size("weight-bound", "B", "arm, energy: largest absolute weight, 1 or more.")
-    ] = None,
-    nonzeros: Annotated[
-        str | None, _size("nonzeros", "S", "arm, energy: weights that are not 0; all.")
-    ] = None,
-    shared: Annotated[
-        str | None, _size("shared", "P", "general: numbers that all sources can share.")
-    ] = None,
-    constant: Annotated[
-        str | None, _size("constant", "c", "general: c of log N = m log(c/eps); 1.")
-    ] = None,
-    target: Annotated[
-        str | None, _size("target", "TV", "Also the examples needed for this average TV.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the bounds to this file.")] = None,
-    over: Annotated[str | None, typer.Option(help="Axis of the plot: n (default) or K.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
+    **given: str | None,
 ) -> None:
     """Compute the theory's bounds and laws for given sizes, pooled and separate."""
-    options = {k: v for k, v in locals().items() if k not in _NOT_SIZES}
-    from sourcewise.theory import calculator, cases
-    from sourcewise.theory.options import value
-
-    case = cases.build(family, options)
-    aim = None if target is None else value("target", target)
+    typed = given.pop("target")
+    case = build(family, given)
+    target = None if typed is None else TARGET.read(typed)
     if over is not None and plot is None:
         raise InputError("--over is the axis of the plot: give --plot FILE too")
     if out is not None and not out.parent.is_dir():
@@ -87,24 +77,21 @@ def bound(
     if dry_run:
         files = {name: path and str(path) for name, path in (("plot", plot), ("out", out))}
         untimed = {"seconds": None, "seconds_reason": "numbers only: a few seconds at most"}
-        print_config({"settings": case.settings, "target": aim} | files | untimed, as_json)
+        print_config({"settings": case.settings(), "target": target} | files | untimed, as_json)
         return
-    found = calculator.document(case, aim)
+    from sourcewise.bounds.calculator import curves, document
+    from sourcewise.bounds.table import table
+
+    found = document(case, target)
     if out is not None:
         from sourcewise.files import write_json
 
-        write_json(out, found)
+        write_json(out, found.to_json())
     if plot is not None:
         from sourcewise.report.bounds_plot import draw_bounds
 
-        over = over or "n"
-        at = case.n if over == "n" else case.K
-        lines = calculator.curves(case, over)
-        draw_bounds(*lines, over, plot, at, calculator.title(case), case.words)
+        draw_bounds(case, curves(case, over or "n"), plot)
     if as_json:
-        print(json.dumps(found, ensure_ascii=False, allow_nan=False))
+        print_json(found.to_json())
     else:
-        print(calculator.table(found, case.words), end="")
-
-
-_NOT_SIZES = ("family", "target", "plot", "over", "out", "dry_run", "as_json")
+        print(table(found), end="")

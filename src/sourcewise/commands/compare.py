@@ -4,51 +4,30 @@ from typing import Annotated
 
 import typer
 
-from sourcewise.commands.options import (
-    Chunk,
-    Columns,
-    Data,
-    DryRun,
-    Group,
-    Ignore,
-    Json,
-    Log,
-    Missing,
-    Model,
-    Out,
-    Overwrite,
-    Seed,
-    Set,
-    SourceColumn,
-    Text,
-    Types,
-    names,
-    print_json,
-    print_plan,
-    read_data,
-    settings_of,
-)
+from sourcewise.commands import options as o
 from sourcewise.commands.progress import Progress
 
 __all__ = ["compare"]
 
 
 def compare(
-    data: Data = "wine",
-    source: SourceColumn = None,
-    columns: Columns = None,
-    ignore: Ignore = None,
-    log: Log = None,
-    group: Group = None,
-    types: Types = None,
-    text: Text = None,
-    chunk: Chunk = None,
-    missing: Missing = "refuse",
+    context: typer.Context,
+    data: o.Data = "wine",
+    source: o.SourceColumn = None,
+    columns: o.Columns = None,
+    ignore: o.Ignore = None,
+    log: o.Log = None,
+    group: o.Group = None,
+    types: o.Types = None,
+    text: o.Text = None,
+    chunk: o.Chunk = None,
+    missing: o.Missing = "refuse",
     min_rows: Annotated[
         int, typer.Option(help="Sources with fewer rows train, but are not tested.")
     ] = 10,
-    model: Model = "auto",
-    set_: Set = None,
+    model: o.Model = "auto",
+    set_: o.Set = None,
+    metric: o.Metric = "auto",
     strategies: Annotated[
         str,
         typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv"),
@@ -62,37 +41,32 @@ def compare(
     scope: Annotated[
         str, typer.Option(help="What intervals cover: auto, procedure, 'these models'.")
     ] = "auto",
-    seed: Seed = 0,
-    out: Out = None,
-    overwrite: Overwrite = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    track: o.Track = "none",
+    checkpoint: o.Checkpoint = 60,
+    stacked: o.Stacked = True,
+    shard: o.Shard = False,
+    out: o.Out = None,
+    overwrite: o.Overwrite = False,
+    dry_run: o.DryRun = False,
+    as_json: o.Json = False,
 ) -> None:
     """Train pooled and separate models and say which is better for which source."""
-    chosen = {
-        "model": model,
-        "set": settings_of(set_),
-        "strategies": strategies,
-        "trials": trials,
-        "seeds": seeds,
-        "scope": scope,
-        "seed": seed,
-        "min_rows": min_rows,
-        "missing": missing,
-        "log": tuple(names(log)),
-    }
-    sources = read_data(data, source, columns, ignore, group, types, text, chunk)
     from sourcewise.comparison import CompareSettings, ComparisonRun, prepare
+    from sourcewise.execution import Execution
     from sourcewise.fitting.execute import execute
 
-    prepared = prepare(sources, CompareSettings.parse(chosen))
-    run = ComparisonRun(prepared)
+    given = context.params
+    settings = CompareSettings.parse(o.values_of(CompareSettings, given))
+    prepared = prepare(o.read_data(given), settings)
+    run = ComparisonRun(prepared, Execution.parse(o.values_of(Execution, given)))
     out = out or run.folder
     if dry_run:
         trained = prepared.plan.job.family.trained
         plan = {**prepared.config, "resolved": prepared.effective_settings()}
         plan["warnings"] = prepared.screened.warnings
-        print_plan(plan, out, prepared.seconds(), trained, as_json)
+        o.print_plan(plan, out, prepared.seconds(), trained, as_json)
         return
     with Progress("comparing") as report_progress:
         result = execute(run, out, overwrite, report_progress)
@@ -100,7 +74,7 @@ def compare(
 
     page = write_report(result, out / "report.html")
     if as_json:
-        print_json(result.document)
+        o.print_json(result.document)
     else:
         print(result)
         print(f"report: {page}")

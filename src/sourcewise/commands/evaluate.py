@@ -16,7 +16,7 @@ from sourcewise.commands.options import (
     Text,
     Types,
     names,
-    pair,
+    pairs,
     print_config,
     print_json,
 )
@@ -52,7 +52,7 @@ def evaluate(
         raise InputError(f"--missing {missing}: allowed are refuse, drop, impute")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}")
-    kinds = None if types is None else dict(pair(item, "--types") for item in names(types))
+    kinds = None if types is None else pairs(names(types), "--types")
     given = {
         "source": source,
         "group": None if group is None else names(group),

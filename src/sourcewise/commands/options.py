@@ -8,44 +8,19 @@ import typer
 
 from sourcewise.errors import InputError
 from sourcewise.families.registry import families
+from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 
 if TYPE_CHECKING:
+    from sourcewise.settings import Settings
     from sourcewise.sources import Sources
 
-__all__ = [
-    "Chunk",
-    "Columns",
-    "Data",
-    "DryRun",
-    "Group",
-    "Ignore",
-    "Json",
-    "Log",
-    "Missing",
-    "Model",
-    "Out",
-    "Overwrite",
-    "RunFolder",
-    "Seed",
-    "Set",
-    "SourceColumn",
-    "Text",
-    "Types",
-    "names",
-    "pair",
-    "print_config",
-    "print_json",
-    "print_plan",
-    "read_data",
-    "settings_of",
-]
+Given = dict[str, Any]  # options by parameter name
 
 Data = Annotated[
     str,
     typer.Argument(
-        help="A .csv, .tsv, .jsonl, .fasta (also .gz), .parquet or .npz file, a folder of "
-        ".txt files, or a built-in name: wine, breast-cancer, digits, gaussian, rings, moons, "
-        "checkerboard."
+        help=f"A {readable()} file, a folder of {PLAIN.suffixes[0]} files, or a built-in name: "
+        f"{', '.join(BUILT_IN)}."
     ),
 ]
 _FAMILIES = ", ".join(f"{item.name} ({item.takes})" for item in families().values())
@@ -90,6 +65,20 @@ Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_defau
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only resolved settings and a time estimate.")
 ]
+Device = Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:0, ...")]
+Track = Annotated[
+    str, typer.Option(help="Where curves go besides log.csv: none, tensorboard, wandb.")
+]
+Checkpoint = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
+Stacked = Annotated[
+    bool, typer.Option(help="Train the models of a partition at the same time, or in turn.")
+]
+Shard = Annotated[
+    bool, typer.Option(help="Under torchrun, spread each model's parameters over the processes.")
+]
+Metric = Annotated[
+    str, typer.Option(help="What decides: auto (the family's first metric) or another of its own.")
+]
 Overwrite = Annotated[bool, typer.Option(help="Replace another run in the folder.")]
 
 
@@ -98,7 +87,7 @@ def names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def pair(text: str, option: str) -> tuple[str, Any]:
+def pair(text: str, option: str) -> tuple[str, str]:
     """Key and value of `KEY=VALUE`."""
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -106,34 +95,35 @@ def pair(text: str, option: str) -> tuple[str, Any]:
     return key.strip(), value.strip()
 
 
-def read_data(
-    data: str,
-    source: str | None,
-    columns: str | None,
-    ignore: str | None,
-    group: str | None,
-    types: str | None,
-    text: str | None = None,
-    chunk: int | None = None,
-) -> "Sources":
-    """`sourcewise.read`, with options as they are typed."""
-    from sourcewise.readers import read
+def pairs(items: list[str] | None, option: str) -> dict[str, Any]:
+    """What `KEY=VALUE`, given any number of times, sets."""
+    return dict(pair(item, option) for item in items or ())
+
+
+def read_data(given: Given) -> "Sources":
+    """`sourcewise.read`, with options as they are typed; those that a verb lacks are None."""
+    from sourcewise.readers.read import read
 
     return read(
-        data,
-        source=source,
-        columns=names(columns) or None,
-        ignore=names(ignore),
-        group=names(group),
-        types=dict(pair(item, "--types") for item in names(types)),
-        text=text,
-        chunk=chunk,
+        given["data"],
+        source=given["source"],
+        columns=names(given["columns"]) or None,
+        ignore=names(given["ignore"]),
+        group=names(given.get("group")),
+        types=pairs(names(given.get("types")), "--types"),
+        text=given.get("text"),
+        chunk=given.get("chunk"),
     )
 
 
-def settings_of(items: list[str] | None) -> dict[str, Any]:
-    """What `--set KEY=VALUE`, given any number of times, sets."""
-    return dict(pair(item, "--set") for item in items or ())
+def values_of(settings: type["Settings"], given: Given) -> dict[str, Any]:
+    """The options that are fields of a settings class, as it takes them."""
+    found = {name: given[name] for name in settings.model_fields if name in given}
+    if "log" in found:
+        found["log"] = tuple(names(found["log"]))
+    if "set_" in given and "set" in settings.model_fields:
+        found["set"] = pairs(given["set_"], "--set")
+    return found
 
 
 def print_json(document: Any) -> None:

@@ -15,36 +15,40 @@ from sourcewise.commands.options import (
     Seed,
     SourceColumn,
     names,
+    pairs,
     print_config,
     print_json,
     read_data,
-    settings_of,
 )
 from sourcewise.commands.progress import Progress
 from sourcewise.errors import InputError
+from sourcewise.studies.registry import STUDIES
 
 __all__ = ["reproduce"]
 
+_ON_DATA = ", ".join(study.name for study in STUDIES.values() if study.takes_data)
+
 
 def reproduce(
+    context: typer.Context,
     name: Annotated[
-        str,
-        typer.Argument(
-            help="fig1: the paper's figure 1; arm-K, arm-n, arm-D: its ARM tables; arm-search: "
-            "what comes closest to them; ebm: energy-based models beside the theory; coverage: "
-            "whether intervals cover; crossing: where separate overtakes pooled in DATA."
-        ),
-    ],
+        str | None,
+        typer.Argument(help="; ".join(f"{s.name}: {s.about}" for s in STUDIES.values()) + "."),
+    ] = None,
     data: Annotated[
-        str | None, typer.Argument(help="For crossing: a file or built-in name.")
+        str | None, typer.Argument(help=f"For {_ON_DATA}: a file or built-in name.")
     ] = None,
     source: SourceColumn = None,
     columns: Columns = None,
     ignore: Ignore = None,
     log: Log = None,
-    seeds: Annotated[int | None, typer.Option(help="Runs per cell; fig1: 1000, arm: 3.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Runs per cell: the setting `seeds`; --dry-run shows its default."),
+    ] = None,
     paper_estimator: Annotated[
-        bool, typer.Option("--paper-estimator", help="fig1: 5 seeds, 500 test points, not exact.")
+        bool,
+        typer.Option("--paper-estimator", help="Measure fig1 with 5 seeds and 500 test points."),
     ] = False,
     set_: Annotated[
         list[str] | None,
@@ -56,28 +60,31 @@ def reproduce(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Run a study: a figure or table of the paper, beside the paper's numbers, or of the docs."""
-    from sourcewise.studies.catalogue import plan_study
+    """Run a study: a figure or table of the paper, beside the paper's numbers, or of the docs.
 
+    Without NAME: the studies.
+    """
+    if name is None:
+        _list(as_json)
+        return
     if data is None and (unused := [o for o in (source, columns, ignore, log) if o]):
         raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
-    values: dict[str, Any] = settings_of(set_) | {"seed": seed}
     given = {
         "seeds": seeds,
         "paper_estimator": paper_estimator or None,
         "log": names(log) or None,
     }
+    values: dict[str, Any] = pairs(set_, "--set") | {"seed": seed}
     values |= {key: value for key, value in given.items() if value is not None}
-    sources = None if data is None else read_data(data, source, columns, ignore, None, None)
-    planned = plan_study(name, values, sources)
+    sources = None if data is None else read_data(context.params)
     from sourcewise.files import default_folder
+    from sourcewise.studies.runner import plan_study
 
+    planned = plan_study(name, values, sources)
     out = out or default_folder(planned.name, planned.config)
     if dry_run:
-        time = planned.estimate()
-        seconds = {"seconds": None if time is None else round(time, 2)}
-        untimed = {"seconds_reason": "this study is not timed in advance"} if time is None else {}
-        print_config(planned.config | {"run": str(out)} | seconds | untimed, as_json)
+        seconds = {"seconds": round(planned.estimate(), 2)}
+        print_config(planned.config | {"run": str(out)} | seconds, as_json)
         return
     with Progress(name) as report_progress:
         document, table = planned.run(out, overwrite, report_progress)
@@ -86,3 +93,16 @@ def reproduce(
     else:
         print(table, end="")
         print(f"files: {out}")
+
+
+def _list(as_json: bool) -> None:
+    """The studies."""
+    if as_json:
+        rows = [
+            {"name": study.name, "about": study.about, "takes_data": study.takes_data}
+            for study in STUDIES.values()
+        ]
+        print_json({"studies": rows})
+        return
+    for study in STUDIES.values():
+        print(f"{study.name:<12}{study.about}")

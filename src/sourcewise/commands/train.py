@@ -4,84 +4,61 @@ from typing import Annotated
 
 import typer
 
-from sourcewise.commands.options import (
-    Chunk,
-    Columns,
-    Data,
-    DryRun,
-    Group,
-    Ignore,
-    Json,
-    Log,
-    Missing,
-    Model,
-    Out,
-    Overwrite,
-    Seed,
-    Set,
-    SourceColumn,
-    Text,
-    Types,
-    names,
-    print_json,
-    print_plan,
-    read_data,
-    settings_of,
-)
+from sourcewise.commands import options as o
 from sourcewise.commands.progress import Progress
 
 __all__ = ["train"]
 
 
 def train(
-    data: Data,
-    source: SourceColumn = None,
-    columns: Columns = None,
-    ignore: Ignore = None,
-    log: Log = None,
-    group: Group = None,
-    types: Types = None,
-    text: Text = None,
-    chunk: Chunk = None,
-    missing: Missing = "refuse",
-    model: Model = "auto",
-    set_: Set = None,
+    context: typer.Context,
+    data: o.Data,
+    source: o.SourceColumn = None,
+    columns: o.Columns = None,
+    ignore: o.Ignore = None,
+    log: o.Log = None,
+    group: o.Group = None,
+    types: o.Types = None,
+    text: o.Text = None,
+    chunk: o.Chunk = None,
+    missing: o.Missing = "refuse",
+    model: o.Model = "auto",
+    set_: o.Set = None,
     strategy: Annotated[
         str, typer.Option(help="One of pooled, separate, groups:a+b|c, groups:FILE.csv")
     ] = "pooled",
-    seed: Seed = 0,
-    out: Out = None,
-    overwrite: Overwrite = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    track: o.Track = "none",
+    checkpoint: o.Checkpoint = 60,
+    stacked: o.Stacked = True,
+    shard: o.Shard = False,
+    out: o.Out = None,
+    overwrite: o.Overwrite = False,
+    dry_run: o.DryRun = False,
+    as_json: o.Json = False,
 ) -> None:
     """Train one strategy on all rows and keep its models."""
-    chosen = {
-        "model": model,
-        "set": settings_of(set_),
-        "strategy": strategy,
-        "seed": seed,
-        "missing": missing,
-        "log": tuple(names(log)),
-    }
-    sources = read_data(data, source, columns, ignore, group, types, text, chunk)
+    from sourcewise.execution import Execution
     from sourcewise.fitting.execute import execute
     from sourcewise.lifecycle.prepare import TrainSettings, prepare
     from sourcewise.lifecycle.train import TrainingRun
 
-    prepared = prepare(sources, TrainSettings.parse(chosen))
-    run = TrainingRun(prepared)
+    given = context.params
+    settings = TrainSettings.parse(o.values_of(TrainSettings, given))
+    prepared = prepare(o.read_data(given), settings)
+    run = TrainingRun(prepared, Execution.parse(o.values_of(Execution, given)))
     out = out or run.folder
     if dry_run:
         trained = prepared.job.family.trained
         plan = {**prepared.config, "resolved": prepared.effective_settings()}
         plan["warnings"] = prepared.screened.warnings
-        print_plan(plan, out, run.seconds(), trained, as_json)
+        o.print_plan(plan, out, run.seconds(), trained, as_json)
         return
     with Progress("training") as report_progress:
         result = execute(run, out, overwrite, report_progress)
     if as_json:
-        print_json(result.document)
+        o.print_json(result.document)
     else:
         print(result)
         print(f"run: {out}")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from sourcewise.comparison.plan import Cell, CellScores
+from sourcewise.comparison.plan import Cell
+from sourcewise.comparison.scores import CellScores
 from sourcewise.errors import InputError
 from sourcewise.files import read_tensors, write_tensors
 

@@ -12,15 +12,18 @@ from typing import Any, ClassVar
 
 from sourcewise.comparison import cells as kept
 from sourcewise.comparison.document import Finished, comparison_result
-from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
+from sourcewise.comparison.evaluate import evaluate_cell
+from sourcewise.comparison.plan import BASELINE, Cell, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
+from sourcewise.comparison.scores import CellScores
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import write_tables
 from sourcewise.comparison.warnings import warnings_of
 from sourcewise.errors import InputError
+from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
-from sourcewise.fitting.job import Progress, share
+from sourcewise.fitting.job import Progress, Work, share
 from sourcewise.fitting.run import Comparison, load
 from sourcewise.fitting.search import search
 from sourcewise.fitting.store import load_models, save_models, save_samples
@@ -61,12 +64,13 @@ def compare(
             finished or not, is resumed.
         overwrite: replace another run in `out`.
         progress: called with (done, in all).
-        **changes: fields of the settings.
+        **changes: fields of the settings, or of `Execution`.
 
     Raises:
         InputError: whatever is wrong with the data or settings.
     """
-    run = ComparisonRun(prepare(data, _settings(settings, changes)))
+    execution, changes = Execution.taken_from(changes)
+    run = ComparisonRun(prepare(data, _settings(settings, changes)), execution)
     return execute(run, out, overwrite, progress)
 
 
@@ -108,8 +112,9 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
         "result.json",
     )
 
-    def __init__(self, prepared: Prepared):
+    def __init__(self, prepared: Prepared, execution: Execution | None = None):
         self.prepared, self.config = prepared, prepared.config
+        self.execution = execution or Execution()
         self.started = time.perf_counter(), time.process_time()
 
     @property
@@ -121,8 +126,7 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
         """The search, all cells, and the models to keep."""
         self.started = time.perf_counter(), time.process_time()
         outcome = self._searched(path, progress)
-        work = _Work(outcome, path)
-        work.cells(progress)
+        _Work(outcome, path, self.execution).cells(progress)
         return outcome
 
     def _searched(self, path: Path | None, progress: Progress | None) -> Outcome:
@@ -134,8 +138,9 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
         shared = plan.shared(0)
         split = next(plan.splits(Cell(0, None), shared.fold))
         noise = Noise(plan.seed).of("search")
+        rows, labels = shared.rows, shared.shuffled
         job, found = search(
-            plan.job, shared.rows, split, shared.shuffled, noise, trials, folder, progress
+            plan.job, rows, split, labels, noise, trials, self.execution, folder, progress
         )
         return Outcome(replace(plan, job=job), found)
 
@@ -184,6 +189,7 @@ class _Work:
 
     outcome: Outcome
     path: Path | None
+    execution: Execution
 
     @cached_property
     def processes(self) -> Processes:
@@ -228,9 +234,11 @@ class _Work:
     def _run(self, cell: Cell, shared: Shared, keeps: bool, progress: Progress | None) -> None:
         """Run a cell; in a folder, its models are saved before its scores."""
         plan, models = self.outcome.plan, self.outcome.models
-        scores = plan.run(
+        scores = evaluate_cell(
+            plan,
             cell,
             shared,
+            execution=self.execution,
             folder=self.path and self.path / kept.TRAINING / str(cell),
             progress=progress,
             keep=models.__setitem__ if keeps else None,
@@ -243,7 +251,8 @@ class _Work:
 
     def _fit_all(self) -> None:
         plan, folder = self.outcome.plan, self.path and self.path / kept.TRAINING / "kept"
-        models = fit_all(plan.job, plan.shared(0).rows, plan.folds(0), plan.noise(0), folder)
+        work = Work(plan.noise(0), self.execution, folder)
+        models = fit_all(plan.job, plan.shared(0).rows, plan.folds(0), work)
         self.outcome.models.update(models)
         if self.path is not None and self.processes.first:
             save_models(self.path, models, plan.job)

@@ -1,22 +1,16 @@
 """From the numbers of a comparison to its result: the contract of `compare --json`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sourcewise.comparison.cautions import (
-    cautions,
-    condition,
-    estimand,
-    rough_normalisers,
-    unfinished,
-    unresolved,
-)
+from sourcewise.comparison.cautions import cautions, condition, estimand, unfinished
 from sourcewise.comparison.data_document import compared_data, splits
 from sourcewise.comparison.differences import differences
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.strategy_document import strategy_result
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
+from sourcewise.families.base import Caution, Occasion
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.results.comparison import (
@@ -59,7 +53,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
         estimand=estimand(summary.plan),
         primary_metric=job.metric.key,
         metrics=_metrics(job, summary.region),
-        warnings=(*finished.warnings, *_cautions(finished, verdict.strategy)),
+        warnings=_warnings(finished, verdict.strategy),
         run=run,
         strategies={
             s.name: strategy_result(summary, s, finished.models[s.name], _tried(finished, s.name))
@@ -86,25 +80,26 @@ def _metrics(job: Job, region: float) -> dict[str, MetricFacts]:
     return {job.metric.key: deciding} | shown
 
 
-def _cautions(finished: Finished, rival: str) -> list[str]:
-    summary, models, D = finished.summary, finished.models, finished.job.coding.variables
-    fitted = {name: item.model.fitted for name, item in models.items()}
-    resolved = {name: item.model.resolved for name, item in models.items()}
-    efforts = {name: item.efforts for name, item in models.items()}
-    return [
-        *cautions(summary, rival, finished.baseline),
-        *rough_normalisers(fitted, resolved, summary.region, D),
-        *unresolved(efforts, resolved, D),
-    ]
+def _family_cautions(finished: Finished, names: Iterable[str]) -> list[Caution]:
+    """What the family says of these strategies' models."""
+    job = finished.job
+    occasion = Occasion("compare", finished.summary.region, job.coding.variables)
+    diagnosed = {name: finished.models[name].diagnosed for name in names}
+    return list(job.family.model_class.cautions(diagnosed, occasion))
+
+
+def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
+    said = _family_cautions(finished, finished.models)
+    ours = cautions(finished.summary, rival, finished.baseline)
+    return (*finished.warnings, *ours, *(caution.text for caution in said if caution.text))
 
 
 def _condition(finished: Finished) -> str:
     """What the verdict holds under: of controls it says nothing."""
-    summary, job = finished.summary, finished.job
-    rivals = [s for s in job.strategies if not s.shuffled]
-    late = [s.name for s in rivals if unfinished(summary, s)]
-    fitted = {s.name: finished.models[s.name].model.fitted for s in rivals}
-    return condition(late, fitted, summary.region, job.coding.variables)
+    rivals = [s for s in finished.job.strategies if not s.shuffled]
+    late = [s.name for s in rivals if unfinished(finished.summary, s)]
+    said = _family_cautions(finished, (s.name for s in rivals))
+    return condition(late, [caution.condition for caution in said if caution.condition])
 
 
 def _conditional(verdict: Verdict, holds: str) -> Verdict:
@@ -118,8 +113,8 @@ def _beta(finished: Finished, strategy: str) -> BetaHat:
     beta = finished.summary.beta(strategy, baseline)
     if isinstance(beta, str):
         return BetaHat(None, None, None, reason=beta)
-    biased = "shrinkage" in finished.models[baseline].model.fitted
-    note = "to first order, for maximum likelihood" + ("; shrinkage biases it" if biased else "")
+    penalty = finished.models[baseline].model.penalty
+    note = "to first order, for maximum likelihood" + (f"; {penalty} biases it" if penalty else "")
     reading = _reading(beta.value, strategy)
     ends = beta.value, beta.low, beta.high
     return BetaHat(*ends, strategy=strategy, note=note, reading=reading)

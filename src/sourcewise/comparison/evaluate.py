@@ -1,53 +1,114 @@
 """Train every strategy on some rows, measure it on others: the step that all scopes repeat."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sourcewise.comparison.plan import Cell, Plan, Shared
+from sourcewise.comparison.scores import CellScores, Scores
 from sourcewise.encoders.base import Rows
-from sourcewise.fitting.encoded import Encoded
-from sourcewise.fitting.job import Job, Split, Work
+from sourcewise.execution import Execution
+from sourcewise.fitting.encoded import Encoded, encoded_batch
+from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
 from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
-from sourcewise.forms import take
+from sourcewise.forms.x import take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
+from sourcewise.statistics import averaged_errors
 
-__all__ = ["Keep", "Scores", "evaluate"]
+__all__ = ["Keep", "evaluate", "evaluate_cell"]
 
 Keep = Callable[[str, TrainedStrategy], None]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Of one strategy on one split.
+def evaluate_cell(
+    plan: Plan,
+    cell: Cell,
+    shared: Shared,
+    splits: int | None = None,
+    *,
+    execution: Execution | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
+) -> dict[str, CellScores]:
+    """Train and score every strategy on every split of a cell, or on the first few.
 
     Args:
-        test: (n_test,) what each test row contributes to the metric.
-        train: (K,) the metric on each source's own training rows; NaN if it has none, or if the
-            metric is not of densities.
-        shown: (M, K) metrics that are shown.
-        examples_seen: (K,) by the model of each source's block.
-        updates: (K,) likewise.
-        best: (K,) the update whose weights were kept, likewise; NaN if the last.
-        validation: (K,) their loss on the validation rows; NaN without such rows.
-        parameters: free parameters of all models together.
-        label: (2,) from `label_effect`; NaN where not asked for.
-        shared_error: (K, 3) see `metrics.base.Contributions`.
+        plan: of the comparison.
+        cell: which.
+        shared: from `shared`.
+        splits: how many of its splits; None: all.
+        execution: where and how fast to train.
+        folder: where training may leave checkpoints; None: nowhere.
+        progress: called with (done, in all).
+        keep: called with the name and models of every strategy.
     """
+    chosen = list(plan.splits(cell, shared.fold))[:splits]
+    per_split = []
+    for part, split in enumerate(chosen):
+        probe = cell.deletion is None
+        noise, where = plan.training_noise(cell, part), execution or Execution()
+        work = Work(noise, where, folder, progress, probe)
+        work = work.part(part, len(chosen), str(part))
+        per_split.append(evaluate(plan.job, shared.rows, split, shared.shuffled, work, keep))
+    return {
+        strategy.name: _collected(
+            plan, cell, strategy.name, chosen, [scores[strategy.name] for scores in per_split]
+        )
+        for strategy in plan.job.strategies
+    }
 
-    test: Tensor
-    train: Tensor
-    shown: Tensor
-    examples_seen: Tensor
-    updates: Tensor
-    best: Tensor
-    validation: Tensor
-    parameters: int
-    label: Tensor
-    shared_error: Tensor
+
+def _collected(
+    plan: Plan, cell: Cell, name: str, splits: list[Split], scores: list[Scores]
+) -> CellScores:
+    """The scores of one strategy on all splits of a cell as one."""
+    y, K, n = plan.job.data.y, plan.job.data.K, len(plan.job.data)
+    by_row = torch.full((n,), torch.nan, dtype=torch.float64)
+    for split, score in zip(splits, scores, strict=True):
+        by_row[split.test] = score.test
+    scored = torch.cat([split.test for split in splits]).sort().values
+    _refuse_non_finite(by_row[scored], name)
+    sums, sizes = torch.zeros(2, K, dtype=torch.float64)
+    sums.index_add_(0, y[scored], by_row[scored])
+    sizes.index_add_(0, y[scored], plan.job.sizes[scored])
+
+    def mean(quantity: str) -> Tensor:
+        return torch.stack([getattr(s, quantity) for s in scores]).mean(0)
+
+    def count(rows: str) -> Tensor:
+        counts = [torch.bincount(y[getattr(s, rows)], minlength=K) for s in splits]
+        return torch.stack(counts).double().mean(0)
+
+    return CellScores(
+        rows=by_row if cell.deletion is None else by_row[:0],
+        test=sums / sizes,
+        train=torch.stack([s.train for s in scores]).nanmean(0),
+        n_train=count("train"),
+        n_valid=count("valid"),
+        n_test=torch.bincount(y[scored], minlength=K).double(),
+        test_size=sizes,
+        examples_seen=mean("examples_seen"),
+        updates=mean("updates"),
+        best=mean("best"),
+        validation=mean("validation"),
+        shown=torch.stack([s.shown for s in scores]).nanmean(0),
+        shared_error=torch.from_numpy(
+            averaged_errors(torch.stack([s.shared_error for s in scores]))
+        ),
+        parameters=torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
+        label=mean("label"),
+    )
+
+
+def _refuse_non_finite(scores: Tensor, strategy: str) -> None:
+    if not bool(scores.isfinite().all()):
+        bad = int((~scores.isfinite()).sum())
+        raise FloatingPointError(f"{strategy}: {bad} of {len(scores)} scores are not finite")
 
 
 def evaluate(
@@ -69,8 +130,8 @@ def evaluate(
         keep: called with each strategy's name and models.
     """
     encoded = Encoded.of(job, rows, split)
-    y, x, sizes = job.data.y[split.test], take(job.data.x, split.test), job.sizes[split.test]
-    held_out = HeldOut(x, y, sizes, *encoded.encoder.encode(rows.take(split.test), y))
+    test = encoded_batch(job, encoded.encoder, rows, split.test)
+    held_out = HeldOut(take(job.data.x, split.test), *test)
     out = {}
     for i, strategy in enumerate(job.strategies):
         labels = shuffled if strategy.shuffled else job.data.y
@@ -115,13 +176,13 @@ def _own_rows(job: Job, trained: TrainedStrategy, encoded: Encoded, train: Tenso
         return torch.full((K,), torch.nan, dtype=torch.float64)
     inside = (trained.model.routes[y, 0] >= 0).nonzero().squeeze(1)
     whole = len(inside) == len(y)
-    y, at = y[inside], train[inside]
-    z = encoded.z if whole else take(encoded.z, inside)
-    held_in = HeldOut(take(job.data.x, at), y, job.sizes[at], z, encoded.log_det[inside])
+    y, x = y[inside], take(job.data.x, train[inside])
+    batch = encoded.scored if whole else encoded.scored.take(inside)
+    held_in = HeldOut(x, batch, encoded.log_det[inside])
     own = job.metric.measure(trained, held_in, Noise(0)).rows
     sums, sizes = torch.zeros(2, K, dtype=torch.float64)
     sums.index_add_(0, y, own)
-    return sums / sizes.index_add_(0, y, held_in.sizes)
+    return sums / sizes.index_add_(0, y, batch.size)
 
 
 def _per_source(trained: TrainedStrategy) -> dict[str, Tensor]:

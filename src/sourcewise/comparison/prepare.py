@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sourcewise.comparison.evaluate import evaluate
+from sourcewise.comparison.evaluate import evaluate, evaluate_cell
 from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
-from sourcewise.encoders.screening import Screened
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
 from sourcewise.families.registry import family, suited
@@ -18,6 +17,7 @@ from sourcewise.fitting.prepare import configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
 from sourcewise.fitting.settings import FitSettings
 from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 
@@ -127,7 +127,7 @@ def _rehearse(prepared: Prepared) -> None:
         prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
     else:
         cell = plan.cells[-1]
-        plan.run(cell, plan.shared(cell.repetition), splits=1)
+        evaluate_cell(plan, cell, plan.shared(cell.repetition), splits=1)
 
 
 def _one_split(plan: Plan) -> float:

@@ -1,35 +1,36 @@
-"""Does the verdict rest on the shrinkage? The same splits again, without it."""
+"""Does the verdict rest on a prior, such as shrinkage? The same splits again, without it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sourcewise.comparison.plan import Cell, CellScores, Plan
+from sourcewise.comparison.evaluate import evaluate_cell
+from sourcewise.comparison.plan import Cell, Plan
+from sourcewise.comparison.scores import CellScores
 from sourcewise.errors import InputError
 
-__all__ = ["shrinkage_matters"]
+__all__ = ["prior_matters"]
 
 Scores = Mapping[str, CellScores]
 
 
-def shrinkage_matters(plan: Plan, results: Mapping[str, Scores], baseline: str) -> str | None:
-    """A warning if the first repetition tells another story with `shrinkage=none`.
+def prior_matters(plan: Plan, results: Mapping[str, Scores], baseline: str) -> str | None:
+    """A warning if the first repetition tells another story without it.
 
-    Shrinkage pulls covariances towards a sphere. That helps where rows are few, and costs where
-    columns are nearly dependent, in each arm by another amount. Another story: the difference
-    falls on another side of the region of equivalence, or the best arm gains more than it.
+    A prior helps where rows are few, and costs where it is wrong, in each strategy by another
+    amount. Another story: the difference falls on another side of the region of equivalence, or
+    the best strategy gains more than it.
 
     Returns:
-        One line, or None: no shrinkage, the same story, or no fit without shrinkage.
+        One line, or None: no prior, the same story, or no fit without it.
     """
-    settings = plan.job.settings
-    if getattr(settings, "resolved_shrinkage", "none") == "none":
+    prior = plan.job.settings.without_prior()
+    if prior is None:
         return None
-    plain = settings.model_copy(update={"shrinkage": "none"})
-    bare = replace(plan, job=replace(plan.job, settings=plain))
+    bare = replace(plan, job=replace(plan.job, settings=prior.without))
     try:
-        without = bare.run(Cell(0, None), bare.shared(0))
+        without = evaluate_cell(bare, Cell(0, None), bare.shared(0))
     except InputError:
-        return None  # singular: shrinkage is needed
+        return None  # it cannot be fitted: the prior is needed
     rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]
     main = "pooled" if "pooled" in rivals else rivals[0]
     with_, bare_ = (_levels(plan, s) for s in (results[str(Cell(0, None))], without))
@@ -41,7 +42,7 @@ def shrinkage_matters(plan: Plan, results: Mapping[str, Scores], baseline: str) 
     if _side(before, region) == _side(after, region) and best_after - best_before <= region:
         return None
     return (
-        f"the shrinkage matters: without it (--set shrinkage=none) {main} minus {baseline} is "
+        f"the {prior.name} matters: without it ({prior.option}) {main} minus {baseline} is "
         f"{after:+.3g} instead of {before:+.3g}, and the best strategy's log-likelihood "
         f"{best_after:.4g} instead of {best_before:.4g} (first repetition); prefer the higher"
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from sourcewise.comparison.cautions import unfinished
 from sourcewise.comparison.summary import Summary
-from sourcewise.fitting.facts import validated_by
+from sourcewise.fitting.facts import diagnostics_of, fitted_of, validated_by
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.results.comparison import (
@@ -34,7 +34,7 @@ def strategy_result(
         trained: its kept models.
         trials: of a search over settings.
     """
-    job, name, model = summary.plan.job, strategy.name, trained.model
+    job, name, diagnosed = summary.plan.job, strategy.name, trained.diagnosed
     metric, gradient = job.metric.key, job.family.trained
     levels = {k: summary.level(name, summary.source(k)) for k in job.tested}
     worst = min(levels, key=lambda k: job.metric.sign * levels[k].value)
@@ -49,11 +49,12 @@ def strategy_result(
         per_source={job.names[k]: _source(summary, name, k, levels[k]) for k in job.tested},
         macro={metric: average} | _shown(summary, name, job.tested),
         worst={metric: Worst(job.names[worst], levels[worst].value)},
-        fitted={key: tuple(map(known, values)) for key, values in model.fitted.items()},
-        resolved=model.resolved,
+        fitted=fitted_of(diagnosed),
+        resolved=diagnosed.resolved,
+        diagnostics=diagnostics_of(diagnosed),
         settings=job.tuned[name].model_dump(mode="json") if name in job.tuned else None,
         searched=_searched(job, name, trials),
-        validated_by=validated_by(model, job.unit) if gradient else None,
+        validated_by=validated_by(trained.model, job.unit) if gradient else None,
         training=_training(job, trained) if gradient else None,
     )
 

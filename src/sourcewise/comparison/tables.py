@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
-from sourcewise.comparison.plan import Cell, CellScores, Plan
+from sourcewise.comparison.plan import Cell, Plan
+from sourcewise.comparison.scores import CellScores
 from sourcewise.files import RunFolder, write_atomic, write_tensors
 
 __all__ = ["write_tables"]

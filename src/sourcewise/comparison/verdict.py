@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from sourcewise.comparison.summary import Summary
 from sourcewise.errors import listing
 from sourcewise.results.comparison import Difference, Verdict
-from sourcewise.results.text import few_degrees, quoted, rounded
+from sourcewise.results.text import few_degrees, quoted
 from sourcewise.statistics import judge_overall
 from sourcewise.strategies import Strategy
 
-__all__ = ["Choice", "recommend", "rounded", "verdict_of"]
+__all__ = ["Choice", "recommend", "verdict_of"]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from sourcewise.comparison.duplicates import near_duplicates, repeats
-from sourcewise.comparison.plan import BASELINE, CellScores
+from sourcewise.comparison.plan import BASELINE
 from sourcewise.comparison.prepare import Prepared
-from sourcewise.comparison.sensitivity import shrinkage_matters
+from sourcewise.comparison.scores import CellScores
+from sourcewise.comparison.sensitivity import prior_matters
 from sourcewise.errors import counted, listing
 
 __all__ = ["warnings_of"]
@@ -26,7 +27,7 @@ def warnings_of(prepared: Prepared, results: Results) -> list[str]:
     found = (
         repeats(plan.job.data),
         near_duplicates(plan.job.data),
-        shrinkage_matters(plan, results, BASELINE),
+        prior_matters(plan, results, BASELINE),
     )
     return [*warnings, *(text for text in found if text)]
 

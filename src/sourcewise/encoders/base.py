@@ -1,20 +1,39 @@
-"""What turns examples into tensors: a coding, chosen from the kinds of columns, then an encoder.
+"""What turns examples into tensors: a coding, planned from a screened sample, then an encoder.
 
 A coding is settled by the whole sample's schema and fits nothing; an encoder is fitted on training
-rows of all sources and shared by all arms. Likelihoods come out in original units: an encoder
-gives the log-determinant that takes them there.
+rows of all sources and shared by all strategies. Likelihoods come out in original units: an
+encoder gives the log-determinant that takes them there.
 """
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self
 
+import torch
 from torch import Tensor
 
-from sourcewise.forms import Ragged, X
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import Kind
+from sourcewise.forms.x import X
 from sourcewise.randomness import ExampleNoise
 
-__all__ = ["Coding", "Encoder", "Rows", "Z"]
+__all__ = [
+    "CodedColumn",
+    "Coding",
+    "Document",
+    "Encoder",
+    "Gaps",
+    "Rows",
+    "Sizes",
+    "TensorRows",
+    "Unknown",
+    "Z",
+]
 
 Z = Tensor | Ragged  # encoded examples
+Gaps = Literal["refuse", "impute", "value"]
+Sizes = dict[str, Any]  # arguments of a family's constructor: {"d": 5}
+Document = dict[str, Any]  # plain values, as they stand in a JSON file
 
 
 class Rows(Protocol):
@@ -27,62 +46,136 @@ class Rows(Protocol):
         ...
 
 
-class Encoder(Protocol):
-    """Raw rows <-> tensors, fitted once per split and shared by all arms."""
+@dataclass(frozen=True)
+class TensorRows:
+    """Prepared rows as tensors (n, ...).
+
+    Args:
+        values: (n, d) a number for each column.
+    """
+
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: Tensor) -> Self:
+        """The rows at `index`."""
+        parts = vars(self).items()
+        return replace(self, **{name: v if v is None else v[index] for name, v in parts})
+
+
+@dataclass(frozen=True)
+class CodedColumn:
+    """A named column as a coding takes it.
+
+    Args:
+        name: the column's name.
+        kind: number or category.
+        categories: the texts of a category.
+        log: whether its logarithm is taken.
+        resolution: the step between recorded numbers, if it has ties.
+        missing: whether a gap has a code.
+        facts: what of it a result tells.
+    """
+
+    name: str
+    kind: Kind = "number"
+    categories: tuple[str, ...] = ()
+    log: bool = False
+    resolution: float | None = None
+    missing: bool = False
+    facts: tuple[str, ...] = ("name", "kind", "categories", "log", "resolution", "missing")
+
+    def to_json(self) -> Document:
+        """Its facts."""
+        return {name: getattr(self, name) for name in self.facts}
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Symbols of some rows that an encoder has not seen in training.
+
+    Args:
+        count: how many.
+        among: of how many symbols.
+        symbols: which, each once.
+    """
+
+    count: int
+    among: int
+    symbols: tuple[str, ...]
+
+
+class Encoder(ABC):
+    """Raw rows <-> tensors, fitted once per split and shared by all strategies."""
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    @abstractmethod
+    def sizes(self) -> Sizes:
         """What the family's constructor must know of the data, for JSON: {"d": 5}."""
-        ...
 
     @property
+    @abstractmethod
     def coding(self) -> "Coding":
-        """The coding that it was fitted under: what lifts new rows."""
-        ...
+        """The coding that it was fitted under: what prepares new rows."""
 
+    @abstractmethod
     def encode(self, rows: Any, y: Tensor) -> tuple[Z, Tensor]:
         """Rows as a density scores them, and (n,) the log |dz/dx| to add to log p(z)."""
-        ...
 
     def fill(self, z: Any, rows: Any, y: Tensor) -> Z:
-        """Encoded rows as training takes them: without gaps."""
-        ...
+        """Encoded rows as training takes them: without gaps. Most have none."""
+        return z
 
+    @abstractmethod
     def decode(self, z: Any) -> X:
         """Samples in original units and types."""
-        ...
 
-    def to_json(self) -> dict[str, Any]:
+    def unknown(self, rows: Any) -> Unknown | None:
+        """What of prepared rows was not seen in training, if that can be told by symbols."""
+        return None
+
+    @abstractmethod
+    def to_json(self) -> Document:
         """All of it as plain values, with its "kind"."""
-        ...
 
 
-class Coding(Protocol):
-    """How examples of this schema are encoded."""
+class Coding(ABC):
+    """How examples of this schema are encoded.
+
+    Attributes:
+        unit: what scores are divided by: "row" or "symbol".
+        gaps: missing values of new rows: refused, imputed (scores are of the observed columns), or
+            a value of their own.
+    """
+
+    unit: str = "row"
+    gaps: Gaps = "refuse"
 
     @property
+    @abstractmethod
     def variables(self) -> int:
         """Coordinates of one unit: columns of a row, 1 for a symbol."""
-        ...
 
     @property
-    def columns(self) -> tuple[Any, ...]:
-        """Named columns (with `name`) of tables, () otherwise."""
-        ...
+    def alphabet_size(self) -> int | None:
+        """Different symbols that a coordinate can be, if all have the same; otherwise None."""
+        return None
 
     @property
-    def unit(self) -> str:
-        """What scores are divided by: "row" or "symbol"."""
-        ...
+    def coded_columns(self) -> tuple[CodedColumn, ...]:
+        """Named columns of tables, () otherwise."""
+        return ()
 
-    def lift(self, x: Any, noise: ExampleNoise) -> Rows:
+    @abstractmethod
+    def prepare(self, x: Any, noise: ExampleNoise) -> Rows:
         """All that needs no fitting."""
-        ...
 
+    @abstractmethod
     def fit(self, rows: Any, y: Tensor, K: int) -> Encoder:
         """Fit on the training rows of all sources."""
-        ...
 
-    def sizes(self, x: Any) -> Tensor:
+    def sizes(self, x: X) -> Tensor:
         """(n,) float64 units of each example: 1, or its symbols with the end of sequence."""
-        ...
+        return torch.ones(len(x), dtype=torch.float64)

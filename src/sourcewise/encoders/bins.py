@@ -17,10 +17,11 @@ and it integrates to one whatever the probabilities of the bins.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from sourcewise.encoders.base import Document
 
 __all__ = ["Bins", "cut_cells", "cut_values", "usual_bins"]
 
@@ -82,13 +83,13 @@ class Bins:
         piece = torch.searchsorted(self.heights, z, right=True)
         return (piece > 0) & self.single[(piece - 1).clamp(min=0)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Document:
         """Plain values; floats survive exactly."""
         tensors = {name: getattr(self, name).tolist() for name in ("knots", "heights", "single")}
         return {"count": self.count, "lower": self.lower, "upper": self.upper, **tensors}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Bins":
+    def from_json(cls, document: Document) -> "Bins":
         """The inverse of `to_json`."""
         floats = {
             name: torch.tensor(document[name], dtype=torch.float64)

@@ -2,21 +2,26 @@
 
     x  --dequantise-->  x + r u  --log (chosen)-->  v  --box-->  z = (v - low) / (high - low)
 
-The box is settled before any row is split (`box_screening`; `pixels` for images), and is the same
-for all arms. Scores hold for rows within it: new rows whose cells do not lie in the box are
-refused, not scored.
+The box is the range of each column over the whole sample, cells of ties included, widened by 5 %
+of itself at both ends; of a grid it ends with the cells, and that of an image is the range of all
+its pixels. It is settled before any row is split, it is the same for all strategies, and nothing
+else is learnt from it: a box that held training rows only would leave test rows of density 0.
+Strictly, then, scores hold for rows within the range of the sample at hand: new rows whose cells
+do not lie in the box are refused, not scored.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.numeric import Lifted, NumericColumn, lift
+from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
+from sourcewise.encoders.numeric import NumericCoding, NumericRows
 from sourcewise.errors import InputError
-from sourcewise.forms import Column, Table, X, as_table
+from sourcewise.forms.table import Column, Table, as_table
+from sourcewise.forms.x import X
 from sourcewise.randomness import ExampleNoise
+from sourcewise.screening.recorded import NumericColumn
 
 __all__ = ["MARGIN", "BoxCoding", "BoxEncoder"]
 
@@ -25,14 +30,13 @@ ROUNDING = 1e-9  # of a side: ends of a box are sums and logarithms
 
 
 @dataclass(frozen=True)
-class BoxCoding:
+class BoxCoding(Coding):
     """Numbers by columns, each in its interval; scores are per row.
 
     Args:
-        columns: how each is lifted.
-        low: where each interval begins, in lifted units.
+        columns: how each was recorded, and whether its logarithm is taken.
+        low: where each interval begins, in the units of prepared values.
         high: where it ends.
-        unit: what a score is divided by.
         shape: channels, height and width, if the columns are the pixels of an image.
         array: the axes of a row in the array that the data were, () if they were columns.
         cells: the box is cut into so many along each axis, as wide as the steps of a column.
@@ -41,7 +45,6 @@ class BoxCoding:
     columns: tuple[NumericColumn, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-    unit: str = "row"
     shape: tuple[int, int, int] | None = None
     cells: int | None = None
     array: tuple[int, ...] = ()
@@ -51,15 +54,20 @@ class BoxCoding:
         """The number of columns, D."""
         return len(self.columns)
 
-    def lift(self, x: X, noise: ExampleNoise) -> Lifted:
-        """See `numeric.lift`.
+    @property
+    def coded_columns(self) -> tuple[CodedColumn, ...]:
+        """The columns, all of numbers."""
+        return NumericCoding(self.columns).coded_columns
+
+    def prepare(self, x: X, noise: ExampleNoise) -> NumericRows:
+        """See `NumericCoding.prepare`.
 
         Raises:
             InputError: a value is missing or outside the box.
         """
         table = as_table(x)
         self._check(table)
-        return lift(table, self.columns, noise)
+        return NumericCoding(self.columns).prepare(table, noise)
 
     def _check(self, table: Table) -> None:
         """Values as they are recorded, whose cells must lie in the box whatever the draws."""
@@ -72,7 +80,7 @@ class BoxCoding:
         row, j = bad.nonzero()[0].tolist()
         told, value = f"column {self.columns[j].name!r}: ", float(values[row, j])
         if value != value:
-            told += "a missing value, which the energy family cannot score: --missing drop"
+            told += "a missing value, which this family cannot score: --missing drop"
             raise InputError(told)
         raise InputError(
             f"{told}{value:.9g} lies outside [{float(low[j]):.9g}, {float(high[j]):.9g}], "
@@ -95,7 +103,7 @@ class BoxCoding:
     def _why(self, j: int) -> str:
         """What the range of a column is."""
         if self._on_grid(j):
-            return "the values that rule=grid made cells for"
+            return "the values that the grid made cells for"
         made = "the range of the sample that the models were made for"
         widened = self.cells is None and self.shape is None
         return made + (f", widened by {100 * MARGIN:g} %" if widened else "")
@@ -109,48 +117,49 @@ class BoxCoding:
         rule = wider if self.variables <= 3 else ""
         return more + rule
 
-    def fit(self, rows: Lifted, y: Tensor, K: int) -> "BoxEncoder":
+    def fit(self, rows: NumericRows, y: Tensor, K: int) -> "BoxEncoder":
         """Spreads are those of the rows; nothing else is fitted."""
         encoder = BoxEncoder(self, ())
         z, _ = encoder.encode(rows, y)
         return replace(encoder, spread=tuple(_spread(z, y, K).tolist()))
 
-    def sizes(self, x: X) -> Tensor:
-        """(n,) ones."""
-        return torch.ones(len(x), dtype=torch.float64)
-
 
 @dataclass(frozen=True)
-class BoxEncoder:
+class BoxEncoder(Encoder):
     """The affine map of the box onto the cube.
 
     Args:
-        coding: the box.
+        box: where each column lies.
         spread: (D,) standard deviations of the coordinates within the sources of the training
-            rows: one scale for all arms.
+            rows: one scale for all strategies.
     """
 
-    coding: BoxCoding
+    box: BoxCoding
     spread: tuple[float, ...]
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    def coding(self) -> BoxCoding:
+        """The coding that it was fitted under: the box."""
+        return self.box
+
+    @property
+    def sizes(self) -> Sizes:
         """What a model must know: D, spreads; of images their shape, of a grid its cells."""
-        more = {"shape": self.coding.shape, "cells": self.coding.cells}
+        more = {"shape": self.box.shape, "cells": self.box.cells}
         given = {name: value for name, value in more.items() if value is not None}
-        return {"D": self.coding.variables, "spread": self.spread, **given}
+        return {"D": self.box.variables, "spread": self.spread, **given}
 
     @property
     def low(self) -> Tensor:
         """(D,) where the box begins."""
-        return torch.tensor(self.coding.low, dtype=torch.float64)
+        return torch.tensor(self.box.low, dtype=torch.float64)
 
     @property
     def width(self) -> Tensor:
         """(D,) its sides."""
-        return torch.tensor(self.coding.high, dtype=torch.float64) - self.low
+        return torch.tensor(self.box.high, dtype=torch.float64) - self.low
 
-    def encode(self, rows: Lifted, y: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, rows: NumericRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rows in the cube.
 
         Returns:
@@ -158,44 +167,40 @@ class BoxEncoder:
             log_det: (n,) the log of |dz/dx|, to be added to log p(z).
         """
         v = rows.values
-        z = ((v - self.low) / self.width).clamp(0, 1)  # `lift` saw to it, but for rounding
-        logs = [j for j, column in enumerate(self.coding.columns) if column.log]
+        z = ((v - self.low) / self.width).clamp(0, 1)  # `prepare` saw to it, but for rounding
+        logs = [j for j, column in enumerate(self.box.columns) if column.log]
         return z, -self.width.log().sum() - v[:, logs].sum(1)
-
-    def fill(self, z: Tensor, rows: Lifted, y: Tensor) -> Tensor:
-        """z itself: it has no gaps."""
-        return z
 
     def decode(self, z: Tensor) -> X:
         """Back to original units, each column with the decimals or on the lattice recorded.
 
-        Never outside the values that `BoxCoding.lift` takes; images as the array that they were.
+        Never outside the values that `BoxCoding.prepare` takes; images as the array they were.
         """
         v = z * self.width + self.low
-        low, high = (ends.tolist() for ends in self.coding.recorded_range)
+        low, high = (ends.tolist() for ends in self.box.recorded_range)
         columns = {
             column.name: column.recorded_within(v[:, j], low[j], high[j])
-            for j, column in enumerate(self.coding.columns)
+            for j, column in enumerate(self.box.columns)
         }
-        if self.coding.array:
-            return torch.stack([*columns.values()], 1).reshape(-1, *self.coding.array)
+        if self.box.array:
+            return torch.stack([*columns.values()], 1).reshape(-1, *self.box.array)
         return Table(columns, tuple(Column(name) for name in columns))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Document:
         """All of it as plain values; floats survive exactly."""
         return {
             "kind": "box",
-            "columns": [vars(column) for column in self.coding.columns],
-            "low": list(self.coding.low),
-            "high": list(self.coding.high),
-            "shape": self.coding.shape and list(self.coding.shape),
-            "cells": self.coding.cells,
-            "array": list(self.coding.array),
+            "columns": [vars(column) for column in self.box.columns],
+            "low": list(self.box.low),
+            "high": list(self.box.high),
+            "shape": self.box.shape and list(self.box.shape),
+            "cells": self.box.cells,
+            "array": list(self.box.array),
             "spread": list(self.spread),
         }
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "BoxEncoder":
+    def from_json(cls, document: Document) -> "BoxEncoder":
         """The inverse of `to_json`."""
         columns = tuple(NumericColumn(**column) for column in document["columns"])
         shape = document.get("shape")

@@ -1,10 +1,11 @@
 """A column of categories <-> codes; the rare ones of very many share a code."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from sourcewise.encoders.base import Document
 
 __all__ = ["LEVELS", "Levels"]
 
@@ -65,11 +66,11 @@ class Levels:
         table = torch.tensor([*self.own, *self.shared, 0])
         return table[torch.where(code == len(self.own), code + part, code)].double()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Document:
         """Plain values."""
         return {"own": list(self.own), "shared": list(self.shared)}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Levels":
+    def from_json(cls, document: Document) -> "Levels":
         """The inverse of `to_json`."""
         return cls(tuple(document["own"]), tuple(document["shared"]))

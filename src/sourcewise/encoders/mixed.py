@@ -13,165 +13,82 @@ Every column becomes one integer per row, z in {0, ..., codes - 1}:
 is `z + u`: the code, and a uniform u on [0, 1) that says where inside the bin or the shared code.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values, usual_bins
 from sourcewise.encoders.levels import Levels
-from sourcewise.encoders.numeric import NumericColumn, lift, plan_columns
+from sourcewise.encoders.mixed_rows import MixedColumn, MixedRows, prepare_mixed
 from sourcewise.encoders.ordering import dependence_order
-from sourcewise.errors import InputError, unknown
-from sourcewise.forms import Column, Kind, Table, X, as_table
+from sourcewise.errors import unknown
+from sourcewise.forms.table import Table, as_table
+from sourcewise.forms.x import X
 from sourcewise.randomness import ExampleNoise
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import MixedOptions
+from sourcewise.screening.recorded import NumericColumn, recorded_columns
 
-__all__ = ["MixedCoding", "MixedColumn", "MixedEncoder", "MixedRows", "plan_mixed"]
+__all__ = ["MixedCoding", "MixedEncoder", "plan"]
 
-
-@dataclass(frozen=True)
-class MixedColumn:
-    """How a column is encoded.
-
-    Args:
-        name: the column's name.
-        number: how its numbers are lifted; None for categories.
-        categories: their names.
-        missing: whether it has a code for missing.
-    """
-
-    name: str
-    number: NumericColumn | None = None
-    categories: tuple[str, ...] = ()
-    missing: bool = False
-
-    @property
-    def kind(self) -> Kind:
-        """number or category."""
-        return "category" if self.number is None else "number"
-
-    @property
-    def log(self) -> bool:
-        """Whether its logarithm is taken."""
-        return self.number is not None and self.number.log
-
-    @property
-    def resolution(self) -> float | None:
-        """The step between recorded numbers, if it has ties."""
-        return None if self.number is None else self.number.resolution
-
-    @property
-    def schema(self) -> Column:
-        """The column of the table."""
-        return Column(self.name, self.kind, self.categories)
+GIVEN, INFORMATION = ("given",), ("information",)
 
 
-@dataclass(frozen=True)
-class MixedRows:
-    """Rows after all steps that need no fitting; NaN where missing.
-
-    Args:
-        values: (n, C) dequantised numbers (or their logarithms), or category codes.
-        starts: (n, C) where the cell of a recorded number begins.
-        stops: (n, C) where it ends; `starts` in columns without ties and of categories.
-    """
-
-    values: Tensor
-    starts: Tensor
-    stops: Tensor
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def take(self, index: Tensor) -> "MixedRows":
-        """The rows at `index`."""
-        return MixedRows(self.values[index], self.starts[index], self.stops[index])
-
-
-def plan_mixed(
-    table: Table,
-    log: Collection[str] = (),
-    *,
-    bins: int | Literal["auto"] = "auto",
-    order: Sequence[str] = ("given",),
-) -> "MixedCoding":
+def plan(screened: Screened, options: MixedOptions | None = None) -> "MixedCoding":
     """The coding of a table without dates.
-
-    Args:
-        table: the whole sample.
-        log: columns to take logarithms of.
-        bins: per column of numbers, at least 2; auto: `usual_bins` of its training rows.
-        order: "given", "information", or names of columns that come first, in this order.
 
     Raises:
         InputError: an unknown column in `order`, or one twice.
     """
+    table, options = screened.table, options or MixedOptions()
     numbers = [column.name for column in table.schema if column.kind == "number"]
-    plans = {plan.name: plan for plan in plan_columns(table.select(numbers), log)}
+    found = {c.name: c for c in recorded_columns(table.select(numbers), screened.log)}
     columns = tuple(
         MixedColumn(
             column.name,
-            plans.get(column.name),
+            found.get(column.name),
             column.categories,
             bool(table.missing(column.name).any()),
         )
         for column in table.schema
     )
-    if tuple(order) not in (("given",), ("information",)):
-        for name in order:
+    if options.order not in (GIVEN, INFORMATION):
+        for name in options.order:
             if name not in table.names:
-                raise unknown("order or column", name, ("given", "information", *table.names))
-        table.select(order)  # refuses a name that comes twice
-    return MixedCoding(columns, bins, tuple(order))
+                raise unknown("order or column", name, (*GIVEN, *INFORMATION, *table.names))
+        table.select(options.order)  # refuses a name that comes twice
+    return MixedCoding(columns, options)
 
 
 @dataclass(frozen=True)
-class MixedCoding:
+class MixedCoding(Coding):
     """Columns of any kind; scores are per row.
 
     Args:
         columns: how each is encoded.
-        bins: see `plan_mixed`.
-        order: see `plan_mixed`.
-        unit: what a score is divided by.
+        options: bins, and the order of columns.
     """
 
+    gaps = "value"
+
     columns: tuple[MixedColumn, ...]
-    bins: int | Literal["auto"] = "auto"
-    order: tuple[str, ...] = ("given",)
-    unit: str = "row"
+    options: MixedOptions
 
     @property
     def variables(self) -> int:
         """The number of columns."""
         return len(self.columns)
 
-    def lift(self, x: X, noise: ExampleNoise) -> MixedRows:
-        """Dequantise numbers, and number categories as the schema does.
+    @property
+    def coded_columns(self) -> tuple[CodedColumn, ...]:
+        """All columns."""
+        return tuple(column.coded for column in self.columns)
 
-        Raises:
-            InputError: a category that the schema does not name, a gap in a column that had none,
-                or another kind of column.
-        """
-        table = as_table(x)
-        for column in self.columns:
-            _check(table, column)
-        plans = tuple(column.number for column in self.columns if column.number is not None)
-        lifted = lift(table, plans, noise).values if plans else torch.empty(len(table), 0)
-        starts = table.select(c.name for c in self.columns).matrix()
-        values, stops = starts.clone(), starts.clone()
-        numbers = iter(lifted.T)
-        for j, column in enumerate(self.columns):
-            if column.number is None:
-                values[:, j] = _numbered(table, column)
-            else:
-                values[:, j] = next(numbers)
-                stops[:, j] += column.number.resolution or 0.0
-                if column.number.log:
-                    starts[:, j], stops[:, j] = starts[:, j].log(), stops[:, j].log()
-        return MixedRows(values, starts, stops)
+    def prepare(self, x: X, noise: ExampleNoise) -> MixedRows:
+        """See `prepare_mixed`."""
+        return prepare_mixed(as_table(x), self.columns, noise)
 
     def fit(self, rows: MixedRows, y: Tensor, K: int) -> "MixedEncoder":
         """Bins, shared codes and the order, of the training rows of all sources."""
@@ -179,7 +96,7 @@ class MixedCoding:
         for j, column in enumerate(self.columns):
             seen = ~rows.values[:, j].isnan()
             v = rows.values[seen, j]
-            bins = usual_bins(len(v)) if self.bins == "auto" else self.bins
+            bins = usual_bins(len(v)) if self.options.bins == "auto" else self.options.bins
             if column.number is None:
                 maps.append(Levels.of(v.long(), len(column.categories)))
             elif column.number.resolution is None:
@@ -191,57 +108,17 @@ class MixedCoding:
         return MixedEncoder(self.columns, tuple(maps), self._order(encoder, rows, y))
 
     def _order(self, encoder: "MixedEncoder", rows: MixedRows, y: Tensor) -> tuple[int, ...]:
-        if self.order == ("given",):
+        if self.options.order == GIVEN:
             return encoder.order
-        if self.order == ("information",):
+        if self.options.order == INFORMATION:
             return tuple(dependence_order(encoder.encode(rows, y)[0]))
         names = [column.name for column in self.columns]
-        first = [names.index(name) for name in self.order]
+        first = [names.index(name) for name in self.options.order]
         return (*first, *(j for j in encoder.order if j not in first))
-
-    def sizes(self, x: X) -> Tensor:
-        """(n,) ones."""
-        return torch.ones(len(x), dtype=torch.float64)
-
-
-def _check(table: Table, column: MixedColumn) -> None:
-    """Refuse a column that cannot be encoded as planned."""
-    name, found = column.name, {c.name: c for c in table.schema}
-    if name not in found:
-        raise unknown("column", name, table.names)
-    gaps = table.missing(name)
-    if bool(gaps.any()) and not column.missing:
-        row = int(gaps.nonzero()[0]) + 1
-        raise InputError(
-            f"column {name!r} has a missing value (row {row}), but had none where the model comes "
-            "from: no probability was learned for it"
-        )
-    if found[name].kind != column.schema.kind and not bool(gaps.all()):
-        raise InputError(
-            f"column {name!r} is read as {found[name].kind}, but the model has it as "
-            f"{column.schema.kind}: read it with --types {name}={column.schema.kind}"
-        )
-
-
-def _numbered(table: Table, column: MixedColumn) -> Tensor:
-    """(n,) the number of each category in the plan, NaN where missing."""
-    values = table.columns[column.name]
-    gaps = table.missing(column.name)
-    out = torch.full((len(table),), torch.nan, dtype=torch.float64)
-    if bool(gaps.all()):
-        return out
-    theirs = next(c.categories for c in table.schema if c.name == column.name)
-    ours = {text: i for i, text in enumerate(column.categories)}
-    numbers = torch.tensor([ours.get(text, -1) for text in theirs])[values[~gaps]]
-    if bool((numbers < 0).any()):
-        text = theirs[int(values[~gaps][numbers < 0][0])]
-        raise InputError(f"column {column.name!r}: {unknown('category', text, column.categories)}")
-    out[~gaps] = numbers.double()
-    return out
 
 
 @dataclass(frozen=True)
-class MixedEncoder:
+class MixedEncoder(Encoder):
     """Codes of every column, in the order in which a model takes them.
 
     Args:
@@ -255,7 +132,7 @@ class MixedEncoder:
     order: tuple[int, ...]
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> Sizes:
         """What a model must know: the number of codes of each column, in its order."""
         codes = [self.maps[j].count + self.columns[j].missing for j in self.order]
         return {"codes": codes}
@@ -263,7 +140,7 @@ class MixedEncoder:
     @property
     def coding(self) -> MixedCoding:
         """The coding that it was fitted under, its bins and order apart."""
-        return MixedCoding(self.columns)
+        return MixedCoding(self.columns, MixedOptions())
 
     def encode(self, rows: MixedRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rows as codes.
@@ -297,10 +174,6 @@ class MixedEncoder:
             out.append(z.masked_fill(v.isnan(), self.maps[j].count))
         return torch.stack(out, 1)
 
-    def fill(self, z: Tensor, rows: MixedRows, y: Tensor) -> Tensor:
-        """The codes themselves: they have no gaps."""
-        return z
-
     def decode(self, z: Tensor) -> Table:
         """Back to a table of the original types, numbers as they were recorded.
 
@@ -319,7 +192,7 @@ class MixedEncoder:
             values[column.name] = _decoded(column, self.maps[j], inside, gaps)
         return Table(values, tuple(column.schema for column in self.columns))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Document:
         """All of it as plain values; floats survive exactly."""
         columns = []
         for column, item in zip(self.columns, self.maps, strict=True):
@@ -328,7 +201,7 @@ class MixedEncoder:
         return {"kind": "mixed", "columns": columns, "order": list(self.order)}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "MixedEncoder":
+    def from_json(cls, document: Document) -> "MixedEncoder":
         """The inverse of `to_json`."""
         columns, maps = [], []
         for item in document["columns"]:

@@ -1,25 +1,24 @@
 """Codings and encoders by name; what a name stands for is imported when it is needed."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 from sourcewise.errors import InputError
+from sourcewise.screening.options import CodingOptions
 
 if TYPE_CHECKING:
-    from sourcewise.encoders.base import Encoder
-    from sourcewise.encoders.screening import Screened
-    from sourcewise.settings import Settings
-    from sourcewise.sources import Sources
+    from sourcewise.encoders.base import Coding, Document, Encoder
+    from sourcewise.screening.base import Screened
 
-__all__ = ["ENCODERS", "SCREENS", "load", "screen"]
+__all__ = ["ENCODERS", "PLANS", "load", "plan"]
 
-# A family's `coding`: the function that checks a sample and says how its examples are encoded.
-SCREENS = {
-    "numeric": "sourcewise.encoders.screening:screen",
-    "text": "sourcewise.encoders.text:screen",
-    "tokens": "sourcewise.encoders.tokens:screen",
-    "mixed": "sourcewise.encoders.mixed_screening:screen",
-    "box": "sourcewise.encoders.box_screening:screen",
+# A family's `coding`: the function that says how the examples of a screened sample are encoded.
+PLANS = {
+    "numeric": "sourcewise.encoders.numeric:plan",
+    "text": "sourcewise.encoders.text:plan",
+    "tokens": "sourcewise.encoders.tokens:plan",
+    "mixed": "sourcewise.encoders.mixed:plan",
+    "box": "sourcewise.encoders.box_plan:plan",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {
@@ -31,19 +30,19 @@ ENCODERS = {
 }
 
 
-def screen(coding: str, data: "Sources", settings: "Settings", **options: Any) -> "Screened":
-    """Check a sample and choose its coding.
+def plan(coding: str, screened: "Screened", options: CodingOptions | None = None) -> "Coding":
+    """How the examples of a sample are encoded.
 
     Args:
         coding: a family's `coding`.
-        data: the sample.
-        settings: of the family; some say how to encode (bytes or characters, number of bins).
-        **options: min_rows, missing, log.
+        screened: the sample, screened for this coding under these options.
+        options: those of the coding, as the family's settings say; None: the usual ones.
     """
-    return _resolve(SCREENS[coding])(data, settings=settings, **options)
+    planned = resolve_name(PLANS[coding])
+    return planned(screened) if options is None else planned(screened, options)
 
 
-def load(document: dict[str, Any]) -> "Encoder":
+def load(document: "Document") -> "Encoder":
     """An encoder from its JSON.
 
     Raises:
@@ -52,9 +51,4 @@ def load(document: dict[str, Any]) -> "Encoder":
     kind = document.get("kind")
     if kind not in ENCODERS:
         raise InputError(f"no encoder of kind {kind!r} (known: {', '.join(ENCODERS)})")
-    return _resolve(ENCODERS[kind]).from_json(document)
-
-
-def _resolve(home: str) -> Any:
-    module, name = home.split(":")
-    return getattr(import_module(module), name)
+    return resolve_name(ENCODERS[kind]).from_json(document)

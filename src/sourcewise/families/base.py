@@ -1,64 +1,97 @@
 """What every family offers: a loss per example, and samples per entry of y."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from sourcewise.batch import Batch
+from sourcewise.errors import rounded
 from sourcewise.networks.layers import reset
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = [
     "BatchNoise",
     "Carried",
-    "Condensed",
+    "Caution",
     "ConditionalModel",
-    "DensityEstimate",
-    "ExactFit",
-    "HasLogProb",
-    "HasLogProbEstimate",
-    "Judged",
-    "Staged",
+    "Density",
+    "Diagnosed",
+    "Diagnostic",
+    "HasDensity",
+    "Occasion",
+    "SharedError",
+    "diagnostic_facts",
 ]
 
-Carried = dict[str, Tensor]
+Carried = dict[str, Tensor]  # what training takes along beside the parameters
 
 
 class ConditionalModel(nn.Module, ABC):
-    """A conditional distribution p(x | y) that can be trained and sampled.
+    """A conditional distribution p(x | y, c) that can be trained and sampled.
 
-    A family whose `loss` also runs with a leading axis S on every parameter, on x, on y and on the
-    result (S models at once, see `networks.layers`) says so by `stackable`.
+    A family whose `loss` also runs with a leading axis S on every parameter, on the batch and on
+    the result (S models at once, see `networks.layers`) says so by `stackable`.
+
+    Attributes:
+        recipe: how it is trained, a name in `training.recipes.registry`; that of its family.
+        averages: averages of the weights that training kept: parameters by name.
     """
 
     stackable: ClassVar[bool] = False
+    recipe: ClassVar[str] = "gradient"
+    averages: Sequence[Mapping[str, Tensor]] = ()
 
     @abstractmethod
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+    def loss(self, batch: Batch, noise: "BatchNoise") -> Tensor:
         """One value per example, (B,): what gradient training minimises the mean of."""
 
     @abstractmethod
-    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
-        """One sample per entry of y."""
+    def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Any:
+        """One sample per entry of y, (B,), with given columns c (B, C), if there are such.
+
+        A family may take more options, by name and with defaults: see `Family.sampling`.
+        """
 
     def reset(self, noise: Noise) -> None:
         """Draw all parameters anew, from the noise alone."""
         reset(self, noise)
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """What fitting chose beside the parameters, for tables: a name and its values."""
-        return {}
+    def constrain(self, parameters: Mapping[str, Tensor]) -> None:
+        """Bring parameters back to where they are held, in place; called after every update.
 
-    @property
-    def resolved(self) -> dict[str, str | int | float]:
-        """What settings given as `auto` became, and what follows from them: a name and its value.
+        What is evaluated may be an average of such parameters, which need not be held there.
 
-        All models of one encoder and one settings class agree.
+        Args:
+            parameters: (S, *shape) each, by name: those of S models.
         """
-        return {}
+
+    def diagnostics(self) -> "list[Diagnostic]":
+        """What the model says of its own fit, and what settings given as `auto` came to.
+
+        On settings, all models of one encoder and one settings class agree.
+        """
+        return []
+
+    @property
+    def penalty(self) -> str:
+        """What draws estimates away from maximum likelihood, in a word; empty: nothing."""
+        return ""
+
+    @classmethod
+    def cautions(
+        cls, strategies: "Mapping[str, Diagnosed]", occasion: "Occasion"
+    ) -> "Iterator[Caution]":
+        """What a reader must know before believing numbers of these models, one line each.
+
+        Args:
+            strategies: of this family, by name.
+            occasion: what they are used for.
+        """
+        yield from ()
 
     @property
     def validated_by(self) -> str:
@@ -66,50 +99,151 @@ class ConditionalModel(nn.Module, ABC):
         return ""
 
     @property
-    def density_error(self) -> Tensor | None:
-        """(K, 3) of the log densities of a source: the standard error that they share, how much
-        they may be overstated beyond it, and what they may be wrong by either way; None where they
-        are exact."""
-        return None
-
-    @property
     @abstractmethod
     def free_parameters(self) -> int:
         """Number of free parameters, as the theory counts them."""
 
 
-class HasLogProb(Protocol):
-    """A model with an exact density."""
+@dataclass(frozen=True)
+class Diagnostic:
+    """Something that a trained model says of its own fit.
 
-    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """Natural log of the density of each row under its source, (B,)."""
+    Args:
+        name: what documents and tables call it.
+        values: one per model; of a setting the one that all agree on.
+        unit: of the values.
+        shown: how one value is written.
+        setting: whether it is what a setting came to, and not what fitting found.
+    """
+
+    name: str
+    values: tuple[str | int | float, ...]
+    unit: str = ""
+    shown: Callable[[Any], str] = rounded
+    setting: bool = False
+
+    @property
+    def words(self) -> str:
+        """As tables show it: the smallest to the largest of the models' values.
+
+        >>> Diagnostic("shrinkage", (0.03, 0.25, 0.1)).words
+        '0.03 to 0.25'
+        """
+        if self.setting:
+            return str(self.values[0])
+        return " to ".join(dict.fromkeys(map(self.shown, (min(self.values), max(self.values)))))
+
+    def to_json(self) -> dict[str, Any]:
+        """Its entry in documents."""
+        told = {"name": self.name, "values": list(self.values), "unit": self.unit}
+        return told | {"words": self.words, "setting": self.setting}
+
+
+def diagnostic_facts(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
+    """Their keys in documents: `fitted`, `resolved`, `diagnostics`."""
+    return {
+        "fitted": {d.name: list(d.values) for d in diagnostics if not d.setting},
+        "resolved": {d.name: d.values[0] for d in diagnostics if d.setting},
+        "diagnostics": [d.to_json() for d in diagnostics],
+    }
+
+
+class Refusing(Protocol):
+    """What training a model took, as far as cautions ask."""
+
+    @property
+    def refused(self) -> int:
+        """Looks with a lower loss that could not be relied on."""
         ...
 
 
 @dataclass(frozen=True)
-class DensityEstimate:
-    """Log densities known up to simulation or quadrature error.
+class Diagnosed:
+    """What the models of a strategy say of their fits, and what training them took."""
+
+    diagnostics: Sequence[Diagnostic]
+    efforts: Sequence[Refusing] = ()
+
+    @property
+    def fitted(self) -> dict[str, list[float]]:
+        """What fitting found, by name."""
+        return diagnostic_facts(self.diagnostics)["fitted"]
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What settings came to, by name."""
+        return diagnostic_facts(self.diagnostics)["resolved"]
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What models are used for.
+
+    Args:
+        purpose: whose reader is to be told.
+        region: half the width of practical equivalence; NaN where nothing is compared.
+        variables: coordinates of a row.
+    """
+
+    purpose: Literal["compare", "train", "evaluate", "sample"]
+    region: float
+    variables: int
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One line of warning, or what a verdict holds under ("with ..."), asked of no controls."""
+
+    text: str = ""
+    condition: str = ""
+
+
+@dataclass(frozen=True)
+class SharedError:
+    """Errors of log densities that all rows of a source share, (K,) float64 each; NaN: not known.
+
+    Args:
+        standard_error: of the log densities.
+        overstatement: how much they may be too high beyond that.
+        either_way: what they may be wrong by, either way.
+    """
+
+    standard_error: Tensor
+    overstatement: Tensor
+    either_way: Tensor
+
+    @property
+    def columns(self) -> Tensor:
+        """(K, 3) all of it."""
+        return torch.stack([self.standard_error, self.overstatement, self.either_way], 1)
+
+    @classmethod
+    def of(cls, columns: Tensor) -> "SharedError":
+        """The inverse of `columns`."""
+        return cls(*columns.unbind(1))
+
+
+@dataclass(frozen=True)
+class Density:
+    """Log densities of the rows of a batch.
 
     Args:
         value: (B,) natural log.
-        standard_error: (B,) of value; rows of one source share their error.
-        method: how, in words.
-        bias: what value does in expectation; "overstates" where log Z is understated.
+        kind: what value is.
+        shared: errors by source; None: there are none.
     """
 
     value: Tensor
-    standard_error: Tensor
-    method: str
-    bias: Literal["none", "overstates"] = "none"
+    kind: Literal["exact", "estimate", "lower bound"] = "exact"
+    shared: SharedError | None = None
 
 
-class HasLogProbEstimate(Protocol):
-    """A model whose density is known up to simulation or quadrature error."""
+@runtime_checkable
+class HasDensity(Protocol):
+    """A model with a density."""
 
-    def estimate_log_prob(
-        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
-    ) -> DensityEstimate:
-        """Log densities (B,) of rows under their sources, with their error."""
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Log densities of rows under their sources; `noise` is of what is simulated."""
         ...
 
 
@@ -132,74 +266,4 @@ class BatchNoise(Protocol):
         self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
     ) -> Tensor:
         """Draws that belong to no rows; the same in every process."""
-        ...
-
-
-@runtime_checkable
-class Staged(Protocol):
-    """A model that is trained in phases: a beginning, the updates, an end.
-
-    What it carries through training beside its parameters (chains, a fitted noise distribution)
-    are tensors by name, of equal shapes in models that train as one stack, where they have a
-    leading axis S like the parameters. They are part of every checkpoint.
-    """
-
-    def begin(self, x: Tensor, y: Tensor, noise: Noise) -> Carried:
-        """What training starts with, from all training rows (n, ...) and their sources (n,)."""
-        ...
-
-    def advance(self, carried: Carried, noise: "BatchNoise") -> Carried:
-        """The step before each update, under the parameters of the moment."""
-        ...
-
-    def staged_loss(
-        self, x: Tensor, y: Tensor, carried: Carried, *, noise: "BatchNoise"
-    ) -> Tensor:
-        """(B,) as `loss`, with what is carried."""
-        ...
-
-    def finish(self, x: Tensor, y: Tensor, carried: Carried, noise: Noise) -> None:
-        """After training: whatever scoring and sampling need beside the parameters."""
-        ...
-
-    def complaint(self, value: float) -> str | None:
-        """What an objective of this value (maybe not finite) means, and what helps; None: fine."""
-        ...
-
-
-@runtime_checkable
-class Judged(Protocol):
-    """A model that can tell that its training failed though all numbers are finite."""
-
-    def reliable(self) -> bool:
-        """Whether losses are those of these parameters, and not of what computes them."""
-        ...
-
-    def excess(self, x: Tensor, y: Tensor, carried: Carried, *, noise: "BatchNoise") -> Tensor:
-        """(B,) of training rows: how much worse they are than under a model that knows nothing."""
-        ...
-
-    def failure(self, start: float, end: float) -> str | None:
-        """What a mean excess before and after training means, and what helps; None: fine."""
-        ...
-
-
-class ExactFit(Protocol):
-    """A model whose maximum-likelihood solution is computed, not approached."""
-
-    def fit_exactly(self, x: Tensor, y: Tensor, names: tuple[str, ...]) -> None:
-        """Set the parameters from all training rows; `names` are for messages."""
-        ...
-
-
-@runtime_checkable
-class Condensed(Protocol):
-    """A model whose loss over all rows is a shorter sum over sufficient statistics."""
-
-    def condense(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows (U, ...) and their sources (U,), whose `condensed_loss` adds up to the whole."""
-        ...
-
-    def condensed_loss(self, x: Tensor, y: Tensor, *, noise: Noise) -> Tensor:
-        """(U,) the loss of condensed rows; stackable like `loss`."""
         ...

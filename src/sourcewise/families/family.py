@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from sourcewise.families.base import ConditionalModel
+    from sourcewise.families.settings import FamilySettings
     from sourcewise.settings import Settings
     from sourcewise.sources import Sources
 
@@ -25,8 +26,8 @@ class Family:
         takes: what it models, in a few words.
         settings: "module:class" of its settings.
         model: likewise of its model, imported when one is built.
-        coding: how examples become tensors, a name in `encoders.registry`.
-        recipe: how it is trained, a name in `training.recipes`.
+        coding: how examples become tensors, a name in `screening.registry`.
+        recipe: how it is trained, a name in `training.recipes.registry`.
         metrics: names of the metrics that it offers; the first is the primary one.
         takes_given: whether it takes given columns c.
         suits: whether `auto` takes it for these data.
@@ -56,7 +57,7 @@ class Family:
         return _resolved(self.model)
 
     @property
-    def settings_class(self) -> type["Settings"]:
+    def settings_class(self) -> type["FamilySettings"]:
         """The class of its settings."""
         return _resolved(self.settings)
 
@@ -67,9 +68,12 @@ class Family:
 
     def build(self, settings: "Settings", *, K: int, **sizes: Any) -> "ConditionalModel":
         """An untrained model for K sources; `sizes` are those of the encoder."""
-        return self.model_class(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
+        import torch
 
-    def parse(self, values: Mapping[str, Any]) -> "Settings":
+        with torch.random.fork_rng(devices=()):  # layers of torch draw as they are made
+            return self.model_class(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
+
+    def parse(self, values: Mapping[str, Any]) -> "FamilySettings":
         """Settings from names and values; an unknown name is an `InputError`."""
         return self.settings_class.parse(values)
 

@@ -1,23 +1,31 @@
 """One model per block of sources, behind the face of a single model."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.base import (
+    BatchNoise,
     ConditionalModel,
-    DensityEstimate,
-    HasLogProb,
-    HasLogProbEstimate,
+    Density,
+    Diagnostic,
+    HasDensity,
+    SharedError,
 )
-from sourcewise.forms import Ragged, take
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import take
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = ["PartitionedModel"]
+
+Kind = Literal["exact", "estimate", "lower bound"]
+KINDS: tuple[Kind, ...] = ("exact", "estimate", "lower bound")  # from better to worse
 
 
 class PartitionedModel(ConditionalModel):
@@ -52,33 +60,28 @@ class PartitionedModel(ConditionalModel):
         """The sum over blocks."""
         return sum(self.block(j).free_parameters for j in range(len(self.blocks)))
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """Of all blocks, in their order."""
-        out: dict[str, list[float]] = {}
+    def diagnostics(self) -> list[Diagnostic]:
+        """Of all blocks, in their order; on settings they agree."""
+        found: dict[tuple[str, bool], list[Diagnostic]] = {}
         for j in range(len(self.blocks)):
-            for name, values in self.block(j).fitted.items():
-                out.setdefault(name, []).extend(values)
-        return out
+            for item in self.block(j).diagnostics():
+                found.setdefault((item.name, item.setting), []).append(item)
+        return [_merged(items) for items in found.values()]
 
     @property
-    def resolved(self) -> dict[str, str | int | float]:
+    def penalty(self) -> str:
         """Of any block: they agree."""
-        return self.block(0).resolved
+        return self.block(0).penalty
+
+    @property
+    def kind(self) -> type[ConditionalModel]:
+        """The class of the blocks' models."""
+        return type(self.block(0))
 
     @property
     def validated_by(self) -> str:
         """Of any block: they agree."""
         return self.block(0).validated_by
-
-    @property
-    def density_error(self) -> Tensor:
-        """(K, 3) of each source under its block's model; 0 where exact, NaN without a model."""
-        out = torch.full((len(self.names), 3), torch.nan, dtype=torch.float64)
-        for j, block in enumerate(self.partition):
-            found = self.block(j).density_error
-            out[list(block)] = 0.0 if found is None else found.double().cpu()
-        return out
 
     def block(self, j: int) -> ConditionalModel:
         """The model of block j."""
@@ -99,75 +102,71 @@ class PartitionedModel(ConditionalModel):
         parts = torch.split(order, sizes.tolist())
         return [(j, rows, routes[rows, 1]) for j, rows in zip(blocks.tolist(), parts, strict=True)]
 
-    def log_prob(self, x: Tensor | Ragged, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """Log density of each row under its block's model, (B,)."""
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of each row under its block's model; errors are those of the blocks that have rows."""
+        columns = torch.full((len(self.names), 3), torch.nan, dtype=torch.float64)
+        kinds: list[Kind] = ["exact"]
+        known = False
 
-        def of_block(j: int, x: Any, y: Tensor, c: Tensor | None) -> Tensor:
-            return cast(HasLogProb, self.block(j)).log_prob(x, y, c=c)
-
-        return self._gather(of_block, x, y, c)
-
-    def estimate_log_prob(
-        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
-    ) -> DensityEstimate:
-        """Log densities of the blocks' models, of those that know them up to an error."""
-        value, error = torch.zeros(2, len(y), dtype=torch.float64, device=x.device)
-        methods: dict[str, str] = {}
-        for j, rows, local in self.route(y.cpu()):
-            part = None if c is None else c[rows]
-            found = cast(HasLogProbEstimate, self.block(j)).estimate_log_prob(
-                x[rows], local.to(x.device), c=part, noise=noise.of("block", j)
+        def of_block(j: int, rows: Batch) -> Tensor:
+            nonlocal known
+            found = cast(HasDensity, self.block(j)).log_density(rows, noise.of("block", j))
+            error, known = found.shared, known or found.shared is not None
+            columns[list(self.partition.blocks[j])] = (
+                0.0 if error is None else error.columns.double().cpu()
             )
-            value[rows] = found.value.double()
-            error[rows] = found.standard_error.double()
-            methods[found.method] = found.bias
-        bias = "overstates" if "overstates" in methods.values() else "none"
-        return DensityEstimate(value, error, "; ".join(methods), bias)
+            kinds.append(found.kind)
+            return found.value
 
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+        value = self._gather(of_block, batch)
+        kind = max(kinds, key=KINDS.index)
+        return Density(value, kind, SharedError.of(columns) if known else None)
+
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """Loss of each row under its block's model, (B,)."""
 
-        def of_block(j: int, x: Any, y: Tensor, c: Tensor | None) -> Tensor:
-            return self.block(j).loss(x, y, c=c, noise=noise.of("block", j))
+        def of_block(j: int, rows: Batch) -> Tensor:
+            return self.block(j).loss(rows, noise.of("block", j))
 
-        return self._gather(of_block, x, y, c)
+        return self._gather(of_block, batch)
 
-    def _gather(
-        self,
-        of_block: Callable[[int, Any, Tensor, Tensor | None], Tensor],
-        x: Tensor | Ragged,
-        y: Tensor,
-        c: Tensor | None,
-    ) -> Tensor:
+    def _gather(self, of_block: Callable[[int, Batch], Tensor], batch: Batch) -> Tensor:
         """One value per row, (B,), each from its block."""
-        device = x.values.device if isinstance(x, Ragged) else x.device
+        device = batch.device
         indices, values = [torch.empty(0, dtype=torch.int64)], []
-        for j, rows, local in self.route(y.cpu()):
-            part = None if c is None else c[rows]
-            values.append(of_block(j, take(x, rows), local.to(device), part))
+        for j, rows, local in self.route(batch.y.cpu()):
+            own = replace(batch.take(rows), y=local.to(device))
+            values.append(of_block(j, own))
             indices.append(rows)
         if not values:
             return torch.empty(0, dtype=torch.float64, device=device)
         return torch.cat(values)[torch.argsort(torch.cat(indices)).to(device)]
 
     def sample(
-        self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise, **options: Any
+        self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None, **options: Any
     ) -> Any:
         """One sample per entry of y; the noise is numbered before it is routed.
 
         Args:
             y: (B,) sources.
-            c: passed on.
             noise: one stream per sample.
+            c: (B, C) given columns, routed with y.
             **options: passed on to the blocks: what their family's `sample` takes besides.
         """
-        noise = noise.each(y)
-        parts, indices = [], []
+        each, parts, indices = noise.each(y), [], []
         for j, rows, local in self.route(y):
-            part = None if c is None else c[rows]
-            parts.append(self.block(j).sample(local, c=part, noise=noise.take(rows), **options))
+            given = None if c is None else c[rows]
+            parts.append(self.block(j).sample(local, each.take(rows), given, **options))
             indices.append(rows)
         return take(_joined(parts), torch.argsort(torch.cat(indices)))
+
+
+def _merged(items: list[Diagnostic]) -> Diagnostic:
+    """The values of several models in one."""
+    first = items[0]
+    if first.setting:
+        return first
+    return replace(first, values=tuple(value for item in items for value in item.values))
 
 
 def _joined(parts: list[Any]) -> Tensor | Ragged:

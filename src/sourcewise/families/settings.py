@@ -10,9 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from sourcewise.screening.options import CodingOptions
 from sourcewise.settings import Settings
 
-__all__ = ["Choice", "Range", "TrainedSettings"]
+__all__ = ["Choice", "FamilySettings", "Prior", "Range", "TrainedSettings"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,34 @@ class Choice:
     values: tuple[Any, ...]
 
 
-class TrainedSettings(Settings):
+@dataclass(frozen=True)
+class Prior:
+    """What draws estimates away from what the rows say, and how to do without.
+
+    Args:
+        name: what it is called.
+        option: what turns it off on the command line.
+        without: the settings without it.
+    """
+
+    name: str
+    option: str
+    without: "FamilySettings"
+
+
+class FamilySettings(Settings):
+    """The base of the settings of every family."""
+
+    def coding_options(self) -> CodingOptions | None:
+        """What they say of how examples are encoded; None: the coding has its usual options."""
+        return None
+
+    def without_prior(self) -> Prior | None:
+        """How to do without a prior that a verdict may rest on; None: there is none."""
+        return None
+
+
+class TrainedSettings(FamilySettings):
     """How a family is trained by gradients; each family gives its own defaults.
 
     Progress is counted in examples seen. A model of n_b training rows sees `passes * n_b` of them,
@@ -106,19 +134,6 @@ class TrainedSettings(Settings):
         default="union",
         description="union: every row once per pass; weighted: sources drawn alike often",
     )
-    checkpoint: float = Field(default=60, ge=0, description="seconds between checkpoints")
-    stacked: bool = Field(
-        default=True, description="train the models of a partition at the same time"
-    )
-    shard: bool = Field(
-        default=False,
-        description="under torchrun, spread each model's parameters over the processes, one model "
-        "after another: for networks too large for one device",
-    )
-    track: Literal["none", "tensorboard", "wandb"] = Field(
-        default="none", description="where curves go besides log.csv"
-    )
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0, ...")
     precision: Literal["float32", "float64", "bfloat16"] = Field(
         default="float32", description="of numbers; bfloat16 by autocast"
     )
@@ -130,6 +145,12 @@ class TrainedSettings(Settings):
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError("weight_decay belongs to adamw: set weight_decay=0 with adam")
         return self
+
+    @property
+    def kept_averages(self) -> tuple[float, ...]:
+        """Decays of averages of the weights that are kept beside them, for a family that combines
+        several; none, unless its settings say so."""
+        return ()
 
     def rows_per_update(self, n: int) -> int:
         """Of a model with n training rows."""

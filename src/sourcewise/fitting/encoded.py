@@ -1,26 +1,35 @@
 """Rows of a split as tensors, and labels for the control that trains on shuffled ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import Encoder, Rows, Z
+from sourcewise.batch import Batch
+from sourcewise.encoders.base import Encoder, Rows
 from sourcewise.fitting.job import Job, Split
 from sourcewise.randomness import Noise
 
-__all__ = ["Encoded", "prepared_rows", "shuffled_labels"]
+__all__ = ["Encoded", "encoded_batch", "prepared_rows", "shuffled_labels"]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows of a split as tensors; the encoder is fitted on training and validation rows."""
+    """Rows of a split as tensors; the encoder is fitted on training and validation rows.
+
+    Args:
+        encoder: shared by all strategies.
+        scored: training rows as metrics take them, with their true sources.
+        log_det: (n_train,) log |dz/dx|.
+        filled: the same as training takes them.
+        valid: validation rows, likewise.
+    """
 
     encoder: Encoder
-    z: Z
+    scored: Batch
     log_det: Tensor
-    filled: Z
-    valid: Z
+    filled: Batch
+    valid: Batch
 
     @classmethod
     def of(cls, job: Job, rows: Rows, split: Split) -> "Encoded":
@@ -28,16 +37,36 @@ class Encoded:
         y = job.data.y
         known = torch.cat([split.train, split.valid]).sort().values
         encoder = job.coding.fit(rows.take(known), y[known], job.data.K)
-        train, valid = rows.take(split.train), rows.take(split.valid)
-        z, log_det = encoder.encode(train, y[split.train])
-        filled = encoder.fill(z, train, y[split.train])
-        z_valid, _ = encoder.encode(valid, y[split.valid])
-        return cls(encoder, z, log_det, filled, encoder.fill(z_valid, valid, y[split.valid]))
+        scored, log_det = encoded_batch(job, encoder, rows, split.train)
+        valid, _ = encoded_batch(job, encoder, rows, split.valid)
+        filled = _filled(scored, encoder, rows.take(split.train))
+        return cls(
+            encoder, scored, log_det, filled, _filled(valid, encoder, rows.take(split.valid))
+        )
+
+
+def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
+    """Some rows as metrics take them, and (B,) the log |dz/dx|.
+
+    Args:
+        job: what is fitted.
+        encoder: of the split.
+        rows: all n rows.
+        index: (B,) which.
+    """
+    z, log_det = encoder.encode(rows.take(index), job.data.y[index])
+    c = None if job.data.c is None else job.data.c[index]
+    return Batch(z, job.data.y[index], c, job.sizes[index]), log_det
+
+
+def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
+    """As training takes them: without gaps."""
+    return replace(batch, x=encoder.fill(batch.x, rows, batch.y))
 
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:
     """All rows with everything done that needs no fitting, once per repetition."""
-    return job.coding.lift(job.data.x, noise.of("encode").each(job.data.y))
+    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
 
 
 def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:

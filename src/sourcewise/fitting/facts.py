@@ -1,16 +1,25 @@
-"""What a result says of the data that was fitted."""
+"""What a result says of the data that was fitted, and of the fits."""
 
-from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-from sourcewise.encoders.screening import Screened
-from sourcewise.families.base import ConditionalModel
+from sourcewise.families.base import ConditionalModel, Diagnosed
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job
-from sourcewise.forms import Table
-from sourcewise.results.data import Column, DataFacts, LeftOut, SourceFacts
+from sourcewise.forms.table import Table
+from sourcewise.forms.x import X
+from sourcewise.results.contract import known
+from sourcewise.results.data import (
+    Column,
+    DataFacts,
+    DiagnosticFacts,
+    Fitted,
+    LeftOut,
+    SourceFacts,
+)
+from sourcewise.screening.base import Screened
 
-__all__ = ["data_facts", "source_facts", "validated_by"]
+__all__ = ["data_facts", "diagnostics_of", "fitted_of", "longer", "source_facts", "validated_by"]
 
 Source = TypeVar("Source", bound=SourceFacts)
 
@@ -30,9 +39,9 @@ def data_facts(
         name=data.name,
         fingerprint=fingerprint,
         rows=len(data),
-        columns=tuple(map(_column, coding.columns)),
+        columns=tuple(Column(**column.to_json()) for column in coding.coded_columns),
         variables=coding.variables,
-        symbols=getattr(coding, "M", None),
+        symbols=coding.alphabet_size,
         scored_per=coding.unit,
         left_out=tuple(LeftOut(item.column, item.reason) for item in screened.left_out),
         group=tuple(data.group_by) or None,
@@ -52,20 +61,38 @@ def source_facts(job: Job, k: int) -> SourceFacts:
     return SourceFacts(job.names[k], int(job.data.counts[k]), size)
 
 
+def fitted_of(diagnosed: Diagnosed) -> Fitted:
+    """What fitting found, by name."""
+    return {name: tuple(map(known, values)) for name, values in diagnosed.fitted.items()}
+
+
+def diagnostics_of(diagnosed: Diagnosed) -> tuple[DiagnosticFacts, ...]:
+    """What models say of their fits."""
+    return tuple(
+        DiagnosticFacts(d.name, d.values, d.unit, d.words, d.setting)
+        for d in diagnosed.diagnostics
+    )
+
+
 def validated_by(model: ConditionalModel, unit: str) -> str:
     """What losses of validation rows are, in words."""
     likelihood = f"minus log-likelihood of rows as encoded for training, {unit}"
     return model.validated_by or likelihood
 
 
-def _column(column: Any) -> Column:
-    """What a coding says of a column, in the words that it has for it."""
-    keys = [field.name for field in fields(Column)]
-    views = (column, getattr(column, "schema", None), getattr(column, "number", None))
-    known = {key: getattr(view, key) for view in views for key in keys if hasattr(view, key)}
-    return Column(**known)
-
-
-def _missing_cells(x: Any) -> int:
+def _missing_cells(x: X) -> int:
     """Cells of a table without a value; nothing else has gaps."""
     return sum(int(x.missing(name).sum()) for name in x.names) if isinstance(x, Table) else 0
+
+
+def longer(settings: TrainedSettings, made: Iterable[int]) -> set[str]:
+    """Options that double trainings that ended after so many updates.
+
+    A model makes `updates` of them, or `passes` over its rows if that is more: whichever it was
+    that ended its training has to grow.
+
+    >>> sorted(longer(TrainedSettings(updates=100, passes=5), [100, 250]))
+    ['--set passes=10', '--set updates=200']
+    """
+    keys = {"updates" if n <= settings.updates else "passes" for n in made}
+    return {f"--set {key}={2 * getattr(settings, key):g}" for key in keys}

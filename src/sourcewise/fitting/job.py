@@ -8,11 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from sourcewise.encoders.base import Coding
+from sourcewise.execution import Execution
 from sourcewise.families.family import Family
-from sourcewise.families.settings import TrainedSettings
+from sourcewise.families.settings import FamilySettings, TrainedSettings
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
-from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.splits import hold_out
 from sourcewise.strategies import Strategy
@@ -41,14 +41,14 @@ class Job:
     data: Sources
     coding: Coding
     family: Family
-    settings: Settings
+    settings: FamilySettings
     metric: Metric
     shown: tuple[Metric, ...]
     strategies: tuple[Strategy, ...]
     tested: tuple[int, ...]
-    tuned: Mapping[str, Settings] = field(default_factory=dict)
+    tuned: Mapping[str, FamilySettings] = field(default_factory=dict)
 
-    def settings_of(self, strategy: Strategy) -> Settings:
+    def settings_of(self, strategy: Strategy) -> FamilySettings:
         """The settings that a strategy trains with."""
         return self.tuned.get(strategy.name, self.settings)
 
@@ -105,12 +105,14 @@ class Work:
 
     Args:
         noise: of all training on it.
+        execution: where and how fast.
         folder: where training may leave checkpoints; None: nowhere.
         progress: called with (done, in all).
         probe: whether to ask what the labels are worth to each strategy.
     """
 
     noise: Noise
+    execution: Execution = field(default_factory=Execution)
     folder: Path | None = None
     progress: Progress | None = None
     probe: bool = False

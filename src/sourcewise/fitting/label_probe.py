@@ -10,14 +10,14 @@ probe scores rows under the labels of other sources of their block:
 in nats per unit. Separate models show what there is to know: they take the labels of all sources.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import Z
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms import Ragged, take
 from sourcewise.metrics.base import HeldOut
-from sourcewise.metrics.log_likelihood import log_prob
+from sourcewise.metrics.log_likelihood import density
 from sourcewise.randomness import Noise
 
 __all__ = ["label_effect"]
@@ -34,28 +34,24 @@ def label_effect(model: PartitionedModel, own: Tensor, held_out: HeldOut, noise:
         held_out: the rows.
         noise: which rows and which labels.
     """
-    y = held_out.y
+    batch, y = held_out.batch, held_out.batch.y
     circles = _circles(model)
     rows = torch.tensor([k in circles for k in range(len(model.names))])[y].nonzero().squeeze(1)
     if not len(rows):
         return torch.full((2,), torch.nan, dtype=torch.float64)
     rows = rows[noise.of("rows").permutation(len(rows))[:PROBED]].sort().values
-    z, y, own = take(held_out.z, rows), y[rows], (own - held_out.log_det)[rows]
+    batch, y, own = batch.take(rows), y[rows], (own - held_out.log_det)[rows]
     effect, change, drawn = torch.zeros(3, len(rows), dtype=torch.float64)
     for turn in range(OTHERS):
         other = _others(circles, y, turn, noise.of("labels"))
         some = other.ge(0).nonzero().squeeze(1)
         if len(some):
-            gap = own[some] - log_prob(model, _tensors(take(z, some)), other[some])
+            relabelled = replace(batch.take(some), y=other[some])
+            gap = own[some] - density(model, relabelled, noise.of("density")).value
             effect[some], change[some] = effect[some] + gap, change[some] + gap.abs()
             drawn[some] += 1
-    total = held_out.sizes[rows].sum()
+    total = batch.size.sum()
     return torch.stack([(effect / drawn).sum() / total, (change / drawn).sum() / total])
-
-
-def _tensors(z: object) -> Z:
-    assert isinstance(z, Tensor | Ragged)
-    return z
 
 
 def _circles(model: PartitionedModel) -> dict[int, tuple[int, ...]]:

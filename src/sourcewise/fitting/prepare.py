@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from sourcewise.encoders.registry import screen
-from sourcewise.encoders.screening import Screened
+from sourcewise.encoders.registry import plan
+from sourcewise.execution import Execution
 from sourcewise.families.family import Family
+from sourcewise.families.screening import screen
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.settings import FitSettings
 from sourcewise.metrics.registry import metrics_of
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import Rules
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 
@@ -20,7 +23,7 @@ def prepare_job(
     settings: FitSettings,
     family: Family,
     strategies: tuple[Strategy, ...],
-    min_rows: int | None = None,
+    min_rows: int = Rules.min_rows,
 ) -> tuple[Job, Screened]:
     """The job, of which all sources with rows are tested, and what happened to the columns.
 
@@ -29,15 +32,15 @@ def prepare_job(
         settings: of the run.
         family: what is fitted.
         strategies: how.
-        min_rows: sources with fewer rows are not looked at in screening; its default if None.
+        min_rows: sources with fewer rows are not looked at in screening.
     """
+    Execution.refuse(settings.set)
     own = family.parse(settings.set)
-    rows = {} if min_rows is None else {"min_rows": min_rows}
-    options = {"missing": settings.missing, "log": settings.log} | rows
-    screened = screen(family.coding, data, own, **options)
+    screened = screen(family, data, own, Rules(min_rows, settings.missing, settings.log))
+    coding = plan(family.coding, screened, own.coding_options())
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
     deciding, shown = metrics_of(family, settings.metric)
-    job = Job(screened.data, screened.coding, family, own, deciding, shown, strategies, with_rows)
+    job = Job(screened.data, coding, family, own, deciding, shown, strategies, with_rows)
     return job, screened
 
 

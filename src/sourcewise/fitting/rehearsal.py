@@ -2,36 +2,38 @@
 
 All models are built, and each takes one loss and gradient on a few rows of its own. The time is
 that of a few updates and of one look at the validation rows, times their planned numbers, and what
-staged models do before and after training, each of them.
+recipes do before and after the updates, of each model.
 """
 
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
-from sourcewise.families.base import Carried, ConditionalModel, Staged
+from sourcewise.families.base import Carried, ConditionalModel, Diagnosed, Diagnostic
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import untrained
 from sourcewise.randomness import Noise
-from sourcewise.training.data import batch_of
-from sourcewise.training.run import look_gap
+from sourcewise.training.looks import look_gap
+from sourcewise.training.recipes.base import Recipe
+from sourcewise.training.recipes.registry import recipe
 from sourcewise.training.stack import StepNoise
 
 __all__ = ["Rehearsal"]
 
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
 QUICK = 2.0  # seconds: what takes less for one source is timed for many too
-MOST = 1000  # rows that a staged model begins with
+MOST = 1000  # rows that training begins with
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Rehearsal:
 
     def effective_settings(self) -> dict[str, str | int | float]:
         """What the family's settings come to for these data; of all strategies."""
-        return next(self._blocks()).model.resolved
+        return Diagnosed(next(self._blocks()).settled()).resolved
 
     def seconds(self) -> float:
         """That training all strategies once will take, if no training stops early."""
@@ -98,21 +100,33 @@ class _Block:
     rows: Tensor  # among the encoded ones
     y: Tensor
 
+    def batch(self, index: Tensor) -> Batch:
+        """Some of its rows."""
+        return replace(self.encoded.filled.at(self.rows[index]), y=self.y[index])
+
+    def settled(self) -> list[Diagnostic]:
+        """What its settings came to."""
+        return [item for item in self.model.diagnostics() if item.setting]
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the model is trained."""
+        return recipe(self.model.recipe)
+
+    @property
+    def first(self) -> Batch:
+        """Its first rows."""
+        return self.batch(torch.arange(min(MOST, len(self.rows))))
+
     @cached_property
     def carried(self) -> Carried:
-        """What a staged model begins with, from some of its rows."""
-        if not isinstance(self.model, Staged):
-            return {}
-        x = batch_of(self.encoded.filled, self.rows[:MOST])
-        dtype = next(self.model.parameters()).dtype
-        begun = self.model.begin(x, self.y[:MOST], Noise(0).of("rehearsal"))
-        return {name: v.to(dtype) for name, v in begun.items()}
+        """What training begins with, from some of its rows."""
+        return self.recipe.begin(self.model, self.first, Noise(0).of("rehearsal"))
 
     def update(self, index: Tensor, noise: Noise) -> float:
         """The mean loss of some rows; gradients are computed."""
-        step, carried = StepNoise([noise], [len(index)]), self.carried
-        if isinstance(self.model, Staged) and carried:
-            carried = self.model.advance(carried, step)
+        step = StepNoise([noise], [len(index)])
+        carried = self.recipe.advance(self.model, self.carried, step)
         loss = self.loss(index, noise, carried).mean()
         loss.backward()
         self.model.zero_grad()
@@ -120,12 +134,8 @@ class _Block:
 
     def loss(self, index: Tensor, noise: Noise, carried: Carried | None = None) -> Tensor:
         """(B,) losses of some rows."""
-        x, y = batch_of(self.encoded.filled, self.rows[index]), self.y[index]
-        carried = self.carried if carried is None else carried
-        if isinstance(self.model, Staged) and carried:
-            step = StepNoise([noise], [len(index)])
-            return self.model.staged_loss(x, y, carried, noise=step)
-        return self.model.loss(x, y, noise=noise)
+        carried, step = carried or self.carried, StepNoise([noise], [len(index)])
+        return self.recipe.loss(self.model, self.batch(index), carried, step)
 
 
 def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
@@ -180,7 +190,7 @@ def _look_seconds(block: _Block, share: float) -> float:
 
 
 def _phase_seconds(blocks: list[_Block]) -> float:
-    """What staged models do before and after training: all blocks.
+    """What comes before and after the updates: all blocks.
 
     The block of fewest sources is timed, larger ones too if that is quick; if not, they are taken
     to need as much more as they have more sources, which is never too little.
@@ -196,12 +206,9 @@ def _phase_seconds(blocks: list[_Block]) -> float:
 
 
 def _ends_seconds(block: _Block) -> float:
-    """The beginning and the end of a staged model's training."""
-    if not isinstance(block.model, Staged):
-        return 0.0
-    noise, x = Noise(0).of("timing"), batch_of(block.encoded.filled, block.rows[:MOST])
-    y, start = block.y[:MOST], time.perf_counter()
+    """The beginning and the end of a model's training."""
+    noise, rows, start = Noise(0).of("timing"), block.first, time.perf_counter()
     block.model.reset(noise)
-    block.model.begin(x, y, noise)
-    block.model.finish(x, y, block.carried, noise)
+    block.recipe.begin(block.model, rows, noise)
+    block.recipe.finish(block.model, rows, block.carried, noise)
     return time.perf_counter() - start

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import InputError, TrainingFailed
-from sourcewise.families.settings import Range, TrainedSettings
+from sourcewise.execution import Execution
+from sourcewise.families.settings import FamilySettings, Range, TrainedSettings
 from sourcewise.files import read_json, write_json
 from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Progress, Split, Work, share
 from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Trial
-from sourcewise.settings import Settings
 from sourcewise.strategies import Strategy
 from sourcewise.training.processes import Processes
 
@@ -40,6 +40,7 @@ def search(
     shuffled: Tensor,
     noise: Noise,
     trials: int,
+    execution: Execution,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Job, dict[str, list[Trial]]]:
@@ -52,12 +53,13 @@ def search(
         shuffled: (n,) permuted labels, for the control that trains on them.
         noise: of the search.
         trials: of each strategy.
+        execution: where and how fast to train.
         folder: where finished trials are kept, so that an interrupted search goes on.
         progress: called with (done, in all).
     """
     settings, encoded = job.settings, Encoded.of(job, rows, split)
     assert isinstance(settings, TrainedSettings)
-    work = Work(noise.of("training"))
+    work = Work(noise.of("training"), execution)
     found: dict[str, list[Trial]] = {}
     for i, strategy in enumerate(job.strategies):
         labels = shuffled if strategy.shuffled else job.data.y
@@ -77,7 +79,7 @@ def search(
         place = None if folder is None else folder / strategy.name
         told = share(progress, i, len(job.strategies))
         found[strategy.name] = _trials(settings.SPACE, worth, trials, int(seed), place, told)
-    tuned: dict[str, Settings] = {
+    tuned: dict[str, FamilySettings] = {
         name: settings.parse(settings.model_dump() | _best(done).changes)
         for name, done in found.items()
     }

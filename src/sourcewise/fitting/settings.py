@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from sourcewise.encoders.screening import Missing
+from sourcewise.screening.options import Missing
 from sourcewise.settings import Settings
 
 __all__ = ["FitSettings"]

@@ -1,9 +1,10 @@
 """Trained strategies on disk, and draws from them: `models/` and `samples/` of a run folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from sourcewise.encoders.registry import load
 from sourcewise.errors import InputError
@@ -19,7 +20,7 @@ from sourcewise.files import (
 )
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.results.export import as_csv, as_json_lines
@@ -27,6 +28,7 @@ from sourcewise.training import Effort
 
 __all__ = ["load_models", "save_models", "save_samples"]
 
+AVERAGES = "averages.safetensors"
 SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
 
 
@@ -38,7 +40,10 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
             place = folder / "models" / name / str(j)
             place.mkdir(parents=True, exist_ok=True)
             weights = place / "model.safetensors"
-            write_tensors(weights, item.model.block(j).state_dict())
+            own = item.model.block(j)
+            write_tensors(weights, own.state_dict())
+            if own.averages:
+                write_tensors(place / AVERAGES, _numbered(own.averages))
             write_json(
                 place / "model.json",
                 {
@@ -93,5 +98,21 @@ def _load_strategy(place: Path) -> TrainedStrategy:
             raise InputError(f"{weights} is damaged: its bytes are not those that were written")
         # Assigned, not copied into: training may have changed the precision.
         model.block(j).load_state_dict(read_tensors(weights), assign=True)
+        if (block / AVERAGES).exists():
+            model.block(j).averages = _averages(read_tensors(block / AVERAGES))
     efforts = tuple(Effort(**note["effort"]) for note in notes)
     return TrainedStrategy(model, load(first["encoder"]), efforts)
+
+
+def _numbered(averages: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Several sets of parameters as one."""
+    return {f"{i}/{name}": v for i, every in enumerate(averages) for name, v in every.items()}
+
+
+def _averages(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
+    """The inverse of `_numbered`."""
+    out: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, name = key.split("/", 1)
+        out.setdefault(int(number), {})[name] = value
+    return tuple(out[i] for i in sorted(out))

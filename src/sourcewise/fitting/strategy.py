@@ -1,18 +1,19 @@
 """A strategy in training, and what comes of it."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows
+from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.encoded import Encoded, shuffled_labels
-from sourcewise.fitting.job import Job, Progress, Split, Work
-from sourcewise.forms import X
+from sourcewise.fitting.job import Job, Split, Work
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 from sourcewise.training import Effort, TrainingData, fit
 
@@ -27,16 +28,21 @@ class TrainedStrategy:
     encoder: Encoder
     efforts: tuple[Effort, ...]
 
-    def held_out(self, x: X, rows: Rows, y: Tensor, sizes: Tensor) -> HeldOut:
+    @property
+    def diagnosed(self) -> Diagnosed:
+        """What its models say of their fits."""
+        return Diagnosed(self.model.diagnostics(), self.efforts)
+
+    def held_out(self, data: Sources, rows: Rows, sizes: Tensor) -> HeldOut:
         """Rows as metrics take them.
 
         Args:
-            x: n rows, in original units.
+            data: n rows, in original units.
             rows: the same with everything done that needs no fitting.
-            y: (n,) their sources.
             sizes: (n,) their units.
         """
-        return HeldOut(x, y, sizes, *self.encoder.encode(rows, y))
+        z, log_det = self.encoder.encode(rows, data.y)
+        return HeldOut(data.x, Batch(z, data.y, data.c, sizes), log_det)
 
 
 def untrained(job: Job, strategy: Strategy, encoder: Encoder, y: Tensor) -> PartitionedModel:
@@ -53,17 +59,18 @@ def fit_strategy(
     job: Job, strategy: Strategy, encoded: Encoded, split: Split, labels: Tensor, work: Work
 ) -> TrainedStrategy:
     """Train one strategy on the encoded rows of a split; `labels` (n,) are of all rows."""
-    y, y_valid = labels[split.train], labels[split.valid]
-    model = untrained(job, strategy, encoded.encoder, y)
-    sizes = job.sizes[split.train], job.sizes[split.valid]
+    train = replace(encoded.filled, y=labels[split.train])
+    valid = replace(encoded.valid, y=labels[split.valid])
+    model = untrained(job, strategy, encoded.encoder, train.y)
     efforts = fit(
         model,
-        TrainingData(encoded.filled, y, sizes[0], encoded.valid, y_valid, sizes[1]),
+        TrainingData(train, valid),
         names=job.names,
         noise=work.noise,
         settings=job.settings_of(strategy),
         progress=work.progress,
         folder=work.folder,
+        execution=work.execution,
     )
     return TrainedStrategy(model, encoded.encoder, tuple(efforts))
 
@@ -74,22 +81,22 @@ def whole_split(job: Job, noise: Noise) -> Split:
     return Split.of(job, every, every[:0], noise.of("validation"))
 
 
-def fit_all(
-    job: Job,
-    rows: Rows,
-    fold: Tensor,
-    noise: Noise,
-    folder: Path | None = None,
-    progress: Progress | None = None,
-) -> dict[str, TrainedStrategy]:
-    """Every strategy trained on all rows: the models to keep."""
-    y = job.data.y
+def fit_all(job: Job, rows: Rows, fold: Tensor, work: Work) -> dict[str, TrainedStrategy]:
+    """Every strategy trained on all rows: the models to keep.
+
+    Args:
+        job: what is trained.
+        rows: all n rows.
+        fold: (n,) within which labels are shuffled, for the control that trains on such.
+        work: randomness of the repetition, and how and where.
+    """
+    y, noise = job.data.y, work.noise
     split = whole_split(job, noise)
     encoded = Encoded.of(job, rows, split)
     shuffled = shuffled_labels(y, fold, noise)
-    work, fitted = Work(noise.of("training", "all rows"), folder, progress), {}
+    work, trained = replace(work, noise=noise.of("training", "all rows")), {}
     for i, strategy in enumerate(job.strategies):
         labels = shuffled if strategy.shuffled else y
         part = work.part(i, len(job.strategies), strategy.name)
-        fitted[strategy.name] = fit_strategy(job, strategy, encoded, split, labels, part)
-    return fitted
+        trained[strategy.name] = fit_strategy(job, strategy, encoded, split, labels, part)
+    return trained

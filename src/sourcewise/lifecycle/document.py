@@ -5,10 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
-from sourcewise.comparison.cautions import longer, rough_normalisers, unresolved
 from sourcewise.errors import listing
+from sourcewise.families.base import Occasion
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.fitting.facts import data_facts, source_facts, validated_by
+from sourcewise.fitting.facts import (
+    data_facts,
+    diagnostics_of,
+    fitted_of,
+    longer,
+    source_facts,
+    validated_by,
+)
 from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.lifecycle.prepare import PreparedTraining
@@ -47,8 +54,9 @@ def training_result(
         strategy=Blocks(name, tuple(model.sources for model in models)),
         unit=job.unit,
         models=models,
-        fitted={key: tuple(map(known, values)) for key, values in item.model.fitted.items()},
-        resolved=item.model.resolved,
+        fitted=fitted_of(item.diagnosed),
+        resolved=item.diagnosed.resolved,
+        diagnostics=diagnostics_of(item.diagnosed),
         validated_by=validated_by(item.model, job.unit) if job.family.trained else None,
         warnings=tuple(_warnings(prepared, item, models)),
         run=run,
@@ -101,13 +109,13 @@ def _warnings(
 ) -> Iterator[str]:
     """What to know before the models are used, one line each."""
     job, name = prepared.job, prepared.strategy.name
-    region, D = job.metric.region(job.coding, math.nan), job.coding.variables
-    fitted, resolved = {name: item.model.fitted}, {name: item.model.resolved}
+    region = job.metric.region(job.coding, math.nan)
+    occasion = Occasion("train", region, job.coding.variables)
     yield from prepared.screened.warnings
     yield from _left_out(prepared)
     yield from _unfinished(job.settings_of(prepared.strategy), models)
-    yield from rough_normalisers(fitted, resolved, region, D, scored=False)
-    yield from unresolved({name: item.efforts}, resolved, D)
+    said = job.family.model_class.cautions({name: item.diagnosed}, occasion)
+    yield from (caution.text for caution in said if caution.text)
 
 
 def _left_out(prepared: PreparedTraining) -> list[str]:

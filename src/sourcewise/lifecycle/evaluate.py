@@ -4,6 +4,7 @@ Intervals cover other rows like these, for these models: nothing is trained agai
 nothing about other training samples or seeds.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sourcewise.comparison.cautions import simulated_normalisers
-from sourcewise.encoders.screening import Missing
 from sourcewise.errors import InputError, listing
+from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
 from sourcewise.lifecycle.rows import known_rows, read_rows
 from sourcewise.lifecycle.score import SMALLEST, Scored, score_of
@@ -30,6 +30,7 @@ from sourcewise.results.evaluation import (
     ScoringMetric,
     evaluation_lines,
 )
+from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval
 
@@ -124,13 +125,14 @@ def _result(
 
 
 def _warnings(run: Run, scored: Mapping[str, Scored], fingerprint: str) -> list[str | None]:
-    first = next(iter(scored.values()))
-    fitted = {name: item.model.fitted for name, item in scored.items()}
-    resolved = {name: item.model.resolved for name, item in scored.items()}
+    name, first = next(iter(scored.items()))
+    occasion = Occasion("evaluate", math.nan, first.variables)
+    diagnosed = {name: item.diagnosed for name, item in scored.items()}
+    said = run.models[name].model.kind.cautions(diagnosed, occasion)
     return [
         *first.warnings,
         known_rows(run, first.data, fingerprint, first.metric),
-        *simulated_normalisers(fitted, resolved),
+        *(caution.text for caution in said),
         *(item.without_model(name) for name, item in scored.items()),
         _apart(first.data, _common(scored), scored),
     ]

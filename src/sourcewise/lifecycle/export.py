@@ -7,13 +7,15 @@ import numpy as np
 
 from sourcewise.errors import InputError, listing
 from sourcewise.files import write_atomic
-from sourcewise.forms import Ragged, Table, as_table
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import Table, as_table
 from sourcewise.lifecycle.sample import Samples
+from sourcewise.readers.registry import ARRAYS, JSON_LINES, PLAIN, TABLE
 from sourcewise.results.export import as_csv, as_json_lines
 
 __all__ = ["ENDINGS", "check_file", "write_samples"]
 
-ENDINGS = (".csv", ".jsonl", ".txt", ".npz")
+ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS))
 
 
 def check_file(path: Path) -> None:
@@ -37,7 +39,7 @@ def write_samples(samples: Samples, path: Path) -> None:
         InputError: an ending that these samples have no form for.
     """
     check_file(path)
-    forms = {".csv": _csv, ".jsonl": _json_lines, ".txt": _lines, ".npz": _arrays}
+    forms = dict(zip(ENDINGS, (_csv, _json_lines, _lines, _arrays), strict=True))
     write_atomic(path, forms[path.suffix](samples))
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import Field
 
-from sourcewise.encoders.screening import Screened
 from sourcewise.errors import InputError, listing
 from sourcewise.families.registry import family, suited
 from sourcewise.fitting.encoded import prepared_rows
@@ -15,6 +14,7 @@ from sourcewise.fitting.rehearsal import Rehearsal
 from sourcewise.fitting.settings import FitSettings
 from sourcewise.fitting.strategy import whole_split
 from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 

@@ -7,25 +7,21 @@ from typing import Any
 
 import torch
 
-from sourcewise.encoders.base import Coding
-from sourcewise.encoders.screening import (
-    Missing,
-    Screened,
-    handle_missing,
-    refuse_infinite,
-    take_logarithms,
-)
-from sourcewise.encoders.text import TextEncoder
+from sourcewise.encoders.base import Coding, Rows
 from sourcewise.errors import InputError, listing
 from sourcewise.files import read_tensors
 from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Column, Ragged, Table, as_table
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import Column, Table, as_table
 from sourcewise.metrics.base import Metric
-from sourcewise.readers import read
 from sourcewise.readers.arrays import array_names
-from sourcewise.readers.folders import FASTA
+from sourcewise.readers.read import read
+from sourcewise.readers.registry import ARRAYS, format_of
 from sourcewise.results.contract import Json, to_json
+from sourcewise.screening.base import Screened
+from sourcewise.screening.checks import handle_missing, refuse_infinite, take_logarithms
+from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 
 __all__ = [
@@ -40,8 +36,6 @@ __all__ = [
 Options = Mapping[str, Any]  # of `read`, by name
 
 FEW = 10
-_FRAMES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
-_JSON = (".jsonl", ".jsonl.gz")
 
 
 def reading_options(run: Run, data: str, given: Options) -> Json:
@@ -53,21 +47,14 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
         given: options that the user gave; they go first, an empty one takes an option away.
     """
     own, kinds = to_json(run.settings.data), _kinds(run)
-    place, options = data.lower(), Json()
-
-    def inherit(*names: str) -> None:
-        options.update({name: own[name] for name in names if own[name]})
-
-    if place.endswith(_FRAMES):
-        inherit("source", "group", "text", "chunk")
-        if kinds:
-            options |= {"columns": list(kinds), "types": kinds}
-    elif place.endswith(_JSON):
-        inherit("source", "group", "text", "chunk")
-    elif place.endswith(".npz") and own["source"] in array_names(data):
-        inherit("source")
-    elif Path(data).is_dir() or place.endswith(FASTA):
-        inherit("chunk")
+    kind = format_of(Path(data))
+    applies = kind.options if kind else ()
+    inherited = [name for name in ("source", "group", "text", "chunk") if name in applies]
+    if kind is ARRAYS and own["source"] not in array_names(data):
+        inherited = []
+    options = {name: own[name] for name in inherited if own[name]}
+    if kinds and "types" in applies:
+        options |= {"columns": list(kinds), "types": kinds}
     for name, value in given.items():
         if value is not None:
             options[name] = {**options.get(name, {}), **value} if name == "types" else value
@@ -77,10 +64,7 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
 def _kinds(run: Run) -> dict[str, str]:
     """The kinds of the columns, as the models have them."""
     encoder = next(iter(run.models.values())).encoder
-    return {
-        column.name: getattr(getattr(column, "schema", column), "kind", "number")
-        for column in encoder.coding.columns
-    }
+    return {column.name: column.kind for column in encoder.coding.coded_columns}
 
 
 def read_rows(run: Run, data: str, given: Options) -> Sources:
@@ -110,26 +94,25 @@ def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screene
     number = torch.tensor([names.index(n) if n in names else -1 for n in data.names])
     coding = fitted.encoder.coding
     x = data.x
-    # Only what has named columns is matched by name; text and plain symbols are checked in lift.
-    if coding.columns:
+    # Only what has named columns is matched by name; `prepare` checks text and plain symbols.
+    if coding.coded_columns:
         x = _columns(data, coding)
     data = replace(data, x=x, y=number[data.y], names=names)
-    screened = Screened(data, coding=coding)
+    screened = Screened(data)
     if isinstance(x, Table):
         refuse_infinite(screened)
-        _missing(screened, fitted, missing)
-        logs = [c.name for c in coding.columns if getattr(getattr(c, "number", c), "log", False)]
-        take_logarithms(screened, logs)
+        _missing(screened, coding, missing)
+        take_logarithms(screened, [c.name for c in coding.coded_columns if c.log])
     return screened
 
 
 def _columns(data: Sources, coding: Coding) -> Table:
     """The columns of the models, of the kinds that they have there."""
-    wanted = [column.name for column in coding.columns]
+    wanted = [column.name for column in coding.coded_columns]
     table = as_table(data.x) if isinstance(data.x, Table) else _named(data, wanted)
     table = table.select(wanted)
-    for column, found in zip(coding.columns, table.schema, strict=True):
-        kind = getattr(getattr(column, "schema", column), "kind", "number")
+    for column, found in zip(coding.coded_columns, table.schema, strict=True):
+        kind = column.kind
         if found.kind != kind and not bool(table.missing(found.name).all()):
             raise InputError(
                 f"column {found.name!r} is read as {found.kind}, but the models have it as {kind}:"
@@ -155,12 +138,11 @@ def _named(data: Sources, wanted: list[str]) -> Table:
     return Table(columns, tuple(Column(name) for name in wanted))
 
 
-def _missing(screened: Screened, fitted: TrainedStrategy, missing: Missing) -> None:
-    """As for training: a value of its own in mixed tables, refused or dropped otherwise."""
-    kind = fitted.encoder.to_json()["kind"]
-    if kind == "mixed" and missing != "drop":
+def _missing(screened: Screened, coding: Coding, missing: Missing) -> None:
+    """As for training: by what the coding makes of gaps; `drop` leaves their rows out."""
+    if coding.gaps == "value" and missing != "drop":
         return  # a gap where there was none is refused by the coding
-    if missing == "impute" and kind != "box":
+    if coding.gaps == "impute" and missing == "impute":
         gaps = sum(int(screened.table.missing(name).sum()) for name in screened.table.names)
         if gaps:
             screened.imputed = gaps
@@ -168,7 +150,7 @@ def _missing(screened: Screened, fitted: TrainedStrategy, missing: Missing) -> N
                 f"{gaps} missing cells: these rows are scored on their observed columns"
             )
         return
-    handle_missing(screened, missing, imputes=kind != "box")
+    handle_missing(screened, missing, imputes=coding.gaps == "impute")
 
 
 def rough(data: Sources) -> str | None:
@@ -178,17 +160,14 @@ def rough(data: Sources) -> str | None:
     return f"fewer than {FEW} rows of {names}: a rough interval, if any" if few else None
 
 
-def new_characters(lifted: Any, fitted: TrainedStrategy) -> str | None:
+def new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
     """A warning that counts the characters which the models have no symbol for."""
-    if not isinstance(fitted.encoder, TextEncoder) or fitted.encoder.symbols == "bytes":
+    unknown = fitted.encoder.unknown(rows)
+    if unknown is None:
         return None
-    values = lifted.values
-    strange = values[~torch.isin(values, torch.tensor(fitted.encoder.vocabulary))]
-    if not len(strange):
-        return None
-    found = listing((repr(chr(point)) for point in strange.unique().tolist()), 6)
+    found = listing(map(repr, unknown.symbols), 6)
     return (
-        f"{len(strange)} of {len(values)} characters are unknown to the models ({found}): each "
+        f"{unknown.count} of {unknown.among} characters are unknown to the models ({found}): each "
         "scored as any character outside the vocabulary, alike under all strategies"
     )
 

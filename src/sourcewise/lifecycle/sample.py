@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.cautions import unmixed_samplers
 from sourcewise.errors import InputError, listing, unknown
+from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged, X, as_table
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.table import as_table
+from sourcewise.forms.x import X
 from sourcewise.randomness import Noise
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.export import as_frame, number, values
@@ -122,7 +124,9 @@ def sample(
     y = torch.tensor(chosen).repeat_interleave(n)
     noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
     with torch.no_grad():
-        x = trained.encoder.decode(model.sample(y, noise=noise, **options))
+        x = trained.encoder.decode(model.sample(y, noise, **options))
+    occasion = Occasion("sample", math.nan, trained.encoder.coding.variables)
+    known = model.kind.cautions({strategy: trained.diagnosed}, occasion)
     reading = run.settings.data
     result = SamplesResult(
         schema_version=1,
@@ -133,8 +137,8 @@ def sample(
         seed=seed,
         n=n,
         temperature=temperature,
-        resolved=model.resolved,
-        warnings=tuple(unmixed_samplers({strategy: model.fitted}, {strategy: model.resolved})),
+        resolved=trained.diagnosed.resolved,
+        warnings=tuple(caution.text for caution in known),
         reading=Names(reading.source or "source", reading.text or "text"),
     )
     return Samples(x, y, model.names, result)

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sourcewise.encoders.screening import Missing
 from sourcewise.errors import listing
-from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.base import Diagnosed
+from sourcewise.fitting.facts import diagnostics_of, fitted_of
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import take
 from sourcewise.lifecycle.rows import matched, new_characters, rough
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Worst
-from sourcewise.results.contract import known
 from sourcewise.results.evaluation import Score, ScoredSource, ScoredStrategy
+from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
@@ -40,7 +39,8 @@ class Scored:
     rows: np.ndarray  # (n,) contributions to the metric, NaN where there is no model of the source
     warnings: list[str]
     error: np.ndarray  # (K, 3) that rows of a source share, see `metrics.base.Contributions`
-    model: PartitionedModel
+    diagnosed: Diagnosed
+    variables: int  # coordinates of a row
 
     @classmethod
     def of(
@@ -49,21 +49,21 @@ class Scored:
         """Match, encode and score."""
         model = trained.model
         screened = matched(data, trained, missing)
-        data, coding = screened.data, screened.coding
+        data, coding = screened.data, trained.encoder.coding
         sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
-        lifted = coding.lift(data.x, noise.of("encode").each(data.y))
+        prepared = coding.prepare(data.x, noise.of("encode").each(data.y))
         inside = (model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
         rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
         error = torch.zeros(data.K, 3, dtype=torch.float64)
         if len(inside):
-            at = take(data.x, inside), lifted.take(inside), data.y[inside], sizes[inside]
+            at = data.take(inside), prepared.take(inside), sizes[inside]
             found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
             rows[inside], error = found.rows, found.shared
         _refuse_non_finite(rows, inside)
-        notes = (*screened.warnings, rough(data), new_characters(lifted, trained))
+        notes = (*screened.warnings, rough(data), new_characters(prepared, trained))
         warnings = [text for text in notes if text]
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
-        return cls(data, metric, metric.unit(coding), *arrays, model)
+        return cls(data, metric, metric.unit(coding), *arrays, trained.diagnosed, coding.variables)
 
     @property
     def scored(self) -> list[int]:
@@ -84,8 +84,9 @@ class Scored:
         worst = min(means, key=lambda k: self.metric.sign * means[k]) if means else None
         macro = score_of(self.interval(common))
         return ScoredStrategy(
-            fitted={k: tuple(map(known, values)) for k, values in self.model.fitted.items()},
-            resolved=self.model.resolved,
+            fitted=fitted_of(self.diagnosed),
+            resolved=self.diagnosed.resolved,
+            diagnostics=diagnostics_of(self.diagnosed),
             per_source={
                 names[k]: ScoredSource(int((self.data.y == k).sum()), {key: score})
                 for k, score in scores.items()

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json, write_tensors
 from sourcewise.fitting.encoded import prepared_rows
 from sourcewise.fitting.execute import Runnable, execute
-from sourcewise.fitting.job import Progress
+from sourcewise.fitting.job import Progress, Work
 from sourcewise.fitting.run import Trained, load
 from sourcewise.fitting.store import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
@@ -50,7 +51,7 @@ def train(
             finished or not, is resumed.
         overwrite: replace another run in `out`.
         progress: called with (done, in all).
-        **changes: fields of the settings.
+        **changes: fields of the settings, or of `Execution`.
 
     Raises:
         InputError: whatever is wrong with the data or settings.
@@ -59,7 +60,8 @@ def train(
     if isinstance(changes.get("log"), str):
         changes["log"] = (changes["log"],)
     given = settings.model_dump() if settings else {}
-    run = TrainingRun(prepare(data, TrainSettings.parse({**given, **changes})))
+    execution, changes = Execution.taken_from(changes)
+    run = TrainingRun(prepare(data, TrainSettings.parse({**given, **changes})), execution)
     return execute(run, out, overwrite, progress)
 
 
@@ -68,8 +70,9 @@ class TrainingRun(Runnable[Outcome, Trained]):
 
     FILES: ClassVar = ("models", "rows.safetensors", "log.csv", "result.json")
 
-    def __init__(self, prepared: PreparedTraining):
+    def __init__(self, prepared: PreparedTraining, execution: Execution | None = None):
         self.prepared, self.config = prepared, prepared.config
+        self.execution = execution or Execution()
 
     @property
     def data_name(self) -> str:
@@ -80,7 +83,8 @@ class TrainingRun(Runnable[Outcome, Trained]):
         """The models and the seconds that it took; the models that `compare` keeps of all rows."""
         start, job, noise = time.perf_counter(), self.prepared.job, self.prepared.noise
         rows, fold = prepared_rows(job, noise), job.data.y * 0
-        models = fit_all(job, rows, fold, noise, path and path / TRAINING, progress)
+        work = Work(noise, self.execution, path and path / TRAINING, progress)
+        models = fit_all(job, rows, fold, work)
         return models, time.perf_counter() - start
 
     def write(self, folder: RunFolder, outcome: Outcome) -> None:

@@ -16,9 +16,10 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from sourcewise.encoders.base import Coding, Encoder, Z
+from sourcewise.batch import Batch
+from sourcewise.encoders.base import Coding, Encoder
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms import X
+from sourcewise.forms.x import X
 from sourcewise.randomness import Noise
 
 __all__ = ["Contributions", "HeldOut", "Metric", "Trained"]
@@ -44,16 +45,12 @@ class HeldOut:
 
     Args:
         x: n rows, in original units.
-        y: (n,) their sources.
-        sizes: (n,) their units.
-        z: the rows encoded.
+        batch: the same encoded, x being z.
         log_det: (n,) log |dz/dx|.
     """
 
     x: X
-    y: Tensor
-    sizes: Tensor
-    z: Z
+    batch: Batch
     log_det: Tensor
 
 

@@ -10,19 +10,23 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
+from sourcewise.families.base import HasDensity
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.metrics.estimate import Estimate, PerSource
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import GaussianTruth
 
 __all__ = [
-    "Conditional",
     "GaussianLike",
     "Listed",
     "Moments",
+    "Sampled",
+    "Scored",
     "as_gaussian",
     "distance",
+    "log_prob",
     "log_ratio",
     "moments",
 ]
@@ -45,16 +49,38 @@ class GaussianLike(Protocol):
         ...
 
 
-class Conditional(Protocol):
-    """A conditional distribution that can be sampled and has an exact density."""
+@runtime_checkable
+class HasLogProb(Protocol):
+    """A truth's density."""
 
     def log_prob(self, x: Any, y: Tensor) -> Tensor:
         """(B,) natural log of the density of each example under its source."""
         ...
 
+
+class Sampled(Protocol):
+    """What can be sampled."""
+
     def sample(self, y: Tensor, *, noise: Noise | ExampleNoise) -> Any:
         """One sample per entry of y."""
         ...
+
+
+Scored = HasLogProb | HasDensity  # a truth, or a model
+
+
+def log_prob(p: Scored, x: Any, y: Tensor, noise: Noise | None = None) -> Tensor:
+    """(B,) natural log of the density of each example under its source.
+
+    Args:
+        p: a truth or a model.
+        x: (B, ...) examples.
+        y: (B,) their sources.
+        noise: of densities that are simulated; seed 0 if None.
+    """
+    if isinstance(p, HasDensity):
+        return p.log_density(Batch.of(x, y), noise or Noise(0)).value
+    return p.log_prob(x, y)
 
 
 @runtime_checkable
@@ -120,12 +146,12 @@ def distance(
 
     Args:
         p: a Gaussian, a table (K, outcomes) of log probabilities, anything `Listed`, or a
-            `Conditional`.
+            truth or model.
         q: likewise.
         K: number of sources; may be None where p tells it.
         gaussian: the closed form for two Gaussians; None where there is none.
         finite: the sum over two rows of log probabilities.
-        simulated: the estimate for two `Conditional`s and a source otherwise.
+        simulated: the estimate for two truths or models and a source otherwise.
     """
     if isinstance(p, Tensor) or isinstance(q, Tensor):
         p, q = _tables(p, q)
@@ -146,7 +172,7 @@ def distance(
 
 
 def log_ratio(
-    p: Conditional, q: Conditional, k: int, *, under: Conditional, samples: int, noise: Noise
+    p: Scored, q: Scored, k: int, *, under: Sampled, samples: int, noise: Noise
 ) -> Tensor:
     """`log p(x|k) - log q(x|k)` at draws of x from `under`, (samples,) float64."""
     if samples < 2:
@@ -154,7 +180,7 @@ def log_ratio(
     y = torch.full((samples,), k)
     with torch.no_grad():
         x = under.sample(y, noise=noise.each(y))
-        ratio = p.log_prob(x, y).double() - q.log_prob(x, y).double()  # (samples,)
+        ratio = log_prob(p, x, y).double() - log_prob(q, x, y).double()  # (samples,)
     if bool(ratio.isnan().any()):
         raise InputError(f"log density of source {k} is not a number at some samples")
     return ratio

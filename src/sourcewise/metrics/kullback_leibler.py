@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sourcewise.metrics.distributions import Conditional, Moments, distance, log_ratio
+from sourcewise.metrics.distributions import Moments, distance, log_ratio
 from sourcewise.metrics.estimate import Estimate, PerSource
 from sourcewise.randomness import Noise
 
@@ -28,8 +28,8 @@ def kullback_leibler(
     (0.5, 2.0)
 
     Args:
-        p: a Gaussian, a table (K, outcomes) of log probabilities over one support, or anything
-            with `sample(y, noise=...)` and `log_prob(x, y)`.
+        p: a Gaussian, a table (K, outcomes) of log probabilities over one support, or a truth
+            or model.
         q: likewise.
         K: number of sources, where neither a table nor Gaussians.
         samples: draws per source from p, if simulated.
@@ -62,7 +62,7 @@ def kl_table(log_p: Tensor, log_q: Tensor) -> Estimate:
     return Estimate(max(value, 0.0), 0.0, "exact: enumeration", 0.0)
 
 
-def kl_monte_carlo(p: Conditional, q: Conditional, k: int, samples: int, noise: Noise) -> Estimate:
+def kl_monte_carlo(p: Any, q: Any, k: int, samples: int, noise: Noise) -> Estimate:
     """Mean of `log p - log q` over draws from p; may be negative by noise.
 
     A draw of density zero under q shows that the divergence is infinite.

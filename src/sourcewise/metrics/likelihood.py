@@ -7,27 +7,26 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.families.base import HasLogProb
-from sourcewise.metrics.distributions import as_gaussian, moments
+from sourcewise.metrics.distributions import Scored, as_gaussian, log_prob, moments
 from sourcewise.metrics.estimate import Estimate, PerSource
 
 __all__ = ["expected_log_likelihood", "log_likelihood"]
 
 
-def log_likelihood(model: HasLogProb, x: Tensor, y: Tensor, K: int) -> PerSource:
+def log_likelihood(model: Scored, x: Tensor, y: Tensor, K: int) -> PerSource:
     """Mean log density of each source's rows, nats per row, with its standard error over rows.
 
     The standard error speaks of new test rows only, for this model; see `statistics` for
     intervals that also cover new training samples.
 
     Args:
-        model: anything with `log_prob(x, y)`.
+        model: a model or a truth.
         x: (n, ...) rows that the model was not trained on.
         y: (n,) their sources.
         K: number of sources; each needs two rows.
     """
     with torch.no_grad():
-        values = model.log_prob(x, y).double()
+        values = log_prob(model, x, y).double()
     parts = [values[y == k] for k in range(K)]
     few = [k for k, part in enumerate(parts) if len(part) < 2]
     if few:

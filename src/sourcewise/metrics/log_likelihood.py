@@ -4,16 +4,14 @@ A row contributes `log p(x | y)`: the density of its encoding, and the log-deter
 """
 
 import torch
-from torch import Tensor
 
-from sourcewise.encoders.base import Z
+from sourcewise.batch import Batch, chunks
+from sourcewise.families.base import Density, SharedError
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms import Ragged, take
 from sourcewise.metrics.base import Contributions, HeldOut, Metric, Trained
 from sourcewise.randomness import Noise
-from sourcewise.training.data import chunks
 
-__all__ = ["METRIC", "log_prob", "measure"]
+__all__ = ["METRIC", "density", "measure"]
 
 PER_VARIABLE = 0.01  # nats: half the width of practical equivalence
 
@@ -30,24 +28,29 @@ METRIC = Metric(
 
 def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
     """Log densities, and the errors that a source's share where they are estimates."""
-    rows = log_prob(trained.model, held_out.z, held_out.y) + held_out.log_det
-    return Contributions(rows, trained.model.density_error)
+    found = density(trained.model, held_out.batch, noise)
+    assert found.shared is not None
+    return Contributions(found.value + held_out.log_det, found.shared.columns)
 
 
 @torch.no_grad()
-def log_prob(model: PartitionedModel, z: Z, y: Tensor) -> Tensor:
-    """(n,) float64 log density of encoded rows, where the parameters are, chunk by chunk.
+def density(model: PartitionedModel, batch: Batch, noise: Noise) -> Density:
+    """Of encoded rows, float64, where the parameters are, chunk by chunk.
+
+    Its errors are 0 for sources whose densities are exact, NaN for those without a model.
 
     Models without parameters have no activations to hold: they take all rows at once.
     """
     first = next(model.parameters(), None)
-    if first is None:
-        return model.log_prob(z, y).double()
-    out = torch.empty(len(y), dtype=torch.float64)
-    for rows in chunks(z):
-        part = take(z, rows)
-        if isinstance(part, Tensor) and part.is_floating_point():
-            part = part.to(first.dtype)
-        assert isinstance(part, Tensor | Ragged)
-        out[rows] = model.log_prob(part.to(first.device), y[rows]).double().cpu()
-    return out
+    rows = [torch.arange(len(batch))] if first is None else chunks(batch.x)
+    out, kind = torch.empty(len(batch), dtype=torch.float64), "exact"
+    shared = torch.full((len(model.names), 3), torch.nan, dtype=torch.float64)
+    shared[list(model.partition.sources)] = 0.0
+    for number, index in enumerate(rows):
+        part = batch if first is None else batch.take(index).to(first.device, first.dtype)
+        found = model.log_density(part, noise.of("chunk", number))
+        out[index], kind = found.value.double().cpu(), found.kind
+        if found.shared is not None:
+            columns = found.shared.columns
+            shared = torch.where(columns.isnan(), shared, columns)
+    return Density(out, kind, SharedError.of(shared))

@@ -5,19 +5,24 @@ The paper's error (arXiv 2502.14583, section 3) is its average over sources.
 
 import math
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, unknown
-from sourcewise.metrics.distributions import Conditional, Moments, distance, log_ratio
+from sourcewise.metrics.distributions import (
+    Moments,
+    Scored,
+    distance,
+    log_prob,
+    log_ratio,
+)
 from sourcewise.metrics.estimate import Estimate, PerSource
 from sourcewise.quadrature import RULES
 from sourcewise.randomness import Noise
 
 __all__ = [
-    "Density",
     "total_variation",
     "tv_gaussian",
     "tv_gaussian_1d",
@@ -42,8 +47,8 @@ def total_variation(
     ([0.3829, 0.6827], 0.5328)
 
     Args:
-        p: a Gaussian, a table (K, outcomes) of log probabilities over one support, or anything
-            with `sample(y, noise=...)` and `log_prob(x, y)`.
+        p: a Gaussian, a table (K, outcomes) of log probabilities over one support, or a truth
+            or model.
         q: likewise.
         K: number of sources, where neither a table nor Gaussians.
         samples: draws per source and side, if simulated.
@@ -103,7 +108,7 @@ def tv_table(log_p: Tensor, log_q: Tensor) -> Estimate:
     return _exact(value, "exact: enumeration")
 
 
-def tv_monte_carlo(p: Conditional, q: Conditional, k: int, samples: int, noise: Noise) -> Estimate:
+def tv_monte_carlo(p: Any, q: Any, k: int, samples: int, noise: Noise) -> Estimate:
     """Balanced estimate `1/2 E_p tanh(|D|/2) + 1/2 E_q tanh(|D|/2)`, `D = log p - log q`.
 
     `tanh(|D|/2) = |p-q|/(p+q)`, so the sum is TV; each term is in [0, 1] and no density is
@@ -131,16 +136,8 @@ def _mass(a: float, b: float) -> float:
     return (math.erf(b / math.sqrt(2)) - math.erf(a / math.sqrt(2))) / 2
 
 
-class Density(Protocol):
-    """What `tv_quadrature` takes."""
-
-    def log_prob(self, x: Any, y: Tensor) -> Tensor:
-        """(B,) natural log of the density of each point (B, D) under its source."""
-        ...
-
-
 def tv_quadrature(
-    p: Density, q: Density, k: int, nodes: int, D: int, rule: str = "gauss-legendre"
+    p: Scored, q: Scored, k: int, nodes: int, D: int, rule: str = "gauss-legendre"
 ) -> Estimate:
     """`1/2 sum_i w_i |p(x_i) - q(x_i)|` for two densities on the cube [0,1]^D.
 
@@ -156,7 +153,7 @@ def tv_quadrature(
     0.5 (quadrature: midpoints, 16 per axis)
 
     Args:
-        p: with `log_prob(x, y)`, on [0,1]^D.
+        p: a truth or model on [0,1]^D.
         q: likewise.
         k: the source.
         nodes: per axis of the coarser rule, >= 2.
@@ -176,13 +173,13 @@ def tv_quadrature(
 
 
 def _by_rule(
-    p: Density, q: Density, k: int, points: tuple[Tensor, Tensor]
+    p: Scored, q: Scored, k: int, points: tuple[Tensor, Tensor]
 ) -> tuple[float, float, float]:
     """TV and the masses of p and q by the points (N, D) and log-weights (N,) of a rule."""
     x, log_weight = points
     y = torch.full((len(x),), k)
     with torch.no_grad():
-        densities = torch.stack([d.log_prob(x, y).double().exp() for d in (p, q)])  # (2, N)
+        densities = torch.stack([log_prob(d, x, y).double().exp() for d in (p, q)])  # (2, N)
     if bool(densities.isnan().any()):
         raise InputError(f"density of source {k} is not a number at some points of the cube")
     mass_p, mass_q = (densities @ log_weight.exp()).tolist()

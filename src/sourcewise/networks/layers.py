@@ -213,12 +213,19 @@ def per_member(parameter: Tensor, x: Tensor) -> Tensor:
 def reset(module: nn.Module, noise: Noise) -> None:
     """Draw all parameters of a network anew; each layer's draws depend on its name alone.
 
+    Layers of torch (`nn.Linear`, `nn.Conv2d`, ...) start as torch has them start, by draws of the
+    noise: the global generator is what it was before.
+
     Raises:
         TypeError: some parameter belongs to no layer that can draw it.
     """
     for name, part in module.named_modules():
         if part is not module and (draw := getattr(part, "reset", None)) is not None:
             draw(noise.of(name))
+        elif (draw := getattr(part, "reset_parameters", None)) is not None:
+            with torch.random.fork_rng(devices=()):
+                torch.set_rng_state(noise.of(name).generator().get_state())
+                draw()
         elif next(part.parameters(recurse=False), None) is not None:
             raise TypeError(f"{name or type(module).__name__} has parameters that no layer draws")
 

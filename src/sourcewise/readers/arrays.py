@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sourcewise.errors import InputError, unknown
+from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
 __all__ = ["array_names", "from_arrays", "read_npz"]
@@ -86,9 +87,9 @@ def _refuse_infinite(x: np.ndarray) -> None:
         raise InputError(f"x holds infinite values (first: row {row})")
 
 
-def read_npz(path: Path, *, source: str | None = None, name: str = "data") -> Sources:
+def read_npz(path: Path, options: ReadOptions, name: str) -> Sources:
     """Read `x`, the source array (`y` unless named) and, if present, `names`; never a pickle."""
-    named, source = source is not None, source or "y"
+    named, source = options.source is not None, options.source or "y"
     try:
         with np.load(path, allow_pickle=False) as archive:
             for key in ("x", source):

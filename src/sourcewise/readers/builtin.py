@@ -7,23 +7,13 @@ from typing import Any
 import torch
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Column, Table, as_table
+from sourcewise.forms.table import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.truths.gaussian import paper_gaussian
 from sourcewise.truths.square import checkerboard, moons, rings
 
-__all__ = ["BUILT_IN", "built_in"]
-
-BUILT_IN = {
-    "wine": "178 wines, 13 measurements; sources: 3 cultivars (scikit-learn)",
-    "breast-cancer": "569 tumours, 30 measurements; sources: malignant, benign (scikit-learn)",
-    "digits": "1797 images of 8x8 pixels; sources: the digits 0 to 9 (scikit-learn)",
-    "gaussian": "500 draws of the paper's Gaussian truth: K = 5, d = 10, d1 = 5",
-    "rings": "1500 draws of a truth on the square: 3 sources, two rings each, moved",
-    "moons": "1500 draws of a truth on the square: 3 sources, two moons each, moved and turned",
-    "checkerboard": "1500 draws of a truth on the square: 3 sources, a checkerboard, moved",
-}
+__all__ = ["built_in"]
 
 TRUTHS: dict[str, tuple[Callable[[int], Any], int, int]] = {  # made for K, draws, K
     "gaussian": (paper_gaussian, 500, 5),
@@ -34,7 +24,7 @@ TRUTHS: dict[str, tuple[Callable[[int], Any], int, int]] = {  # made for K, draw
 
 
 def built_in(name: str, columns: Iterable[str] = (), ignore: Iterable[str] = ()) -> Sources:
-    """One of `BUILT_IN`, with only some of its columns if any are named.
+    """One of `registry.BUILT_IN`, with only some of its columns if any are named.
 
     >>> len(built_in("gaussian"))
     500

@@ -5,7 +5,7 @@ import gzip
 import warnings
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sourcewise.errors import InputError, listing
 
@@ -54,7 +54,7 @@ def read_csv(path: Path, *, text: str) -> "pd.DataFrame":
         raise InputError(f"{path} is damaged: {error}") from None
 
 
-def _nearest_floats(version: str) -> dict[str, Any]:
+def _nearest_floats(version: str) -> dict[str, str]:
     """What makes pandas read the float that is nearest to a number, so that files keep values."""
     exact = tuple(map(int, version.split(".")[:2])) >= (3, 1)  # there it is all that there is
     return {} if exact else {"float_precision": "round_trip"}
@@ -102,7 +102,7 @@ def refuse_repeated(names: list[str], where: object) -> None:
         raise InputError(f"{where}: duplicate column names: {', '.join(map(repr, repeated))}")
 
 
-def read_parquet(path: Path, *, text: str) -> "pd.DataFrame":
+def read_parquet(path: Path) -> "pd.DataFrame":
     """Read a Parquet file."""
     try:
         import pyarrow as pa

@@ -3,31 +3,32 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from sourcewise.errors import InputError, listing
 from sourcewise.readers.frames import MOST_SOURCES, natural
-from sourcewise.readers.plain import read_lines, stem, suffix
+from sourcewise.readers.plain import read_lines, stem
+from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.texts import labelled
 from sourcewise.sources import Sources
 
-__all__ = ["FASTA", "PLAIN", "read_fasta", "read_folder", "refuse_single"]
+__all__ = ["read_fasta", "read_folder", "refuse_single"]
 
-PLAIN = (".txt", ".txt.gz")
-FASTA = tuple(kind + end for end in ("", ".gz") for kind in (".fasta", ".fa", ".fna", ".faa"))
+_ENDINGS = ", ".join((*PLAIN.endings, *FASTA.endings))
 _SOURCE = re.compile(r"(?:^|\s)source=(\S+)")
 _BRING = (
     "a folder with one .txt file per source, JSON lines {source, text}, or a table with --text"
 )
 
 
-def read_folder(path: Path, *, name: str, chunk: int | None = None) -> Sources:
+def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
     """A folder of text: file = source and line (or FASTA record) = example, or of folders:
     folder = source and file = example.
 
     Args:
         path: the folder. Hidden files in it are left alone, any others must be text.
+        options: chunk cuts longer examples into pieces of so many characters.
         name: what the data set is called.
-        chunk: cut longer examples into pieces of so many characters.
     """
     files, folders = _entries(path)
     if folders and files:
@@ -37,17 +38,17 @@ def read_folder(path: Path, *, name: str, chunk: int | None = None) -> Sources:
         )
     homes = folders or files
     if not homes:
-        raise InputError(f"{path} holds no text files: {', '.join((*PLAIN, *FASTA))}")
+        raise InputError(f"{path} holds no text files: {_ENDINGS}")
     names = [folder.name for folder in folders] or [stem(file) for file in files]
     _refuse_same(names, homes)
     examples = []
     for k, home in enumerate(homes):
         found = _documents(home) if folders else _examples(home)
         examples += [(k, place, text) for place, text in found]
-    return labelled(examples, names, name=name, chunk=chunk)
+    return labelled(examples, names, name=name, chunk=options.chunk)
 
 
-def read_fasta(path: Path, *, name: str, chunk: int | None = None) -> Sources:
+def read_fasta(path: Path, options: ReadOptions, name: str) -> Sources:
     """One FASTA file: the source is what follows `source=` in the header, or its first word.
 
     >A1 source=human          >human A1
@@ -66,7 +67,7 @@ def read_fasta(path: Path, *, name: str, chunk: int | None = None) -> Sources:
         (index[label], place, sequence)
         for label, (place, _, sequence) in zip(labels, records, strict=True)
     ]
-    return labelled(examples, names, name=name, chunk=chunk)
+    return labelled(examples, names, name=name, chunk=options.chunk)
 
 
 def _labels(records: Sequence[tuple[str, str, str]]) -> list[str]:
@@ -81,13 +82,13 @@ def _labels(records: Sequence[tuple[str, str, str]]) -> list[str]:
     return labels
 
 
-def refuse_single(path: Path) -> InputError:
-    """The error for one file of plain text, which is empty or one source."""
+def refuse_single(path: Path, options: ReadOptions, name: str) -> NoReturn:
+    """Raise for one file of plain text, which is empty or one source."""
     first = next((line for line in read_lines(path) if line.strip()), "")
     if not first:
-        return InputError(f"{path} is empty")
+        raise InputError(f"{path} is empty")
     hint = "; if it holds FASTA records, call it .fasta" if first.startswith(">") else ""
-    return InputError(f"{path} is one source only: bring {_BRING}{hint}")
+    raise InputError(f"{path} is one source only: bring {_BRING}{hint}")
 
 
 def _entries(path: Path) -> tuple[list[Path], list[Path]]:
@@ -99,12 +100,12 @@ def _entries(path: Path) -> tuple[list[Path], list[Path]]:
     entries.sort(key=lambda e: natural(e.name if e.is_dir() else stem(e)))
     folders = [entry for entry in entries if entry.is_dir()]
     flat = [entry for entry in entries if not entry.is_dir()]
-    files = [entry for entry in flat if suffix(entry) in PLAIN + FASTA]
-    others = [entry.name for entry in flat if suffix(entry) not in PLAIN + FASTA]
+    files = [entry for entry in flat if PLAIN.holds(entry) or FASTA.holds(entry)]
+    others = [entry.name for entry in flat if entry not in files]
     if others:
         raise InputError(
             f"{path} holds files that are no text to read ({listing(others)}): allowed are "
-            f"{', '.join((*PLAIN, *FASTA))}; move the others elsewhere"
+            f"{_ENDINGS}; move the others elsewhere"
         )
     return files, folders
 
@@ -121,7 +122,7 @@ def _refuse_same(names: Sequence[str], homes: Iterable[Path]) -> None:
 
 def _examples(file: Path) -> Iterator[tuple[str, str]]:
     """The place and text of each example of one source's file."""
-    if suffix(file) in FASTA:
+    if FASTA.holds(file):
         yield from ((place, sequence) for place, _, sequence in _records(file))
         return
     for number, line in enumerate(_some_lines(file), 1):
@@ -136,7 +137,7 @@ def _documents(folder: Path) -> Iterator[tuple[str, str]]:
     if not files:
         raise InputError(f"{folder} holds no text files: a source needs examples; remove it")
     for file in files:
-        if suffix(file) in FASTA:
+        if FASTA.holds(file):
             raise InputError(f"{file}: FASTA files are read from one folder, file = source")
         yield str(file), "\n".join(_some_lines(file)).removesuffix("\n")
 

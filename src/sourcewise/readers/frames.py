@@ -1,7 +1,7 @@
 """A pandas DataFrame -> `Sources`: which column is the source, and what kind each column is."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing, unknown
-from sourcewise.forms import Column, Kind, Table
+from sourcewise.forms.table import Column, Kind, Table
 from sourcewise.readers.files import refuse_repeated
+from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.text_columns import default_text, refuse_for_text, strings
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
@@ -27,59 +28,51 @@ _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 def from_frame(
     frame: "pd.DataFrame",
-    *,
+    options: ReadOptions,
     name: str,
-    source: str | None,
-    columns: Sequence[str] | None,
-    ignore: Sequence[str],
-    group: Sequence[str],
-    types: Mapping[str, Kind],
-    text: str | None = None,
-    chunk: int | None = None,
     place: Callable[[int], str] = lambda i: f"row {i + 1}",
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages about its text."""
-    frame = _plain(frame)
-    _check_names(frame, name, columns, (*ignore, *group, *types, *([text] if text else [])))
-    label = _source_column(frame, source)
+    frame, group = _plain(frame), options.group
+    _check_names(frame, name, options)
+    label = _source_column(frame, options.source)
     y, source_names = _labels(frame[label], label)
     keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
     together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
-    text = text or default_text(frame, label, columns, (*ignore, *group), types)
+    text = options.text or default_text(frame, label, options)
     if text is not None:
-        refuse_for_text(text, label, columns, ignore, types)
+        refuse_for_text(text, label, options)
         return text_sources(
             strings(frame[text], place),
             y,
             source_names,
             name=name,
             place=place,
-            chunk=chunk,
+            chunk=options.chunk,
             group=together,
-            group_by=tuple(group),
+            group_by=group,
         )
-    if chunk is not None:
+    if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
-    left = {label, *ignore, *(() if columns else group)}
-    chosen = [column for column in (columns or frame.columns) if column not in left]
+    left = {label, *options.ignore, *(() if options.columns else group)}
+    chosen = [column for column in (options.columns or frame.columns) if column not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
-    table = _table(frame[chosen], types)
-    return Sources(table, y, source_names, together, tuple(group), name)
+    table = _table(frame[chosen], options.types)
+    return Sources(table, y, source_names, together, group, name)
 
 
-def _check_names(
-    frame: "pd.DataFrame", name: str, columns: Sequence[str] | None, others: Sequence[str]
-) -> None:
+def _check_names(frame: "pd.DataFrame", name: str, options: ReadOptions) -> None:
     """Raise if columns have one name, or if one that is asked for is not there."""
-    names = list(frame.columns)
+    names, columns = list(frame.columns), options.columns or ()
+    text = [options.text] if options.text else []
     refuse_repeated(names, name)
     if not len(frame):
         raise InputError(f"{name} holds no rows")
-    for given in (*(columns or ()), *others):
+    for given in (*columns, *options.ignore, *options.group, *options.types, *text):
         if given not in names:
             raise unknown("column", given, names)
-    refuse_repeated(list(columns or ()), "columns")
+    refuse_repeated(list(columns), "columns")
 
 
 def _table(frame: "pd.DataFrame", types: Mapping[str, Kind]) -> Table:

@@ -3,11 +3,12 @@
 import codecs
 import gzip
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from sourcewise.errors import InputError
 
-__all__ = ["first_line", "read_lines", "stem", "suffix"]
+__all__ = ["Lines", "first_line", "read_lines", "stem", "suffix"]
 
 
 def suffix(path: Path) -> str:
@@ -27,6 +28,18 @@ def stem(path: Path) -> str:
     'Scots.Gaelic'
     """
     return path.name[: len(path.name) - len(suffix(path))]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Where rows stand: a file, and the line of each."""
+
+    path: Path
+    lines: list[int]
+
+    def __call__(self, i: int) -> str:
+        """The place of a row, for messages."""
+        return f"{self.path}, line {self.lines[i]}"
 
 
 def read_lines(path: Path) -> list[str]:

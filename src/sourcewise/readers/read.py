@@ -1,33 +1,22 @@
 """The one door for data: whatever it is, `read` makes it `Sources`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sourcewise.errors import InputError, listing, unknown
-from sourcewise.forms import Kind
-from sourcewise.readers.arrays import from_arrays, read_npz
-from sourcewise.readers.builtin import BUILT_IN, built_in
-from sourcewise.readers.files import read_csv, read_parquet
-from sourcewise.readers.folders import FASTA, PLAIN, read_fasta, read_folder, refuse_single
+from sourcewise.forms.table import Kind
+from sourcewise.readers.arrays import from_arrays
+from sourcewise.readers.builtin import built_in
 from sourcewise.readers.frames import from_frame
 from sourcewise.readers.plain import stem, suffix
-from sourcewise.readers.records import column_names, read_json_lines, read_text_table
-from sourcewise.readers.text_columns import may_be_text
+from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
 
 __all__ = ["read"]
 
-_FRAMES = {
-    ".csv": read_csv,
-    ".csv.gz": read_csv,
-    ".tsv": read_csv,
-    ".tsv.gz": read_csv,
-    ".parquet": read_parquet,
-}
-_JSON = (".jsonl", ".jsonl.gz")
 _PAIR, _MADE = "a pair of arrays", "Sources"
 
 
@@ -72,113 +61,69 @@ def read(
     Raises:
         InputError: whatever is wrong with the data, in one line.
     """
-    group = (group,) if isinstance(group, str) else tuple(group)
-    choose: dict[str, Any] = {
-        "source": source,
-        "columns": None if columns is None else tuple(columns),
-        "ignore": tuple(ignore),
-        "group": group,
-        "types": dict(types or {}),
-        "text": text,
-        "chunk": chunk,
-    }
+    options = ReadOptions(
+        source=source,
+        columns=None if columns is None else tuple(columns),
+        ignore=tuple(ignore),
+        group=(group,) if isinstance(group, str) else tuple(group),
+        types=dict(types or {}),
+        text=text,
+        chunk=chunk,
+    )
     if chunk is not None:
         check_chunk(chunk)
-    read_with = {name: value for name, value in choose.items() if value}
-    return replace(_read(data, choose), reading=read_with)
+    return replace(_read(data, options), reading=options.given)
 
 
-def _read(data: Any, choose: dict[str, Any]) -> Sources:
+def _read(data: Any, options: ReadOptions) -> Sources:
     if isinstance(data, Sources):
-        _refuse_options(_MADE, choose)
+        _refuse_others(_MADE, options)
         return data
     if isinstance(data, tuple):
-        return _read_tuple(data, choose)
+        return _read_tuple(data, options)
     if hasattr(data, "columns"):
-        return from_frame(data, name="data", **choose)
+        return from_frame(data, options, "data")
     if not isinstance(data, str | Path):
         raise InputError(f"cannot read a {type(data).__name__}: {_allowed()}")
     if str(data) in BUILT_IN:
-        _refuse_options(str(data), choose, "columns", "ignore")
-        return built_in(str(data), choose["columns"] or (), choose["ignore"])
-    return _read_path(Path(data), choose)
+        _refuse_others(str(data), options, "columns", "ignore")
+        return built_in(str(data), options.columns or (), options.ignore)
+    return _read_path(Path(data), options)
 
 
-def _read_tuple(data: tuple[Any, ...], choose: dict[str, Any]) -> Sources:
+def _read_tuple(data: tuple[Any, ...], options: ReadOptions) -> Sources:
     if len(data) not in (2, 3):
         raise InputError(f"cannot read a tuple of {len(data)}: allowed are (x, y), (x, y, names)")
-    _refuse_options(_PAIR, choose)
+    _refuse_others(_PAIR, options, arrays=True)
     return from_arrays(*data)
 
 
-def _read_path(path: Path, choose: dict[str, Any]) -> Sources:
-    kind = suffix(path)
+def _read_path(path: Path, options: ReadOptions) -> Sources:
     if not path.exists():
-        if not kind and len(path.parts) == 1:
+        if not suffix(path) and len(path.parts) == 1:
             raise unknown("file or built-in data set", str(path), BUILT_IN)
         raise InputError(f"no file {path}")
     if (path / "config.yaml").is_file():
         raise InputError(
             f"{path} is the folder of a run, no data: did you mean report, evaluate or sample?"
         )
-    name = path.resolve().name if path.is_dir() else stem(path)
+    kind = format_of(path)
+    if kind is None:
+        raise InputError(f"cannot read {path}: {_allowed()}")
+    _refuse_others(str(path), options, *kind.options, arrays=kind is ARRAYS)
     try:
-        if path.is_dir() or kind in FASTA:
-            _refuse_options(str(path), choose, "chunk")
-            read_texts = read_folder if path.is_dir() else read_fasta
-            return read_texts(path, name=name, chunk=choose["chunk"])
-        if kind == ".npz":
-            _refuse_options(str(path), choose, "source")
-            return read_npz(path, source=choose["source"], name=name)
-        if kind in _JSON:
-            return _read_json_lines(path, name, choose)
-        if kind in _FRAMES:
-            return _read_frame(path, kind, name, choose)
-        if kind in PLAIN:
-            raise refuse_single(path)
+        return kind.read(path, options, path.resolve().name if path.is_dir() else stem(path))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    raise InputError(f"cannot read {path}: {_allowed()}")
 
 
-def _read_json_lines(path: Path, name: str, choose: dict[str, Any]) -> Sources:
-    _refuse_options(str(path), choose, "source", "group", "text", "chunk")
-    keys = {"source": choose["source"] or "source", "text": choose["text"] or "text"}
-    frame, lines = read_json_lines(path, group=choose["group"], **keys)
-    options: dict[str, Any] = choose | keys | {"place": _Lines(path, lines)}
-    return from_frame(frame, name=name, **options)
-
-
-def _read_frame(path: Path, kind: str, name: str, choose: dict[str, Any]) -> Sources:
-    label, left = choose["source"] or "source", (*choose["ignore"], *choose["group"])
-    text = choose["text"] or "text"
-    by_default = may_be_text(label, choose["columns"], left, choose["types"])
-    wanted = choose["text"] is not None or by_default
-    if wanted and kind != ".parquet" and text in column_names(path):
-        frame, lines = read_text_table(path)
-        options: dict[str, Any] = choose | {"text": text, "place": _Lines(path, lines)}
-        return from_frame(frame, name=name, **options)
-    return from_frame(_FRAMES[kind](path, text=label), name=name, **choose)
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """Where rows stand: a file, and the line of each."""
-
-    path: Path
-    lines: list[int]
-
-    def __call__(self, i: int) -> str:
-        return f"{self.path}, line {self.lines[i]}"
-
-
-def _refuse_options(what: str, choose: dict[str, Any], *allowed: str) -> None:
-    used = [name for name, value in choose.items() if value and name not in allowed]
+def _refuse_others(what: str, options: ReadOptions, *allowed: str, arrays: bool = False) -> None:
+    """Raise if an option was given that does not apply to what is read."""
+    used = [name for name in options.given if name not in allowed]
     if used:
         dash = "" if what in (_PAIR, _MADE) else "--"  # files and names come from a command line
         kinds = f" (allowed: {_flags(allowed, dash)})" if allowed else ""
-        by_name = {"columns", "ignore", "types", "group"} & set(used)
-        unnamed = by_name and what.endswith((".npz", _PAIR))
+        unnamed = arrays and {"columns", "ignore", "types", "group"} & set(used)
         hint = "; an array has no named columns: cut x itself, or bring a table" if unnamed else ""
         raise InputError(f"options that do not apply to {what}: {_flags(used, dash)}{kinds}{hint}")
 
@@ -188,8 +133,8 @@ def _flags(names: Sequence[str], dash: str) -> str:
 
 
 def _allowed() -> str:
-    kinds = ", ".join([*_FRAMES, ".npz", *_JSON, *FASTA[:2]])
     names = ", ".join(BUILT_IN)
     return (
-        f"allowed are {kinds} files, folders of text, built-in names ({names}), DataFrames, (x, y)"
+        f"allowed are {readable()} files, folders of text, built-in names ({names}), DataFrames, "
+        "(x, y)"
     )

@@ -46,7 +46,7 @@ def read_json_lines(
     return pd.DataFrame(rows, columns=keys, dtype=object), numbers
 
 
-def _object(line: str, place: str) -> dict[str, Any]:
+def _object(line: str, place: str) -> dict[str, object]:
     try:
         item = json.loads(line)
     except json.JSONDecodeError as error:
@@ -58,7 +58,7 @@ def _object(line: str, place: str) -> dict[str, Any]:
     return item
 
 
-def _value(item: dict[str, Any], key: str, option: str, place: str) -> Any:
+def _value(item: dict[str, object], key: str, option: str, place: str) -> object:
     text = option == "--text"
     if key not in item:
         hint = f"; {option} names another" if option else ""

@@ -1,25 +1,25 @@
-"""Pictures of the theory: bounds over n or K, a Gaussian bracket, brackets of constants."""
+"""The picture of the theory: bounds and laws over n or K."""
 
 import io
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from sourcewise.bounds.calculator import Curves
+from sourcewise.bounds.case import Case
+from sourcewise.bounds.table import title
 from sourcewise.errors import InputError
 from sourcewise.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_bounds", "draw_constant_brackets", "draw_docs_figures", "draw_gaussian_bracket"]
+__all__ = ["draw_bounds", "write_picture"]
 
 # Blue and vermilion of Okabe and Ito: told apart by colour-blind readers, and in grey.
 _COLOURS = {"separate": "#0072B2", "grouped": "#009E73", "pooled": "#D55E00"}
 # Bounds are thin to thick as they get sharper; what to expect is dashed, and exact in dots.
-_LINES: dict[str, Any] = {
+_LINES: dict[str, dict[str, Any]] = {
     "paper": {"linewidth": 0.8, "dashes": (1, 1.5)},
     "simple": {"linewidth": 0.8, "dashes": (4, 1.5)},
     "refined": {"linewidth": 1.0},
@@ -42,35 +42,25 @@ _STYLE: Any = {
 _AXES = {"n": "examples $n$", "K": "sources $K$"}
 
 
-def draw_bounds(
-    places: list[float],
-    curves: Mapping[str, Mapping[str, list[float]]],
-    over: str,
-    path: Path,
-    at: float | None = None,
-    title: str = "",
-    subtitle: str = "",
-) -> None:
-    """Write the bounds and the laws over n or K, one colour per strategy; .svg, .png or .pdf.
+def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
+    """Write the bounds and the laws over n or K, one colour per strategy.
 
     Args:
-        places: values of n or K.
-        curves: {strategy: {form: values}}, from `theory.calculator.curves`.
-        over: "n" or "K".
-        path: the file; its ending chooses the format.
-        at: the case's own place, to mark.
-        title: the case, from `theory.calculator.title`.
-        subtitle: its sizes, in smaller letters.
+        case: whose name and sizes stand above.
+        curves: of this case, from `bounds.calculator.curves`.
+        path: the file; its ending, .svg, .png or .pdf, chooses the format.
     """
+    places, over = curves.places, curves.over
 
     def fill(figure: "Figure") -> None:
         axes = figure.subplots()
-        for name, forms in curves.items():
+        for name, forms in curves.lines.items():
             for form, values in forms.items():
                 every = (len(places) % 5, 5) if form == "exact" else None
                 style = _LINES[form] | {"color": _COLOURS[name], "markevery": every}
                 axes.plot(places, values, **style)
-        known = [v for forms in curves.values() for line in forms.values() for v in line if v > 0]
+        lines = [line for forms in curves.lines.values() for line in forms.values()]
+        known = [value for line in lines for value in line if value > 0]
         axes.set(xscale="log", yscale="log", xlabel=_AXES[over], ylabel="average TV")
         axes.set(xlim=(min(places), max(places)), ylim=(max(1e-6, min(known) * 0.8), 4))
         axes.yaxis.set_major_formatter("{x:g}")
@@ -85,23 +75,20 @@ def draw_bounds(
         inside |= {"bbox": {"facecolor": "0.93", "edgecolor": "none", "pad": 1}, "color": "0.3"}
         says = "1 or more: says nothing"
         axes.annotate(says, (corner, 1), xytext=(shift, -4), ha=side, va="top", **inside)
-        if at is not None:
-            axes.axvline(at, color="0.7", linewidth=0.6, zorder=0)
-        if title:
-            axes.set_title(title, loc="left", fontweight="bold", fontsize=10, pad=19)
-            place = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
-            axes.annotate(subtitle, xytext=(0, 6), fontsize=8, color="0.3", **place)
-        _legend(figure, curves)
+        axes.axvline(curves.at, color="0.7", linewidth=0.6, zorder=0)
+        axes.set_title(title(case), loc="left", fontweight="bold", fontsize=10, pad=19)
+        place: Any = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
+        axes.annotate(case.words, xytext=(0, 6), fontsize=8, color="0.3", **place)
+        names = [name for name in _COLOURS if name in curves.lines]
+        _legend(figure, names, list(curves.lines["pooled"]))
 
-    _write(path, (6.4, 3.8), fill)
+    write_picture(path, (6.4, 3.8), fill)
 
 
-def _legend(figure: "Figure", curves: Mapping[str, Mapping[str, list[float]]]) -> None:
+def _legend(figure: "Figure", names: Iterable[str], forms: Iterable[str]) -> None:
     """Colours are strategies; lines are bounds, then what to expect."""
     from matplotlib.lines import Line2D
 
-    forms = list(next(iter(curves.values())))
-    names = [name for name in _COLOURS if name in curves]
     rows = [(name, Line2D([], [], color=_COLOURS[name], linewidth=3)) for name in names]
     expected = [form for form in forms if form in _EXPECTED]
     groups = {"bounds": [form for form in forms if form not in _EXPECTED], "to expect": expected}
@@ -116,68 +103,14 @@ def _legend(figure: "Figure", curves: Mapping[str, Mapping[str, list[float]]]) -
             text.set(color="0.3", style="italic")
 
 
-def draw_gaussian_bracket(path: Path, eta: float = 0.4) -> None:
-    """Write two members of a cell of half-width eta and the two functions above all members."""
-    from sourcewise.theory.gaussian.brackets import EnvelopeBracket, GaussianBracket
+def write_picture(path: Path, size: tuple[float, float], fill: "Callable[[Figure], None]") -> None:
+    """Write a figure; the same one gives the same bytes.
 
-    x, centre = np.linspace(-4, 4, 401), np.zeros(1)
-
-    def fill(figure: "Figure") -> None:
-        axes = figure.subplots()
-        for mean in np.linspace(-eta, eta, 5):
-            member = np.exp(-((x - mean) ** 2) / 2) / math.sqrt(2 * math.pi)
-            label = "members of one cell" if mean == eta else None
-            axes.plot(x, member, color="0.6", linewidth=0.8, label=label)
-        for make, colour, name in (
-            (EnvelopeBracket, "#D55E00", "envelope bracket"),
-            (GaussianBracket, "#0072B2", "Gaussian bracket"),
-        ):
-            element = make(centre, eta)
-            label = f"{name}, area {math.exp(element.log_integral):.3f}"
-            axes.plot(x, np.exp(element.log_density(x[:, None])), color=colour, label=label)
-        axes.set(xlabel="$x$", ylabel="density", xlim=(-4, 4), ylim=(0, None))
-        axes.legend(loc="upper right", fontsize=8)
-
-    _write(path, (5.6, 2.8), fill)
-
-
-def draw_constant_brackets(path: Path, theta: float = 0.3, epsilon: float = 0.25) -> None:
-    """Write the bracket of the constants of [0, 1] on the unit interval, and one member in it."""
-    from sourcewise.theory.constant_brackets import ConstantBrackets
-
-    brackets = ConstantBrackets(0.0, 1.0, 1.0, epsilon)
-
-    def fill(figure: "Figure") -> None:
-        axes = figure.subplots()
-        for i, height in enumerate(brackets.elements):
-            label = f"bracket, N({epsilon:g}) = {brackets.number}" if i == 0 else None
-            axes.plot([0, 1], [height, height], color="#0072B2", linewidth=1.2, label=label)
-        top = brackets.above(theta)
-        axes.plot([0, 1], [theta, theta], color="#D55E00", label=f"a member, {theta:g}")
-        gap = f"area between: {top - theta:.2g}, at most {epsilon:g}"
-        axes.fill_between([0, 1], theta, top, color="#D55E00", alpha=0.2, linewidth=0, label=gap)
-        axes.set(xlabel="$x$", ylabel="height", xlim=(0, 1), ylim=(0, 1.06))
-        figure.legend(loc="outside upper center", ncols=3, fontsize=8)
-
-    _write(path, (5.6, 2.6), fill)
-
-
-def draw_docs_figures(folder: Path) -> list[Path]:
-    """Write the figures of the docs' theory pages into a folder, and say which."""
-    from sourcewise.theory import calculator, cases
-
-    sizes = {"dim": 10, "specific": 5, "mean_bound": 5}
-    case = cases.build("gaussian", {"sources": 5, "samples": 5000, **sizes})
-    names = ("bracket-constants", "bracket-gaussian", "bounds-gaussian")
-    paths = [folder / f"{name}.svg" for name in names]
-    draw_constant_brackets(paths[0])
-    draw_gaussian_bracket(paths[1])
-    title = calculator.title(case)
-    draw_bounds(*calculator.curves(case, "n"), "n", paths[2], case.n, title, case.words)
-    return paths
-
-
-def _write(path: Path, size: tuple[float, float], fill: Any) -> None:
+    Args:
+        path: the file; its ending, .svg, .png or .pdf, chooses the format.
+        size: width and height in inches.
+        fill: draws on the figure.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

@@ -9,8 +9,8 @@ from sourcewise.report.rows import Forest
 from sourcewise.report.words import clean, decimals, interval, number, phrase, sentence, signed
 from sourcewise.results.comparison import ComparisonResult, Difference, Verdict
 from sourcewise.results.contract import to_json
-from sourcewise.results.data import Column
-from sourcewise.results.text import fitted_words, metric_name
+from sourcewise.results.data import Column, DiagnosticFacts
+from sourcewise.results.text import metric_name
 
 __all__ = [
     "Headline",
@@ -146,11 +146,17 @@ def _doubts(result: ComparisonResult) -> Iterator[str]:
     if late:
         verb = "was" if len(late) == 1 else "were"
         yield f"Training was not over: {listing(late)} {verb} still improving."
+    found = [item for s in result.strategies.values() for item in s.diagnostics]
     for kind, words in ERRORS.items():
-        each = (s.fitted.get(kind, ()) for s in result.strategies.values())
-        known = [x for values in each for x in values if x is not None]
-        if known:
-            yield f"{words} {fitted_words(kind, [max(known)])} nats; intervals allow for it."
+        if known := [item for item in found if item.name == kind]:
+            worst = max(
+                known, key=lambda item: max(map(float, filter(None, item.values)), default=0)
+            )
+            yield f"{words} {worst.words.split(' to ')[-1]} nats; intervals allow for it."
+
+
+def _largest(item: DiagnosticFacts) -> float:
+    return max((x for x in item.values if isinstance(x, int | float)), default=0.0)
 
 
 def _decide(result: ComparisonResult) -> str:

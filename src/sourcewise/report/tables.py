@@ -25,7 +25,7 @@ from sourcewise.results.comparison import (
     SourceResult,
     StrategyResult,
 )
-from sourcewise.results.text import few_degrees, fitted_words, metric_name
+from sourcewise.results.text import few_degrees, metric_name
 
 __all__ = ["Cell", "Table", "budgets", "differences", "levels", "models", "sources"]
 
@@ -152,10 +152,10 @@ def models(result: ComparisonResult) -> Table:
         "Models": [Cell(number(len(s.blocks))) for s in strategies],
         "Parameters": [Cell(number(s.parameters)) for s in strategies],
     }
-    for key in dict.fromkeys(key for s in strategies for key in s.fitted):
-        found = [fitted_words(key, s.fitted[key]) if key in s.fitted else "" for s in strategies]
-        columns[key.replace("_", "-").capitalize()] = [Cell(words or ABSENT) for words in found]
-    if any(s.shares and _label(s) != Cell(ABSENT) for s in strategies):
+    found = [{d.name: d.words for d in s.diagnostics if not d.setting} for s in strategies]
+    for key in dict.fromkeys(key for words in found for key in words):
+        columns[key.replace("_", "-").capitalize()] = [Cell(w.get(key, ABSENT)) for w in found]
+    if any(s.shares and s.label_effect is not None for s in strategies):
         columns[f"Label is worth, {result.metric.unit}"] = [_label(s) for s in strategies]
     if searched := any(s.searched for s in strategies):
         columns["Settings searched"] = [_searched(s.searched) for s in strategies]

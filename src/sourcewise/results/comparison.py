@@ -1,10 +1,9 @@
 """The result of a comparison: the contract of `compare --json`, key by key in docs/result.md."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sourcewise.results.contract import Json, Scalar, Sometimes
-from sourcewise.results.data import ComparedSource, DataFacts
+from sourcewise.results.contract import Json, Sometimes
+from sourcewise.results.data import ComparedSource, DataFacts, DiagnosticFacts, Fitted, Resolved
 
 __all__ = [
     "MACRO",
@@ -25,8 +24,6 @@ __all__ = [
 ]
 
 MACRO = "macro"  # stands for a source: the mean over tested sources, each counted once
-Fitted = dict[str, tuple[float | None, ...]]  # what fitting found, a value per model
-Resolved = Mapping[str, Scalar]  # what settings given as `auto` became
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,7 @@ class StrategyResult:
     worst: dict[str, Worst]
     fitted: Fitted
     resolved: Resolved
+    diagnostics: tuple[DiagnosticFacts, ...] = ()
     settings: Sometimes[Json] = None  # that a search chose
     searched: Sometimes[Searched] = None
     validated_by: Sometimes[str] = None  # what validation losses are

@@ -19,7 +19,7 @@ from sourcewise.results.text import (
     ends,
     extent,
     figure,
-    fitted_words,
+    findings,
     metric_name,
     note_lines,
     quoted,
@@ -110,7 +110,7 @@ def _budget_lines(result: ComparisonResult, name: str, strategy: StrategyResult)
         f"{updates:.0f} updates"
         + (f" (mean of {over})" if over else "")
         + (f" (weights of update {span(best, '.0f')} kept)" if best else ""),
-        *(f"{key} {fitted_words(key, values)}" for key, values in strategy.fitted.items()),
+        *findings(strategy.diagnostics),
     ]
     yield f"{name}: {', '.join(parts)}"
     if strategy.searched:

@@ -1,14 +1,16 @@
-"""What every result says of its data, and of how the run was set up."""
+"""What every result says of its data, of its models' fits, and of how the run was set up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from sourcewise.results.contract import Sometimes
+from sourcewise.results.contract import Scalar, Sometimes
 
 __all__ = [
     "Column",
     "ComparedSource",
     "DataFacts",
+    "DiagnosticFacts",
     "LeftOut",
     "Reading",
     "RunSettings",
@@ -62,6 +64,8 @@ class TrainedSource(SourceFacts):
     n_valid: int
 
 
+Fitted = dict[str, tuple[float | None, ...]]  # what fitting found, a value per model
+Resolved = Mapping[str, Scalar]  # what settings given as `auto` became
 Source = TypeVar("Source", bound=SourceFacts, covariant=True)
 
 
@@ -85,6 +89,17 @@ class DataFacts(Generic[Source]):
     sources: tuple[Source, ...]
     units: Sometimes[int] = None  # sets of rows that stay together
     duplicate_rows: Sometimes[int] = None  # identical to an earlier row
+
+
+@dataclass(frozen=True)
+class DiagnosticFacts:
+    """What trained models say of their fits, or what a setting came to (`setting`)."""
+
+    name: str
+    values: tuple[Scalar, ...]  # one per model, or the one that all agree on
+    unit: str
+    words: str  # as tables show it
+    setting: bool
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sourcewise.results.comparison import MACRO, Fitted, Gap, Resolved, Worst
+from sourcewise.results.comparison import MACRO, Gap, Worst
 from sourcewise.results.contract import Json, Sometimes
-from sourcewise.results.data import SourceFacts
+from sourcewise.results.data import DiagnosticFacts, Fitted, Resolved, SourceFacts
 from sourcewise.results.text import (
     MOST_LINES,
     about_lines,
@@ -78,6 +78,7 @@ class ScoredStrategy:
 
     fitted: Fitted
     resolved: Resolved
+    diagnostics: tuple[DiagnosticFacts, ...]
     per_source: dict[str, ScoredSource]
     macro: dict[str, Score | tuple[str, ...]]
     worst: dict[str, Worst | None]
@@ -124,8 +125,8 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
     yield from note_lines(result.warnings)
     yield ""
     strategies = result.strategies.items()
-    resolved = {name: strategy.resolved for name, strategy in strategies}
-    yield from about_lines(resolved, {name: strategy.fitted for name, strategy in strategies})
+    resolved = {name: item.resolved for name, item in strategies}
+    yield from about_lines(resolved, {name: item.diagnostics for name, item in strategies})
     name = metric_name(result.primary_metric)
     made = "" if metric.intervals == ALONE else f"; intervals are made of {metric.intervals}"
     direction = "" if metric.higher_is_better else ", lower is better"

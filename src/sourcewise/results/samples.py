@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sourcewise.results.comparison import Resolved
+from sourcewise.results.data import Resolved
 
 __all__ = ["Names", "SamplesResult"]
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from sourcewise.errors import counted
-from sourcewise.results.contract import Scalar
-from sourcewise.results.data import DataFacts, SourceFacts
+from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
 
 __all__ = [
     "MOST_LINES",
@@ -16,12 +15,11 @@ __all__ = [
     "extent",
     "few_degrees",
     "figure",
-    "fitted_words",
+    "findings",
     "metric_name",
     "note_lines",
     "quoted",
     "resolved_lines",
-    "rounded",
     "span",
     "wrapped",
 ]
@@ -101,16 +99,6 @@ def extent(data: DataFacts[SourceFacts]) -> str:
     return f"{data.variables} positions" + (f" of {data.symbols} symbols" if data.symbols else "")
 
 
-def rounded(value: float) -> str:
-    """A number to two digits, large ones without exponents.
-
-    >>> rounded(0.0123), rounded(112.0), rounded(99.7), rounded(-2.71)
-    ('0.012', '110', '100', '-2.7')
-    """
-    short = f"{value:.2g}"
-    return f"{float(short):.0f}" if abs(float(short)) >= 100 else short
-
-
 def figure(x: float | None, form: str = ".4f") -> str:
     """A number in a table; a dash where it is unknown."""
     return "-" if x is None else f"{x:{form}}"
@@ -131,54 +119,26 @@ def few_degrees(df: float | None) -> str:
 
 def span(values: Sequence[float], form: str) -> str:
     """The smallest to the largest of some numbers."""
-    return _to(f"{min(values):{form}}", f"{max(values):{form}}")
-
-
-def _to(low: str, high: str) -> str:
+    low, high = f"{min(values):{form}}", f"{max(values):{form}}"
     return low if low == high else f"{low} to {high}"
 
 
-def fitted_words(name: str, values: Iterable[float | None]) -> str:
-    """What fitting found, the smallest to the largest of the models' values.
-
-    >>> fitted_words("r_hat", [1.004, 1.2]), fitted_words("effective samples", [210.2, None])
-    ('1.00 to 1.20', '210')
-    >>> fitted_words("quadrature error", [0.0, 2.5e-4]), fitted_words("shrinkage", [0.03])
-    ('below 1e-6 to 0.00025', '0.03')
-    >>> fitted_words("annealing error", [2.7, 110.0]), fitted_words("annealing error", [None])
-    ('2.7 to 110', 'unknown')
-    """
-    found = [value for value in values if value is not None]
-    if not found:
-        return "unknown"
-    if name == "r_hat":
-        return span(found, ".2f")
-    if name.startswith("effective"):
-        return span(found, ".0f")
-    words = _error if name.endswith("error") else rounded
-    return _to(words(min(found)), words(max(found)))
-
-
-def _error(value: float) -> str:
-    """An error in nats; below what float32 resolves, 0 would say too much."""
-    return rounded(value) if value >= 1e-6 else "below 1e-6"
+def findings(diagnostics: Iterable[DiagnosticFacts]) -> list[str]:
+    """What fitting found, each with its name."""
+    return [f"{item.name} {item.words}" for item in diagnostics if not item.setting]
 
 
 def about_lines(
-    resolved: Mapping[str, Mapping[str, Scalar]],
-    fitted: Mapping[str, Mapping[str, Sequence[float | None]]],
+    resolved: Mapping[str, Resolved], diagnostics: Mapping[str, Iterable[DiagnosticFacts]]
 ) -> Iterator[str]:
     """What settings came to, and what fitting found beside the parameters, by strategy."""
     yield from resolved_lines(resolved)
-    for strategy, found in fitted.items():
-        if found:
-            words = ", ".join(
-                f"{key} {fitted_words(key, values)}" for key, values in found.items()
-            )
-            yield f"{strategy}: {words}"
+    for strategy, items in diagnostics.items():
+        if found := findings(items):
+            yield f"{strategy}: {', '.join(found)}"
 
 
-def resolved_lines(resolved: Mapping[str, Mapping[str, Scalar]]) -> Iterator[str]:
+def resolved_lines(resolved: Mapping[str, Resolved]) -> Iterator[str]:
     """What settings came to, a line for all strategies that agree on it.
 
     >>> values = {"objective": "likelihood", "nodes": 32}

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sourcewise.errors import counted, listing
-from sourcewise.results.comparison import Fitted, Resolved
 from sourcewise.results.contract import Json, Sometimes
-from sourcewise.results.data import DataFacts, TrainedSource
+from sourcewise.results.data import DataFacts, DiagnosticFacts, Fitted, Resolved, TrainedSource
 from sourcewise.results.text import (
     MOST_LINES,
     about_lines,
@@ -47,7 +46,7 @@ class TrainedModel:
     validation_reason: Sometimes[str] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """All of it."""
 
@@ -59,6 +58,7 @@ class TrainingResult:
     models: tuple[TrainedModel, ...]
     fitted: Fitted
     resolved: Resolved
+    diagnostics: tuple[DiagnosticFacts, ...] = ()
     validated_by: str | None  # what validation losses are
     warnings: tuple[str, ...]
     run: str | None
@@ -85,7 +85,7 @@ def training_lines(result: TrainingResult) -> Iterator[str]:
     )
     yield from note_lines(result.warnings)
     yield ""
-    yield from about_lines({name: result.resolved}, {name: result.fitted})
+    yield from about_lines({name: result.resolved}, {name: result.diagnostics})
     head = ["sources", "rows", "valid", "saw", "updates", "kept", "loss", "parameters", "seconds"]
     yield from aligned(head, map(_cells, models[:MOST_LINES]))
     if len(models) > MOST_LINES:

@@ -8,10 +8,11 @@ over many of them, with `expected_log_likelihood` in place of test rows.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +22,16 @@ from torch import Tensor
 from sourcewise.comparison import CompareSettings, compare, prepare
 from sourcewise.comparison.plan import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
+from sourcewise.fitting import job as fitted_job
 from sourcewise.fitting.strategy import fit_all
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.sources import Sources
+from sourcewise.studies.grid import Grid, Progress, Work, within
+from sourcewise.studies.result import Result
 
-__all__ = ["Coverage", "CoverageCell", "CoverageSettings", "coverage"]
+__all__ = ["Coverage", "CoveragePoint", "CoverageSettings", "grid"]
 
 K, D = 4, 3
 Likeness = Literal["equal", "opposite"]
@@ -48,67 +52,64 @@ class CoverageSettings(Settings):
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class CoverageCell:
+class Cell(NamedTuple):
     """One setting of the simulation.
 
     Args:
         likeness: of the sources.
         tails: of their distribution.
         n_k: rows of each source.
-        truth: (K + 1,) true differences of the sources, and of their macro average.
-        covered: (repetitions, K + 1) whether the interval held the truth.
-        width: mean width of the macro interval.
+    """
+
+    likeness: Likeness
+    tails: Tails
+    n_k: int
+
+    @property
+    def name(self) -> str:
+        """Says all three."""
+        return f"{self.likeness}-{self.tails}-{self.n_k}"
+
+
+@dataclass(frozen=True)
+class CoveragePoint:
+    """What was found in a cell.
+
+    Args:
+        likeness, tails, n_k: the cell.
+        repetitions: data sets.
+        true_macro: true difference on average over the sources.
+        coverage_per_source: share of the sources' intervals that hold the true difference.
+        coverage_macro: of the intervals of the average.
+        width_macro: their mean width.
         verdicts: overall verdict to its share.
     """
 
     likeness: Likeness
     tails: Tails
     n_k: int
-    truth: np.ndarray
-    covered: np.ndarray
-    width: float
+    repetitions: int
+    true_macro: float
+    coverage_per_source: float
+    coverage_macro: float
+    width_macro: float
     verdicts: dict[str, float]
 
-    @property
-    def per_source(self) -> float:
-        """Share of the sources' intervals that cover."""
-        return float(self.covered[:, :-1].mean())
-
-    @property
-    def macro(self) -> float:
-        """Share of the macro intervals that cover."""
-        return float(self.covered[:, -1].mean())
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "likeness": self.likeness,
-            "tails": self.tails,
-            "n_k": self.n_k,
-            "repetitions": len(self.covered),
-            "true_macro": float(self.truth[-1]),
-            "coverage_per_source": self.per_source,
-            "coverage_macro": self.macro,
-            "width_macro": self.width,
-            "verdicts": self.verdicts,
-        }
+    def __str__(self) -> str:
+        words = ", ".join(f"{word} {100 * share:.1f} %" for word, share in self.verdicts.items())
+        shares = f"{100 * self.coverage_per_source:.1f} % | {100 * self.coverage_macro:.1f} %"
+        return (
+            f"| {self.likeness} | {self.tails} | {self.n_k} | {self.true_macro:+.4f} "
+            f"| {shares} | {self.width_macro:.4f} | {words} |"
+        )
 
 
 @dataclass(frozen=True)
-class Coverage:
+class Coverage(Result):
     """The study's table."""
 
     settings: CoverageSettings
-    cells: list[CoverageCell] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "name": "coverage",
-            "settings": self.settings.model_dump(mode="json"),
-            "cells": [cell.to_json() for cell in self.cells],
-        }
+    points: tuple[CoveragePoint, ...]
 
     def __str__(self) -> str:
         """A Markdown table."""
@@ -116,51 +117,46 @@ class Coverage:
             "| sources | tails | n_k | true difference | covers, per source | covers, macro "
             "| width | verdicts |\n|---|---|---|---|---|---|---|---|"
         )
-        return "\n".join([head, *(_row(cell) for cell in self.cells)])
+        return "\n".join([head, *map(str, self.points)])
 
 
-def _row(cell: CoverageCell) -> str:
-    words = ", ".join(f"{word} {100 * share:.1f} %" for word, share in cell.verdicts.items())
-    return (
-        f"| {cell.likeness} | {cell.tails} | {cell.n_k} | {cell.truth[-1]:+.4f} "
-        f"| {100 * cell.per_source:.1f} % | {100 * cell.macro:.1f} % | {cell.width:.4f} "
-        f"| {words} |"
+def grid(settings: CoverageSettings) -> Grid[Cell, CoveragePoint, Coverage]:
+    """All settings of the simulation."""
+    s = settings
+    cells = [Cell(*values) for values in product(s.likeness, s.tails, s.sizes)]
+    few = {"repetitions": 3, "truth_samples": 15}
+    return Grid(
+        cells=cells,
+        compute=partial(_measure, settings),
+        found=CoveragePoint,
+        fold=lambda found: Coverage(s, tuple(found[cell.name] for cell in cells)),
+        work=lambda cell: Work(s.repetitions, cell.n_k),
+        short=lambda: grid(s.model_copy(update=few)),
     )
 
 
-def coverage(
-    settings: CoverageSettings | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Coverage:
-    """Run the study; `progress` is called with (cells done, cells in all)."""
-    settings = settings or CoverageSettings()
-    grid = list(product(settings.likeness, settings.tails, settings.sizes))
-    cells = []
-    for done, (likeness, tails, n_k) in enumerate(grid):
-        if progress:
-            progress(done, len(grid))
-        cells.append(_cell(likeness, tails, n_k, settings))
-    return Coverage(settings, cells)
-
-
-def _cell(likeness: Likeness, tails: Tails, n_k: int, settings: CoverageSettings) -> CoverageCell:
-    noise = Noise(settings.seed).of("coverage", likeness, tails, n_k)
-    truth = _truth(likeness, tails, n_k, settings.truth_samples, noise.of("truth"))
+def _measure(
+    s: CoverageSettings, cell: Cell, progress: Progress | None, folder: Path | None
+) -> CoveragePoint:
+    """The true differences, and whether each repetition's intervals hold them."""
+    noise = Noise(s.seed).of("coverage", *cell)
+    truth = _truth(cell, s.truth_samples, noise.of("truth"), within(progress, 0, 10))
     covered, widths, verdicts = [], [], []
-    for r in range(settings.repetitions):
-        data = _draw(likeness, tails, n_k, noise.of("data", r))
-        result = compare(data, seeds=settings.seeds, seed=r)
+    for r in range(s.repetitions):
+        result = compare(_draw(cell, cell.n_k, noise.of("data", r)), seeds=s.seeds, seed=r)
         rows = result.document["differences"]
-        covered.append(
-            [row["low"] <= t <= row["high"] for row, t in zip(rows, truth, strict=True)]
-        )
+        pairs = zip(rows, truth, strict=True)
+        covered.append([row["low"] <= t <= row["high"] for row, t in pairs])
         widths.append(rows[-1]["high"] - rows[-1]["low"])
         verdicts.append(result.verdict["overall"])
+        if progress:
+            progress(s.repetitions + 9 * (r + 1), 10 * s.repetitions)
     words, counts = np.unique(verdicts, return_counts=True)
     shares = dict(zip(words.tolist(), (counts / len(verdicts)).tolist(), strict=True))
-    return CoverageCell(
-        likeness, tails, n_k, truth, np.array(covered), float(np.mean(widths)), shares
-    )
+    held = np.array(covered)  # (repetitions, K + 1)
+    per_source, macro = float(held[:, :-1].mean()), float(held[:, -1].mean())
+    width = float(np.mean(widths))
+    return CoveragePoint(*cell, s.repetitions, truth[-1], per_source, macro, width, shares)
 
 
 def covariances(likeness: Likeness) -> Tensor:
@@ -170,27 +166,27 @@ def covariances(likeness: Likeness) -> Tensor:
     return eye + 0.5 * signs.double()[:, None, None] * (1 - eye)
 
 
-def _draw(likeness: Likeness, tails: Tails, n_k: int, noise: Noise) -> Sources:
+def _draw(cell: Cell, n_k: int, noise: Noise) -> Sources:
     """A sample with n_k rows of each source; the sources' means are k."""
     y = torch.arange(K).repeat_interleave(n_k)
-    scale_tril = torch.linalg.cholesky(covariances(likeness))
+    scale_tril = torch.linalg.cholesky(covariances(cell.likeness))
     x = (scale_tril[y] @ noise.of("x").normal(len(y), D, 1)).squeeze(2)
-    if tails == "t5":
+    if cell.tails == "t5":
         # A t vector is a normal one over a root of chi-square / 5; its variance is 5/3.
         chi = noise.of("chi").normal(len(y), 5).square().sum(1, keepdim=True)
         x = x / (chi / 5).sqrt() * math.sqrt(3 / 5)
     return Sources(x + y[:, None], y, [f"source {k + 1}" for k in range(K)])
 
 
-def _truth(likeness: Likeness, tails: Tails, n_k: int, samples: int, noise: Noise) -> np.ndarray:
-    """(K + 1,) expected pooled minus separate, per source and macro, after 4/5 n_k rows each."""
-    C, size = covariances(likeness), n_k * (FOLDS - 1) // FOLDS
+def _truth(cell: Cell, samples: int, noise: Noise, progress: Progress | None) -> list[float]:
+    """K + 1 expected pooled minus separate, per source and macro, after 4/5 n_k rows each."""
+    C, size = covariances(cell.likeness), cell.n_k * (FOLDS - 1) // FOLDS
     differences = []
     for i in range(samples):
-        data = _draw(likeness, tails, size, noise.of(i))
+        data = _draw(cell, size, noise.of(i))
         job = prepare(data, CompareSettings()).plan.job
-        rows = job.coding.lift(data.x, noise.each(data.y))
-        fitted = fit_all(job, rows, data.y, noise)
+        rows = job.coding.prepare(data.x, noise.each(data.y))
+        fitted = fit_all(job, rows, data.y, fitted_job.Work(noise))
         scores = {}
         for name, item in fitted.items():
             assert isinstance(item.encoder, NumericEncoder)
@@ -199,5 +195,7 @@ def _truth(likeness: Likeness, tails: Tails, n_k: int, samples: int, noise: Nois
             scaled = C / (scale[:, None] * scale)
             scores[name] = np.array(expected_log_likelihood(item.model, means, scaled).values)
         differences.append(scores["pooled"] - scores["separate"])
+        if progress:
+            progress(i + 1, samples)
     mean = np.mean(differences, 0)
-    return np.append(mean, mean.mean())
+    return [*mean.tolist(), float(mean.mean())]

@@ -1,15 +1,15 @@
 """What studies that measure errors along curves have in common: points, intervals, exponents.
 
-A study varies one size after the other; at each value, a *place*, it trains both ways in several
+A study varies one size after the other; at each value, in a *cell*, it trains both ways in several
 seeds. Each strategy's errors there are a `Point`, to which a study adds what it compares them
 with; a line through points of one strategy is a `Fit`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean
-from typing import Any, Literal, TypeVar
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,7 @@ __all__ = [
     "compared",
     "fit",
     "over_seeds",
-    "read",
     "reason",
-    "select",
     "slope",
 ]
 
@@ -34,12 +32,10 @@ Strategy = Literal["separate", "pooled"]
 STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
 ONE = "beta-hat and gain: with K = 1 both are one"
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Point:
-    """The error of one strategy at one place. None where there is no value; `reason` says why.
+    """The error of one strategy in one cell. None where there is no value; `reason` says why.
 
     Args:
         sweep: what is varied.
@@ -89,61 +85,51 @@ class Point:
         return self.gain_high - self.gain
 
 
-def compared(
-    errors: Mapping[Strategy, Sequence[float]], strategy: Strategy, K: int
-) -> dict[str, Any]:
-    """The fields of a `Point` that follow from the errors of both strategies, seed by seed.
+class Compared(NamedTuple):
+    """The fields of a `Point` that follow from the errors of both strategies."""
 
-    >>> both = {"separate": [0.3, 0.5], "pooled": [0.2, 0.4]}
-    >>> found = compared(both, "pooled", K=2)
-    >>> [round(found[name], 4) for name in ("measured", "gain", "beta_hat")]
+    measured: float
+    standard_error: float
+    low: float
+    high: float
+    per_seed: tuple[float, ...]
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    beta_hat: float | None = None
+
+
+def compared(
+    separate: Sequence[float], pooled: Sequence[float], strategy: Strategy, K: int
+) -> Compared:
+    """What a point says of the errors of both strategies, seed by seed.
+
+    >>> found = compared([0.3, 0.5], [0.2, 0.4], "pooled", K=2)
+    >>> [round(value, 4) for value in (found.measured, found.gain, found.beta_hat)]
     [0.3, 0.1, 0.875]
-    >>> compared(both, "separate", K=2)["gain"]
+    >>> compared([0.3, 0.5], [0.2, 0.4], "separate", K=2).gain
 
     Args:
-        errors: of each strategy, an average TV per seed.
+        separate, pooled: an average TV per seed.
         strategy: whose point it is.
         K: sources; with one both strategies are the same.
     """
-    values, separate = errors[strategy], errors["separate"]
-    measured = over_seeds(values)
-    found = dict.fromkeys(("gain", "gain_low", "gain_high", "beta_hat"))
-    if strategy == "pooled" and K > 1:
-        gain = over_seeds([s - p for s, p in zip(separate, values, strict=True)])
-        beta_hat = empirical_beta(measured.value / mean(separate), K)
-        found = dict(zip(found, (gain.value, gain.low, gain.high, beta_hat), strict=True))
-    return {
-        "measured": measured.value,
-        "standard_error": measured.standard_error,
-        "low": measured.low,
-        "high": measured.high,
-        "per_seed": tuple(values),
-        **found,
-    }
+    values = separate if strategy == "separate" else pooled
+    own = over_seeds(values)
+    found = Compared(own.value, own.standard_error, own.low, own.high, tuple(values))
+    if strategy == "separate" or K == 1:
+        return found
+    gain = over_seeds([s - p for s, p in zip(separate, pooled, strict=True)])
+    beta_hat = empirical_beta(found.measured / mean(separate), K)
+    return found._replace(
+        gain=gain.value, gain_low=gain.low, gain_high=gain.high, beta_hat=beta_hat
+    )
 
 
 def reason(strategy: Strategy, K: int, *others: str) -> str | None:
     """Why a point lacks values: the study's own reasons, and that of a single source."""
     alone = [ONE] if strategy == "pooled" and K == 1 else []
     return "; ".join([*others, *alone]) or None
-
-
-def select(points: Iterable[T], **where: Any) -> tuple[T, ...]:
-    """Those whose fields have these values, in order.
-
-    >>> select([Fit("a", -0.5, None, None, 1, 2)], strategy="b")
-    ()
-    """
-    return tuple(p for p in points if all(getattr(p, k) == v for k, v in where.items()))
-
-
-def read(kind: type[T], rows: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
-    """Dataclasses again from their JSON documents; keys that they do not know are passed over."""
-    known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
-    return tuple(
-        kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known})
-        for row in rows
-    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The looks that the studies' pictures share."""
+"""How studies draw their results, and the looks that their pictures share."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,45 @@ if TYPE_CHECKING:
 
     from sourcewise.studies.curves import Point, Strategy
 
-__all__ = ["COLOURS", "STYLE", "frame", "measured", "powers", "save"]
+__all__ = ["COLOURS", "STYLE", "Picture", "frame", "measured", "powers"]
 
 # Blue and vermilion of Okabe and Ito: told apart by colour-blind readers, and in grey.
 COLOURS = {"separate": "#0072B2", "pooled": "#D55E00"}
-STYLE: Any = {
+STYLE = {
     "font.size": 9,
     "axes.linewidth": 0.6,
     "xtick.direction": "in",
     "ytick.direction": "in",
     "legend.frameon": False,
-    "svg.hashsalt": "sourcewise",  # the same element names in each run
 }
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How a result is drawn.
+
+    Args:
+        figure: of a result.
+        style: matplotlib's settings.
+        dpi: of the PNG file.
+    """
+
+    figure: "Callable[[Any], Figure]"
+    style: Mapping[str, object]
+    dpi: int = 200
+
+    def write(self, result: object, png: Path, svg: Path) -> None:
+        """Write the picture twice; the same result gives the same bytes."""
+        from matplotlib import rc_context
+
+        style: Any = {**self.style, "svg.hashsalt": "sourcewise"}  # the same names in each run
+        with rc_context(style):
+            figure = self.figure(result)
+            for path in (png, svg):
+                content, kind = io.BytesIO(), path.suffix[1:]
+                metadata = {"Date": None} if kind == "svg" else {"Software": None}
+                figure.savefig(content, format=kind, dpi=self.dpi, metadata=metadata)
+                write_atomic(path, content.getvalue())
 
 
 def measured(
@@ -61,12 +89,3 @@ def powers(axes: "Axes") -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def save(figure: "Figure", png: Path, svg: Path, dpi: int = 200) -> None:
-    """Write a picture twice; the same figure gives the same bytes."""
-    for path in (png, svg):
-        content, kind = io.BytesIO(), path.suffix[1:]
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(content, format=kind, dpi=dpi, metadata=metadata)
-        write_atomic(path, content.getvalue())

@@ -14,12 +14,13 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def row(first: str, width: int, second: str, rest: Sequence[str]) -> str:
-    """A line: a place, a strategy, and columns of ten.
+def row(texts: Sequence[str], width: int) -> str:
+    """A line: the first text in so many characters, then the strategy and other columns of ten.
 
-    >>> row("n", 4, "pooled", ["0.5"])
+    >>> row(["n", "pooled", "0.5"], 4)
     'n   pooled           0.5'
     """
+    first, second, *rest = texts
     return f"{first:<{width}}{second:<10}" + "".join(f"{text:>10}" for text in rest)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bracketing", "centres", "nearest_centre"]
+__all__ = ["Bracketing"]
 
 Floats = NDArray[np.float64]
 
@@ -90,31 +90,3 @@ class Bracketing:
     def log_number(self, eps: ArrayLike) -> Floats:
         """`log N(eps)`, the log bracketing number; eps > 0, broadcast with m and B."""
         return self.number_of_cells(self.log_cells(eps))
-
-
-def centres(B: float, cells: int) -> Floats:
-    """Middles `-B + (B/c)(2j+1)`, j = 0..c-1, of c equal cells of [-B, B]; none leaves the box.
-
-    >>> centres(1.0, 2).tolist()
-    [-0.5, 0.5]
-
-    Args:
-        B: bound, B > 0.
-        cells: c >= 1.
-    """
-    return B / cells * (2 * np.arange(cells, dtype=np.float64) + 1) - B
-
-
-def nearest_centre(value: ArrayLike, B: float, cells: int) -> Floats:
-    """The middle of the cell that holds each value of [-B, B]; at most `B/c` away from it.
-
-    >>> nearest_centre([-1.0, 0.2, 1.0], 1.0, 2).tolist()
-    [-0.5, 0.5, 0.5]
-
-    Args:
-        value: numbers in [-B, B].
-        B: bound, B > 0.
-        cells: c >= 1.
-    """
-    j = np.floor((np.asarray(value, dtype=np.float64) + B) * (cells / (2 * B)))
-    return B / cells * (2 * np.clip(j, 0, cells - 1) + 1) - B

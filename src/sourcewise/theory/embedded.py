@@ -35,11 +35,15 @@ class Embedded(ABC):
 
     Attributes:
         d_e: numbers per embedding.
+        W: width of the network.
+        L: affine layers.
         B: bound on every parameter.
         S: most non-zero entries of the network; all P if None.
     """
 
     d_e: int
+    W: int
+    L: int
     B: float
     S: int | None
 

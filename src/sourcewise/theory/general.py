@@ -29,11 +29,10 @@ from sourcewise.errors import InputError
 from sourcewise.theory.bracketing import Bracketing
 from sourcewise.theory.checks import above, confidence, numbers
 
-__all__ = ["FORMS", "Bound", "paper", "refined", "simple", "worst_case"]
+__all__ = ["Bound", "paper", "refined", "simple", "worst_case"]
 
 Floats = NDArray[np.float64]
 
-FORMS = ("paper", "simple", "refined", "localized", "localized_drawn")
 # 400 points in [1e-8, 1] and, coarser, below: for n above 10^8. An eps above 1 proves nothing.
 _TINY = np.geomspace(1e-16, 1e-8, 60, endpoint=False)
 _EPSILON = np.concatenate([_TINY, np.geomspace(1e-8, 1, 400)])
@@ -45,7 +44,7 @@ class Bound:
     """A bound on average total variation, and what it is made of; arrays if arguments were.
 
     Args:
-        form: which of `FORMS`.
+        form: paper, simple, refined, localized or localized_drawn.
         value: the bound.
         epsilon: the bracket width at which it is attained.
         s: the tilt of the union bound; 1 except for localized forms.
@@ -61,6 +60,12 @@ class Bound:
     log_number: Any
     complexity: Any
     confidence: Any
+
+    @classmethod
+    def of(cls, form: str, *parts: ArrayLike) -> "Bound":
+        """All parts (...) from value on, broadcast; plain floats if there is but one number."""
+        arrays = np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in parts))
+        return cls(form, *(array if array.ndim else float(array) for array in arrays))
 
     @property
     def vacuous(self) -> Any:
@@ -88,7 +93,7 @@ def paper(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Boun
         raise InputError("delta must be above 0 and at most 0.5 for the form 'paper'")
     log_number, complexity, doubt = _terms(bracketing, size, delta, bracketing.log_cells(1 / size))
     value = 3 * np.sqrt(complexity + doubt)
-    return _bound("paper", value, 1 / size, 1.0, log_number, complexity, doubt)
+    return Bound.of("paper", value, 1 / size, 1.0, log_number, complexity, doubt)
 
 
 def simple(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Bound:
@@ -169,7 +174,7 @@ def _scan(
         parts.append(_smallest(value_of, part, n_, delta_, snap))
     found = np.concatenate(parts, axis=1).reshape(5, *shape)
     value, eps, log_number, complexity, doubt = found
-    return _bound(form, value, eps, 1.0, log_number, complexity, doubt)
+    return Bound.of(form, value, eps, 1.0, log_number, complexity, doubt)
 
 
 def _smallest(
@@ -203,11 +208,3 @@ def _terms(
 ) -> tuple[Floats, Floats, Floats]:
     log_number = bracketing.number_of_cells(log_c)
     return log_number, log_number / n, -np.log(np.asarray(delta, dtype=np.float64)) / n
-
-
-def _bound(form: str, value: ArrayLike, *parts: ArrayLike) -> Bound:
-    """Broadcast to one shape; plain floats if there is but one number."""
-    arrays = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (value, *parts)))
-    if arrays[0].ndim == 0:
-        return Bound(form, *(float(array) for array in arrays))
-    return Bound(form, *arrays)

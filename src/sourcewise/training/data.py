@@ -8,18 +8,17 @@ from earlier batches, or from how many processes share the work.
 - *weighted*: every entry draws a source by equal weights, then one of its rows, with replacement.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import Z
-from sourcewise.forms import Ragged, take
+from sourcewise.batch import Batch, joined
+from sourcewise.forms.ragged import Ragged
 from sourcewise.randomness import Noise
 
-__all__ = ["Batches", "TrainingData", "batch_of", "chunks", "joined"]
+__all__ = ["Batches", "TrainingData"]
 
 
 @dataclass(frozen=True)
@@ -27,30 +26,23 @@ class TrainingData:
     """Encoded rows to train on, and rows that tell when to stop.
 
     Args:
-        z: n encoded training rows.
-        y: (n,) their sources.
-        sizes: (n,) units that a row's score is divided by: 1, or its symbols.
-        valid_z: validation rows, none if empty.
-        valid_y: their sources.
-        valid_sizes: their units.
+        train: n training rows.
+        valid: validation rows, none if empty.
     """
 
-    z: Z
-    y: Tensor
-    sizes: Tensor
-    valid_z: Z
-    valid_y: Tensor
-    valid_sizes: Tensor
+    train: Batch
+    valid: Batch
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.train)
 
     @classmethod
-    def plain(cls, z: Z, y: Tensor, sizes: Tensor | None = None) -> "TrainingData":
-        """Without validation rows; every row is one unit if sizes is None."""
-        sizes = torch.ones(len(y), dtype=torch.float64) if sizes is None else sizes
-        none = torch.empty(0, dtype=torch.int64)
-        return cls(z, y, sizes, take(z, none), y[:0], sizes[:0])
+    def plain(
+        cls, x: Tensor | Ragged, y: Tensor, size: Tensor | None = None, c: Tensor | None = None
+    ) -> "TrainingData":
+        """Without validation rows; every row is one unit if size is None."""
+        train = Batch.of(x, y, c, size)
+        return cls(train, train.take(torch.empty(0, dtype=torch.int64)))
 
     def of(self, number: Tensor) -> "TrainingData":
         """The rows of some sources, numbered anew.
@@ -58,52 +50,25 @@ class TrainingData:
         Args:
             number: (K,) new number of each source, -1 for those to leave out.
         """
-        y, valid_y = number[self.y], number[self.valid_y]
-        rows, valid = (v.ge(0).nonzero().squeeze(1) for v in (y, valid_y))
-        return TrainingData(
-            take(self.z, rows),
-            y[rows],
-            self.sizes[rows],
-            take(self.valid_z, valid),
-            valid_y[valid],
-            self.valid_sizes[valid],
-        )
+        return TrainingData(_of(self.train, number), _of(self.valid, number))
 
-    def merged(self) -> "TrainingData":
+    def merged(self) -> Batch:
         """Training and validation rows together: what an exact fit takes."""
-        if not len(self.valid_y):
-            return self
-        return TrainingData.plain(
-            joined([self.z, self.valid_z]),
-            torch.cat([self.y, self.valid_y]),
-            torch.cat([self.sizes, self.valid_sizes]),
-        )
+        return joined([self.train, self.valid] if len(self.valid) else [self.train])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "TrainingData":
-        """On a device; numbers that are not whole in the precision of training."""
-        z, valid_z = (_to(v, device, dtype) for v in (self.z, self.valid_z))
-        return replace(self, z=z, valid_z=valid_z)
+        """x and c on a device; numbers that are not whole in the precision of training."""
+        train, valid = (
+            replace(part.to(device, dtype), y=part.y, size=part.size)
+            for part in (self.train, self.valid)
+        )
+        return TrainingData(train, valid)
 
 
-def _to(z: Z, device: torch.device, dtype: torch.dtype) -> Z:
-    if isinstance(z, Tensor) and z.is_floating_point():
-        return z.to(device, dtype)
-    return z.to(device)
-
-
-def joined(parts: Sequence[Z]) -> Z:
-    """Rows of several sets, one after another."""
-    if isinstance(parts[0], Ragged):
-        ragged = [part for part in parts if isinstance(part, Ragged)]
-        lengths = torch.cat([part.lengths for part in ragged])
-        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        return Ragged(torch.cat([part.values for part in ragged]), offsets)
-    return torch.cat([part for part in parts if isinstance(part, Tensor)])
-
-
-def batch_of(z: Z, index: Tensor) -> Tensor:
-    """(*index.shape, ...) the rows at `index`; sequences padded with -1."""
-    return z.padded(index) if isinstance(z, Ragged) else z[index.to(z.device)]
+def _of(batch: Batch, number: Tensor) -> Batch:
+    y = number[batch.y]
+    rows = y.ge(0).nonzero().squeeze(1)
+    return replace(batch.take(rows), y=y[rows])
 
 
 class Batches:
@@ -144,21 +109,3 @@ class Batches:
         return torch.stack(
             [self.rows[k][int(v * len(self.rows[k]))] for k, v in zip(source, u, strict=True)]
         )
-
-
-def chunks(z: Z, most: int = 1 << 15) -> list[Tensor]:
-    """Indices of all rows, cut so that a chunk holds at most about `most` symbols (or rows).
-
-    Sequences come shortest first, so that little is padding.
-    """
-    if not isinstance(z, Ragged):
-        return list(torch.arange(len(z)).split(max(1, most // 8)))
-    lengths = z.lengths + 1
-    order = torch.argsort(lengths, stable=True)
-    parts, start = [], 0
-    sorted_lengths = lengths[order].tolist()
-    for i, longest in enumerate(sorted_lengths):
-        if i > start and (i - start + 1) * longest > most:
-            parts.append(order[start:i])
-            start = i
-    return [*parts, order[start:]] if len(z) else []

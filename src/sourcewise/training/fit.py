@@ -1,23 +1,20 @@
 """`fit`: whatever the model, this is how it is trained."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from sourcewise.families.base import ConditionalModel, ExactFit
+from sourcewise.execution import Execution
+from sourcewise.families.base import ConditionalModel
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import Effort, Member, train
+from sourcewise.training.recipes.base import Effort, Member, Progress
+from sourcewise.training.recipes.registry import recipe
 
 __all__ = ["fit"]
-
-Progress = Callable[[int, int], None]
 
 
 def fit(
@@ -27,14 +24,14 @@ def fit(
     names: tuple[str, ...],
     noise: Noise | None = None,
     settings: Settings | None = None,
+    execution: Execution | None = None,
     progress: Progress | None = None,
     folder: Path | None = None,
 ) -> list[Effort]:
-    """Train a model in place, block by block if it has blocks.
+    """Train a model in place, block by block if it has blocks, by the recipe that it names.
 
-    A model with `fit_exactly` is solved on training and validation rows together; every other
-    is trained by gradients on its `loss`. What a block becomes depends on its own rows, on the
-    settings, and on the noise of its sources' names; never on the blocks beside it.
+    What a block becomes depends on its own rows, on the settings, and on the noise of its sources'
+    names; never on the blocks beside it.
 
     Args:
         model: the model.
@@ -42,6 +39,7 @@ def fit(
         names: the sources' names.
         noise: all randomness of this training; seed 0 if None.
         settings: how to train; None: as the model's own settings say.
+        execution: where and how fast; the defaults if None.
         progress: called with (examples seen, examples in all).
         folder: where checkpoints go, and where an interrupted training is taken up; None: none.
 
@@ -52,12 +50,10 @@ def fit(
         TrainingFailed: the loss is not finite.
     """
     members = _members(model, data, names)
-    if hasattr(members[0].model, "fit_exactly"):
-        return [_fit_exactly(member) for member in members]
-    settings = settings or getattr(members[0].model, "settings", None)
-    if not isinstance(settings, TrainedSettings):
-        raise TypeError(f"{type(members[0].model).__name__} does not say how it is trained")
-    return train(members, settings, noise or Noise(0), progress, folder)
+    first = members[0].model
+    settings = settings or getattr(first, "settings", None)
+    train = recipe(first.recipe).train
+    return train(members, settings, noise or Noise(0), execution, progress, folder)
 
 
 def _members(model: ConditionalModel, data: TrainingData, names: tuple[str, ...]) -> list[Member]:
@@ -78,9 +74,3 @@ def _numbers(block: tuple[int, ...], K: int) -> Tensor:
     numbers = torch.full((K,), -1)
     numbers[list(block)] = torch.arange(len(block))
     return numbers
-
-
-def _fit_exactly(member: Member) -> Effort:
-    data = member.data.merged()
-    cast(ExactFit, member.model).fit_exactly(cast(Tensor, data.z), data.y, member.names)
-    return Effort(len(data), 0)

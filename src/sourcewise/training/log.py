@@ -95,7 +95,7 @@ def tracker(name: str, folder: Path | None) -> Tracker | None:
         folder: where its files go; the working folder's `runs` if None.
 
     Raises:
-        InputError: it is not installed.
+        InputError: not installed.
     """
     place = str(folder or Path("runs"))
     if name == "none":
@@ -104,7 +104,7 @@ def tracker(name: str, folder: Path | None) -> Tracker | None:
         return _TensorBoard(place) if name == "tensorboard" else _WeightsAndBiases(place)
     except ImportError:
         package = f"pip install {name}"
-        raise InputError(f"setting track: {name} is not installed ({package})") from None
+        raise InputError(f"--track {name}: not installed ({package})") from None
 
 
 class _TensorBoard:

@@ -35,6 +35,7 @@ class ShardedStack(Stack):
         device: where to train.
         dtype: of the parameters.
         processes: those that share it; every method but `bind` is called by all of them.
+        losses: names of the model's methods that parameters are gathered for.
 
     Attributes:
         flat: (1, P_local) this process's part of the parameters.
@@ -50,9 +51,10 @@ class ShardedStack(Stack):
         device: torch.device,
         dtype: torch.dtype,
         processes: Processes,
+        losses: tuple[str, ...],
     ):
         self.model, self.processes = copy.deepcopy(model).to(dtype=dtype), processes
-        _shard(self.model, device, processes.count)
+        _shard(self.model, device, processes.count, losses)
         self.shapes = [parameter.shape for parameter in self.parameters]
         self.matrices = torch.cat(
             [torch.full((len(piece),), p.ndim > 1) for p, piece in self._pieces()]
@@ -151,17 +153,19 @@ def _cut(values: Tensor, p: DTensor) -> Tensor:
     return cut.to_local().reshape(-1)
 
 
-def _shard(model: ConditionalModel, device: torch.device, count: int) -> None:
+def _shard(
+    model: ConditionalModel, device: torch.device, count: int, losses: tuple[str, ...]
+) -> None:
     """Cut the parameters in place: block by block, then what is left."""
     if not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
-        raise InputError(f"setting shard: PyTorch {torch.__version__} is too old to sum gradients")
+        raise InputError(f"--shard: PyTorch {torch.__version__} is too old to sum gradients")
     mesh = init_device_mesh(device.type, (count,))
     for module in [*_blocks(model), model]:
         fully_shard(module, mesh=mesh)
         # Objectives are divided by sizes of the whole batch: gradients are summed, not averaged.
         cast(FSDPModule, module).set_gradient_divide_factor(1.0)
         cast(FSDPModule, module).set_force_sum_reduction_for_comms(True)
-    for name in ("loss", "condensed_loss"):  # FSDP gathers for `forward` and for what it is told
+    for name in losses:  # FSDP gathers for `forward` and for what it is told
         if hasattr(model, name):
             register_fsdp_forward_method(model, name)
 

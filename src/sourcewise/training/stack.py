@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from sourcewise.families.base import ConditionalModel
 from sourcewise.randomness import Noise
 
-__all__ = ["Stack", "StepNoise", "alike"]
+__all__ = ["Stack", "StepNoise", "same_shapes"]
 
 
-def alike(a: nn.Module, b: nn.Module) -> bool:
+def same_shapes(a: nn.Module, b: nn.Module) -> bool:
     """Whether two models have parameters of the same names and shapes."""
     shapes = [{name: p.shape for name, p in model.named_parameters()} for model in (a, b)]
     return shapes[0] == shapes[1]
@@ -65,6 +65,11 @@ class Stack:
         """The columns of each parameter, (S, *shape)."""
         columns = matrix.split([shape.numel() for shape in self.shapes], 1)
         return [c.view(len(matrix), *s) for c, s in zip(columns, self.shapes, strict=True)]
+
+    def named(self, matrix: Tensor) -> dict[str, Tensor]:
+        """The parameters (S, *shape) in the rows of a matrix (S, P), by name."""
+        names = [name for name, _ in self.one.named_parameters()]
+        return dict(zip(names, self._views(matrix), strict=True))
 
     def member(self, s: int, flat: Tensor | None = None) -> ConditionalModel:
         """Model s alone, for evaluation; the next call takes it back."""
@@ -139,8 +144,8 @@ class StepNoise:
         self, kind: Literal["uniform", "normal"], *shape: int, dtype: torch.dtype = torch.float64
     ) -> Tensor:
         """Draws that belong to no rows: (*shape) alone, (S, *shape) for several members."""
-        members = [noise.of(*self.key, "whole") for noise in self.members]
-        out = [getattr(noise, kind)(*shape, dtype=dtype) for noise in members]
+        members = [noise.of(*self.key) for noise in self.members]
+        out = [noise.whole(kind, *shape, dtype=dtype) for noise in members]
         return torch.stack(out) if len(out) > 1 else out[0]
 
     def _draw(self, kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

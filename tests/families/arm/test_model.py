@@ -7,9 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.arm.settings import ArmSettings
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.theory import arm as theory
 
@@ -34,7 +36,7 @@ def test_probabilities_sum_to_one_and_the_tree_agrees_with_enumeration(size, enc
     model = build(K, M, D, depth=depth, encoder=encoder)
     x = every(M, D)
     for k in range(K):
-        listed = model.log_prob(x, torch.full((len(x),), k))
+        listed = log_prob(model, x, torch.full((len(x),), k))
         assert torch.allclose(model.log_table(k), listed, atol=1e-10)
         assert abs(listed.exp().sum().item() - 1) < 1e-6
 
@@ -53,10 +55,10 @@ def test_parameters_are_those_of_the_theory(size, encoder):
 def test_a_step_on_counts_is_the_gradient_of_all_rows():
     model, n = build(K=3, M=3, D=4), 500
     x, y = Noise(1).integers(3, n, 4), Noise(2).integers(3, n)
-    whole = model.loss(x, y, noise=Noise(0)).sum()
+    whole = model.loss(Batch.of(x, y), Noise(0)).sum()
     of_rows = torch.autograd.grad(whole, list(model.parameters()))
-    rows, sources = model.condense(x, y)
-    condensed = model.condensed_loss(rows, sources, noise=Noise(0)).sum()
+    rows = model.condense(Batch.of(x, y))
+    condensed = model.condensed_loss(rows, Noise(0)).sum()
     of_counts = torch.autograd.grad(condensed, list(model.parameters()))
     assert len(rows) < n
     assert condensed.item() == pytest.approx(whole.item(), rel=1e-10)
@@ -93,7 +95,7 @@ def test_only_the_own_source_and_the_past_matter():
 def test_every_parameter_receives_a_gradient():
     model = build(K=2, M=2, D=4, depth=2)
     x, y = every(2, 4), torch.arange(16) % 2
-    model.loss(x, y, noise=Noise(0)).sum().backward()
+    model.loss(Batch.of(x, y), Noise(0)).sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
@@ -113,10 +115,10 @@ def test_prefixes_that_repeat_change_nothing(monkeypatch, stacked):
             parameter.data = torch.stack([parameter.data, 1.1 * parameter.data])
         x, y = torch.stack([x, x.flip(0)]), torch.stack([y, y])
     assert model._nodes(x if stacked else x[None], y if stacked else y[None]) is not None
-    short = model.log_prob(x, y)
+    short = log_prob(model, x, y)
     gradients = torch.autograd.grad(short.sum(), list(model.parameters()))
     monkeypatch.setattr(Arm, "_nodes", lambda *_: None)
-    long = model.log_prob(x, y)
+    long = log_prob(model, x, y)
     assert short.shape == y.shape
     assert torch.allclose(short, long, atol=1e-12)
     for a, b in zip(

@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sourcewise.families.base import ConditionalModel
+from sourcewise.batch import Batch
+from sourcewise.families.base import ConditionalModel, Density
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.network import EnergyNetwork
 from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import Noise
 
@@ -39,7 +41,9 @@ def build(
 def finished(model: Energy, seed: int = 0) -> Energy:
     """As training leaves it, on rows that are uniform."""
     x, y = Noise(seed).of("x").uniform(200, model.D), torch.arange(200) % model.K
-    model.finish(x, y, model.begin(x, y, Noise(seed)), Noise(seed).of("finish"))
+    model.finish(
+        Batch.of(x, y), model.begin(Batch.of(x, y), Noise(seed)), Noise(seed).of("finish")
+    )
     return model
 
 
@@ -56,7 +60,7 @@ def surprise(model: Energy, x: Tensor, k: int, bins: int = 5) -> float:
     points, log_weight = gauss_legendre(8, 2)  # of one cell
     inner = ((corners[:, None] + points) / bins).flatten(0, 1)
     with torch.no_grad():
-        density = model.log_prob(inner, torch.full((len(inner),), k)).exp()
+        density = log_prob(model, inner, torch.full((len(inner),), k)).exp()
     p = density.view(bins**2, -1) @ log_weight.exp() / bins**2
     cells = (x * bins).long().clamp(max=bins - 1) @ torch.tensor([bins, 1])
     return pearson(torch.bincount(cells, minlength=bins**2), p)
@@ -71,3 +75,9 @@ def pearson(counts: Tensor, p: Tensor) -> float:
     assert freedom > 10
     chi2 = ((counts - expected).square() / expected.clamp(min=1e-9)).sum().item()
     return (chi2 - freedom) / (2 * freedom) ** 0.5
+
+
+def columns(found: Density) -> torch.Tensor:
+    """(K, 3) of the errors that rows share."""
+    assert found.shared is not None
+    return found.shared.columns

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import functional
 
+from sourcewise.batch import Batch
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.objectives import (
     _heat_score,
@@ -19,6 +20,7 @@ from sourcewise.families.energy.objectives import (
     sliced,
 )
 from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.quadrature import gauss_legendre
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -112,7 +114,7 @@ def distance(model: Energy) -> float:
     d = x - MEAN
     truth = (log_weight - (d @ torch.linalg.inv(COVARIANCE.double()) * d).sum(1) / 2).softmax(0)
     with torch.no_grad():
-        found = (model.log_prob(x, zeros(x)).double() + log_weight).exp()
+        found = (log_prob(model, x, zeros(x)).double() + log_weight).exp()
     return float((found - truth).abs().sum()) / 2
 
 
@@ -171,14 +173,14 @@ def test_sliced_takes_random_signs_and_spreads_of_the_rows():
     a = (0.1, 0.3, 0.25)
     model, x = build(K=2, D=3, spread=a, objective="sliced"), Noise(1).uniform(4000, 3)
     y, noise = torch.arange(4000) % 2, step_noise(4000)
-    carried = model.begin(x, y, Noise(2))
+    carried = model.begin(Batch.of(x, y), Noise(2))
     assert torch.allclose(carried["spread"], torch.tensor(a).double())
     v = random_signs(x, noise)
     assert v.unique().tolist() == [-1, 1]
     covariance = v.mT @ v / 4000
     assert (covariance - torch.eye(3)).abs().max() < 4.5 / 4000**0.5
     assert v.mean(0).abs().max() < 4.5 / 4000**0.5
-    found = model.train().staged_loss(x, y, carried, noise=noise)
+    found = model.train().carried_loss(Batch.of(x, y), carried, noise)
     assert torch.equal(found, sliced(model.network, x, y, carried["spread"], v))
 
 
@@ -223,7 +225,7 @@ def test_denoising_averages_over_the_kernel():
         weight *= (-draws[:, 0].square() / 2).exp() / math.sqrt(2 * math.pi)
         x = torch.full_like(draws, place)
         loss, opposite = (
-            model.staged_loss(x, zeros(x), carried, noise=given(d)) for d in (draws, -draws)
+            model.carried_loss(Batch.of(x, zeros(x)), carried, given(d)) for d in (draws, -draws)
         )
         assert torch.allclose(loss, opposite, atol=1e-12)  # each row is moved both ways
         k = (kernel(z, torch.full_like(z, place), a.expand_as(z)) + log_weight).softmax(0)
@@ -264,16 +266,16 @@ def test_denoising_fits_the_density_with_noise():
 def test_nce_is_its_definition():
     model = build(K=2, objective="nce", negatives=3, components=2)
     x, y = Noise(1).uniform(4, 2), torch.tensor([0, 1, 1, 0])
-    carried = model.begin(Noise(2).uniform(50, 2), torch.arange(50) % 2, Noise(7))
+    carried = model.begin(Batch.of(Noise(2).uniform(50, 2), torch.arange(50) % 2), Noise(7))
     draws = Noise(3).uniform(4, 3, 3)
-    found = model.train().staged_loss(x, y, carried, noise=given(draws))
+    found = model.train().carried_loss(Batch.of(x, y), carried, given(draws))
     base = base_of(carried, model.settings)
     assert base.uniform == 0.05
     for i in range(4):
         against = base.points(draws[i], torch.zeros(3).long())
         points = torch.cat([x[i : i + 1], against])
         u = model.network(points, y[i].expand(4))
-        r = ((-u).exp() / base.log_prob(points, zeros(points)).exp()).detach()
+        r = ((-u).exp() / log_prob(base, points, zeros(points)).exp()).detach()
         assert found[i].item() == pytest.approx(-math.log(r[0] / r.sum()), abs=1e-12)
 
 
@@ -281,8 +283,8 @@ def test_nce_without_a_difference_cannot_tell():
     """Where the energy is that of the noise, all `1 + negatives` points are alike."""
     model = build(objective="nce", negatives=5, noise="uniform", gain=0.0)
     x = Noise(1).uniform(20, 2)
-    carried = model.begin(x, zeros(x), Noise(7))
-    found = model.train().staged_loss(x, zeros(x), carried, noise=step_noise(len(x)))
+    carried = model.begin(Batch.of(x, zeros(x)), Noise(7))
+    found = model.train().carried_loss(Batch.of(x, zeros(x)), carried, step_noise(len(x)))
     assert torch.allclose(found, torch.full_like(found, math.log(6)), atol=1e-12)
 
 
@@ -291,8 +293,10 @@ def test_nce_tends_to_the_likelihood(negatives):
     """100 gradients: their mean is the likelihood's within 4.5 of its standard errors, or not."""
     model = build(K=2, D=1, objective="nce", negatives=negatives)
     x, y = Noise(1).uniform(6, 1), torch.arange(6) % 2
-    carried = model.train().begin(Noise(2).uniform(50, 1), torch.arange(50) % 2, Noise(7))
-    losses = [model.staged_loss(x, y, carried, noise=step_noise(6, i)) for i in range(100)]
+    carried = model.train().begin(
+        Batch.of(Noise(2).uniform(50, 1), torch.arange(50) % 2), Noise(7)
+    )
+    losses = [model.carried_loss(Batch.of(x, y), carried, step_noise(6, i)) for i in range(100)]
     found = torch.stack([gradient(model, loss.mean()) for loss in losses])
     worst = deviation(found, likelihood_gradient(model, x, y)).max().item()
     assert worst > 10 if negatives == 1 else worst < 4.5
@@ -311,7 +315,9 @@ def test_pcd_has_the_gradient_of_the_likelihood_if_its_chains_follow_the_model(e
         drawn = model.sample(torch.arange(2).repeat_interleave(C * R), noise=Noise(2))
     chains = drawn.view(2, R, C, 2).transpose(0, 1)
     model.train()
-    losses = [model.staged_loss(x, y, {"moved": part}, noise=step_noise(6)) for part in chains]
+    losses = [
+        model.carried_loss(Batch.of(x, y), {"moved": part}, step_noise(6)) for part in chains
+    ]
     found = torch.stack([gradient(model, loss.mean()) for loss in losses])
     worst = deviation(found, likelihood_gradient(model, x, y)).max().item()
     assert worst < 4.5 if exactly else worst > 10
@@ -321,7 +327,7 @@ def test_energy_decay_is_followed_and_not_counted():
     """Its gradient is that of squares; the value stays the difference, which tells failures."""
     model = build(K=2, objective="pcd", energy_decay=0.1).train()
     x, y, moved = Noise(1).uniform(5, 2), torch.arange(5) % 2, Noise(2).uniform(2, 7, 2)
-    found = model.staged_loss(x, y, {"moved": moved}, noise=step_noise(5))
+    found = model.carried_loss(Batch.of(x, y), {"moved": moved}, step_noise(5))
     for i in range(5):
         u = model.network(x[i : i + 1], y[i : i + 1])[0]
         of_chains = model.network(moved[y[i]], y[i].expand(7))
@@ -338,8 +344,8 @@ def test_validation_is_the_likelihood_where_it_is_exact(objective):
     model = build(K=2, objective=objective)
     x, y = Noise(1).uniform(9, 2), torch.arange(9) % 2
     noise: Any = StepNoise([Noise(2)], [9])
-    carried = model.begin(x, y, noise.members[0])
-    held = model.eval().staged_loss(x, y, carried, noise=noise)
-    assert torch.allclose(held, -model.log_prob(x, y), atol=1e-6)
-    trained = model.train().staged_loss(x, y, carried, noise=noise)
+    carried = model.begin(Batch.of(x, y), noise.members[0])
+    held = model.eval().carried_loss(Batch.of(x, y), carried, noise)
+    assert torch.allclose(held, -log_prob(model, x, y), atol=1e-6)
+    trained = model.train().carried_loss(Batch.of(x, y), carried, noise)
     assert (trained - held).abs().min() > 1e-4

@@ -8,6 +8,7 @@ import torch
 from scipy.stats import kstest
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.families.energy.landscape import energy_of
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.objectives import base_of
@@ -24,7 +25,7 @@ def step_noise(*key: int | str) -> Any:
 
 def carried_by(model: Energy, chains: Tensor | None = None) -> dict[str, Tensor]:
     x, y = Noise(1).uniform(100, model.D), torch.arange(100) % model.K
-    carried = model.begin(x, y, Noise(2))
+    carried = model.begin(Batch.of(x, y), Noise(2))
     return carried if chains is None else carried | {"chains": chains}
 
 

@@ -15,11 +15,14 @@ from sklearn.discriminant_analysis import (
     QuadraticDiscriminantAnalysis,
 )
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
+from sourcewise.families.base import Diagnosed
 from sourcewise.families.gaussian.model import Gaussian, ledoit_wolf_intensity
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families, family
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -37,12 +40,12 @@ def sample(seed: int = 0) -> torch.Tensor:
 
 def fitted(x, K: int = K, y: torch.Tensor = Y, **options: Any) -> Gaussian:
     model = Gaussian(GaussianSettings.parse(options), K=K, d=x.shape[1])
-    model.fit_exactly(x, y, NAMES[:K])
+    model.fit_exactly(Batch.of(x, y), NAMES[:K])
     return model
 
 
 def likelihood(model, x):
-    return float(model.log_prob(x, Y).sum())
+    return float(log_prob(model, x, Y).sum())
 
 
 def test_shared_covariance_is_the_model_of_linear_discriminant_analysis():
@@ -51,7 +54,7 @@ def test_shared_covariance_is_the_model_of_linear_discriminant_analysis():
     lda = LinearDiscriminantAnalysis(store_covariance=True).fit(x.numpy(), Y.numpy())
     assert np.allclose(model.mean, lda.means_, rtol=1e-10)
     assert np.allclose(model.scale_tril[0] @ model.scale_tril[0].T, lda.covariance_, rtol=1e-10)
-    joint = torch.stack([model.log_prob(x, torch.full((N,), k)) for k in range(K)], 1)
+    joint = torch.stack([log_prob(model, x, torch.full((N,), k)) for k in range(K)], 1)
     posterior = torch.log_softmax(joint, 1)  # equal priors
     assert np.allclose(posterior, lda.predict_log_proba(x.numpy()), rtol=1e-7, atol=1e-8)
 
@@ -68,8 +71,8 @@ def test_own_covariances_are_the_model_of_quadratic_discriminant_analysis():
         assert np.allclose(model.mean[k], qda.means_[k], rtol=1e-10)
         assert np.allclose(factor * ours[k], qda.covariance_[k], rtol=1e-10)
         density = multivariate_normal(qda.means_[k], qda.covariance_[k] / factor)
-        log_prob = model.log_prob(x, torch.full((N,), k))
-        assert np.allclose(log_prob, density.logpdf(x.numpy()), rtol=1e-9)
+        found = log_prob(model, x, torch.full((N,), k))
+        assert np.allclose(found, density.logpdf(x.numpy()), rtol=1e-9)
 
 
 def test_ledoit_wolf_agrees_with_scikit_learn():
@@ -174,7 +177,7 @@ def test_density_matches_scipy_and_integrates(d, seed, shared):
     for k in range(K):
         L = model.scale_tril[0 if shared else k]
         density = multivariate_normal(model.mean[k], (L @ L.T).numpy())
-        ours = model.log_prob(x, torch.full((N,), k))
+        ours = log_prob(model, x, torch.full((N,), k))
         assert np.allclose(ours, np.atleast_1d(density.logpdf(x.numpy())), rtol=1e-8, atol=1e-8)
 
 
@@ -209,7 +212,7 @@ def test_singular_covariances_are_named_with_the_remedy():
 
 def test_small_scales_are_not_singular():
     x = sample() * torch.tensor([1e-9, 1.0, 1e6, 1e-3])
-    assert bool(fitted(x, shrinkage="none").log_prob(x, Y).isfinite().all())
+    assert bool(log_prob(fitted(x, shrinkage="none"), x, Y).isfinite().all())
 
 
 def test_a_source_without_rows_is_named():
@@ -235,10 +238,10 @@ def test_separate_models_are_single_models_and_pooled_is_one():
         rows = Y == k
         alone = fitted(x[rows], K=1, y=torch.zeros(int(rows.sum()), dtype=torch.int64))
         zeros = torch.zeros(int(rows.sum()), dtype=torch.int64)
-        assert torch.equal(separate.log_prob(x, Y)[rows], alone.log_prob(x[rows], zeros))
+        assert torch.equal(log_prob(separate, x, Y)[rows], log_prob(alone, x[rows], zeros))
     pooled = PartitionedModel(Partition.pooled(K), build, NAMES)
     fit(pooled, TrainingData.plain(x, Y), names=NAMES)
-    assert torch.equal(pooled.log_prob(x, Y), fitted(x).log_prob(x, Y))
+    assert torch.equal(log_prob(pooled, x, Y), log_prob(fitted(x), x, Y))
 
 
 def test_routing_keeps_order_noise_and_parameters():
@@ -246,19 +249,19 @@ def test_routing_keeps_order_noise_and_parameters():
     groups = PartitionedModel(Partition(((2, 0), (1,))), build, NAMES)
     fit(groups, TrainingData.plain(x, Y), names=NAMES)
     order = Noise(5).permutation(N)
-    assert torch.allclose(groups.log_prob(x[order], Y[order]), groups.log_prob(x, Y)[order])
+    assert torch.allclose(log_prob(groups, x[order], Y[order]), log_prob(groups, x, Y)[order])
     noise = Noise(1).each(Y)
     drawn = groups.sample(Y, noise=noise)
     assert torch.equal(groups.sample(Y[order], noise=noise.take(order)), drawn[order])
     assert groups.free_parameters == sum(groups.block(j).free_parameters for j in (0, 1))
-    assert torch.equal(groups.loss(x, Y, noise=Noise(0)), -groups.log_prob(x, Y))
+    assert torch.equal(groups.loss(Batch.of(x, Y), Noise(0)), -log_prob(groups, x, Y))
 
 
 def test_a_source_outside_the_partition_is_refused():
     model = PartitionedModel(Partition(((0, 1),)), build, NAMES)
     fit(model, TrainingData.plain(sample(), Y), names=NAMES)
     with pytest.raises(InputError, match="source 'c' was not trained"):
-        model.log_prob(sample(), Y)
+        log_prob(model, sample(), Y)
 
 
 @pytest.mark.parametrize(
@@ -300,5 +303,5 @@ def test_families_are_listed_without_torch():
 
 def test_it_tells_what_auto_became():
     x = sample()
-    assert fitted(x).resolved == {"shrinkage": "ledoit-wolf"}
-    assert fitted(x, shrinkage=0.1).resolved == {}
+    assert Diagnosed(fitted(x).diagnostics()).resolved == {"shrinkage": "ledoit-wolf"}
+    assert Diagnosed(fitted(x, shrinkage=0.1).diagnostics()).resolved == {}

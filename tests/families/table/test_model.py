@@ -6,13 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from sourcewise.encoders.mixed import plan_mixed
+from sourcewise.batch import Batch
+from sourcewise.encoders.mixed import plan
 from sourcewise.errors import InputError
 from sourcewise.families.registry import family
 from sourcewise.families.table.model import TableModel
 from sourcewise.families.table.settings import TableSettings
-from sourcewise.forms import Column, Table
+from sourcewise.forms.table import Column, Table
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
+from sourcewise.screening.base import Screened
+from sourcewise.screening.options import MixedOptions
+from sourcewise.sources import Sources
 
 CODES = (3, 2, 4)
 SMALL = {"width": 8, "layers": 1, "dropout": 0.0}
@@ -38,7 +43,7 @@ def test_probabilities_of_all_rows_sum_to_one(codes, seed):
     z = all_rows(codes)
     tested = model(codes, seed=seed)
     for k in (0, 1):
-        total = tested.log_prob(z, torch.full((len(z),), k)).exp().sum().detach()
+        total = log_prob(tested, z, torch.full((len(z),), k)).exp().sum().detach()
         assert float(total) == pytest.approx(1, abs=1e-6)
 
 
@@ -50,17 +55,17 @@ def test_the_density_of_a_mixed_table_sums_and_integrates_to_one():
     schema = (Column("x"), Column("word", "category", ("a", "b")))
     table = Table({"x": Noise(1).normal(n), "word": word}, schema)
     y = torch.arange(n) % 2
-    coding = plan_mixed(table, bins=6)
-    encoder = coding.fit(coding.lift(table, Noise(0).each(y)), y, 2)
+    coding = plan(Screened(Sources(table, y, "ab")), MixedOptions(bins=6))
+    encoder = coding.fit(coding.prepare(table, Noise(0).each(y)), y, 2)
     tested = model(**encoder.sizes)
     grid = torch.linspace(-30, 30, 120_001, dtype=torch.float64)
     total = 0.0
     for code in (-1, 0, 1):
         words = torch.full((len(grid),), code)
         labels = torch.ones(len(grid), dtype=torch.int64)
-        wide = coding.lift(Table({"x": grid, "word": words}, schema), Noise(0).each(labels))
+        wide = coding.prepare(Table({"x": grid, "word": words}, schema), Noise(0).each(labels))
         z, log_det = encoder.encode(wide, labels)
-        density = (tested.log_prob(z, labels) + log_det).exp().detach()
+        density = (log_prob(tested, z, labels) + log_det).exp().detach()
         total += float(density.sum() * (grid[1] - grid[0]))
     assert total == pytest.approx(1, abs=1e-3)
 
@@ -90,10 +95,10 @@ def test_stacked_models_equal_single_ones(dtype, close, codes):
     }
     for name, parameter in stacked.named_parameters():
         parameter.data = values[name]
-    loss = stacked.loss(z, y, noise=Noise(0))
+    loss = stacked.loss(Batch.of(z, y), Noise(0))
     loss.sum().backward()
     for s, single in enumerate(singles):
-        alone = single.loss(z[s], y[s], noise=Noise(0))
+        alone = single.loss(Batch.of(z[s], y[s]), Noise(0))
         alone.sum().backward()
         assert torch.allclose(loss[s], alone, rtol=close, atol=close)
         for name, parameter in single.named_parameters():
@@ -106,7 +111,7 @@ def test_stacked_models_equal_single_ones(dtype, close, codes):
 def test_every_parameter_receives_a_gradient_and_the_count_is_exact():
     tested = model()
     z = all_rows()
-    tested.loss(z, torch.arange(len(z)) % 2, noise=Noise(0)).sum().backward()
+    tested.loss(Batch.of(z, torch.arange(len(z)) % 2), Noise(0)).sum().backward()
     for name, parameter in tested.named_parameters():
         assert parameter.grad is not None, name
         # A row is dead if no entry of it moves anything.
@@ -121,10 +126,10 @@ def test_every_parameter_receives_a_gradient_and_the_count_is_exact():
 def test_dropout_is_keyed_and_off_outside_training():
     tested = model(dropout=0.5).train()
     z, y = rows(10), torch.zeros(10, dtype=torch.int64)
-    one, same, other = (tested.loss(z, y, noise=Noise(s)) for s in (0, 0, 1))
+    one, same, other = (tested.loss(Batch.of(z, y), Noise(s)) for s in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.allclose(one, other)
-    assert torch.allclose(tested.eval().loss(z, y, noise=Noise(0)), -tested.log_prob(z, y))
+    assert torch.allclose(tested.eval().loss(Batch.of(z, y), Noise(0)), -log_prob(tested, z, y))
 
 
 def test_samples_follow_the_probabilities():
@@ -135,7 +140,7 @@ def test_samples_follow_the_probabilities():
         place = torch.tensor([8, 4, 1])
         found = torch.bincount(drawn @ place, minlength=24)
         assert torch.equal(z @ place, torch.arange(24))
-        expected = tested.log_prob(z, torch.full((24,), k)).exp() * n
+        expected = log_prob(tested, z, torch.full((24,), k)).exp() * n
         assert chisquare(found.numpy(), expected.detach().numpy(), sum_check=False).pvalue > 1e-3
 
 
@@ -153,9 +158,9 @@ def test_samples_do_not_depend_on_their_batch():
 def test_a_sample_scores_as_its_codes():
     tested, y = model(), torch.arange(30) % 2
     x = tested.sample(y, noise=Noise(0))
-    assert torch.equal(tested.log_prob(x, y), tested.log_prob(x.floor().long(), y))
+    assert torch.equal(log_prob(tested, x, y), log_prob(tested, x.floor().long(), y))
     assert tested.sample(y[:0], noise=Noise(0)).shape == (0, 3)
-    assert tested.log_prob(x[:0], y[:0]).shape == (0,)
+    assert log_prob(tested, x[:0], y[:0]).shape == (0,)
 
 
 def test_the_registry_builds_it():

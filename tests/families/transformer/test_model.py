@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.transformer.model import Transformer
 from sourcewise.families.transformer.settings import TransformerSettings
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
+from sourcewise.metrics.distributions import log_prob
 from sourcewise.networks.cache import Cache
 from sourcewise.randomness import Noise
 
@@ -57,38 +59,38 @@ def test_loss_is_minus_the_sum_of_the_conditional_log_probabilities():
         -scores[i, torch.arange(len(string) + 1), torch.tensor([*string, V])].sum()
         for i, string in enumerate(STRINGS)
     ]
-    torch.testing.assert_close(net.loss(padded(), Y, noise=NOISE), torch.stack(by_hand))
+    torch.testing.assert_close(net.loss(Batch.of(padded(), Y), NOISE), torch.stack(by_hand))
 
 
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.5}])
 def test_padding_changes_nothing(options):
     net = model(**options)
-    loss = net.loss(padded(), Y, noise=NOISE)
-    torch.testing.assert_close(net.loss(padded(5), Y, noise=NOISE), loss)
+    loss = net.loss(Batch.of(padded(), Y), NOISE)
+    torch.testing.assert_close(net.loss(Batch.of(padded(5), Y), NOISE), loss)
     noisy = padded(5)
     noisy[noisy.ge(0).cumprod(1).eq(0) & (torch.arange(12) > 9)] = 3  # after the first -1
-    torch.testing.assert_close(net.loss(noisy, Y, noise=NOISE), loss)
+    torch.testing.assert_close(net.loss(Batch.of(noisy, Y), NOISE), loss)
 
 
 def test_log_prob_takes_both_forms_and_any_batch(monkeypatch):
     net = model().float()
-    whole = net.log_prob(X, Y)
-    torch.testing.assert_close(whole, -net.loss(padded(), Y, noise=NOISE))
-    torch.testing.assert_close(net.log_prob(padded(3), Y), whole)
-    single = [net.log_prob(X.take(torch.tensor([i])), Y[i : i + 1]) for i in range(len(X))]
+    whole = log_prob(net, X, Y)
+    torch.testing.assert_close(whole, -net.loss(Batch.of(padded(), Y), NOISE))
+    torch.testing.assert_close(log_prob(net, padded(3), Y), whole)
+    single = [log_prob(net, X.take(torch.tensor([i])), Y[i : i + 1]) for i in range(len(X))]
     torch.testing.assert_close(torch.cat(single), whole, rtol=1e-6, atol=1e-6)
     monkeypatch.setattr("sourcewise.families.transformer.model._SCORED", 9)  # several chunks
-    torch.testing.assert_close(net.log_prob(X, Y), whole, rtol=1e-6, atol=1e-6)
-    assert net.log_prob(Ragged.of([]), Y[:0]).shape == (0,)
+    torch.testing.assert_close(log_prob(net, X, Y), whole, rtol=1e-6, atol=1e-6)
+    assert log_prob(net, Ragged.of([]), Y[:0]).shape == (0,)
 
 
 def test_log_prob_never_drops_and_follows_the_callers_grad_mode():
     net = model(dropout=0.5)
-    assert torch.equal(net.log_prob(X, Y), net.log_prob(X, Y))
-    torch.testing.assert_close(net.eval().loss(padded(), Y, noise=NOISE), -net.log_prob(X, Y))
-    assert net.log_prob(X, Y).requires_grad
+    assert torch.equal(log_prob(net, X, Y), log_prob(net, X, Y))
+    torch.testing.assert_close(net.eval().loss(Batch.of(padded(), Y), NOISE), -log_prob(net, X, Y))
+    assert log_prob(net, X, Y).requires_grad
     with torch.inference_mode():
-        assert not net.log_prob(X, Y).requires_grad
+        assert not log_prob(net, X, Y).requires_grad
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -101,7 +103,7 @@ def test_log_prob_with_and_without_kv_cache_agree(dtype):
     whole = net.logits(x, y).log_softmax(-1)
     torch.testing.assert_close(cached, whole, rtol=tolerance, atol=tolerance)
     ends = cached[:, :-1].gather(-1, x[..., None]).sum((1, 2)) + cached[:, -1, V]
-    torch.testing.assert_close(ends, net.log_prob(x, y), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(ends, log_prob(net, x, y), rtol=tolerance, atol=tolerance)
 
 
 @torch.no_grad()
@@ -110,7 +112,7 @@ def test_probabilities_of_all_strings_sum_to_one():
     strings = [list(s) for T in range(longest + 1) for s in itertools.product(range(2), repeat=T)]
     last = torch.tensor(strings[-(2**longest) :])  # those of the greatest length
     for y in range(2):
-        ended = net.log_prob(Ragged.of(strings), torch.full((len(strings),), y)).exp().sum()
+        ended = log_prob(net, Ragged.of(strings), torch.full((len(strings),), y)).exp().sum()
         steps = net.logits(last, torch.full((len(last),), y)).log_softmax(-1)
         begin = steps[:, :-1].gather(-1, last[..., None]).sum((1, 2)).exp()
         longer = (begin * (1 - steps[:, -1, 2].exp())).sum()
@@ -127,11 +129,11 @@ def test_stacked_models_are_each_of_them(options, dtype, tolerance):
     x = torch.where(torch.arange(9) < lengths[..., None], x, -1)  # the last has only empty ones
     y, streams = Noise(3).integers(K, 4, 5), [Noise(s).of("step") for s in range(4)]
     stacked = stack(models)
-    losses = stacked.loss(x, y, noise=Streams(streams))  # pyright: ignore[reportArgumentType]
+    losses = stacked.loss(Batch.of(x, y), Streams(streams))  # pyright: ignore[reportArgumentType]
     losses.sum().backward()
     for s, alone in enumerate(models):
         own = x[s, :, : int(lengths[s].max())]
-        loss = alone.loss(own, y[s], noise=streams[s])
+        loss = alone.loss(Batch.of(own, y[s]), streams[s])
         loss.sum().backward()
         torch.testing.assert_close(losses[s], loss, rtol=tolerance, atol=tolerance)
         for name, parameter in alone.named_parameters():
@@ -157,7 +159,7 @@ def test_positions_and_labels_matter():
     net = model()
     repeated = net.logits(torch.zeros(1, 6, dtype=torch.int64), Y[:1])
     assert (repeated[0, 1:-1] - repeated[0, 2:]).abs().amax(1).min() > 1e-6
-    labels = net.log_prob(Ragged.of([[0, 1]] * K), torch.arange(K))
+    labels = log_prob(net, Ragged.of([[0, 1]] * K), torch.arange(K))
     assert len(set(labels.tolist())) == K
 
 
@@ -165,7 +167,7 @@ def test_positions_and_labels_matter():
 def test_every_parameter_receives_a_gradient(options):
     net = model(**options)
     x, y = Noise(1).integers(V, 32, 9), torch.arange(32) % K
-    net.loss(x, y, noise=NOISE).sum().backward()
+    net.loss(Batch.of(x, y), NOISE).sum().backward()
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
@@ -173,19 +175,19 @@ def test_every_parameter_receives_a_gradient(options):
 
 def test_dropout_is_drawn_from_the_noise_in_training_only():
     net, plain = model(dropout=0.5), model()
-    first = net.loss(padded(), Y, noise=Noise(1))
-    assert torch.equal(first, net.loss(padded(), Y, noise=Noise(1)))
-    assert not torch.isclose(first, net.loss(padded(), Y, noise=Noise(2))).any()
-    still = net.eval().loss(padded(), Y, noise=Noise(1))
-    torch.testing.assert_close(still, plain.loss(padded(), Y, noise=NOISE))
+    first = net.loss(Batch.of(padded(), Y), Noise(1))
+    assert torch.equal(first, net.loss(Batch.of(padded(), Y), Noise(1)))
+    assert not torch.isclose(first, net.loss(Batch.of(padded(), Y), Noise(2))).any()
+    still = net.eval().loss(Batch.of(padded(), Y), Noise(1))
+    torch.testing.assert_close(still, plain.loss(Batch.of(padded(), Y), NOISE))
 
 
 def test_a_dropped_label_is_one_more_row():
     net = model(label_dropout=0.5)
     assert net.free_parameters == model().free_parameters + 8
     x, y = Ragged.of([[0, 1]] * 64), torch.zeros(64, dtype=torch.int64)
-    loss = net.loss(x.padded(), y, noise=NOISE)
-    kept, dropped = (-net.log_prob(x.take(torch.tensor([0])), torch.tensor([k])) for k in (0, K))
+    loss = net.loss(Batch.of(x.padded(), y), NOISE)
+    kept, dropped = (-log_prob(net, x.take(torch.tensor([0])), torch.tensor([k])) for k in (0, K))
     is_kept = torch.isclose(loss, kept)
     assert (is_kept ^ torch.isclose(loss, dropped)).all()
     assert 16 < int(is_kept.sum()) < 48
@@ -215,7 +217,7 @@ def test_samples_follow_the_distribution():
     n = 5_000
     x = net.sample(torch.ones(n, dtype=torch.int64), noise=Noise(3), longest=8)
     for string in [[], [0], [1], [0, 1], [1, 1, 0]]:
-        p = float(net.log_prob(Ragged.of([string]), torch.tensor([1])).exp())
+        p = float(log_prob(net, Ragged.of([string]), torch.tensor([1])).exp())
         share = sum(row == string for row in rows(x)) / n
         assert abs(share - p) < 4.5 * (p * (1 - p) / n) ** 0.5
 
@@ -257,9 +259,9 @@ def test_heads_must_divide_the_width():
 
 def test_half_precision_stays_close():
     net = model().float()
-    exact = net.loss(padded(), Y, noise=NOISE)
+    exact = net.loss(Batch.of(padded(), Y), NOISE)
     with torch.autocast("cpu", torch.bfloat16):
-        half = net.loss(padded(), Y, noise=NOISE)
+        half = net.loss(Batch.of(padded(), Y), NOISE)
         text = net.sample(Y, noise=NOISE, longest=5)
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, exact, rtol=0.02, atol=0.02)

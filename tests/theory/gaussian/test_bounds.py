@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from sourcewise.errors import InputError
 from sourcewise.theory.asymptotic import asymptotic_bound
-from sourcewise.theory.bracketing import centres
 from sourcewise.theory.conversions import tv_of_distance
 from sourcewise.theory.gaussian import (
     asymptotic_tv_balanced,
@@ -18,14 +17,12 @@ from sourcewise.theory.gaussian import (
     expected_tv_pooled,
     m_blocks,
 )
-from sourcewise.theory.gaussian.brackets import (
-    GaussianBracket,
-    envelope_bracketing,
-    gaussian_bracketing,
-)
-from sourcewise.theory.gaussian.localized import _weighted, localized, localized_for_counts
+from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
+from sourcewise.theory.gaussian.localized import Counts, _weighted, localized
 from sourcewise.theory.gaussian.tilt import Cells, Groups, log_z
 from sourcewise.theory.general import paper, refined, simple, worst_case
+
+from ..witnesses import GaussianBracket, centres
 
 # n, blocks, paper, simple, refined, localized, law: d = 10, d1 = 5, B = K = 5, delta = .05
 TABLE = [
@@ -38,6 +35,7 @@ TABLE = [
     (1_000_000, 5, 0.0895, 0.0377, 0.0374, 0.0306, 0.0028),
     (1_000_000, 1, 0.0694, 0.0298, 0.0295, 0.0239, 0.0022),
 ]
+PAIR = Counts.equal(2, 10)
 ONE_SPECIFIC = (np.array([False]), np.ones((1, 1)), np.ones((1, 1)))
 
 
@@ -47,7 +45,7 @@ def test_the_table_of_the_theory(n, J, first, second, third, fourth, law):
     assert round(paper(gaussian_bracketing(m, 10, 5.0), n).value, 4) == first
     assert round(simple(gaussian_bracketing(m, 10, 5.0), n).value, 4) == second
     assert refined(envelope_bracketing(m, 10, 5.0), n).value <= third + 1e-4
-    last = localized(5, n, 10, 5, 5.0, J=J).value
+    last = localized(Counts.equal(5, n, J), 10, 5, 5.0).value
     assert fourth - 1e-4 <= last <= fourth + 1e-4  # the optimum, not something lower
     assert round(asymptotic_bound(m, n), 4) == law
 
@@ -75,7 +73,7 @@ def test_the_weighed_number_of_elements_is_never_below_the_sum_it_stands_for(cel
 
 def test_the_localized_value_is_that_of_its_parts():
     for K, n, delta in ((5, 5000, 0.05), (5, 5000, 1e-6), (20, 10**5, 0.5)):
-        bound = localized(K, n, 10, 5, 5.0, delta)
+        bound = localized(Counts.equal(K, n), 10, 5, 5.0, delta)
         assert 0 < bound.s < 1
         assert bound.confidence == pytest.approx(-math.log(delta) / (bound.s * n), rel=1e-12)
         assert bound.complexity == pytest.approx(bound.log_number / (bound.s * n), rel=1e-12)
@@ -94,7 +92,7 @@ def test_order_over_a_wide_grid():
         blocks = np.where(separate, k, 1)
         m = m_blocks(k, d, d1, blocks)
         values = [
-            localized(k, size, d, d1, B, level, blocks).value,
+            localized(Counts.equal(k, size, blocks), d, d1, B, level).value,
             refined(envelope_bracketing(m, d, B), size, level).value,
             simple(gaussian_bracketing(m, d, B), size, level).value,
             paper(gaussian_bracketing(m, d, B), size, level).value,
@@ -126,7 +124,7 @@ def test_extremes_neither_overflow_nor_lose_the_order(size):
     d1, J = round(specific * d), max(1, round(grouped * K))
     m = m_blocks(K, d, d1, J)
     values = [
-        localized(K, n, d, d1, B, delta, J).value,
+        localized(Counts.equal(K, n, J), d, d1, B, delta).value,
         refined(envelope_bracketing(m, d, B), n, delta).value,
         simple(gaussian_bracketing(m, d, B), n, delta).value,
     ]
@@ -157,7 +155,7 @@ def test_simulated_estimates_stay_under_every_bound(n, J):
     errors = simulated_errors(n, J, 10_000, seed=n + J)
     m = m_blocks(5, 10, 5, J)
     bounds = [
-        localized(5, n, 10, 5, 5.0, J=J),
+        localized(Counts.equal(5, n, J), 10, 5, 5.0),
         refined(envelope_bracketing(m, 10, 5.0), n),
         simple(gaussian_bracketing(m, 10, 5.0), n),
         paper(gaussian_bracketing(m, 10, 5.0), n),
@@ -175,7 +173,7 @@ def test_estimates_fitted_to_drawn_examples_stay_under_the_localized_bound():
     error = x.mean(2) - mu
     error[..., d1:] = error[..., d1:].mean(1, keepdims=True)
     tv = np.asarray(tv_of_distance(np.linalg.norm(error, axis=-1))).mean(1)
-    assert np.all(tv <= localized_for_counts([n // K] * K, d, d1, 5.0).value)
+    assert np.all(tv <= localized(Counts.of_sources([n // K] * K), d, d1, 5.0).value)
     assert abs(tv.mean() / expected_tv_balanced(K, n, d, d1) - 1) < 0.02
 
 
@@ -203,25 +201,24 @@ def test_the_weighted_value_is_nearly_attained():
 
 def test_counts_alike_are_the_balanced_case():
     for J, blocks in ((1, None), (5, [[k] for k in range(5)])):
-        given = localized_for_counts([200] * 5, 10, 5, 5.0, blocks=blocks)
-        balanced = localized(5, 1000, 10, 5, 5.0, J=J)
+        given = localized(Counts.of_sources([200] * 5, blocks), 10, 5, 5.0)
+        balanced = localized(Counts.equal(5, 1000, J), 10, 5, 5.0)
         assert abs(given.value - balanced.value) < 1e-12
         assert abs(given.log_number - balanced.log_number) < 1e-9 * balanced.log_number
 
 
 def test_unequal_counts_and_weights():
     counts = [50, 450, 4500]
-    own = localized_for_counts(counts, 10, 5, 5.0)
+    own = localized(Counts.of_sources(counts), 10, 5, 5.0)
     for p in ([0.01, 0.09, 0.9], [1 / 3] * 3, [0.9, 0.09, 0.01]):
-        value = localized_for_counts(counts, 10, 5, 5.0, p=p).value
+        value = localized(Counts.of_sources(counts, p=p), 10, 5, 5.0).value
         assert value >= own.value * (1 - 1e-9)  # 0.01, 0.09, 0.9 are the counts' own shares
         assert value <= 1
-    assert (
-        abs(localized_for_counts(counts, 10, 5, 5.0, p=[0.01, 0.09, 0.9]).value - own.value) < 1e-9
-    )
+    same = localized(Counts.of_sources(counts, p=[0.01, 0.09, 0.9]), 10, 5, 5.0)
+    assert abs(same.value - own.value) < 1e-9
     # a grouping lies between
     pooled, grouped, separate = (
-        localized_for_counts([400] * 4, 10, 5, 5.0, blocks=blocks).value
+        localized(Counts.of_sources([400] * 4, blocks), 10, 5, 5.0).value
         for blocks in (None, [[0, 1], [2, 3]], [[0], [1], [2], [3]])
     )
     assert pooled < grouped < separate
@@ -239,7 +236,7 @@ def test_weighted_bounds_cover_simulated_errors(counts, d, B, delta, data):
     d1 = data.draw(st.integers(0, d))
     weight = np.array(data.draw(st.lists(st.floats(0.01, 1), min_size=6, max_size=6)))
     p = weight[: len(counts)] / weight[: len(counts)].sum()
-    bound = localized_for_counts(counts, d, d1, B, delta, p)
+    bound = localized(Counts.of_sources(counts, p=p), d, d1, B, delta)
     rng = np.random.default_rng(0)
     box = np.clip(rng.standard_normal((50, len(counts), d)), -1, 1) * B / 2
     noise = rng.standard_normal(box.shape) / np.sqrt(np.array(counts))[:, None]
@@ -282,17 +279,17 @@ def test_balanced_laws_agree_with_the_general_ones(K, d, data):
 @pytest.mark.parametrize(
     ("message", "call"),
     [
-        ("K must be a whole number", lambda: localized(2.5, 10, 3, 1, 1.0)),
-        ("n must be above 0", lambda: localized(2, 0, 3, 1, 1.0)),
-        ("d1 must be at most 3", lambda: localized(2, 10, 3, 4, 1.0)),
-        ("d must be a whole number", lambda: localized(2, 10, 0, 0, 1.0)),
-        ("B must be above 0", lambda: localized(2, 10, 3, 1, -1.0)),
-        ("delta must be above 0 and below 1", lambda: localized(2, 10, 3, 1, 1.0, 1.5)),
-        ("J must be at most 2", lambda: localized(2, 10, 3, 1, 1.0, J=3)),
-        ("counts must be", lambda: localized_for_counts([0, 2], 3, 1, 1.0)),
-        ("blocks must hold", lambda: localized_for_counts([2, 2], 3, 1, 1.0, blocks=[[0]])),
-        ("blocks must hold", lambda: localized_for_counts([2], 3, 1, 1.0, blocks=[[0], []])),
-        ("p must have one entry", lambda: localized_for_counts([2, 2], 3, 1, 1.0, p=[1.0])),
+        ("K must be a whole number", lambda: localized(Counts.equal(2.5, 10), 3, 1, 1.0)),
+        ("n must be above 0", lambda: localized(Counts.equal(2, 0), 3, 1, 1.0)),
+        ("d1 must be at most 3", lambda: localized(PAIR, 3, 4, 1.0)),
+        ("d must be a whole number", lambda: localized(PAIR, 0, 0, 1.0)),
+        ("B must be above 0", lambda: localized(PAIR, 3, 1, -1.0)),
+        ("delta must be above 0 and below 1", lambda: localized(PAIR, 3, 1, 1.0, 1.5)),
+        ("J must be at most 2", lambda: localized(Counts.equal(2, 10, 3), 3, 1, 1.0)),
+        ("counts must be", lambda: localized(Counts.of_sources([0, 2]), 3, 1, 1.0)),
+        ("blocks must hold", lambda: localized(Counts.of_sources([2, 2], [[0]]), 3, 1, 1.0)),
+        ("blocks must hold", lambda: localized(Counts.of_sources([2], [[0], []]), 3, 1, 1.0)),
+        ("p must have one entry", lambda: Counts.of_sources([2, 2], p=[1.0])),
     ],
 )
 def test_bad_arguments_are_named(message, call):

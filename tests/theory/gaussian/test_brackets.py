@@ -12,8 +12,6 @@ from scipy.integrate import quad
 from sourcewise.errors import InputError
 from sourcewise.theory.gaussian import m_blocks, m_pooled, m_separate
 from sourcewise.theory.gaussian.brackets import (
-    build_envelope_bracket,
-    build_gaussian_bracket,
     envelope_bracketing,
     envelope_epsilon,
     envelope_eta,
@@ -21,6 +19,8 @@ from sourcewise.theory.gaussian.brackets import (
     gaussian_epsilon,
     gaussian_eta,
 )
+
+from ..witnesses import build_envelope_bracket, build_gaussian_bracket
 
 BRACKETS = [
     (build_gaussian_bracket, gaussian_epsilon, gaussian_eta),

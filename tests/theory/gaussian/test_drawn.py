@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,23 +11,19 @@ from scipy.integrate import quad
 from scipy.special import gammaln, logsumexp, xlogy
 
 from sourcewise.errors import InputError
-from sourcewise.theory.bracketing import centres
-from sourcewise.theory.calculator import curves, document, table
-from sourcewise.theory.cases import build
 from sourcewise.theory.conversions import tv_of_distance
 from sourcewise.theory.gaussian import tilt_drawn
-from sourcewise.theory.gaussian.brackets import GaussianBracket, envelope_bracketing
-from sourcewise.theory.gaussian.drawn import (
-    localized_drawn,
-    localized_drawn_for_shares,
-    localized_drawn_for_sizes,
-)
-from sourcewise.theory.gaussian.localized import localized
+from sourcewise.theory.gaussian.brackets import envelope_bracketing
+from sourcewise.theory.gaussian.drawn import Shares, localized_drawn
+from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.gaussian.tilt import Cells
 from sourcewise.theory.gaussian.tilt_drawn import blocks_of_shares, log_z_drawn
 from sourcewise.theory.general import refined, worst_case
 
+from ..witnesses import GaussianBracket, centres
+
 P = np.array([0.15, 0.25, 0.6])
+PAIR = Shares.equal(2)
 PARTITIONS = [[[0, 1, 2]], [[0], [1], [2]], [[0, 2], [1]]]
 
 
@@ -69,7 +64,7 @@ def elements(B, own, rest, phi, psi, groups) -> np.ndarray:
 
 def found_log_z(groups, B, own, rest, N) -> float:
     one = np.ones((1, 1))
-    blocks = blocks_of_shares([P[group] for group in groups], 1)
+    blocks = [block.map(np.atleast_1d) for block in blocks_of_shares(P[group] for group in groups)]
     own_cells, rest_cells = (Cells(one * max(cells, 1), one * B) for cells in (own, rest))
     d = 2 if rest else 1
     return float(
@@ -134,13 +129,14 @@ RATIOS |= {(500, 5): 1.0188, (5000, 5): 1.0017, (50_000, 5): 1.0003}
 @pytest.mark.parametrize(("n", "J"), list(RATIOS))
 def test_drawing_the_labels_costs_ever_less(n, J):
     """d = 10, d1 = 5, B = K = 5: above the value for exact shares by less than this."""
-    drawn, fixed = localized_drawn(5, n, 10, 5, 5.0, J=J), localized(5, n, 10, 5, 5.0, J=J)
+    drawn = localized_drawn(Shares.equal(5, J), n, 10, 5, 5.0)
+    fixed = localized(Counts.equal(5, n, J), 10, 5, 5.0)
     assert 1 <= drawn.value / fixed.value <= RATIOS[n, J]
 
 
 def test_the_value_is_that_of_its_parts():
     for K, n, J in ((5, 5000, 1), (5, 5000, 5), (6, 900, 2), (20, 10**5, 20)):
-        bound = localized_drawn(K, n, 10, 5, 5.0, J=J)
+        bound = localized_drawn(Shares.equal(K, J), n, 10, 5, 5.0)
         N = (1 - bound.s) * n
         assert 1 <= round(N) < n
         assert N == pytest.approx(round(N), abs=1e-6)  # whole
@@ -155,31 +151,33 @@ def test_between_fixed_labels_and_refined_over_a_grid():
     K, n, J = np.meshgrid([1, 2, 6, 30], np.geomspace(1, 1e8, 9).round(), [1, 2, 30])
     J = np.minimum(J, K)
     for d, d1 in ((1, 0), (1, 1), (10, 5), (10, 10)):
-        drawn, fixed = localized_drawn(K, n, d, d1, 5.0, J=J), localized(K, n, d, d1, 5.0, J=J)
+        drawn = localized_drawn(Shares.equal(K, J), n, d, d1, 5.0)
+        fixed = localized(Counts.equal(K, n, J), d, d1, 5.0)
         upper = refined(envelope_bracketing(K * d1 + J * (d - d1), d, 5.0), n)
         assert drawn.value.shape == K.shape
         assert np.all(drawn.value <= upper.value)
         assert np.all(drawn.value >= fixed.value * (1 - 1e-3))  # the search is coarser by this
-    alone = localized_drawn(6, 10**5, 10, 10, 5.0, J=2)
+    alone = localized_drawn(Shares.equal(6, 2), 10**5, 10, 10, 5.0)
     at = (K == 6) & (n == 10**5) & (J == 2)
     assert drawn.value[at] == pytest.approx(alone.value)
 
 
 @pytest.mark.parametrize("J", [1, 2, 6])
 def test_equal_shares_and_equal_sizes_are_the_balanced_case(J):
-    n, common = [700, 9000], partial(localized_drawn, 6, d=10, d1=5, B=5.0, J=J)
+    n = [700, 9000]
+    common = localized_drawn(Shares.equal(6, J), n, 10, 5, 5.0)
     groups = [list(range(b, 6, J)) for b in range(J)]
-    shares = localized_drawn_for_shares([1 / 6] * 6, n, 10, 5, 5.0, blocks=groups)
-    sizes = localized_drawn_for_sizes([6 // J] * J, n, 10, 5, 5.0)
-    assert np.allclose(shares.value, common(n=n).value, rtol=1e-9)
-    assert np.allclose(sizes.value, common(n=n).value, rtol=1e-9)
-    assert localized_drawn_for_sizes([6 // J] * J, 700, 10, 5, 5.0).value == sizes.value[0]
+    shares = localized_drawn(Shares.of_sources([1 / 6] * 6, groups), n, 10, 5, 5.0)
+    sizes = localized_drawn(Shares.of_sizes([6 // J] * J), n, 10, 5, 5.0)
+    assert np.allclose(shares.value, common.value, rtol=1e-9)
+    assert np.allclose(sizes.value, common.value, rtol=1e-9)
+    assert localized_drawn(Shares.of_sizes([6 // J] * J), 700, 10, 5, 5.0).value == sizes.value[0]
 
 
 def test_unequal_sizes_are_blocks_of_equal_shares():
-    by_size = localized_drawn_for_sizes([3, 1, 2, 1], 3000, 4, 2, 3.0)
+    by_size = localized_drawn(Shares.of_sizes([3, 1, 2, 1]), 3000, 4, 2, 3.0)
     groups = [[0, 1, 2], [3], [4, 5], [6]]
-    by_share = localized_drawn_for_shares([1 / 7] * 7, 3000, 4, 2, 3.0, blocks=groups)
+    by_share = localized_drawn(Shares.of_sources([1 / 7] * 7, groups), 3000, 4, 2, 3.0)
     assert by_size.value == pytest.approx(by_share.value, rel=1e-9)
 
 
@@ -192,7 +190,7 @@ def test_many_shares_may_be_rounded_down(monkeypatch, apart):
     cells = Cells(one * 40, one * 5.0)
 
     def log_z() -> float:
-        blocks = blocks_of_shares(groups, 1)
+        blocks = [block.map(np.atleast_1d) for block in blocks_of_shares(groups)]
         parts = max(len(blocks), len(blocks[0].within))
         assert parts <= tilt_drawn._MOST_SHARES
         return float(
@@ -231,7 +229,7 @@ def test_simulated_estimates_stay_under_the_bound(groups, n, d, d1):
     """4000 of 4000 runs; the rarest of the sources often draws no example at n = 50."""
     p = np.array([0.01, 0.09, 0.3, 0.6])
     errors = estimates(p, groups, n, 2.0, d, d1, 4000, seed=n)
-    bound = localized_drawn_for_shares(p, n, d, d1, 2.0, blocks=groups)
+    bound = localized_drawn(Shares.of_sources(p, groups), n, d, d1, 2.0)
     assert np.all(errors <= bound.value)
 
 
@@ -248,7 +246,7 @@ def test_coverage_at_random_sizes(weight, n, d, B, delta, data):
     p = np.array(weight) / np.sum(weight)
     d1, J = data.draw(st.integers(0, d)), data.draw(st.integers(1, len(p)))
     groups = [list(range(b, len(p), J)) for b in range(J)]
-    bound = localized_drawn_for_shares(p, n, d, d1, B, delta, groups)
+    bound = localized_drawn(Shares.of_sources(p, groups), n, d, d1, B, delta)
     errors = estimates(p, groups, n, B, d, d1, 200, seed=0)
     assert np.mean(errors <= bound.value) >= 1 - delta
     upper = refined(envelope_bracketing(len(p) * d1 + J * (d - d1), d, B), n, delta)
@@ -271,7 +269,7 @@ sizes = st.tuples(
 def test_extremes_neither_overflow_nor_exceed_refined(size):
     K, n, d, specific, B, delta, grouped = size
     d1, J = round(specific * d), max(1, round(grouped * K))
-    bound = localized_drawn(K, n, d, d1, B, delta, J)
+    bound = localized_drawn(Shares.equal(K, J), n, d, d1, B, delta)
     upper = refined(envelope_bracketing(K * d1 + J * (d - d1), d, B), n, delta)
     assert all(math.isfinite(v) for v in (bound.value, bound.epsilon, bound.s, bound.log_number))
     assert 0 <= bound.value <= upper.value
@@ -290,65 +288,40 @@ def test_shares_however_small(weight, n, d, data):
     p = np.maximum(p, 5e-324)
     d1, J = data.draw(st.integers(0, d)), data.draw(st.integers(1, len(p)))
     groups = [list(range(b, len(p), J)) for b in range(J)]
-    bound = localized_drawn_for_shares(p, n, d, d1, 5.0, blocks=groups)
+    bound = localized_drawn(Shares.of_sources(p, groups), n, d, d1, 5.0)
     upper = refined(envelope_bracketing(len(p) * d1 + J * (d - d1), d, 5.0), n)
     assert 0 <= bound.value <= upper.value
 
 
 def test_one_example_and_a_million_sources():
-    one = localized_drawn(5, 1, 10, 5, 5.0)
+    one = localized_drawn(Shares.equal(5), 1, 10, 5, 5.0)
     assert (one.value, one.s) == (1.0, 1.0)
-    many = localized_drawn_for_shares(np.full(10**6, 1e-6), 10**9, 10, 5, 5.0)
-    assert many.value == pytest.approx(localized_drawn(10**6, 10**9, 10, 5, 5.0).value, rel=1e-9)
+    many = localized_drawn(Shares.of_sources(np.full(10**6, 1e-6)), 10**9, 10, 5, 5.0)
+    equal = localized_drawn(Shares.equal(10**6), 10**9, 10, 5, 5.0)
+    assert many.value == pytest.approx(equal.value, rel=1e-9)
     assert many.value < refined(envelope_bracketing(5 * (10**6 + 1), 10, 5.0), 10**9).value
-    two = localized_drawn_for_sizes([10**6, 3 * 10**6], 10**10, 10, 5, 5.0)
+    two = localized_drawn(Shares.of_sizes([10**6, 3 * 10**6]), 10**10, 10, 5, 5.0)
     assert 0 < two.value < 1
 
 
 SIZES = {"sources": 6, "samples": 2000, "dim": 4, "specific": 2, "mean_bound": 3, "groups": 2}
 
 
-@pytest.mark.parametrize("shares", [None, [0.1, 0.1, 0.2, 0.2, 0.2, 0.2]])
-def test_the_command_shows_it_for_every_strategy(shares):
-    case = build("gaussian", SIZES | ({} if shares is None else {"shares": shares}))
-    found, (places, lines) = document(case, target=0.3), curves(case, "n")
-    apart = [[k] for k in range(6)]
-    blocks = {"pooled": None, "grouped": [[0, 1, 2], [3, 4, 5]], "separate": apart}
-    for name, groups in blocks.items():
-        bound = partial(localized_drawn_for_shares, shares or [1 / 6] * 6, blocks=groups)
-        value = bound(2000, 4, 2, 3.0).value
-        assert found[name]["localized_drawn"] == pytest.approx(value, rel=1e-9)
-        assert lines[name]["localized_drawn"][places.index(2000)] == pytest.approx(value, rel=1e-9)
-        n = found["sample_size"][name]["localized_drawn"]
-        assert bound(n, 4, 2, 3.0).value <= 0.3 < bound(n - 1, 4, 2, 3.0).value
-        assert found["details"][name]["localized_drawn"]["s"] < 1
-    rows = [line.split()[0] for line in table(found, case.words).splitlines() if line]
-    assert [rows[i + 1] for i, row in enumerate(rows) if row == "localized"] == ["drawn"] * 2
-
-
-def test_other_families_have_no_drawn_row():
-    case = build("general", {"sources": 5, "samples": 500, "shared": 5, "specific": 5})
-    found = document(case)
-    assert "localized_drawn" not in found["pooled"]
-    assert "localized_drawn" in found["reasons"]
-    assert "drawn" not in table(found, case.words)
-
-
 @pytest.mark.parametrize(
     ("message", "call"),
     [
-        ("K must be a whole number", lambda: localized_drawn(2.5, 10, 3, 1, 1.0)),
-        ("n must be above 0", lambda: localized_drawn(2, 0, 3, 1, 1.0)),
-        ("d1 must be at most 3", lambda: localized_drawn(2, 10, 3, 4, 1.0)),
-        ("delta must be above 0 and below 1", lambda: localized_drawn(2, 10, 3, 1, 1.0, 1.5)),
-        ("J must be at most 2", lambda: localized_drawn(2, 10, 3, 1, 1.0, J=3)),
-        ("p must be a list", lambda: localized_drawn_for_shares([0.5, 0.6], 9, 3, 1, 1.0)),
-        ("B must be above 0", lambda: localized_drawn_for_shares([1.0], 9, 3, 1, 0.0)),
+        ("K must be a whole number", lambda: localized_drawn(Shares.equal(2.5), 10, 3, 1, 1.0)),
+        ("n must be above 0", lambda: localized_drawn(PAIR, 0, 3, 1, 1.0)),
+        ("d1 must be at most 3", lambda: localized_drawn(PAIR, 10, 3, 4, 1.0)),
+        ("delta must be above 0 and below 1", lambda: localized_drawn(PAIR, 10, 3, 1, 1.0, 1.5)),
+        ("J must be at most 2", lambda: localized_drawn(Shares.equal(2, 3), 10, 3, 1, 1.0)),
+        ("p must be a list", lambda: localized_drawn(Shares.of_sources([0.5, 0.6]), 9, 3, 1, 1.0)),
+        ("B must be above 0", lambda: localized_drawn(Shares.of_sources([1.0]), 9, 3, 1, 0.0)),
         (
             "blocks must hold",
-            lambda: localized_drawn_for_shares([0.5, 0.5], 9, 3, 1, 1.0, blocks=[[0]]),
+            lambda: localized_drawn(Shares.of_sources([0.5, 0.5], [[0]]), 9, 3, 1, 1.0),
         ),
-        ("counts must be", lambda: localized_drawn_for_sizes([0, 2], 9, 3, 1, 1.0)),
+        ("counts must be", lambda: localized_drawn(Shares.of_sizes([0, 2]), 9, 3, 1, 1.0)),
     ],
 )
 def test_bad_arguments_are_named(message, call):

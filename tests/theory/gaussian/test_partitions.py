@@ -19,11 +19,7 @@ from sourcewise.theory.gaussian import (
     expected_tv_separate,
 )
 from sourcewise.theory.gaussian.integrals import count_law, few_nodes
-from sourcewise.theory.gaussian.localized import (
-    localized,
-    localized_for_counts,
-    localized_for_sizes,
-)
+from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.gaussian.partitions import (
     asymptotic_tv,
     expected_tv,
@@ -135,11 +131,11 @@ def test_sizes_are_blocks_of_equal_sources():
     for value in ("share", "block", "times"):
         np.testing.assert_allclose(getattr(by_sizes, value), getattr(by_blocks, value), rtol=1e-14)
     for sizes in ([5], [1] * 5, [2, 2, 2]):
-        found = localized_for_sizes(sizes, [300, 5000], 10, 5, 5.0)
-        equal = localized(sum(sizes), [300, 5000], 10, 5, 5.0, J=len(sizes))
+        found = localized(Counts.of_sizes(sizes, [300, 5000]), 10, 5, 5.0)
+        equal = localized(Counts.equal(sum(sizes), [300, 5000], len(sizes)), 10, 5, 5.0)
         np.testing.assert_array_equal(found.value, equal.value)
-    counts = localized_for_counts([100] * 7, 10, 5, 5.0, blocks=blocks)
-    assert abs(localized_for_sizes([4, 1, 2], 700, 10, 5, 5.0).value - counts.value) < 1e-12
+    counts = localized(Counts.of_sources([100] * 7, blocks), 10, 5, 5.0)
+    assert abs(localized(Counts.of_sizes([4, 1, 2], 700), 10, 5, 5.0).value - counts.value) < 1e-12
 
 
 def test_given_counts_by_hand():

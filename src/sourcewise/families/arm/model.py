@@ -13,10 +13,11 @@ distances to a truth are sums, not estimates.
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.arm.network import ArmNetwork
 from sourcewise.families.arm.settings import ArmSettings
-from sourcewise.families.base import ConditionalModel
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = ["Arm", "grow"]
@@ -51,8 +52,12 @@ class Arm(ConditionalModel):
         """`P_shared + K P_src` of the theory (section 6, dense)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """(B,) natural log of the probability of sequences x (B, D)."""
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of sequences (B, D) under their sources."""
+        return Density(self._log_prob(batch.tensor, batch.y))
+
+    def _log_prob(self, x: Tensor, y: Tensor) -> Tensor:
+        """(B,), or (S, B) of S models at once."""
         several = x if x.ndim == 3 else x[None]  # (S, B, D)
         nodes = self._nodes(several, y if y.ndim == 2 else y[None])
         if nodes is None:
@@ -88,18 +93,18 @@ class Arm(ConditionalModel):
         log_p = self.network.mlp(torch.where(inside, rows, 0.0)).log_softmax(-1)  # (S, U, M)
         return log_p.flatten(1).gather(1, which * self.M + symbols).view(S, B, D).sum(-1)
 
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """(B,) `-log p(x | y)`."""
-        return -self.log_prob(x, y)
+        return -self._log_prob(batch.tensor, batch.y)
 
-    def condense(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def condense(self, rows: Batch) -> Batch:
         """Different prefixes with the counts of what followed.
 
         Returns:
-            (U, D + M): the prefix, -1 from where it ends, then count(y, prefix, m) for each m;
-            and (U,) the sources.
+            (U, D + M): the prefix, -1 from where it ends, then count(y, prefix, m) for each m.
         """
-        rows, sources, which = [], [], y
+        x, y = rows.tensor, rows.y
+        found, sources, which = [], [], y
         for d in range(self.D):
             key = which * self.M + x[:, d - 1] if d else which
             numbers, which = key.unique(return_inverse=True)  # of the prefixes, in their order
@@ -108,14 +113,14 @@ class Arm(ConditionalModel):
             size = len(numbers) * self.M
             counts = torch.bincount(which * self.M + x[:, d], minlength=size).view(-1, self.M)
             rest = torch.full((len(numbers), self.D - d), -1, device=x.device)
-            rows.append(torch.cat([x[first, :d], rest, counts], 1))
+            found.append(torch.cat([x[first, :d], rest, counts], 1))
             sources.append(y[first])
-        return torch.cat(rows), torch.cat(sources)
+        return Batch.of(torch.cat(found), torch.cat(sources))
 
-    def condensed_loss(self, x: Tensor, y: Tensor, *, noise: Noise) -> Tensor:
+    def condensed_loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """(U,) `-sum_m count log p(m | prefix, y)` of condensed rows."""
-        prefix, counts = x[..., : self.D], x[..., self.D :]
-        logits = self.network.mlp(self.network.encode(prefix, y))
+        prefix, counts = batch.tensor[..., : self.D], batch.tensor[..., self.D :]
+        logits = self.network.mlp(self.network.encode(prefix, batch.y))
         return -(counts * logits.log_softmax(-1)).sum(-1)
 
     def log_table(self, k: int) -> Tensor:
@@ -153,7 +158,7 @@ class Arm(ConditionalModel):
             return log_p
         return self._descend((h[:, None] + steps[0]).flatten(0, 1), log_p, steps[1:])
 
-    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
+    def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Tensor:
         """(B, D) sequences, symbol by symbol."""
         u = noise.each(y).uniform(self.D).to(y.device)
         x = torch.full((len(y), self.D), -1, device=y.device)

@@ -9,22 +9,38 @@ for an error that doubling the nodes shows. Training takes N nodes per axis, val
 and of 2 N nodes differ are not kept (`Energy.reliable`).
 
 With more columns Z is estimated by annealed importance sampling after training (`normaliser`). Its
-log is understated in expectation, so log-likelihoods are overstated, and `fitted` says by how much
+log is understated in expectation, so log-likelihoods are overstated; diagnostics say by how much
 they may be off. Energies are then trained without Z (`objectives`, `persistent`).
 """
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from sourcewise.families.base import BatchNoise, Carried, ConditionalModel, DensityEstimate
-from sourcewise.families.energy.choices import Choices, choose
-from sourcewise.families.energy.failures import alike, failure, gain_over_one_normal
+from sourcewise.batch import Batch
+from sourcewise.errors import rounded
+from sourcewise.families.base import (
+    BatchNoise,
+    Carried,
+    Caution,
+    ConditionalModel,
+    Density,
+    Diagnosed,
+    Diagnostic,
+    Occasion,
+    SharedError,
+)
+from sourcewise.families.energy.cautions import cautions, error_words
+from sourcewise.families.energy.divergence import (
+    divergence_of_fit,
+    gain_over_one_normal,
+    same_everywhere,
+)
 from sourcewise.families.energy.network import (
     CHUNK,
     AnyEnergyNetwork,
@@ -44,10 +60,12 @@ from sourcewise.families.energy.objectives import (
     begin_base,
 )
 from sourcewise.families.energy.persistent import PersistentContrastive
+from sourcewise.families.energy.plan import EnergyPlan, choose
 from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
 from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import ExampleNoise, Noise
+from sourcewise.truths.box import BoxMixture
 
 __all__ = ["Energy"]
 
@@ -56,6 +74,14 @@ OBJECTIVES = {
     "pcd": PersistentContrastive,
     "denoising": Denoising,
     "sliced": Sliced,
+}
+SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {  # of diagnostics: unit, and form
+    "annealing error": ("nats", error_words),
+    "quadrature error": ("nats", error_words),
+    "effective weights": ("", "{:.0f}".format),
+    "gain over one normal": ("nats per row", rounded),
+    "r_hat": ("", "{:.2f}".format),
+    "effective samples": ("", "{:.0f}".format),
 }
 UNIFORM = 1 / math.sqrt(12)  # standard deviation of a coordinate
 RESOLVED = 0.05  # nats of log Z, between N nodes and 2 N
@@ -76,11 +102,12 @@ class Energy(ConditionalModel):
             that are compared; those of a uniform x if None.
 
     Raises:
-        InputError: settings that do not go together, or not with D (see `choices`), or a width
+        InputError: settings that do not go together, or not with D (see `plan`), or a width
             below `D + d_e` (Definition 4.2).
     """
 
     stackable = True
+    recipe: ClassVar[str] = "phased"
     annealed: Tensor
     annealed_error: Tensor
     annealed_high: Tensor
@@ -104,12 +131,12 @@ class Energy(ConditionalModel):
     ):
         super().__init__()
         self.settings, self.K, self.D = settings, K, D
-        self.chosen = chosen = choose(settings, D, shape=shape, cells=cells)
-        self.exact, self.rule, self.nodes = chosen.exact, chosen.rule, chosen.nodes
-        self.sampler, self.based = chosen.sampler, chosen.based
-        self.network = _network(settings, K, D, chosen)
+        self.plan = plan = choose(settings, D, shape=shape, cells=cells)
+        self.exact, self.rule, self.nodes = plan.exact, plan.rule, plan.nodes
+        self.sampler, self.based = plan.sampler, plan.based
+        self.network = _network(settings, K, D, plan)
         widths = torch.full((D,), UNIFORM) if spread is None else torch.tensor(spread)
-        kind = OBJECTIVES.get(chosen.objective)
+        kind = OBJECTIVES.get(plan.objective)
         self.objective = None if kind is None else kind(settings, widths.double())
         self._reserve()
 
@@ -151,49 +178,42 @@ class Energy(ConditionalModel):
         """`P_shared + K P_src` of the theory (section 7, dense)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """How well log Z is known, the worst of the sources, how well energies fit, and how chains
-        mixed.
+    def diagnostics(self) -> list[Diagnostic]:
+        """How well log Z is known, the worst of the sources, how well energies fit, how chains
+        mixed, and what was settled (`plan.EnergyPlan`).
 
         - "quadrature error": its change from 2 N nodes to the 4 N of scores.
         - "annealing error": from the estimate to the far end of its interval, where it is biased.
         - "effective weights": of annealing, the fewest.
-        - "gain over one normal": in nats per training row, see `failures`.
+        - "gain over one normal": in nats per training row, see `divergence`.
         - "r_hat", "effective samples": of the sampler's chains.
         """
-        out: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
         if not self.exact:
-            out["annealing error"] = (self.annealed_high - self.annealed).max()
-            out["effective weights"] = self.weights.min()
+            found["annealing error"] = (self.annealed_high - self.annealed).max()
+            found["effective weights"] = self.weights.min()
         elif self.settings.rule != "grid":
-            out["quadrature error"] = self.quadrature_error(2 * self.nodes).max()
-        out["gain over one normal"] = self.gain
+            found["quadrature error"] = self.quadrature_error(2 * self.nodes).max()
+        found["gain over one normal"] = self.gain
         if self.sampler != "grid":
-            out |= {"r_hat": self.r_hat.max(), "effective samples": self.effective.min()}
-        return {name: [float(value)] for name, value in out.items()}
+            found |= {"r_hat": self.r_hat.max(), "effective samples": self.effective.min()}
+        settled = self.plan.settled(self.settings)
+        return [
+            *(Diagnostic(name, (float(v),), *SHOWN[name]) for name, v in found.items()),
+            *(Diagnostic(name, (value,), setting=True) for name, value in settled.items()),
+        ]
 
-    @property
-    def resolved(self) -> dict[str, str | int | float]:
-        """See `choices.Choices`."""
-        return self.chosen.told(self.settings)
+    @classmethod
+    def cautions(
+        cls, strategies: Mapping[str, Diagnosed], occasion: Occasion
+    ) -> Iterator[Caution]:
+        """See `families.energy.cautions`."""
+        return cautions(strategies, occasion)
 
     @property
     def validated_by(self) -> str:
-        """See `choices.Choices`."""
-        return self.chosen.validated_by(self.settings)
-
-    @property
-    def density_error(self) -> Tensor | None:
-        """(K, 3) of log Z: of annealing its standard error, and what its interval adds to that; of
-        quadrature the third, what doubling half the nodes of scores changes, either way."""
-        if self.settings.rule == "grid":
-            return None
-        if self.exact:
-            error = self.quadrature_error(2 * self.nodes).double()
-            return torch.stack([0 * error, 0 * error, error], 1)
-        beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
-        return torch.stack([self.annealed_error, beyond.clamp(min=0), 0 * beyond], 1)
+        """See `plan.EnergyPlan`."""
+        return self.plan.validated_by(self.settings)
 
     def log_normaliser(self, nodes: int) -> Tensor:
         """(..., K) log Z of every source, by the rule with this many nodes per axis."""
@@ -207,26 +227,17 @@ class Energy(ConditionalModel):
         """A multiple of the nodes of training; a grid has all its cells from the beginning."""
         return self.nodes if self.settings.rule == "grid" else factor * self.nodes
 
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Any) -> Tensor:
-        """`u(x|y) + log Z(y)`, minus the log-likelihood.
-
-        Args:
-            x: (B, D) points of the cube.
-            y: (B,) sources.
-            c: not used.
-            noise: not used.
-
-        Returns:
-            (B,); with S models at once (S, B), of x (S, B, D) and y (S, B).
-        """
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
+        """(B,) `u(x|y) + log Z(y)`, minus the log-likelihood; (S, B) of S models at once."""
+        x, y = batch.tensor, batch.y
         if not self.exact:
-            return -self.log_prob(x, y)
+            return -self._log_prob(x, y, self.annealed)
         log_Z = self.log_normaliser(self._times(1 if self.training else 2))
         return self.network(self._placed(x.to(log_Z)), y) + log_Z.gather(-1, y)
 
-    def begin(self, x: Tensor, y: Tensor, noise: Noise) -> Carried:
-        """See `families.base.Staged`: the noise distribution, chains, spreads."""
-        carried = {}
+    def begin(self, rows: Batch, noise: Noise) -> Carried:
+        """See `recipes.phased.Phased`: the noise distribution, chains, spreads."""
+        carried, x, y = {}, rows.tensor, rows.y
         if self.objective is not None:
             carried = self.objective.begin(self.network, x, y, noise)
         if self.based and "weight" not in carried:
@@ -234,69 +245,64 @@ class Energy(ConditionalModel):
         return carried
 
     def advance(self, carried: Carried, noise: BatchNoise) -> Carried:
-        """See `families.base.Staged`: chains move."""
+        """See `recipes.phased.Phased`: chains move."""
         if self.objective is None:
             return carried
         return self.objective.advance(self.network, carried, noise)
 
-    def staged_loss(self, x: Tensor, y: Tensor, carried: Carried, *, noise: BatchNoise) -> Tensor:
-        """The objective in training; for validation the likelihood, where it is exact.
-
-        Args:
-            x: (..., B, D) points of the cube.
-            y: (..., B) sources.
-            carried: see `begin`.
-            noise: of the batch.
-        """
+    def carried_loss(self, batch: Batch, carried: Carried, noise: BatchNoise) -> Tensor:
+        """(..., B) the objective in training; for validation the likelihood, where it is exact."""
         if self.objective is None or (self.exact and not self.training):
-            return self.loss(x, y, noise=noise)
-        x = x.to(self.network.V_Y.weight)
+            return self.loss(batch, noise)
+        x, y = batch.tensor.to(self.network.V_Y.weight), batch.y
         if self.training:
             return self.objective.loss(self.network, x, y, carried, noise)
         return self.objective.validation_loss(self.network, x, y, carried, noise)
 
-    def complaint(self, value: float) -> str | None:
-        """See `families.base.Staged`."""
-        return None if self.objective is None else self.objective.complaint(value, self.D)
+    def divergence(self, value: float) -> str | None:
+        """See `recipes.phased.Phased`."""
+        return None if self.objective is None else self.objective.divergence(value, self.D)
 
     @torch.no_grad()
     def reliable(self) -> bool:
-        """See `families.base.Judged`: whether the nodes of training resolve the energies.
+        """See `recipes.phased.Phased`: whether the nodes of training resolve the energies.
 
         Maximum likelihood by a rule is not that of the density once mass lies between its nodes,
         and where there are few rows it learns to put some there: the training rows become ever
         more likely, and validation rows beside them as well.
         """
-        by_rule = self.chosen.objective == "likelihood" and self.settings.rule != "grid"
+        by_rule = self.plan.objective == "likelihood" and self.settings.rule != "grid"
         return not by_rule or bool(self.quadrature_error(self.nodes).max() <= RESOLVED)
 
     @torch.no_grad()
-    def excess(self, x: Tensor, y: Tensor, carried: Carried, *, noise: BatchNoise) -> Tensor:
-        """See `families.base.Judged`: of what validation rows are scored by, beyond u = 0."""
-        here = self.eval().staged_loss(x, y, carried, noise=noise)
+    def excess(self, batch: Batch, carried: Carried, noise: BatchNoise) -> Tensor:
+        """See `recipes.phased.Phased`: of what validation rows are scored by, beyond u = 0."""
+        here = self.eval().carried_loss(batch, carried, noise)
         if self.exact:  # the uniform density is 1
             return here
         constant = copy.deepcopy(self)
         for parameter in constant.parameters():
             parameter.zero_()
-        return here - constant.staged_loss(x, y, carried, noise=noise)
+        return here - constant.carried_loss(batch, carried, noise)
 
-    def failure(self, start: float, end: float) -> str | None:
-        """See `families.base.Judged`."""
-        s, name = self.settings, self.chosen.objective
-        return failure(s, name, self.D, self.exact, start, end) or alike(s, name, self.network)
+    def divergence_of_fit(self, start: float, end: float) -> str | None:
+        """See `recipes.phased.Phased`."""
+        s, name = self.settings, self.plan.objective
+        found = divergence_of_fit(s, name, self.D, self.exact, start, end)
+        return found or same_everywhere(s, name, self.network)
 
-    def finish(self, x: Tensor, y: Tensor, carried: Carried, noise: Noise) -> None:
+    def finish(self, rows: Batch, carried: Carried, noise: Noise) -> None:
         """After training: the normaliser by annealing, and the sampler's steps, where needed; and
         what training has gained."""
         if self.based:
             self._settle(carried, noise)
-        self._note("", [("gain", gain_over_one_normal(self.log_prob, x, y))])
+        gain = gain_over_one_normal(lambda rows: self.log_density(rows, noise).value, rows)
+        self._note("", [("gain", gain)])
 
     def _settle(self, carried: Carried, noise: Noise) -> None:
         """What is known by simulation."""
         self._note("base_", {name: carried[name] for name in BASE}.items())
-        base = self._base()
+        base = self.noise_distribution()
         if not self.exact:
             s = self.settings
             found = annealed_normaliser(
@@ -315,18 +321,25 @@ class Energy(ConditionalModel):
             kept = self.get_buffer(start + name)
             setattr(self, start + name, value.detach().double().to(kept.device))
 
-    def _base(self):
-        """The noise distribution."""
+    def noise_distribution(self) -> BoxMixture:
+        """Where chains and annealing start."""
         return base_of({name: self.get_buffer(f"base_{name}") for name in BASE}, self.settings)
 
-    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """(B,) natural log of the density at x (B, D) under sources y (B,); -inf off the cube.
-
-        Exact up to the quadrature's error, or with the normaliser that training left: see
-        `estimate_log_prob` for its own error.
-        """
-        log_Z = self.log_normaliser(self._times(4)) if self.exact else self.annealed
-        return self._log_prob(x, y, log_Z)
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of points (B, D), -inf off the cube: exact over a grid, otherwise up to the error of log
+        Z, which is that of the rule (the change from half its nodes), or what training left."""
+        x, y = batch.tensor, batch.y
+        if not self.exact:
+            beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
+            shared = SharedError(self.annealed_error, beyond.clamp(min=0), 0 * beyond)
+            return Density(self._log_prob(x, y, self.annealed), "estimate", shared)
+        log_Z = self.log_normaliser(self._times(4))
+        value = self._log_prob(x, y, log_Z)
+        if self.settings.rule == "grid":
+            return Density(value)
+        with torch.no_grad():
+            error = (self.log_normaliser(2 * self.nodes) - log_Z).abs().double()
+        return Density(value, "estimate", SharedError(0 * error, 0 * error, error))
 
     def _log_prob(self, x: Tensor, y: Tensor, log_Z: Tensor) -> Tensor:
         x = x.to(self.network.V_Y.weight)
@@ -342,44 +355,8 @@ class Energy(ConditionalModel):
         return ((x * self.nodes).floor().clamp(0, self.nodes - 1) + 0.5) / self.nodes
 
     @torch.no_grad()
-    def estimate_log_prob(
-        self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise
-    ) -> DensityEstimate:
-        """Log densities of rows x (B, D) under sources y (B,), with the error of log Z.
-
-        Args:
-            x: rows.
-            y: their sources.
-            c: not used.
-            noise: of a fresh run of annealing, where the normaliser is not exact.
-
-        Returns:
-            The quadrature's error is the change from half its nodes; that of annealing is a
-            standard error, and its values are overstated in expectation.
-        """
-        if self.settings.rule == "grid":
-            zero = x.new_zeros(len(x))
-            return DensityEstimate(self.log_prob(x, y), zero, "enumeration of a finite grid")
-        if self.exact:
-            error = self.quadrature_error(2 * self.nodes)[y]
-            how = f"{self.settings.rule} quadrature, {4 * self.nodes} nodes per axis"
-            return DensityEstimate(self.log_prob(x, y), error, how)
-        s = self.settings
-        found = annealed_normaliser(
-            self.network, self._base(), s.temperatures, s.particles, noise.of("normaliser")
-        )
-        value = self._log_prob(x, y, found.value)
-        return DensityEstimate(value, found.standard_error[y], found.method, "overstates")
-
-    @torch.no_grad()
-    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
-        """One point per entry of y, (B, D) float64: see `sampling_grid` and `sampling_chains`.
-
-        Args:
-            y: (B,) sources.
-            c: not used.
-            noise: one stream per point.
-        """
+    def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Tensor:
+        """One point per entry of y, (B, D) float64: see `sampling_grid` and `sampling_chains`."""
         each = noise.each(y)
         if self.sampler == "grid":
             on_grid = self.settings.rule == "grid"
@@ -388,15 +365,13 @@ class Energy(ConditionalModel):
         parts = (self.step, self.spread, self.transitions, self.effective, self.r_hat)
         settled = Settled(*parts)
         return sample_chains(
-            self.network, self._base(), settled, LEAPFROG[self.sampler], y, each
+            self.network, self.noise_distribution(), settled, LEAPFROG[self.sampler], y, each
         ).double()
 
 
-def _network(settings: EnergySettings, K: int, D: int, chosen: Choices) -> AnyEnergyNetwork:
+def _network(settings: EnergySettings, K: int, D: int, plan: EnergyPlan) -> AnyEnergyNetwork:
     """The network of the energies."""
-    s, W = settings, chosen.width
-    if chosen.shape is not None:
-        return ImageEnergyNetwork(
-            K, chosen.shape, s.embedding, W, s.depth, s.activation, s.spectral
-        )
+    s, W = settings, plan.width
+    if plan.shape is not None:
+        return ImageEnergyNetwork(K, plan.shape, s.embedding, W, s.depth, s.activation, s.spectral)
     return EnergyNetwork(K, D, s.embedding, W, s.depth, s.activation, s.spectral)

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.families.base import BatchNoise, Carried
-from sourcewise.families.energy.failures import knobs
+from sourcewise.families.energy.divergence import knobs
 from sourcewise.families.energy.network import AnyEnergyNetwork
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import Noise
@@ -93,7 +93,7 @@ class Objective(ABC):
         """(..., B) what tells when to stop, where no likelihood does."""
         return self.loss(network, x, y, carried, noise)
 
-    def complaint(self, value: float, D: int) -> str | None:
+    def divergence(self, value: float, D: int) -> str | None:
         """What a value of the objective means; None: nothing bad."""
         if math.isfinite(value):
             return None

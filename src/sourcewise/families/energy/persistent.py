@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.families.base import BatchNoise, Carried
-from sourcewise.families.energy.failures import knobs
+from sourcewise.families.energy.divergence import knobs
 from sourcewise.families.energy.landscape import energy_of
 from sourcewise.families.energy.network import AnyEnergyNetwork
 from sourcewise.families.energy.objectives import (
@@ -111,7 +111,7 @@ class PersistentContrastive(Objective):
         """Sliced score matching: chains tell nothing of rows they do not train on."""
         return sliced(network, x, y, carried["spread"], random_signs(x, noise))
 
-    def complaint(self, value: float, D: int) -> str | None:
+    def divergence(self, value: float, D: int) -> str | None:
         """Energies of rows and chains that have come apart."""
         if math.isfinite(value) and abs(value) < LARGEST * D:
             return None

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sourcewise.families.settings import Choice, Range, TrainedSettings
+from sourcewise.screening.options import BoxOptions
 
 __all__ = ["EnergySettings"]
 
@@ -14,7 +15,7 @@ class EnergySettings(TrainedSettings):
     """Settings of the energy family; the defaults are for small tables on a CPU.
 
     What `auto` stands for, and which settings serve nothing, depends on the columns: see
-    `families.energy.choices`.
+    `families.energy.plan`.
     """
 
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
@@ -154,8 +155,13 @@ class EnergySettings(TrainedSettings):
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":
         if self.image and len(self.image) != 3:
-            told = ",".join(map(str, self.image))
-            raise ValueError(f"image must be channels,height,width, not {told}")
+            text = ",".join(map(str, self.image))
+            raise ValueError(f"image must be channels,height,width, not {text}")
         if self.objective == "pcd" and self.replay < self.chains:
             raise ValueError(f"replay must be at least chains ({self.chains}), not {self.replay}")
         return self
+
+    def coding_options(self) -> BoxOptions:
+        """Whether columns are pixels, and the cells of a grid."""
+        image = self.image if self.network == "convolutional" else None
+        return BoxOptions(image, self.nodes if self.rule == "grid" else None)

@@ -17,11 +17,14 @@ Shrinkage replaces the covariance S by `(1 - a) S + a tr(S)/d I`; `ledoit-wolf` 
 and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004).
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError, listing
-from sourcewise.families.base import ConditionalModel
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
@@ -43,6 +46,7 @@ class Gaussian(ConditionalModel):
         intensity: shrinkage a, (K,) or (1,).
     """
 
+    recipe: ClassVar[str] = "exact"
     mean: Tensor
     scale_tril: Tensor
     intensity: Tensor
@@ -69,43 +73,44 @@ class Gaussian(ConditionalModel):
         means = self.K * self.d1 + self.d - self.d1
         return means + covariances * entries[self.settings.covariance]
 
-    @property
-    def fitted(self) -> dict[str, list[float]]:
-        """The shrinkage intensity of each covariance, if there is shrinkage."""
-        if self.settings.resolved_shrinkage == "none":
-            return {}
-        return {"shrinkage": self.intensity.tolist()}
+    def diagnostics(self) -> list[Diagnostic]:
+        """The shrinkage intensity of each covariance, and how it shrinks if that is `auto`."""
+        s, out = self.settings, []
+        if self.penalty:
+            out.append(Diagnostic("shrinkage", tuple(self.intensity.tolist())))
+        if s.shrinkage == "auto":
+            out.append(Diagnostic("shrinkage", (s.resolved_shrinkage,), setting=True))
+        return out
 
     @property
-    def resolved(self) -> dict[str, str | int | float]:
-        """How it shrinks, where that is left to `auto`."""
-        s = self.settings
-        return {"shrinkage": s.resolved_shrinkage} if s.shrinkage == "auto" else {}
+    def penalty(self) -> str:
+        """Shrinkage, if there is any."""
+        return "" if self.settings.resolved_shrinkage == "none" else "shrinkage"
 
-    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """Natural log of the density of each row under its source, (B,)."""
-        return gaussian_log_prob(x, y, self.mean, self.scale_tril)
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of each row (B, d) under its source; gaps (NaN) are left out."""
+        return Density(gaussian_log_prob(batch.tensor, batch.y, self.mean, self.scale_tril))
 
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """Minus the log density, (B,)."""
-        return -self.log_prob(x, y)
+        return -gaussian_log_prob(batch.tensor, batch.y, self.mean, self.scale_tril)
 
-    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
+    def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Tensor:
         """One draw per entry of y, (B, d)."""
         return gaussian_sample(y, self.mean, self.scale_tril, noise)
 
     @torch.no_grad()
-    def fit_exactly(self, x: Tensor, y: Tensor, names: tuple[str, ...]) -> None:
+    def fit_exactly(self, rows: Batch, names: tuple[str, ...]) -> None:
         """Set mean, covariance and shrinkage from all rows.
 
         Args:
-            x: (n, d) training rows.
-            y: (n,) their sources.
+            rows: (n, d) training rows and their sources.
             names: the K sources' names, for messages.
 
         Raises:
             InputError: a source without rows, or a singular covariance, with the remedy.
         """
+        x, y = rows.tensor, rows.y
         counts = torch.bincount(y, minlength=self.K)
         if (counts == 0).any():
             empty = names[int((counts == 0).nonzero()[0])]
@@ -115,8 +120,8 @@ class Gaussian(ConditionalModel):
         if self.settings.covariance == "identity":
             return
         for k in range(len(self.scale_tril)):
-            rows = slice(None) if self.shares else (y == k).nonzero().squeeze(1)
-            residuals = x[rows] - self.mean.index_select(0, y[rows])
+            own = slice(None) if self.shares else (y == k).nonzero().squeeze(1)
+            residuals = x[own] - self.mean.index_select(0, y[own])
             who = f"sources {listing(names, 3)}" if self.shares and self.K > 1 else repr(names[k])
             covariance, self.intensity[k] = self._covariance(residuals)
             self.scale_tril[k] = _cholesky(covariance, who, len(residuals))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sourcewise.settings import Settings
+from sourcewise.families.settings import FamilySettings, Prior
 
 __all__ = ["GaussianSettings"]
 
@@ -12,7 +12,7 @@ __all__ = ["GaussianSettings"]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class GaussianSettings(Settings):
+class GaussianSettings(FamilySettings):
     """Settings of the Gaussian family; the defaults are those for data.
 
     The paper's simulation uses `specific=d1, covariance="identity"`.
@@ -41,6 +41,13 @@ class GaussianSettings(Settings):
         if self.covariance == "identity" and self.shrinkage not in ("auto", "none"):
             raise ValueError("shrinkage has nothing to shrink when covariance is identity")
         return self
+
+    def without_prior(self) -> Prior | None:
+        """The same without shrinkage."""
+        if self.resolved_shrinkage == "none":
+            return None
+        bare = self.model_copy(update={"shrinkage": "none"})
+        return Prior("shrinkage", "--set shrinkage=none", bare)
 
     @property
     def resolved_shrinkage(self) -> Literal["none", "ledoit-wolf"] | float:

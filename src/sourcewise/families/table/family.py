@@ -11,7 +11,7 @@ __all__ = ["FAMILY"]
 
 
 def _suits(data: "Sources") -> bool:
-    from sourcewise.encoders.screening import content
+    from sourcewise.screening.content import content
 
     return content(data) == "mixed"
 

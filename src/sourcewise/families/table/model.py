@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sourcewise.families.base import ConditionalModel
+from sourcewise.batch import Batch
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density
 from sourcewise.families.table.network import ColumnNetwork
 from sourcewise.families.table.settings import TableSettings
 from sourcewise.networks.transformer import Drop
@@ -48,19 +49,14 @@ class TableModel(ConditionalModel):
         """Number of entries of all parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
-        """`-log p(z | y)` in nats.
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
+        """(B,) `-log p(z | y)` in nats; with S models at once (S, B).
 
         Args:
-            x: (B, C) codes.
-            y: (B,) sources.
-            c: not used.
+            batch: of (B, C) codes.
             noise: for dropout, in training only: masks of a row's channels, alike in all columns.
-
-        Returns:
-            (B,); with S models at once (S, B), of x (S, B, C) and y (S, B).
         """
-        share = self.settings.dropout
+        x, y, share = batch.tensor, batch.y, self.settings.dropout
         if not (self.training and share):
             return -self.conditionals(x, y).sum(-1)
 
@@ -71,17 +67,12 @@ class TableModel(ConditionalModel):
 
         return -self._conditionals(x, y, drop).sum(-1)
 
-    def log_prob(self, x: Tensor, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """Natural log of the probability of rows of codes, (B,), never with dropout.
-
-        Args:
-            x: (B, C) codes, or samples code + u.
-            y: (B,) sources.
-            c: not used.
-        """
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of rows (B, C) of codes, or samples code + u; never with dropout."""
+        x, y = batch.tensor, batch.y
         rows = torch.arange(len(y), device=y.device).split(_SCORED)
         parts = [self.conditionals(x[i], y[i]).sum(-1) for i in rows]
-        return torch.cat(parts) if parts else self.network.last.gain.new_zeros(0)
+        return Density(torch.cat(parts) if parts else self.network.last.gain.new_zeros(0))
 
     def conditionals(self, x: Tensor, y: Tensor) -> Tensor:
         """(..., B, C) `log p(z_j | y, z_1, ..., z_{j-1})`, in nats."""
@@ -93,16 +84,11 @@ class TableModel(ConditionalModel):
         return log_p.gather(-1, z[..., None]).squeeze(-1)
 
     @torch.no_grad()
-    def sample(self, y: Tensor, *, c: Tensor | None = None, noise: Noise | ExampleNoise) -> Tensor:
+    def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Tensor:
         """One row of code + u per entry of y, (B, C) float64: where inside a bin is u.
 
         Codes invert the distribution function. The network runs in float64: a row depends on its
         batch only where a uniform draw falls within rounding of a jump.
-
-        Args:
-            y: (B,) sources.
-            c: not used.
-            noise: one stream per row.
         """
         network, noise = copy.deepcopy(self.network).double().eval(), noise.each(y)
         parts = [

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from sourcewise.families.settings import Choice, Range, TrainedSettings
+from sourcewise.screening.options import MixedOptions
 
 __all__ = ["TableSettings"]
 
@@ -54,3 +55,7 @@ class TableSettings(TrainedSettings):
     dropout: float = Field(
         default=0.2, ge=0, lt=1, description="share of channels set to zero in training"
     )
+
+    def coding_options(self) -> MixedOptions:
+        """Bins, and the order of columns."""
+        return MixedOptions(self.bins, self.order)

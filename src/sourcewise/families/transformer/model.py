@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import ConditionalModel
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density
 from sourcewise.families.transformer.settings import TransformerSettings
-from sourcewise.forms import Ragged
+from sourcewise.forms.ragged import Ragged
 from sourcewise.networks.cache import Cache
 from sourcewise.networks.layers import Embedding, Linear
 from sourcewise.networks.packing import Packed
@@ -55,37 +56,28 @@ class Transformer(ConditionalModel):
         """Number of entries of all parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def loss(self, x: Tensor, y: Tensor, *, c: Tensor | None = None, noise: Noise) -> Tensor:
-        """`-log p(x | y)` of whole strings with their ends, in nats.
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
+        """(B,) `-log p(x | y)` of whole strings with their ends, in nats; (S, B) of S models.
 
         Args:
-            x: (B, T) int64 symbols, -1 after the end of a string.
-            y: (B,) sources.
-            c: not used.
+            batch: of (B, T) int64 symbols, -1 after the end of a string.
             noise: for dropout, in training only. Its masks belong to a string and a channel, not
                 to a position (Gal and Ghahramani 2016): padding changes nothing.
-
-        Returns:
-            (B,); with S models at once (S, B), of x (S, B, T) and y (S, B).
         """
+        x, y = batch.tensor, batch.y
         if not self.training:
             return self._nats(x, y, None)
         return self._nats(x, self._forget(y, noise.of("label")), noise.of("dropout"))
 
-    def log_prob(self, x: Tensor | Ragged, y: Tensor, *, c: Tensor | None = None) -> Tensor:
-        """Natural log of the probability of whole strings, (n,), never with dropout.
-
-        Args:
-            x: n strings of symbols, or (n, T) with -1 after their ends.
-            y: (n,) sources.
-            c: not used.
-        """
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of whole strings, or (B, T) symbols with -1 after their ends; never with dropout."""
+        x, y = batch.x, batch.y
         x = Ragged.of_padded(x) if isinstance(x, Tensor) else x
         order = torch.argsort(x.lengths, descending=True, stable=True)
         parts = [-self._nats(x.padded(i), y[i.to(y.device)], None) for i in _chunks(x, order)]
         if not parts:
-            return self.out.weight.new_zeros(0)
-        return torch.cat(parts)[torch.argsort(order).to(y.device)]
+            return Density(self.out.weight.new_zeros(0))
+        return Density(torch.cat(parts)[torch.argsort(order).to(y.device)])
 
     def logits(self, x: Tensor, y: Tensor) -> Tensor:
         """(*S, B, T + 1, V + 1) scores of what comes at each position, zero after the end."""
@@ -93,12 +85,11 @@ class Transformer(ConditionalModel):
         return packed.padded(self._scores(packed, x, y, None))
 
     @torch.no_grad()
-    def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def sample(
         self,
         y: Tensor,
-        *,
-        c: Tensor | None = None,
         noise: Noise | ExampleNoise,
+        c: Tensor | None = None,
         temperature: float = 1.0,
         longest: int | None = None,
     ) -> Ragged:
@@ -109,8 +100,8 @@ class Transformer(ConditionalModel):
 
         Args:
             y: (B,) sources.
-            c: not used.
             noise: one stream per string.
+            c: not used.
             temperature: divides the logits, above 0.
             longest: symbols at most; the setting `longest` if None.
         """
@@ -153,7 +144,7 @@ class Transformer(ConditionalModel):
             h = self.symbols(symbol.clamp(min=0))
         return torch.stack(columns, 1) if columns else y.new_empty(len(y), 0)
 
-    def _nats(self, x: Tensor, y: Tensor, noise: Noise | None) -> Tensor:
+    def _nats(self, x: Tensor, y: Tensor, noise: BatchNoise | None) -> Tensor:
         """(*S, B) of `-log p(x | y)`."""
         inside = _inside(x)
         packed = Packed(inside)
@@ -165,13 +156,13 @@ class Transformer(ConditionalModel):
         )
         return packed.padded(nats.view(target.shape)).sum(-1)
 
-    def _scores(self, packed: Packed, x: Tensor, y: Tensor, noise: Noise | None) -> Tensor:
+    def _scores(self, packed: Packed, x: Tensor, y: Tensor, noise: BatchNoise | None) -> Tensor:
         """(*S, N, V + 1) scores at the rows of a batch."""
         inputs = [self.labels(y)[..., None, :], self.symbols(x.clamp(min=0))]
         h = packed.rows(torch.cat(inputs, -2))  # (*S, N, width)
         return self.out(self.decoder(h, packed, self._drop(packed, noise)))
 
-    def _drop(self, packed: Packed, noise: Noise | None) -> Drop | None:
+    def _drop(self, packed: Packed, noise: BatchNoise | None) -> Drop | None:
         """Sets channels of an update to zero, the same at all positions of a string."""
         p, width = self.settings.dropout, self.settings.width
         if noise is None or not p:
@@ -184,7 +175,7 @@ class Transformer(ConditionalModel):
 
         return drop
 
-    def _forget(self, y: Tensor, noise: Noise) -> Tensor:
+    def _forget(self, y: Tensor, noise: BatchNoise) -> Tensor:
         """Labels, some of them replaced by K."""
         p = self.settings.label_dropout
         if not p:

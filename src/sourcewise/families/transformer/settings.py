@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sourcewise.families.settings import Choice, Range, TrainedSettings
+from sourcewise.screening.options import TextOptions
 from sourcewise.settings import Settings
 
 __all__ = ["TransformerSampling", "TransformerSettings"]
@@ -58,6 +59,10 @@ class TransformerSettings(TrainedSettings):
         if self.width % (2 * self.heads):
             raise ValueError(f"width / heads must be even, not {self.width} / {self.heads}")
         return self
+
+    def coding_options(self) -> TextOptions:
+        """What a symbol is, and how many a text may have."""
+        return TextOptions(self.symbols, self.longest)
 
 
 class TransformerSampling(Settings):

@@ -1,50 +1,39 @@
 """The picture of an ARM table: measured, the paper, counts and the asymptotic laws."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sourcewise.errors import InputError
-from sourcewise.studies.arm.cells import Cell
-from sourcewise.studies.curves import STRATEGIES, Strategy, select
-from sourcewise.studies.pictures import COLOURS, STYLE, frame, measured, powers, save
+from sourcewise.studies.arm.table import ArmPoint, ArmTable
+from sourcewise.studies.curves import STRATEGIES, Strategy
+from sourcewise.studies.pictures import COLOURS, STYLE, Picture, frame, measured, powers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["PICTURE"]
 
 _LABELS = {"K": "number of sources $K$", "n": "sample size $n$", "D": "positions $D$"}
 
 
-def draw(sweep: str, cells: Sequence[Cell], png: Path, svg: Path) -> None:
-    """Write the picture twice; the same cells give the same bytes.
-
-    Args:
-        sweep: what is varied.
-        cells: of the table.
-        png, svg: where to.
-    """
-    from matplotlib import rc_context
+def _figure(table: ArmTable) -> "Figure":
+    """One panel."""
     from matplotlib.figure import Figure
 
-    if not cells:
-        raise InputError("no cell to draw: the sweep is empty")
-    with rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-        axes = figure.subplots()
-        for strategy in STRATEGIES:
-            _curve(axes, select(cells, strategy=strategy), strategy)
-        separate = select(cells, strategy="separate")
-        _laws(axes, separate)
-        _finish(axes, sweep, [cell.value for cell in separate])
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        save(figure, png, svg)
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for strategy in STRATEGIES:
+        _curve(axes, table.select(strategy=strategy), strategy)
+    separate = table.select(strategy="separate")
+    _laws(axes, separate)
+    _finish(axes, table.sweep, [point.value for point in separate])
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
 
 
-def _curve(axes: "Axes", cells: Sequence[Cell], strategy: Strategy) -> None:
-    measured(axes, cells, strategy, "o", f"{strategy}, measured")
-    known = [(cell.value, cell.paper) for cell in cells if cell.paper is not None]
+def _curve(axes: "Axes", points: Sequence[ArmPoint], strategy: Strategy) -> None:
+    measured(axes, points, strategy, "o", f"{strategy}, measured")
+    known = [(point.value, point.paper) for point in points if point.paper is not None]
     if known:
         axes.plot(
             *zip(*known, strict=True),
@@ -56,14 +45,14 @@ def _curve(axes: "Axes", cells: Sequence[Cell], strategy: Strategy) -> None:
         )
 
 
-def _laws(axes: "Axes", cells: Sequence[Cell]) -> None:
+def _laws(axes: "Axes", points: Sequence[ArmPoint]) -> None:
     """What needs no training; the same for both strategies."""
-    x = [cell.value for cell in cells]
-    axes.plot(x, [c.frequencies for c in cells], ":", color="0.3", linewidth=1.2, label="counts")
-    law = [(c.value, c.saturated) for c in cells if c.saturated < 1]
+    x = [point.value for point in points]
+    axes.plot(x, [p.frequencies for p in points], ":", color="0.3", linewidth=1.2, label="counts")
+    law = [(p.value, p.saturated) for p in points if p.saturated < 1]
     if len(law) > 1:
-        dashed: dict[str, Any] = {"color": "0.3", "linewidth": 0.8, "dashes": (4, 2.5)}
-        axes.plot(*zip(*law, strict=True), label="law, saturated class", **dashed)
+        x, y = zip(*law, strict=True)
+        axes.plot(x, y, color="0.3", linewidth=0.8, dashes=(4, 2.5), label="law, saturated class")
 
 
 def _finish(axes: "Axes", sweep: str, values: Sequence[int]) -> None:
@@ -75,3 +64,6 @@ def _finish(axes: "Axes", sweep: str, values: Sequence[int]) -> None:
         powers(axes)
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.minorticks_off()
+
+
+PICTURE = Picture(_figure, STYLE)

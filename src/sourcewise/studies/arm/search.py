@@ -1,38 +1,40 @@
 """Which stated configuration comes closest to the paper's ARM cells?
 
-The paper's cells are 13 places (two stand in two tables), both strategies. Every candidate is
-measured at a few places first; the closest go on to all. The distance is the root mean square of
-`log(measured / paper)` over strategies and places, those of two tables counted twice. The best of
+The paper's cells are of 13 sizes (two stand in two tables), both strategies. Every candidate is
+measured at a few sizes first; the closest go on to all. The distance is the root mean square of
+`log(measured / paper)` over strategies and cells, those of two tables counted twice. The best of
 many tries is close in part by luck, and says nothing about what the paper did.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from itertools import chain, islice
 from statistics import mean
-from typing import Any
+from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
 from sourcewise.errors import InputError
 from sourcewise.settings import Settings
-from sourcewise.studies.arm.cells import distance
 from sourcewise.studies.arm.settings import (
     PAPER,
     ArmDSettings,
     ArmKSettings,
     ArmNSettings,
     ArmStudySettings,
-    Place,
+    Cell,
 )
-from sourcewise.studies.arm.study import measured_errors
-from sourcewise.studies.curves import STRATEGIES
-from sourcewise.studies.places import Progress
+from sourcewise.studies.arm.simulation import measure
+from sourcewise.studies.arm.study import work
+from sourcewise.studies.arm.table import Errors, distance
+from sourcewise.studies.curves import STRATEGIES, Strategy
+from sourcewise.studies.grid import Grid, Work
+from sourcewise.studies.result import Result
+from sourcewise.studies.timing import SHORT
 
-__all__ = ["ArmSearch", "ArmSearchSettings", "Found", "arm_search"]
+__all__ = ["ArmSearch", "ArmSearchSettings", "Found", "grid"]
 
-# Each is told apart from the defaults of the tables only.
+# Each says only where it differs from the defaults of the tables.
 CANDIDATES = (
     "own=0.2",
     "own=0.2 width=96 learning_rate=0.02",
@@ -44,6 +46,8 @@ CANDIDATES = (
     "batch=100 passes=20 updates=0 learning_rate=0.005",
     "validation=0.1",
 )
+Sizes = tuple[int, int, int]  # K, n, D
+Stage = Literal["few", "all"]
 
 
 class ArmSearchSettings(Settings):
@@ -66,156 +70,185 @@ class ArmSearchSettings(Settings):
     @classmethod
     def _check_places(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         for text in texts:
-            _place(text)
+            _sizes(text)
         return texts
+
+
+class SearchCell(NamedTuple):
+    """A cell of the paper under a candidate's settings."""
+
+    candidate: str
+    cell: Cell
+
+    @property
+    def name(self) -> str:
+        """The candidate is a folder."""
+        candidate = self.candidate.replace(" ", ",").replace("/", "-") or "default"
+        return f"{candidate}/{self.cell.name}"
+
+
+@dataclass(frozen=True)
+class SearchPoint:
+    """What a strategy measured at the sizes of a cell of the paper; it stands in no sweep.
+
+    Args:
+        candidate, places: see `Found`.
+        K, n, D: the sizes.
+        measured: average TV, mean over seeds.
+        paper: the paper's value.
+        frequencies: average TV of the relative frequencies of the same rows.
+    """
+
+    candidate: str
+    places: Stage
+    strategy: Strategy
+    K: int
+    n: int
+    D: int
+    measured: float
+    paper: float
+    frequencies: float
+    sweep: None = None
+    value: None = None
+    standard_error: None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """A candidate and how close it comes.
+    """How close a candidate comes.
 
     Args:
         candidate: what differs from the defaults.
         places: where it was measured, "few" or "all".
         distance: root mean square of log ratios.
-        cells: one per place and strategy, as in the JSON document.
     """
 
     candidate: str
-    places: str
+    places: Stage
     distance: float
-    cells: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
-class ArmSearch:
-    """All candidates, closest first, with the settings and the time it took."""
+class ArmSearch(Result):
+    """All candidates, finalists first, then the closest first."""
 
     settings: ArmSearchSettings
-    found: tuple[Found, ...]
-    seconds: float
+    points: tuple[SearchPoint, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """One JSON document; no NaN in it."""
-        return {
-            "name": "arm-search",
-            "seconds": self.seconds,
-            "settings": self.settings.model_dump(mode="json"),
-            "stated by the paper": False,
-            "found": [
-                {k: v for k, v in asdict(found).items() if k != "cells"} for found in self.found
-            ],
-            "cells": [
-                {"candidate": found.candidate, "places": found.places} | cell
-                for found in self.found
-                for cell in found.cells
-            ],
-        }
+    @property
+    def found(self) -> list[Found]:
+        """The candidates."""
+        groups: dict[tuple[str, Stage], list[SearchPoint]] = {}
+        for point in self.points:
+            groups.setdefault((point.candidate, point.places), []).append(point)
+        return [Found(*name, _distance(points)) for name, points in groups.items()]
+
+    def to_json(self) -> Mapping[str, object]:
+        """As plain values."""
+        found = [asdict(one) for one in self.found]
+        return {"stated by the paper": False, "found": found, **super().to_json()}
 
     def __str__(self) -> str:
-        s = self.settings
-        lines = [
-            f"Distance to the paper (rms of log ratios), {s.seeds} seed(s); measured separate/"
-            "pooled at K/n/D",
-            "",
-        ]
-        for stage in ("all", "few"):
-            group = [found for found in self.found if found.places == stage]
-            if not group:
-                continue
-            places = list(dict.fromkeys(_name(c) for c in group[0].cells))
-            lines.append(_row("candidate", f"{stage} places", places))
-            lines.append(_row("the paper", "", [_pair(*PAPER[_place(p)]) for p in places]))
-            lines += [_found_row(found) for found in group]
-        return "\n".join(lines)
+        head = f"Distance to the paper (rms of log ratios), {self.settings.seeds} seed(s); "
+        lines = [head + "measured separate/pooled at K/n/D", ""]
+        return "\n".join([*lines, *_table("all", self), *_table("few", self)])
 
 
-def arm_search(
-    settings: ArmSearchSettings,
-    progress: Progress | None = None,
-    folder: Path | None = None,
-) -> ArmSearch:
-    """Measure all candidates at a few places, the closest at all.
+def grid(
+    settings: ArmSearchSettings, changes: Mapping[str, object] | None = None
+) -> Grid[SearchCell, Errors, ArmSearch]:
+    """The cells of all candidates.
 
     Args:
-        settings: what to try.
-        progress: called with (candidates done, in all).
-        folder: keeps what is finished, so that an interrupted search is taken up.
+        settings: of the search.
+        changes: to the training of all candidates.
     """
-    start, parsed = time.perf_counter(), {}
-    for text in settings.candidates:  # all are checked before any is measured
-        parsed[text] = _candidate(text, settings)
-    few, total = [_place(text) for text in settings.places], len(parsed) + settings.finalists
-    found = []
-    for number, (text, candidate) in enumerate(parsed.items()):
-        if progress:
-            progress(number, total)
-        found.append(_measure(text, candidate, "few", few, folder))
-    found.sort(key=lambda f: f.distance)
-    every = [p.sizes for s in (ArmKSettings, ArmNSettings, ArmDSettings) for p in s().places()]
-    finals = []
-    for number, first in enumerate(found[: settings.finalists]):
-        if progress:
-            progress(len(parsed) + number, total)
-        text = first.candidate
-        finals.append(_measure(text, parsed[text], "all", every, folder))
-    finals.sort(key=lambda f: f.distance)
-    return ArmSearch(settings, (*finals, *found), time.perf_counter() - start)
+    same = {"seeds": settings.seeds, "seed": settings.seed, **(changes or {})}
+    parsed = {text: _parsed(text).model_copy(update=same) for text in settings.candidates}
+    few = [_sizes(text) for text in settings.places]
+    every = [c.sizes for s in (ArmKSettings, ArmNSettings, ArmDSettings) for c in s().cells()]
+
+    def ranked(found: Mapping[str, Errors]) -> list[list[SearchPoint]]:
+        return sorted((_points(text, "few", few, found) for text in parsed), key=_distance)
+
+    def finalists(found: Mapping[str, Errors]) -> list[str]:
+        """Of the first candidates, while nothing is known."""
+        texts = [points[0].candidate for points in ranked(found)] if found else list(parsed)
+        return texts[: settings.finalists]
+
+    def fold(found: Mapping[str, Errors]) -> ArmSearch:
+        finals = [_points(text, "all", every, found) for text in finalists(found)]
+        finals.sort(key=_distance)
+        return ArmSearch(settings, tuple(chain(*finals, *ranked(found))))
+
+    return Grid(
+        cells=[_cell(text, sizes) for text in parsed for sizes in few],
+        compute=lambda cell, *more: measure(parsed[cell.candidate], cell.cell, *more),
+        found=Errors,
+        fold=fold,
+        work=lambda cell: _work(parsed[cell.candidate], cell.cell),
+        short=lambda: grid(settings, SHORT),
+        later=lambda found: [_cell(text, sizes) for text in finalists(found) for sizes in every],
+    )
 
 
-def _candidate(text: str, settings: ArmSearchSettings) -> ArmStudySettings:
+def _work(settings: ArmStudySettings, cell: Cell) -> Work:
+    """That of an update in proportion to the entries of the layers, too."""
+    units, each, kind = work(settings, cell)
+    return Work(units, each * settings.width**2 * settings.depth, kind)
+
+
+def _parsed(text: str) -> ArmStudySettings:
+    """The settings of a candidate."""
     pairs = [part.partition("=") for part in text.split()]
-    parsed = ArmStudySettings.parse({key: value for key, _, value in pairs})
-    return parsed.model_copy(update={"seeds": settings.seeds, "seed": settings.seed})
+    return ArmStudySettings.parse({key: value for key, _, value in pairs})
 
 
-def _measure(
-    text: str,
-    candidate: ArmStudySettings,
-    stage: str,
-    places: Sequence[tuple[int, int, int]],
-    folder: Path | None,
-) -> Found:
-    own = None
-    if folder is not None:
-        own = folder / (text.replace(" ", ",").replace("/", "-") or "default")
-        own.mkdir(parents=True, exist_ok=True)
-    cells, done = [], {}
+def _cell(candidate: str, sizes: Sizes) -> SearchCell:
+    return SearchCell(candidate, Cell("K", sizes[0], *sizes))
+
+
+def _points(
+    candidate: str, stage: Stage, places: Sequence[Sizes], found: Mapping[str, Errors]
+) -> list[SearchPoint]:
+    points = []
     for sizes in places:
-        if sizes not in done:
-            place = Place("K", sizes[0], *sizes)
-            done[sizes] = measured_errors(candidate, place, folder=own)
-        for strategy, paper in zip(STRATEGIES, PAPER[sizes], strict=True):
-            values = done[sizes][strategy]
-            K, n, D = sizes
-            cell: dict[str, Any] = {"sweep": None, "value": None, "strategy": strategy}
-            cell |= {"K": K, "n": n, "D": D, "measured": mean(values), "standard_error": None}
-            cells.append(cell | {"paper": paper, "frequencies": mean(done[sizes]["frequencies"])})
-    value = distance((cell["measured"], cell["paper"]) for cell in cells)
-    return Found(text, stage, value or 0.0, tuple(cells))
+        errors = found[_cell(candidate, sizes).name]
+        means, frequencies = (mean(errors.separate), mean(errors.pooled)), mean(errors.frequencies)
+        points += [
+            SearchPoint(candidate, stage, strategy, *sizes, measured, paper, frequencies)
+            for strategy, measured, paper in zip(STRATEGIES, means, PAPER[sizes], strict=True)
+        ]
+    return points
 
 
-def _place(text: str) -> tuple[int, int, int]:
+def _distance(points: Iterable[SearchPoint]) -> float:
+    return distance((point.measured, point.paper) for point in points) or 0.0
+
+
+def _sizes(text: str) -> Sizes:
     allowed = {f"{K}/{n}/{D}": (K, n, D) for K, n, D in PAPER}
     if text not in allowed:
         raise InputError(f"no cell {text!r} in the paper (allowed: {', '.join(allowed)})")
     return allowed[text]
 
 
-def _name(cell: dict[str, Any]) -> str:
-    return f"{cell['K']}/{cell['n']}/{cell['D']}"
+def _table(stage: Stage, search: ArmSearch) -> Iterator[str]:
+    """The candidates of a stage, below the paper."""
+    for number, one in enumerate(one for one in search.found if one.places == stage):
+        pairs: dict[str, list[SearchPoint]] = {}
+        for point in search.select(candidate=one.candidate, places=stage):
+            pairs.setdefault(f"{point.K}/{point.n}/{point.D}", []).append(point)
+        if not number:
+            yield _row("candidate", f"{stage} places", list(pairs))
+            yield _row("the paper", "", [_pair(p.paper for p in pair) for pair in pairs.values()])
+        measured = [_pair(p.measured for p in pair) for pair in pairs.values()]
+        yield _row(one.candidate or "the defaults", f"{one.distance:.4f}", measured)
 
 
-def _pair(separate: float, pooled: float) -> str:
-    return f"{separate:.3f}/{pooled:.3f}"
-
-
-def _found_row(found: Found) -> str:
-    values: dict[str, list[float]] = {}
-    for cell in found.cells:
-        values.setdefault(_name(cell), []).append(cell["measured"])
-    pairs = [_pair(pair[0], pair[1]) for pair in values.values()]
-    return _row(found.candidate or "the defaults", f"{found.distance:.4f}", pairs)
+def _pair(values: Iterable[float]) -> str:
+    """Separate and pooled; a cell that stands in two tables has both twice."""
+    return "/".join(f"{value:.3f}" for value in islice(values, 2))
 
 
 def _row(first: str, second: str, rest: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ defaults is the paper's.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -20,7 +20,7 @@ __all__ = [
     "ArmKSettings",
     "ArmNSettings",
     "ArmStudySettings",
-    "Place",
+    "Cell",
     "Sweep",
 ]
 
@@ -46,8 +46,8 @@ PAPER: dict[tuple[int, int, int], tuple[float, float]] = {
 Positive = Annotated[int, Field(ge=1)]
 
 
-class Place(NamedTuple):
-    """One place in a table: what is varied, to what, and all sizes there."""
+class Cell(NamedTuple):
+    """One cell of a table: what is varied, to what, and all sizes there."""
 
     sweep: Sweep
     value: int
@@ -57,12 +57,23 @@ class Place(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """What the simulation depends on."""
+        """What the simulation depends on, beside the settings."""
         return self.K, self.n, self.D
+
+    @property
+    def name(self) -> str:
+        """Says its sizes."""
+        return f"K{self.K}-n{self.n}-D{self.D}"
 
 
 class ArmStudySettings(ArmSettings):
-    """One ARM table. Every choice that the paper leaves open is a field."""
+    """One ARM table. Every choice that the paper leaves open is a field.
+
+    Attributes:
+        sweep: what is varied.
+    """
+
+    sweep: ClassVar[Sweep] = "K"
 
     values: tuple[Positive, ...] = Field(default=(), description="of what is varied")
     K: Positive = Field(default=3, description="sources where they are not varied")
@@ -105,32 +116,27 @@ class ArmStudySettings(ArmSettings):
     )
 
     @model_validator(mode="after")
-    def _check_places(self) -> "ArmStudySettings":
-        for place in self.places():
-            if place.n < place.K:
-                raise ValueError(f"n = {place.n} is less than an example for each of {place.K}")
-            if self.M**place.D > 1 << 20:
-                raise ValueError(f"{self.M}^{place.D} sequences are above 2^20")
-            if self.width < place.D:
-                raise ValueError(f"width must be at least D = {place.D}, not {self.width}")
+    def _check_cells(self) -> "ArmStudySettings":
+        for cell in self.cells():
+            if cell.n < cell.K:
+                raise ValueError(f"n = {cell.n} is less than an example for each of {cell.K}")
+            if self.M**cell.D > 1 << 20:
+                raise ValueError(f"{self.M}^{cell.D} sequences are above 2^20")
+            if self.width < cell.D:
+                raise ValueError(f"width must be at least D = {cell.D}, not {self.width}")
         return self
 
-    @property
-    def sweep(self) -> Sweep:
-        """What is varied."""
-        return "K"
-
-    def places(self) -> Iterator[Place]:
-        """All places of the table."""
+    def cells(self) -> Iterator[Cell]:
+        """All cells of the table."""
         fixed = {"K": self.K, "n": self.n, "D": self.D}
         for value in self.values:
-            yield Place(self.sweep, value, **(fixed | {self.sweep: value}))
+            yield Cell(self.sweep, value, **(fixed | {self.sweep: value}))
 
     def training(self) -> ArmSettings:
         """The part that the model and its training take."""
         return ArmSettings(**{name: getattr(self, name) for name in ArmSettings.model_fields})
 
-    def of_class(self, D: int) -> Sizes:
+    def sizes(self, D: int) -> Sizes:
         """Sizes of the model class, for its parameter counts."""
         W, L, d_e = self.width, self.depth, self.embedding
         return Sizes(M=self.M, D=D, d_e=d_e, W=W, L=L, B=1, encoder=self.encoder)
@@ -147,24 +153,16 @@ class ArmKSettings(ArmStudySettings):
 class ArmNSettings(ArmStudySettings):
     """The table over the sample size."""
 
+    sweep = "n"
     values: tuple[Positive, ...] = Field(
         default=(1000, 3000, 5000, 10000, 30000), description="examples in all"
     )
-
-    @property
-    def sweep(self) -> Sweep:
-        """What is varied."""
-        return "n"
 
 
 class ArmDSettings(ArmStudySettings):
     """The table over the number of positions."""
 
+    sweep = "D"
     values: tuple[Positive, ...] = Field(default=(10, 12, 14, 16, 18), description="positions")
     n: Positive = Field(default=10000, description="examples in all")
     seeds: int = Field(default=2, ge=2, description="truths, samples and starts per cell")
-
-    @property
-    def sweep(self) -> Sweep:
-        """What is varied."""
-        return "D"

@@ -1,54 +1,35 @@
 """Simulated fits of the paper's ARM: truths, samples, both ways of training, exact errors.
 
 Each seed has its own truth, sample and starts; pooled and separate models learn from the same
-rows. Row i is of source i mod K, and its draw depends on (seed, source, i) alone, so a smaller
-sample is the beginning of a larger one. All seeds and blocks of a cell train as one stack.
+rows. All seeds and blocks of a cell train as one stack.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.base import ConditionalModel
 from sourcewise.metrics.total_variation import tv_table
 from sourcewise.randomness import Noise
-from sourcewise.studies.arm.settings import ArmStudySettings, Place
+from sourcewise.studies.arm.settings import ArmStudySettings, Cell
+from sourcewise.studies.arm.table import Errors
+from sourcewise.studies.blocks import Block, all_blocks, blocks, member, sample
 from sourcewise.studies.curves import STRATEGIES, Strategy
-from sourcewise.studies.places import Progress
+from sourcewise.studies.grid import Progress
 from sourcewise.training.data import TrainingData
-from sourcewise.training.gradient import Member, train
+from sourcewise.training.recipes.registry import recipe
 from sourcewise.truths.sequences import (
     SequenceTruth,
     independent_sequences,
     shared_logits,
 )
 
-__all__ = ["Errors", "draw_truth", "measure", "realizable", "sample"]
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Average TV of one place, a value per seed.
-
-    Args:
-        separate: of one model each.
-        pooled: of one model for all.
-        frequencies: of the relative frequencies of sequences, source by source: a model that
-            learns its rows by heart.
-        updates: gradient steps of the longest-trained separate and pooled model.
-        similarity: of the truth.
-    """
-
-    separate: list[float]
-    pooled: list[float]
-    frequencies: list[float]
-    updates: dict[Strategy, int]
-    similarity: float
+__all__ = ["draw_truth", "measure", "realizable"]
 
 
 def realizable(settings: ArmStudySettings, K: int, D: int, noise: Noise) -> SequenceTruth:
@@ -75,7 +56,7 @@ def realizable(settings: ArmStudySettings, K: int, D: int, noise: Noise) -> Sequ
         middle = (low + high) / 2
         below = bool(table(middle).std(1).mean() < settings.spread)
         low, high = (middle, high) if below else (low, middle)
-    return SequenceTruth(table(high), settings.M, D, settings.of_class(D).beta)
+    return SequenceTruth(table(high), settings.M, D, settings.sizes(D).beta)
 
 
 def draw_truth(settings: ArmStudySettings, K: int, D: int, noise: Noise) -> SequenceTruth:
@@ -91,70 +72,54 @@ def draw_truth(settings: ArmStudySettings, K: int, D: int, noise: Noise) -> Sequ
     return SequenceTruth(log_p, M, D, drawn.similarity)
 
 
-def sample(truth: SequenceTruth, K: int, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
-    """Sequences (n, D) and their sources (n,), `n / K` of each up to one."""
-    y = torch.arange(n) % K
-    return truth.sample(y, noise=noise), y
-
-
 def measure(
     settings: ArmStudySettings,
-    place: Place,
+    cell: Cell,
     progress: Progress | None = None,
     folder: Path | None = None,
 ) -> Errors:
-    """Draw, train both ways and measure, for all seeds of a place at once.
+    """Draw, train both ways and measure, for all seeds of a cell at once.
 
     Args:
         settings: of the table.
-        place: in the table.
+        cell: in the table.
         progress: called with (examples seen, examples in all).
         folder: where training leaves checkpoints and is taken up; None: none.
     """
-    K, n, D = place.sizes
+    K, n, D = cell.sizes
     noise = Noise(settings.seed).of("arm")
-    truths, members = [], {}
-    frequencies = []
+    truths, members, frequencies = [], {}, []
     for r in range(settings.seeds):
         truth = draw_truth(settings, K, D, noise.of("truth", r, D))
         x, y = sample(truth, K, n, noise.of("sample", r, D))
         truths.append(truth)
         frequencies.append(_error(truth, _frequencies(truth, x, y)))
-        for block in dict.fromkeys(_blocks("separate", K) + _blocks("pooled", K)):
-            members[r, block] = _member(settings, r, block, x, y)  # with K = 1 both are one
-    of_place = noise.of("training", K, n, D)
-    efforts = train(list(members.values()), settings.training(), of_place, progress, folder)
+        data = _data(settings, x, y)
+        for block in all_blocks(K):
+            model = Arm(settings.training(), K=len(block), M=settings.M, D=D)
+            members[r, block] = member(model, data, K, r, block)
+    training, train = noise.of("training", K, n, D), recipe(Arm.recipe).train
+    efforts = train(
+        list(members.values()), settings.training(), training, progress=progress, folder=folder
+    )
     made = dict(zip(members, (effort.updates for effort in efforts), strict=True))
-    errors: dict[str, list[float]] = {"separate": [], "pooled": []}
+    errors: dict[Strategy, list[float]] = {}
     updates: dict[Strategy, int] = {}
     for strategy in STRATEGIES:
-        blocks = _blocks(strategy, K)
-        updates[strategy] = max(made[r, block] for r in range(len(truths)) for block in blocks)
-        for r, truth in enumerate(truths):
-            models = {block: members[r, block].model for block in blocks}
-            errors[strategy].append(_error(truth, _tables(models, truth)))
-    similarity = truths[0].similarity
-    return Errors(**errors, frequencies=frequencies, updates=updates, similarity=similarity)
+        each = blocks(strategy, K)
+        updates[strategy] = max(made[r, block] for r in range(len(truths)) for block in each)
+        errors[strategy] = [
+            _error(truth, _tables({block: members[r, block].model for block in each}, truth))
+            for r, truth in enumerate(truths)
+        ]
+    separate, pooled = errors["separate"], errors["pooled"]
+    return Errors(separate, pooled, frequencies, updates, truths[0].similarity)
 
 
-Block = tuple[int, ...]
-
-
-def _blocks(strategy: Strategy, K: int) -> list[Block]:
-    """The sources of each model."""
-    return [tuple(range(K))] if strategy == "pooled" else [(k,) for k in range(K)]
-
-
-def _member(settings: ArmStudySettings, r: int, block: Block, x: Tensor, y: Tensor) -> Member:
-    """An untrained model and its rows; the last `validation` share of all rows validates."""
-    number = torch.full((int(y.max()) + 1,), -1)
-    number[list(block)] = torch.arange(len(block))
+def _data(settings: ArmStudySettings, x: Tensor, y: Tensor) -> TrainingData:
+    """The last `validation` share of the rows validates."""
     cut = len(y) - round(settings.validation * len(y))
-    ones = torch.ones(len(y), dtype=torch.float64)
-    data = TrainingData(x[:cut], y[:cut], ones[:cut], x[cut:], y[cut:], ones[cut:])
-    model = Arm(settings.training(), K=len(block), M=settings.M, D=x.shape[1])
-    names = tuple(f"seed {r} source {k}" for k in block)
-    return Member(names, model, data.of(number))
+    return TrainingData(Batch.of(x[:cut], y[:cut]), Batch.of(x[cut:], y[cut:]))
 
 
 def _tables(models: Mapping[Block, ConditionalModel], truth: SequenceTruth) -> Tensor:

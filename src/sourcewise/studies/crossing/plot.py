@@ -1,43 +1,35 @@
 """The crossing's figure: measured beside predicted."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sourcewise.studies.crossing.points import CrossingPoint, place
-from sourcewise.studies.pictures import save
+from sourcewise.studies.crossing.points import Crossing, CrossingPoint
+from sourcewise.studies.pictures import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["PICTURE"]
 
+_STYLE = {"font.size": 9}
 # Okabe and Ito's colours, told apart by all forms of colour blindness.
 MEASURED, SHRUNK, LAW, EXACT, SANDWICH = "#0072B2", "#D55E00", "#999999", "#009E73", "#CC79A7"
 
 
-def draw(title: str, points: Sequence[CrossingPoint], harm: float, png: Path, svg: Path) -> None:
-    """Write the figure as PNG and SVG; the same points give the same bytes.
-
-    Args:
-        title: of the figure.
-        points: of all curves.
-        harm: of pooling with ever more rows, nats per row.
-        png, svg: where to.
-    """
-    import matplotlib as mpl
+def _figure(result: Crossing) -> "Figure":
+    """One panel."""
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "sourcewise", "font.size": 9}):
-        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
-        axes = figure.subplots()
-        _curves(axes, points)
-        _crossing(axes, place(points, "difference"))
-        axes.set(xscale="log", ylim=(-1.3 * harm, max(4 * harm, 0.2)))
-        axes.set(xlabel="training rows per source", ylabel="pooled $-$ separate, nats per row")
-        axes.set_title(title, fontsize=9)
-        axes.legend(loc="upper right", frameon=False, fontsize=8)
-        save(figure, png, svg)
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    _curves(axes, result.points)
+    _crossing(axes, result.at("difference"))
+    axes.set(xscale="log", ylim=(-1.3 * result.harm, max(4 * result.harm, 0.2)))
+    axes.set(xlabel="training rows per source", ylabel="pooled $-$ separate, nats per row")
+    axes.set_title(f"{result.data}\n{result.K} sources, {result.d} columns", fontsize=9)
+    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    return figure
 
 
 def _curves(axes: "Axes", points: Sequence[CrossingPoint]) -> None:
@@ -67,3 +59,6 @@ def _crossing(axes: "Axes", at: float | None) -> None:
         axes.annotate(
             f"{at:.0f} rows", (at, 0), (4, 6), textcoords="offset points", color=MEASURED
         )
+
+
+PICTURE = Picture(_figure, _STYLE)

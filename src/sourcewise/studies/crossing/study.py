@@ -7,7 +7,7 @@ population's mean and covariance only), so nothing is lost to test noise.
 
 With few rows per source pooled wins, because it estimates less; with many rows separate wins,
 because the sources' covariances differ. With H the losses of the best models of either kind and
-n = K n_k, three predictions of the place where they cross:
+n = K n_k, three predictions of where they cross:
 
 - *law* (theory.md section 3): `n = (p_separate - tr_pooled) / (2 (H_pooled - H_separate))` with
   the parameter counts: `p_separate = K (d + d(d+1)/2)`, `tr_pooled = K d + d(d+1)/2`.
@@ -18,17 +18,15 @@ n = K n_k, three predictions of the place where they cross:
 """
 
 import math
-from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from sourcewise.encoders.numeric import NumericEncoder, lift, plan_columns
-from sourcewise.encoders.screening import Missing, screen
+from sourcewise.encoders.numeric import plan
 from sourcewise.errors import InputError
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.partitioned import PartitionedModel
@@ -36,114 +34,59 @@ from sourcewise.families.registry import family
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.settings import Settings
+from sourcewise.screening.numeric import screen
+from sourcewise.screening.options import Rules
 from sourcewise.sources import Sources
-from sourcewise.studies.crossing.points import CrossingPoint, place
+from sourcewise.studies.crossing.plot import PICTURE
+from sourcewise.studies.crossing.points import Crossing, CrossingPoint, CrossingSettings
 from sourcewise.studies.crossing.population import Population
-from sourcewise.studies.places import Progress
+from sourcewise.studies.grid import Grid, Progress, Work, within
 from sourcewise.theory.gaussian import expected_kl
 from sourcewise.training import TrainingData, fit
 
-__all__ = ["Crossing", "CrossingPoint", "CrossingSettings", "crossing"]
+__all__ = ["CrossingSettings", "grid"]
 
 
-class CrossingSettings(Settings):
-    """How the data are read, and how much is simulated."""
+class Cell(NamedTuple):
+    """A number of training rows per source."""
 
-    repetitions: int = Field(default=200, ge=2, description="draws of training rows per size")
-    largest: int = Field(default=3000, ge=2, description="most training rows per source")
-    sizes: int = Field(default=16, ge=2, description="number of sizes on the grid")
-    min_rows: int = Field(default=100, ge=2, description="sources with fewer rows are left out")
-    log: tuple[str, ...] = ()
-    missing: Missing = "drop"
-    seed: int = 0
+    n_k: int
 
-
-@dataclass(frozen=True)
-class Crossing:
-    """The curve and the places where it, and its predictions, cross zero (rows per source)."""
-
-    name: str
-    K: int
-    d: int
-    harm: float
-    points: list[CrossingPoint]
-
-    def place(self, curve: str) -> float | None:
-        """Rows per source at which a curve turns from pooled to separate, or None."""
-        return place(self.points, curve)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        curves = ("difference", "ledoit_wolf", "law", "sandwich", "exact")
-        return {
-            "name": "crossing",
-            "data": self.name,
-            "K": self.K,
-            "d": self.d,
-            "harm": self.harm,
-            "crossing_n_k": {curve: self.place(curve) for curve in curves},
-            "cells": [asdict(point) for point in self.points],
-        }
-
-    def __str__(self) -> str:
-        """A Markdown table and the places."""
-        head = (
-            "| rows per source | pooled - separate | Ledoit-Wolf | law | sandwich | exact |\n"
-            "|---|---|---|---|---|---|"
-        )
-        rows = [
-            f"| {p.n_k} | {p.difference:+.4f} ± {p.standard_error:.4f} "
-            f"| {p.ledoit_wolf:+.4f} ± {p.ledoit_wolf_error:.4f} | {p.law:+.4f} "
-            f"| {p.sandwich:+.4f} | {'' if p.exact is None else f'{p.exact:+.4f}'} |"
-            for p in self.points
-        ]
-        places = self.to_json()["crossing_n_k"]
-        told = ", ".join(
-            f"{'measured' if curve == 'difference' else curve.replace('_', '-')} "
-            + ("none" if place is None else f"{place:.0f}")
-            for curve, place in places.items()
-        )
-        title = f"{self.name}: {self.K} sources, {self.d} columns, harm {self.harm:.4f} nats"
-        return "\n".join([title, "", head, *rows, "", f"crossing (rows per source): {told}"])
-
-    def draw(self, png: Path, svg: Path) -> None:
-        """Write the figure."""
-        from sourcewise.studies.crossing.plot import draw
-
-        draw(f"{self.name}\n{self.K} sources, {self.d} columns", self.points, self.harm, png, svg)
+    @property
+    def name(self) -> str:
+        """Says it."""
+        return f"n{self.n_k}"
 
 
-def crossing(
-    data: Sources,
-    settings: CrossingSettings | None = None,
-    progress: Progress | None = None,
-) -> Crossing:
-    """Run the study on a data set.
+def grid(settings: CrossingSettings, data: Sources) -> Grid[Cell, CrossingPoint, Crossing]:
+    """The sizes that are measured on a data set.
 
     Args:
-        data: the sample; all its sources with enough rows take part.
         settings: see `CrossingSettings`.
-        progress: called with (sizes done, sizes in all).
+        data: the sample; all its sources with enough rows take part.
     """
-    settings = settings or CrossingSettings()
     population = _population(data, settings)
-    grid = _grid(population.d, settings)
-    points = []
-    for done, n_k in enumerate(grid):
-        if progress:
-            progress(done, len(grid))
-        points.append(_point(population, n_k, settings))
-    return Crossing(data.name, population.K, population.d, population.harm, points)
+    K, d, harm = population.K, population.d, population.harm
+    cells = [Cell(n_k) for n_k in _sizes(d, settings)]
+    return Grid(
+        cells=cells,
+        compute=partial(_measure, settings, population),
+        found=CrossingPoint,
+        fold=lambda found: Crossing(
+            settings, tuple(found[cell.name] for cell in cells), data.name, K, d, harm
+        ),
+        work=lambda cell: Work(settings.repetitions, cell.n_k),
+        short=lambda: grid(settings.model_copy(update={"repetitions": 2}), data),
+        picture=PICTURE,
+    )
 
 
 def _population(data: Sources, settings: CrossingSettings) -> Population:
     """All rows, encoded as `compare` does, source by source."""
-    screened = screen(data, min_rows=settings.min_rows, missing=settings.missing, log=settings.log)
-    columns = plan_columns(screened.table, screened.log)
-    lifted = lift(screened.table, columns, Noise(settings.seed).of("encode").each(screened.data.y))
-    y = screened.data.y
-    z, _ = NumericEncoder.fit(columns, lifted, y, data.K).encode(lifted, y)
+    screened = screen(data, Rules(settings.min_rows, settings.missing, settings.log))
+    coding, y = plan(screened), screened.data.y
+    prepared = coding.prepare(screened.table, Noise(settings.seed).of("encode").each(y))
+    z, _ = coding.fit(prepared, y, data.K).encode(prepared, y)
     kept = (screened.data.counts >= settings.min_rows).nonzero().squeeze(1).tolist()
     if len(kept) < 2:
         raise InputError(
@@ -156,21 +99,30 @@ def _population(data: Sources, settings: CrossingSettings) -> Population:
     return Population(rows, torch.stack([part.mean(0) for part in rows]), covariances)
 
 
-def _grid(d: int, settings: CrossingSettings) -> list[int]:
-    """Sizes from just above d (separate covariances exist) to the largest, evenly in log."""
+def _sizes(d: int, settings: CrossingSettings) -> list[int]:
+    """From just above d (separate covariances exist) to the largest, evenly in log."""
     first = d + 3
     if settings.largest <= first:
         raise InputError(f"setting largest: above {first} with {d} columns")
-    grid = np.geomspace(first, settings.largest, settings.sizes)
-    return sorted({round(float(n)) for n in grid})
+    sizes = np.geomspace(first, settings.largest, settings.sizes)
+    return sorted({round(float(n)) for n in sizes})
 
 
-def _point(population: Population, n_k: int, settings: CrossingSettings) -> CrossingPoint:
-    K, d = population.K, population.d
-    noise = Noise(settings.seed).of("crossing", n_k)
-    draws = [_draw(population, n_k, noise.of(r)) for r in range(settings.repetitions)]
-    plain, plain_error = _measured(population, draws, n_k, "none")
-    shrunk, shrunk_error = _measured(population, draws, n_k, "ledoit-wolf")
+def _measure(
+    s: CrossingSettings,
+    population: Population,
+    cell: Cell,
+    progress: Progress | None,
+    folder: Path | None,
+) -> CrossingPoint:
+    """The differences, and what is predicted."""
+    K, d, n_k = population.K, population.d, cell.n_k
+    noise = Noise(s.seed).of("crossing", n_k)
+    draws = [_draw(population, n_k, noise.of(r)) for r in range(s.repetitions)]
+    (plain, plain_error), (shrunk, shrunk_error) = (
+        _mean_difference(population, draws, n_k, shrinkage, within(progress, i, 2))
+        for i, shrinkage in enumerate(("none", "ledoit-wolf"))
+    )
     entries = d * (d + 1) // 2
     pooled, separate = population.sandwich()
     law = (K * (d + entries) - K * d - entries) / (2 * K * n_k) - population.harm
@@ -179,14 +131,21 @@ def _point(population: Population, n_k: int, settings: CrossingSettings) -> Cros
     return CrossingPoint(n_k, plain, plain_error, shrunk, shrunk_error, law, sandwich, exact)
 
 
-def _measured(
-    population: Population, draws: list[Tensor], n_k: int, shrinkage: str
+def _mean_difference(
+    population: Population,
+    draws: list[Tensor],
+    n_k: int,
+    shrinkage: str,
+    progress: Progress | None,
 ) -> tuple[float, float]:
     """Mean difference over the draws, and its standard error."""
-    settings = GaussianSettings.parse({"shrinkage": shrinkage})
-    differences = np.array([_difference(population, x, n_k, settings) for x in draws])
-    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    return float(differences.mean()), error
+    settings, differences = GaussianSettings.parse({"shrinkage": shrinkage}), []
+    for done, x in enumerate(draws, 1):
+        differences.append(_difference(population, x, n_k, settings))
+        if progress:
+            progress(done, len(draws))
+    error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
+    return float(np.mean(differences)), error
 
 
 def _draw(population: Population, n_k: int, noise: Noise) -> Tensor:

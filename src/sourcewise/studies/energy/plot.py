@@ -4,20 +4,20 @@ Colours are strategies; how a line is drawn says what it is: measured, a law, or
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sourcewise.errors import InputError
-from sourcewise.studies.curves import STRATEGIES, Strategy, select
-from sourcewise.studies.energy.cells import Cell
+from sourcewise.studies.curves import STRATEGIES, Strategy
+from sourcewise.studies.energy.points import EnergyPoint
 from sourcewise.studies.energy.settings import SWEEPS
-from sourcewise.studies.pictures import COLOURS, STYLE, frame, measured, powers, save
+from sourcewise.studies.energy.table import EnergyStudy
+from sourcewise.studies.pictures import COLOURS, STYLE, Picture, frame, measured, powers
+from sourcewise.studies.result import select
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["PICTURE"]
 
 _LABELS = {
     "n": "examples $n$",
@@ -25,66 +25,52 @@ _LABELS = {
     "d_e": "numbers per embedding $d_e$",
 }
 _MARKERS = {"separate": "s", "pooled": "o"}
-_LINES: dict[str, tuple[str, tuple[float, ...]]] = {  # field of a cell: its name and dashes
+_LINES: dict[str, tuple[str, tuple[float, ...]]] = {  # field of a point: its name and dashes
     "bound": ("refined bound", (6, 2, 1, 2)),
     "law": (r"$\sqrt{p/(2\pi n)}$, $p$ of the class", (1, 1.5)),
     "information": ("law of the information matrix", (4, 2)),
 }
-_TRUTH: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markersize": 4.2}
+_TRUTH: Any = {"linestyle": "", "markerfacecolor": "white", "markersize": 4.2}
 
 
-def draw(dimensions: Sequence[int], cells: Sequence[Cell], png: Path, svg: Path) -> None:
-    """Write the picture twice; the same cells give the same bytes.
-
-    Args:
-        dimensions: D, a row each.
-        cells: of all sweeps.
-        png, svg: where to.
-    """
-    from matplotlib import rc_context
-
-    if not cells:
-        raise InputError("no cell to draw: all sweeps are empty")
-    with rc_context(STYLE):
-        save(_figure(dimensions, cells), png, svg)
-
-
-def _figure(dimensions: Sequence[int], cells: Sequence[Cell]) -> "Figure":
+def _figure(study: EnergyStudy) -> "Figure":
+    """A row of panels for each D."""
     from matplotlib.figure import Figure
 
-    sweeps = [sweep for sweep in SWEEPS if select(cells, sweep=sweep)]
+    dimensions = study.settings.dimensions
+    sweeps = [sweep for sweep in SWEEPS if study.select(sweep=sweep)]
     size = (2.45 * len(sweeps) + 0.3, 2.6 * len(dimensions) + 0.6)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(dimensions), len(sweeps), squeeze=False, sharey=True)
     for D, row in zip(dimensions, panels, strict=True):
         for sweep, axes in zip(sweeps, row, strict=True):
-            _panel(axes, sweep, select(cells, D=D, sweep=sweep))
+            _panel(axes, sweep, study.select(D=D, sweep=sweep))
         row[0].set_ylabel(f"average TV, $D = {D}$")
     _legend(figure)
     return figure
 
 
-def _panel(axes: "Axes", sweep: str, cells: Sequence[Cell]) -> None:
+def _panel(axes: "Axes", sweep: str, points: Sequence[EnergyPoint]) -> None:
     """One sweep."""
     from matplotlib.ticker import NullLocator
 
     for strategy in STRATEGIES:
-        _curves(axes, select(cells, strategy=strategy), strategy)
+        _curves(axes, select(points, strategy=strategy), strategy)
     frame(axes, _LABELS[sweep])
     powers(axes)
-    values = [cell.value for cell in select(cells, strategy="pooled")]
+    values = [point.value for point in select(points, strategy="pooled")]
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(values, [_short(value) for value in values])
 
 
-def _curves(axes: "Axes", cells: Sequence[Cell], strategy: Strategy) -> None:
+def _curves(axes: "Axes", points: Sequence[EnergyPoint], strategy: Strategy) -> None:
     """Measured with intervals, from the truth, the laws and the bound of one strategy."""
-    x, colour = [cell.value for cell in cells], COLOURS[strategy]
+    x, colour = [point.value for point in points], COLOURS[strategy]
     for name, (_, dashes) in _LINES.items():
-        y = [getattr(cell, name) for cell in cells]
+        y = [getattr(point, name) for point in points]
         axes.plot(x, y, dashes=dashes, color=colour, linewidth=0.9)
-    measured(axes, cells, strategy, _MARKERS[strategy])
-    near = [cell.near for cell in cells]
+    measured(axes, points, strategy, _MARKERS[strategy])
+    near = [point.near for point in points]
     axes.plot(x, near, _MARKERS[strategy], markeredgecolor=colour, **_TRUTH)
 
 
@@ -115,3 +101,6 @@ def _legend(figure: "Figure") -> None:
         for name, dashes in _LINES.values()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.6)
+
+
+PICTURE = Picture(_figure, STYLE)

@@ -7,7 +7,7 @@ sources K, and d_e, which moves the share of shared parameters `beta = S / (S + 
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.theory.energy import Sizes
 
-__all__ = ["SWEEPS", "EnergyStudySettings", "Place", "Sweep"]
+__all__ = ["SWEEPS", "Cell", "EnergyStudySettings", "Sweep"]
 
 Sweep = Literal["n", "K", "d_e"]
 SWEEPS: tuple[Sweep, ...] = ("n", "K", "d_e")
@@ -23,8 +23,8 @@ SWEEPS: tuple[Sweep, ...] = ("n", "K", "d_e")
 Positive = Annotated[int, Field(ge=1)]
 
 
-class Place(NamedTuple):
-    """One place of a sweep: what is varied, to what, and all sizes there."""
+class Cell(NamedTuple):
+    """One cell of a sweep: what is varied, to what, all sizes there, and where fits start."""
 
     sweep: Sweep
     value: int
@@ -32,11 +32,13 @@ class Place(NamedTuple):
     K: int
     n: int
     d_e: int
+    near: bool = False  # the fits start at the truth, not at random
 
     @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """What the simulation depends on: D, K, n, d_e."""
-        return self.D, self.K, self.n, self.d_e
+    def name(self) -> str:
+        """What the simulation depends on, beside the settings."""
+        near = "-near" if self.near else ""
+        return f"D{self.D}-K{self.K}-n{self.n}-d_e{self.d_e}{near}"
 
 
 class EnergyStudySettings(TrainedSettings):
@@ -68,7 +70,7 @@ class EnergyStudySettings(TrainedSettings):
         description="of truths: embeddings are uniform within own * bound; 0: the "
         "sources are alike",
     )
-    seeds: int = Field(default=6, ge=2, description="truths and samples per place")
+    seeds: int = Field(default=6, ge=2, description="truths and samples per cell")
     seed: int = Field(default=0, description="seed of all draws")
     starts: int = Field(
         default=3, ge=1, description="fits of every block, of which the likeliest is kept"
@@ -97,35 +99,43 @@ class EnergyStudySettings(TrainedSettings):
     validation: float = Field(default=0.0, ge=0, le=0, description="0: every row trains")
 
     @model_validator(mode="after")
-    def _check_places(self) -> "EnergyStudySettings":
-        for place in self.places():
-            if place.n < place.K:
-                raise ValueError(f"n = {place.n} is less than an example for each of {place.K}")
-            if self.width < place.D + place.d_e:
-                least = f"D + d_e = {place.D + place.d_e}"
+    def _check_cells(self) -> "EnergyStudySettings":
+        for cell in self.cells():
+            if cell.n < cell.K:
+                raise ValueError(f"n = {cell.n} is less than an example for each of {cell.K}")
+            if self.width < cell.D + cell.d_e:
+                least = f"D + d_e = {cell.D + cell.d_e}"
                 raise ValueError(f"width must be at least {least}, not {self.width}")
         return self
 
-    def places(self) -> Iterator[Place]:
-        """All places of all sweeps."""
+    def cells(self) -> Iterator[Cell]:
+        """All cells of all sweeps, with random starts."""
+        varied: list[tuple[Sweep, tuple[int, ...]]] = [
+            ("n", self.samples),
+            ("K", self.sources),
+            ("d_e", self.embeddings),
+        ]
+        fixed = {"K": self.K, "n": self.n, "d_e": self.embedding}
         for D in self.dimensions:
-            for sweep, values in zip(
-                SWEEPS, (self.samples, self.sources, self.embeddings), strict=True
-            ):
-                fixed = {"K": self.K, "n": self.n, "d_e": self.embedding}
+            for sweep, values in varied:
                 for value in values:
-                    yield Place(sweep, value, D, **(fixed | {sweep: value}))
+                    sizes = fixed | {sweep: value}
+                    yield Cell(sweep, value, D, sizes["K"], sizes["n"], sizes["d_e"])
 
-    def training(self, D: int, d_e: int, pace: float = 1.0) -> EnergySettings:
+    def training(self, D: int, d_e: int, share: float = 1.0) -> EnergySettings:
         """Settings of the models and of their training, at a share of the learning rate."""
-        values: dict[str, Any] = {
-            name: getattr(self, name) for name in TrainedSettings.model_fields
-        }
-        values["learning_rate"] *= pace
-        values |= {"width": self.width, "depth": self.depth, "embedding": d_e}
-        values |= {"nodes": self.nodes[D - 1], "activation": "relu", "objective": "likelihood"}
-        return EnergySettings(**values)
+        trained = {name: getattr(self, name) for name in TrainedSettings.model_fields}
+        trained["learning_rate"] *= share
+        return EnergySettings(
+            **trained,
+            width=self.width,
+            depth=self.depth,
+            embedding=d_e,
+            nodes=self.nodes[D - 1],
+            activation="relu",
+            objective="likelihood",
+        )
 
-    def of_class(self, D: int, d_e: int) -> Sizes:
+    def sizes(self, D: int, d_e: int) -> Sizes:
         """Sizes of the model class, for its parameter counts and its bound."""
         return Sizes(D=D, d_e=d_e, W=self.width, L=self.depth, B=self.bound)

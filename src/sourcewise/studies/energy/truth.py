@@ -23,7 +23,7 @@ from sourcewise.quadrature import midpoints
 from sourcewise.randomness import Noise
 from sourcewise.studies.energy.settings import EnergyStudySettings
 
-__all__ = ["apart", "draw_truth", "layers_of", "log_densities", "sample"]
+__all__ = ["GRID", "apart", "draw_truth", "layers", "log_densities"]
 
 TRIES = 1000
 GRID = {1: 4096, 2: 256}  # per axis by D, midpoints on which densities are compared
@@ -44,7 +44,7 @@ def draw_truth(settings: EnergyStudySettings, D: int, K: int, d_e: int, noise: N
     """
     model = Energy(settings.training(D, d_e), K=K, D=D).double().requires_grad_(False)
     points, _ = midpoints(GRID[D] // 8, D)
-    last = layers_of(model)[-1]
+    last = layers(model)[-1]
     for number in range(TRIES):
         _fill(model, settings, noise.of("try", number))
         spread = model.network.at(points).std(-1).mean()
@@ -63,22 +63,16 @@ def _fill(model: Energy, settings: EnergyStudySettings, noise: Noise) -> None:
         u = noise.of(name).uniform(*parameter.shape)
         parameter.copy_(settings.bound * (2 * u - 1))
     model.network.V_Y.weight.mul_(settings.own)
-    first, D = layers_of(model)[0], model.D
+    first, D = layers(model)[0], model.D
     assert first.bias is not None
-    of_x = first.weight[:, :D].div_(D)
+    w = first.weight[:, :D].div_(D)
     bend = noise.of("bend").uniform(settings.width, D)
-    first.bias.copy_(-(of_x * bend).sum(1))
+    first.bias.copy_(-(w * bend).sum(1))
 
 
-def layers_of(model: Energy) -> list[Linear]:
+def layers(model: Energy) -> list[Linear]:
     """The affine layers of its network, the first one first."""
     return [cast(Linear, layer) for layer in cast(EnergyNetwork, model.network).mlp.layers]
-
-
-def sample(truth: Energy, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
-    """Points (n, D) and their sources (n,): row i is of source i mod K."""
-    y = torch.arange(n) % truth.K
-    return truth.sample(y, noise=noise), y
 
 
 @torch.no_grad()

@@ -2,23 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sourcewise.errors import InputError
-from sourcewise.studies.curves import STRATEGIES, Strategy, select
-from sourcewise.studies.figure1.cells import Cell
+from sourcewise.studies.curves import STRATEGIES, Strategy
 from sourcewise.studies.figure1.settings import Figure1Settings
-from sourcewise.studies.pictures import COLOURS, save
+from sourcewise.studies.figure1.table import Figure1, Figure1Point
+from sourcewise.studies.pictures import COLOURS, Picture
+from sourcewise.studies.result import select
 from sourcewise.theory import gaussian as theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["PICTURE"]
 
 _NAMES = {"separate": "separate (single-source)", "pooled": "pooled (multi-source)"}
 _TITLES = {
@@ -26,7 +25,7 @@ _TITLES = {
     "n": ("(b)", "sample size $n$"),
     "beta": ("(c)", r"similarity $\beta$"),
 }
-_STYLE: Any = {
+_STYLE = {
     "font.family": "STIXGeneral",  # Times-like, and shipped with matplotlib
     "mathtext.fontset": "stix",
     "font.size": 9,
@@ -37,65 +36,49 @@ _STYLE: Any = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "legend.frameon": False,
-    "svg.hashsalt": "sourcewise",  # the same element names in each run
     "svg.fonttype": "path",
 }
 
 
-def draw(settings: Figure1Settings, cells: Sequence[Cell], png: Path, svg: Path) -> None:
-    """Write the picture twice; the same cells give the same bytes.
-
-    Args:
-        settings: what they were computed for.
-        cells: of all sweeps.
-        png, svg: where to.
-    """
-    from matplotlib import rc_context
-
-    if not cells:
-        raise InputError("no cell to draw: all sweeps are empty")
-    with rc_context(_STYLE):
-        save(_figure(settings, cells), png, svg, dpi=300)
-
-
-def _figure(settings: Figure1Settings, cells: Sequence[Cell]) -> "Figure":
+def _figure(result: Figure1) -> "Figure":
+    """All sweeps side by side."""
     from matplotlib.figure import Figure
 
-    sweeps = [sweep for sweep in _TITLES if select(cells, sweep=sweep)]
+    sweeps = [sweep for sweep in _TITLES if result.select(sweep=sweep)]
     figure = Figure(figsize=(2.25 * len(sweeps), 2.55), layout="constrained")
     row = figure.subplots(1, len(sweeps), squeeze=False)[0]
     for axes, sweep in zip(row, sweeps, strict=True):
-        of_sweep = select(cells, sweep=sweep)
+        points = result.select(sweep=sweep)
         for strategy in STRATEGIES:
-            _curve(axes, settings, select(of_sweep, strategy=strategy), strategy)
-        _finish(axes, sweep, [cell.value for cell in select(of_sweep, strategy="pooled")])
+            _curve(axes, result.settings, select(points, strategy=strategy), strategy)
+        _finish(axes, sweep, [point.value for point in select(points, strategy="pooled")])
     row[0].set_ylabel("average TV")
-    handles, labels = _legend(settings)
+    handles, labels = _legend(result.settings)
     figure.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.6)
     return figure
 
 
 def _curve(
-    axes: "Axes", settings: Figure1Settings, cells: Sequence[Cell], strategy: Strategy
+    axes: "Axes", settings: Figure1Settings, points: Sequence[Figure1Point], strategy: Strategy
 ) -> None:
     colour = COLOURS[strategy]
     d, x, exact, law = settings.d, [], [], []
-    for at, K, n, d1 in _grid(settings, cells):
+    for at, K, n, d1 in _grid(settings, points):
         sizes = [1 / K] * K, n, d, d if strategy == "separate" else d1
         x.append(at)
         exact.append(theory.expected_tv_pooled(*sizes))
         law.append(theory.asymptotic_tv_pooled(*sizes))
     axes.plot(x, exact, color=colour, linewidth=2.4, alpha=0.4, solid_capstyle="butt")
     axes.plot(x, law, color=colour, linewidth=0.8, dashes=(4, 2.5))
-    _points(axes, [cell for cell in cells if cell.measured is not None], colour)
+    _points(axes, [point for point in points if point.measured is not None], colour)
 
 
-def _points(axes: "Axes", cells: Sequence[Cell], colour: str) -> None:
-    x = [cell.value for cell in cells]
-    bars = [2 * (cell.standard_error or 0.0) for cell in cells]
+def _points(axes: "Axes", points: Sequence[Figure1Point], colour: str) -> None:
+    x = [point.value for point in points]
+    bars = [2 * (point.standard_error or 0.0) for point in points]
     axes.errorbar(
         x,
-        [cell.measured or 0.0 for cell in cells],
+        [point.measured or 0.0 for point in points],
         yerr=bars,
         fmt="o",
         color=colour,
@@ -104,10 +87,10 @@ def _points(axes: "Axes", cells: Sequence[Cell], colour: str) -> None:
         capsize=2,
         zorder=3,
     )
-    known = [cell for cell in cells if cell.paper is not None]
+    known = [point for point in points if point.paper is not None]
     axes.plot(
-        [cell.value for cell in known],
-        [cell.paper or 0.0 for cell in known],
+        [point.value for point in known],
+        [point.paper or 0.0 for point in known],
         "D",
         markerfacecolor="white",
         markeredgecolor=colour,
@@ -117,9 +100,9 @@ def _points(axes: "Axes", cells: Sequence[Cell], colour: str) -> None:
     )
 
 
-def _grid(s: Figure1Settings, cells: Sequence[Cell]) -> list[tuple[float, int, int, int]]:
-    """Places on a curve: x, and K, n, d1 there."""
-    sweep, values = cells[0].sweep, [cell.value for cell in cells]
+def _grid(s: Figure1Settings, points: Sequence[Figure1Point]) -> list[tuple[float, int, int, int]]:
+    """Where a curve is computed: x, and K, n, d1 there."""
+    sweep, values = points[0].sweep, [point.value for point in points]
     low, high = min(values), max(values)
     if sweep == "K":
         sources = np.unique(np.linspace(low, high, 40).round().astype(int)).tolist()
@@ -149,14 +132,19 @@ def _finish(axes: "Axes", sweep: str, values: list[float]) -> None:
 def _legend(s: Figure1Settings) -> tuple[list[Any], list[str]]:
     from matplotlib.lines import Line2D
 
-    grey: dict[str, Any] = {"color": "0.35"}
+    grey = "0.35"
     handles = [Line2D([], [], color=COLOURS[name], linewidth=2.4) for name in _NAMES]
     handles += [
-        Line2D([], [], linestyle="none", marker="o", markersize=3.2, **grey),
-        Line2D([], [], linewidth=2.4, alpha=0.4, **grey),
-        Line2D([], [], linewidth=0.8, dashes=(4, 2.5), **grey),
-        Line2D([], [], linestyle="none", marker="D", markersize=4.6, markerfacecolor="w", **grey),
+        Line2D([], [], linestyle="none", marker="o", markersize=3.2, color=grey),
+        Line2D([], [], linewidth=2.4, alpha=0.4, color=grey),
+        Line2D([], [], linewidth=0.8, dashes=(4, 2.5), color=grey),
+        Line2D(
+            [], [], linestyle="none", marker="D", markersize=4.6, markerfacecolor="w", color=grey
+        ),
     ]
     how = ", paper's estimator" if s.paper_estimator else ""
     labels = [*_NAMES.values(), rf"simulated{how}, {s.runs} seeds ($\pm$2 s.e.)"]
     return handles, [*labels, "exact expectation", "asymptotic law", "the paper (5 seeds)"]
+
+
+PICTURE = Picture(_figure, _STYLE, dpi=300)

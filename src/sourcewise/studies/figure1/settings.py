@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sourcewise.settings import Settings
 
-__all__ = ["PAPER", "PAPER_D", "PAPER_POINTS", "PAPER_SEEDS", "Figure1Settings", "Place", "Sweep"]
+__all__ = ["PAPER", "PAPER_D", "PAPER_POINTS", "PAPER_SEEDS", "Cell", "Figure1Settings", "Sweep"]
 
 Sweep = Literal["K", "n", "beta"]
 
@@ -33,14 +33,20 @@ Positive = Annotated[int, Field(ge=1)]
 Similarity = Annotated[float, Field(ge=0, le=1)]
 
 
-class Place(NamedTuple):
-    """One place in the figure: what is varied, to what, and all sizes there."""
+class Cell(NamedTuple):
+    """One cell of a sweep: what is varied, to what, and all sizes there."""
 
     sweep: Sweep
     value: float
     K: int
     n: int
     beta: float
+    d1: int  # source-specific coordinates
+
+    @property
+    def name(self) -> str:
+        """What the simulation depends on, beside the settings."""
+        return f"K{self.K}-n{self.n}-specific{self.d1}"
 
 
 class Figure1Settings(Settings):
@@ -86,8 +92,10 @@ class Figure1Settings(Settings):
         """Source-specific coordinates: round(beta d) are shared."""
         return self.d - round(beta * self.d)
 
-    def places(self) -> Iterator[Place]:
-        """All places, sweep by sweep."""
-        yield from (Place("K", K, K, self.n, self.beta) for K in self.K_values)
-        yield from (Place("n", n, self.K, n, self.beta) for n in self.n_values)
-        yield from (Place("beta", beta, self.K, self.n, beta) for beta in self.beta_values)
+    def cells(self) -> Iterator[Cell]:
+        """All cells, sweep by sweep."""
+        d1 = self.d1(self.beta)
+        yield from (Cell("K", K, K, self.n, self.beta, d1) for K in self.K_values)
+        yield from (Cell("n", n, self.K, n, self.beta, d1) for n in self.n_values)
+        for beta in self.beta_values:
+            yield Cell("beta", beta, self.K, self.n, beta, self.d1(beta))

@@ -14,19 +14,14 @@ whose mean is in the cell. Two are offered (theory, section 4):
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sourcewise.theory.bracketing import Bracketing, nearest_centre
-from sourcewise.theory.checks import above, numbers, positive, whole
+from sourcewise.theory.bracketing import Bracketing
+from sourcewise.theory.checks import above, numbers, whole
 
 __all__ = [
-    "EnvelopeBracket",
-    "GaussianBracket",
-    "build_envelope_bracket",
-    "build_gaussian_bracket",
     "envelope_bracketing",
     "envelope_epsilon",
     "envelope_eta",
@@ -145,96 +140,3 @@ def envelope_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
         lambda eta: envelope_epsilon(eta, d),
         "envelope bracket",
     )
-
-
-@dataclass(frozen=True)
-class GaussianBracket:
-    """One element: lies above `N(mu, I)` for every `|mu - centre|_inf <= eta`.
-
-    >>> round(GaussianBracket(np.zeros(1), eta=0.4).log_integral, 4)
-    0.3627
-
-    Args:
-        centre: (d,) middle of the cell.
-        eta: half-width of the cell, > 0.
-    """
-
-    centre: Floats
-    eta: float
-
-    @property
-    def precision(self) -> float:
-        """c, the best precision: `sqrt(c) = sqrt(1 + eta^2/4) - eta/2`."""
-        return math.exp(-2 * math.asinh(self.eta / 2))
-
-    @property
-    def log_integral(self) -> float:
-        """`log ∫p' = d g(eta/2)`."""
-        return len(self.centre) * float(log_mass(np.asarray(self.eta / 2)))
-
-    def log_density(self, x: ArrayLike) -> Floats:
-        """`log p'(x)`, x (..., d) -> (...)."""
-        square = np.sum((np.asarray(x, dtype=np.float64) - self.centre) ** 2, axis=-1)
-        c, d = self.precision, len(self.centre)
-        # d c eta^2 / (2 (1-c)) of the paper is d (1-c) / 2 at the best c
-        return -c / 2 * square + d * ((1 - c) / 2 - math.log(2 * math.pi) / 2)
-
-
-@dataclass(frozen=True)
-class EnvelopeBracket:
-    """The supremum of `N(mu, I)` over `|mu - centre|_inf <= eta`.
-
-    Arguments as for `GaussianBracket`.
-
-    >>> round(EnvelopeBracket(np.zeros(1), eta=0.4).log_integral, 4)
-    0.277
-    """
-
-    centre: Floats
-    eta: float
-
-    @property
-    def log_integral(self) -> float:
-        """`log ∫p' = d log(1 + eta sqrt(2/pi))`."""
-        return len(self.centre) * math.log1p(_SLOPE * self.eta)
-
-    def log_density(self, x: ArrayLike) -> Floats:
-        """`log p'(x)`, x (..., d) -> (...)."""
-        beyond = np.abs(np.asarray(x, dtype=np.float64) - self.centre) - self.eta
-        square = np.sum(np.maximum(beyond, 0) ** 2, axis=-1)
-        return -square / 2 - len(self.centre) / 2 * math.log(2 * math.pi)
-
-
-def build_gaussian_bracket(mean: ArrayLike, B: float, epsilon: float) -> GaussianBracket:
-    """The element above `N(mean, I)` among the Gaussian brackets of gap at most epsilon.
-
-    >>> element = build_gaussian_bracket([0.3, -0.9], B=1.0, epsilon=0.1)
-    >>> element.eta <= gaussian_eta(0.1, d=2), element.log_integral <= np.log1p(0.1)
-    (np.True_, np.True_)
-
-    Args:
-        mean: (d,) in [-B, B].
-        B: bound on the means, > 0.
-        epsilon: gap, > 0.
-    """
-    mu = numbers("mean", np.atleast_1d(mean), -B, B)
-    centre, eta = _cell(mu, B, float(gaussian_eta(epsilon, len(mu))))
-    return GaussianBracket(centre, eta)
-
-
-def build_envelope_bracket(mean: ArrayLike, B: float, epsilon: float) -> EnvelopeBracket:
-    """The element above `N(mean, I)` among the envelope brackets.
-
-    Arguments as for `build_gaussian_bracket`.
-
-    >>> build_envelope_bracket([0.3, -0.9], B=1.0, epsilon=0.1).log_integral <= np.log1p(0.1)
-    np.True_
-    """
-    mu = numbers("mean", np.atleast_1d(mean), -B, B)
-    centre, eta = _cell(mu, B, float(envelope_eta(epsilon, len(mu))))
-    return EnvelopeBracket(centre, eta)
-
-
-def _cell(mean: Floats, B: float, half_width: float) -> tuple[Floats, float]:
-    cells = math.ceil(positive("B", B) / half_width)
-    return nearest_centre(mean, B, cells), B / cells

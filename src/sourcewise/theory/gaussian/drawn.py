@@ -14,8 +14,9 @@ let `b = sum_k p_k BC_k`.
    counts, and that mean is at most a product of means over binomials, which are summed from above
    (`theory.gaussian.tilt_drawn`).
 
-N = 0 counts all elements alike. Start from eps and s of `localized`, then look about: any choice
-made before the data holds. `refined`, too, is for drawn labels, and is admitted.
+N = 0 counts all elements alike. The search for eps and s starts at those of `localized`; a choice
+that is made before the data are seen gives a valid bound. `refined` is a candidate, as it is for
+drawn labels too.
 """
 
 from collections.abc import Sequence
@@ -26,18 +27,75 @@ from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.theory import checks
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
-from sourcewise.theory.gaussian.localized import localized
+from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.gaussian.tilt import Groups, make_cells
 from sourcewise.theory.gaussian.tilt_drawn import Block, blocks_of_shares, log_z_drawn
 from sourcewise.theory.general import Bound, refined, worst_case
 
-__all__ = ["localized_drawn", "localized_drawn_for_shares", "localized_drawn_for_sizes"]
+__all__ = ["Shares", "localized_drawn"]
 
 Floats = NDArray[np.float64]
 
 _LOOK = np.array([-1.0, 0.0, 1.0])
 _STEPS = ((0.3, 0.6), (0.15, 0.3), (0.06, 0.1))  # of log eta and log N
 _CHUNK = 1 << 18  # numbers per array
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Probabilities of the sources of a partition, which weigh the average; made by its methods.
+
+    Args:
+        K: (...) sources, >= 1.
+        J: (...) blocks, in 1..K.
+        blocks: their shares, those alike together.
+    """
+
+    K: Floats
+    J: Floats
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def equal(cls, K: ArrayLike, J: ArrayLike = 1) -> "Shares":
+        """`p_k = 1/K`, in J blocks of equal size; K and J broadcast.
+
+        Args:
+            K: sources, whole, >= 1.
+            J: blocks, in 1..K: 1 is pooled, K is separate. Where J does not divide K, the bound
+                interpolates: use `of_sizes`.
+        """
+        K = checks.wholes("K", K, 1)
+        J = checks.wholes("J", J, 1, K)
+        return cls(K, J, (Block(J, 1 / J, ((K / J, J / K),)),))
+
+    @classmethod
+    def of_sizes(cls, sizes: ArrayLike) -> "Shares":
+        """`p_k = 1/K`, in blocks of these sizes.
+
+        Args:
+            sizes: (J,) sources of each block, each >= 1.
+        """
+        found = np.unique(checks.counts(sizes, least=1), return_counts=True)
+        size, times = (part.astype(np.float64) for part in found)
+        K = times @ size
+        blocks = tuple(
+            Block(many, each / K, ((each, 1 / each),))
+            for each, many in zip(size, times, strict=True)
+        )
+        return cls(K, times.sum(), blocks)
+
+    @classmethod
+    def of_sources(cls, p: ArrayLike, blocks: Sequence[Sequence[int]] | None = None) -> "Shares":
+        """Any probabilities; a source may be so rare that it draws no example.
+
+        Args:
+            p: (K,) probabilities of the sources, positive, summing to 1.
+            blocks: sources of each block, every source once; one block of all (pooled) if None.
+        """
+        shares = checks.shares(p)
+        groups = checks.blocks(blocks, len(shares))
+        alike = blocks_of_shares(shares[group] for group in groups)
+        return cls(np.array(float(len(shares))), np.array(float(len(groups))), alike)
 
 
 @dataclass(frozen=True)
@@ -53,130 +111,61 @@ class _Points:
     delta: Floats
 
     def at(self, rows: slice | NDArray[np.bool_]) -> "_Points":
-        blocks = tuple(block.at(rows) for block in self.blocks)
+        blocks = tuple(block.map(lambda part: part[rows]) for block in self.blocks)
         parts = (self.d1, self.finer, self.B, self.delta)
         return _Points(blocks, self.n[rows], self.d, *(part[rows] for part in parts))
 
 
 def localized_drawn(
-    K: ArrayLike,
+    shares: Shares,
     n: ArrayLike,
     d: int,
     d1: ArrayLike,
     B: ArrayLike,
     delta: ArrayLike = 0.05,
-    J: ArrayLike = 1,
 ) -> Bound:
-    """The bound for labels drawn uniformly, `p_k = 1/K`, in J blocks of equal size; all broadcast.
+    """The bound for labels that are drawn, `T(eps, a_s)` for `R_TV = sum_k p_k TV_k`.
 
-    Never above `refined`. Above `localized`, which has the labels in exact shares, by ever less
-    as n grows.
+    Never above `refined`. It exceeds `localized`, which has the labels in exact shares, by ever
+    less as n grows. All arguments broadcast.
 
-    >>> found = localized_drawn(K=5, n=5000, d=10, d1=5, B=5.0)
+    >>> found = localized_drawn(Shares.equal(K=5), n=5000, d=10, d1=5, B=5.0)
     >>> round(found.value, 4), round((1 - found.s) * 5000)
     (0.2852, 368)
+    >>> round(localized_drawn(Shares.of_sizes([3, 2]), n=5000, d=10, d1=5, B=5.0).value, 4)
+    0.3074
+    >>> rare = Shares.of_sources([0.1, 0.2, 0.7])
+    >>> round(localized_drawn(rare, n=5000, d=10, d1=5, B=5.0).value, 4)
+    0.2409
 
     Args:
-        K: sources, whole, >= 1.
+        shares: probabilities of the sources and their blocks.
         n: examples in all, > 0.
         d: coordinates, d >= 1.
         d1: source-specific coordinates, in 0..d.
         B: bound on the means, > 0.
         delta: error probability, in (0, 1).
-        J: blocks, in 1..K: 1 is pooled, K is separate. Where J does not divide K, the value
-            interpolates: use `localized_drawn_for_sizes`.
     """
-    start = localized(K, n, d, d1, B, delta, J)
+    start = localized(Counts.equal(shares.K, n, shares.J), d, d1, B, delta)
     given = np.broadcast_arrays(
-        *(np.asarray(v, dtype=np.float64) for v in (K, n, d1, B, delta, J))
+        *(np.asarray(v, dtype=np.float64) for v in (shares.K, n, d1, B, delta, shares.J))
     )
     shape = given[0].shape
     K, n, d1, B, delta, J = (values.ravel() for values in given)
-    block = Block(J, 1 / J, ((K / J, J / K),))
-    points = _Points((block,), n, d, d1, J / K, B, delta)
+    blocks = tuple(
+        block.map(lambda part: np.broadcast_to(part, shape).ravel()) for block in shares.blocks
+    )
+    points = _Points(blocks, n, d, d1, J / K, B, delta)
     found = np.empty((4, len(n)))
     eps, s = np.ravel(start.epsilon), np.ravel(start.s)
     for kind in (J == 1, (J > 1) & (J == K), (J > 1) & (J < K)):  # each has its own cost
         found[:, kind] = _in_chunks(points.at(kind), eps[kind], s[kind])
-    return _best(found, K * d1 + J * (d - d1), points, shape)
-
-
-def localized_drawn_for_shares(
-    p: ArrayLike,
-    n: ArrayLike,
-    d: int,
-    d1: int,
-    B: float,
-    delta: float = 0.05,
-    blocks: Sequence[Sequence[int]] | None = None,
-) -> Bound:
-    """The bound for labels drawn with probabilities p, which also weigh the average.
-
-    At most `T(eps, a_s)` for `R_TV = sum_k p_k TV_k`. A source may be so rare that it draws
-    no example.
-
-    >>> round(localized_drawn_for_shares([0.1, 0.2, 0.7], 5000, d=10, d1=5, B=5.0).value, 4)
-    0.2409
-
-    Args:
-        p: (K,) probabilities of the sources, positive, summing to 1.
-        n: examples in all, > 0; broadcasts.
-        d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
-        B: bound on the means, > 0.
-        delta: error probability, in (0, 1).
-        blocks: sources of each block, every source once; one block of all (pooled) if None.
-    """
-    shares = checks.shares(p)
-    groups = checks.blocks(blocks, len(shares))
-    K, J, points = len(shares), len(groups), np.size(n)
-    parts = blocks_of_shares((shares[group] for group in groups), points)
-    return _unequal(parts, K, J, n, d, d1, B, delta)
-
-
-def localized_drawn_for_sizes(
-    sizes: ArrayLike, n: ArrayLike, d: int, d1: int, B: float, delta: float = 0.05
-) -> Bound:
-    """The bound for labels drawn uniformly, `p_k = 1/K`, in blocks of these sizes.
-
-    Equal sizes are `localized_drawn`.
-
-    >>> round(localized_drawn_for_sizes([3, 2], n=5000, d=10, d1=5, B=5.0).value, 4)
-    0.3074
-
-    Args:
-        sizes: (J,) sources of each block, each >= 1.
-        n: examples in all, > 0; broadcasts.
-        d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
-        B: bound on the means, > 0.
-        delta: error probability, in (0, 1).
-    """
-    size, times = np.unique(checks.counts(sizes, least=1), return_counts=True)
-    K, J, ones = float(times @ size), int(times.sum()), np.ones(np.size(n))
-    parts = tuple(
-        Block(many * ones, each / K * ones, ((each * ones, ones / each),))
-        for each, many in zip(size, times, strict=True)
-    )
-    return _unequal(parts, K, J, n, d, d1, B, delta)
-
-
-def _unequal(
-    parts: tuple[Block, ...],
-    K: float,
-    J: int,
-    n: ArrayLike,
-    d: int,
-    d1: int,
-    B: float,
-    delta: float,
-) -> Bound:
-    start = localized(K, n, d, d1, B, delta, J)
-    shape, n = np.shape(n), np.asarray(n, dtype=np.float64).ravel()
-    ones = np.ones(len(n))
-    points = _Points(parts, n, d, d1 * ones, J / K * ones, B * ones, delta * ones)
-    found = _in_chunks(points, np.ravel(start.epsilon), np.ravel(start.s))
-    return _best(found, (K * d1 + J * (d - d1)) * ones, points, shape)
+    # `refined`, too, is for labels that are drawn
+    whole = refined(envelope_bracketing(K * d1 + J * (d - d1), d, B), n, delta)
+    untilted = np.stack([whole.value, whole.epsilon, np.ones(len(n)), whole.log_number])
+    value, eps, s, log_number = np.where(found[0] < untilted[0], found, untilted)
+    parts = (value, eps, s, log_number, log_number / (s * n), -np.log(delta) / (s * n))
+    return Bound.of("localized_drawn", *(part.reshape(shape) for part in parts))
 
 
 def _in_chunks(points: _Points, eps: Floats, s: Floats) -> Floats:
@@ -219,15 +208,3 @@ def _best_of(points: _Points, log_eta: Floats, N: Floats) -> Floats:
     return np.stack(
         [np.broadcast_to(v, value.shape).reshape(rows, -1)[np.arange(rows), at] for v in full]
     )
-
-
-def _best(found: Floats, m: Floats, points: _Points, shape: tuple[int, ...]) -> Bound:
-    """The smaller of the search's value and of `refined`."""
-    n, delta = points.n, points.delta
-    whole = refined(envelope_bracketing(m, points.d, points.B), n, delta)
-    untilted = np.stack([whole.value, whole.epsilon, np.ones(len(n)), whole.log_number])
-    value, eps, s, log_number = np.where(found[0] < untilted[0], found, untilted)
-    parts = (value, eps, s, log_number, log_number / (s * n), -np.log(delta) / (s * n))
-    if shape == ():
-        return Bound("localized_drawn", *(float(part[0]) for part in parts))
-    return Bound("localized_drawn", *(part.reshape(shape) for part in parts))

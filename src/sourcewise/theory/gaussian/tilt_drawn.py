@@ -23,7 +23,7 @@ Pooled, M_b = N; separate, q_k = 1. The means over binomials are upper sums
 down to a few.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,16 +41,16 @@ _MOST_SHARES = 64  # different ones; more are rounded down
 
 @dataclass(frozen=True)
 class Block:
-    """Blocks alike, of probability `P_b = sum of their p_k`, a row per point.
+    """Blocks alike, of probability `P_b = sum of their p_k`; arrays of one shape, as (points,).
 
     >>> one = np.ones(1)  # two blocks, each of three sources with equal shares
     >>> Block(2 * one, one / 2, ((3 * one, one / 3),)).nested
     True
 
     Args:
-        times: (points,) how many.
-        share: (points,) P_b.
-        within: times and shares q_k of sources alike, (points,) each.
+        times: (...) how many, >= 1.
+        share: (...) P_b, in (0, 1].
+        within: times and shares q_k of sources alike, (...) each.
     """
 
     times: Floats
@@ -62,42 +62,40 @@ class Block:
         """Whether neither its own count nor that of a source in it is sure."""
         return bool(np.any(self.share < 1) and np.any(self.within[0][1] < 1))
 
-    def at(self, rows: slice | NDArray[np.bool_]) -> "Block":
-        """Some of the points."""
-        within = tuple((times[rows], share[rows]) for times, share in self.within)
-        return Block(self.times[rows], self.share[rows], within)
+    def map(self, change: Callable[[Floats], Floats]) -> "Block":
+        """The same with all its arrays changed: some of the points, or more of them."""
+        within = tuple((change(times), change(share)) for times, share in self.within)
+        return Block(change(self.times), change(self.share), within)
 
 
-def blocks_of_shares(groups: Iterable[Floats], points: int) -> tuple[Block, ...]:
+def blocks_of_shares(groups: Iterable[Floats]) -> tuple[Block, ...]:
     """Blocks from the probabilities of the sources of each; those alike are one `Block`.
 
     Single sources, and those within a block, are rounded to 64 shares if there are more.
 
-    >>> pair, rest = blocks_of_shares([np.array([0.2, 0.3]), np.array([0.5])], points=1)[::-1]
-    >>> pair.share, [float(q[0]) for _, q in pair.within], rest.share
-    (array([0.5]), [0.4, 0.6], array([0.5]))
+    >>> pair, rest = blocks_of_shares([np.array([0.2, 0.3]), np.array([0.5])])[::-1]
+    >>> float(pair.share), [float(q) for _, q in pair.within], float(rest.share)
+    (0.5, [0.4, 0.6], 0.5)
 
     Args:
         groups: p_k of each block's sources, > 0, summing to 1 in all.
-        points: rows to make, >= 1.
     """
     groups = list(groups)
     single = np.array([shares[0] for shares in groups if len(shares) == 1])
-    found = [_block(times, share, np.ones(1), points) for share, times in _few(single)]
+    found = [_block(times, share, np.ones(1)) for share, times in _few(single)]
     kinds: dict[bytes, tuple[int, Floats]] = {}
     for shares in (np.sort(shares) for shares in groups if len(shares) > 1):
         times, _ = kinds.get(shares.tobytes(), (0, shares))
         kinds[shares.tobytes()] = times + 1, shares
     for times, shares in kinds.values():
         whole = 1.0 if len(groups) == 1 else float(shares.sum())
-        found.append(_block(times, whole, shares / shares.sum(), points))
+        found.append(_block(times, whole, shares / shares.sum()))
     return tuple(found)
 
 
-def _block(times: float, share: float, q: Floats, points: int) -> Block:
-    ones = np.ones(points)
-    within = tuple((many * ones, value * ones) for value, many in _few(q))
-    return Block(times * ones, share * ones, within)
+def _block(times: float, share: float, q: Floats) -> Block:
+    within = tuple((np.array(many), np.array(value)) for value, many in _few(q))
+    return Block(np.array(times), np.array(share), within)
 
 
 def _few(shares: Floats) -> list[tuple[float, float]]:
@@ -116,7 +114,7 @@ def log_z_drawn(
 ) -> Floats:
     """An upper bound on `log Z_s`, (points, etas, sizes).
 
-    >>> blocks = blocks_of_shares([np.full(5, 0.2)], points=1)
+    >>> blocks = [block.map(np.atleast_1d) for block in blocks_of_shares([np.full(5, 0.2)])]
     >>> cells = Cells(np.full((1, 1), 30.0), np.full((1, 1), 5.0))  # 30 in [-5, 5]
     >>> one, N = np.ones((1, 1, 1)), np.array([0.0, 10.0]).reshape(1, 1, 2)
     >>> found = log_z_drawn(blocks, cells, cells, 2, one, N)
@@ -124,7 +122,7 @@ def log_z_drawn(
     ([20.41, 16.98], 20.41)
 
     Args:
-        blocks: all of them.
+        blocks: all of them, arrays (points,).
         own: cells of specific coordinates.
         rest: cells of shared coordinates.
         d: coordinates, d >= 1.

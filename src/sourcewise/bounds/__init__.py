@@ -1,0 +1,1 @@
+"""What `sourcewise bound` asks and prints; the numbers themselves are those of `theory`."""

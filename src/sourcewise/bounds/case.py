@@ -1,0 +1,105 @@
+"""A case: a class of models at given sizes, and all that is known of it.
+
+A class of bounds is a dataclass of its own options, with a method `case`. See `bounds.calculator`
+for what is made of a case.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+from sourcewise.bounds.options import COUNT, FRACTION, Groups, Option
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from sourcewise.theory.bracketing import Bracketing
+    from sourcewise.theory.general import Bound
+
+    Form = Callable[[ArrayLike, ArrayLike, ArrayLike], Bound]
+
+__all__ = ["BoundClass", "Case", "Common"]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What is asked of every class; groups are sizes of consecutive groups of sources."""
+
+    family: str
+    sources: Annotated[int, Option("K", "Number of sources.", COUNT)]
+    samples: Annotated[int, Option("n", "Number of examples, of all sources together.", COUNT)]
+    delta: Annotated[
+        float, Option("P", "Probability that a bound fails; the default is .05.", FRACTION)
+    ] = 0.05
+    groups: Annotated[
+        list[int] | None,
+        Option("J", "Also with the sources in J groups, or in groups of sizes 3,2.", Groups()),
+    ] = None
+
+
+@dataclass(frozen=True)
+class BoundClass:
+    """The own options of a class, which derives from this."""
+
+    def case(self, common: Common) -> "Case":
+        """What is known at these sizes; an `InputError` for options that do not go together."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Case:
+    """A class at given sizes. J blocks: 1 is pooled, K separate, the number of groups these.
+
+    Args:
+        common: what is asked of every class.
+        own: the class's own options.
+        words: the sizes of one model, in words.
+        shared: P_shared.
+        specific: P_src.
+        loose: m parameters, J blocks -> the bracketing of `paper` and `simple`.
+        sharp: the bracketing of `refined`.
+        forms: {"localized", "localized_drawn": (K, n, J) -> that bound}, where known.
+        expected: {"law", "exact": (K, n, J) -> average TV to expect}, where known.
+        notes: {form: what to know of its values, or why they do not exist}.
+        unequal: sources have shares of their own, so that there is no other number of them.
+    """
+
+    common: Common
+    own: BoundClass
+    words: str
+    shared: float
+    specific: float
+    loose: "Callable[[ArrayLike, ArrayLike], Bracketing]"
+    sharp: "Callable[[ArrayLike, ArrayLike], Bracketing]"
+    forms: "Mapping[str, Form]" = field(default_factory=dict)
+    expected: Mapping[str, Callable[[int, int, int], float]] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    unequal: bool = False
+
+    @property
+    def K(self) -> int:
+        """Sources."""
+        return self.common.sources
+
+    @property
+    def n(self) -> int:
+        """Examples in all."""
+        return self.common.samples
+
+    @property
+    def delta(self) -> float:
+        """Error probability."""
+        return self.common.delta
+
+    @property
+    def strategies(self) -> dict[str, int]:
+        """Names of the partitions, and how many blocks each has."""
+        groups = self.common.groups
+        between = {} if groups is None else {"grouped": len(groups)}
+        return {"pooled": 1, **between, "separate": self.K}
+
+    def settings(self) -> dict[str, Any]:
+        """All options with their values, as JSON has them; without those that are not set."""
+        first = {"family": self.common.family, "delta": self.delta}
+        both = first | asdict(self.common) | asdict(self.own)
+        return {name: value for name, value in both.items() if value is not None}

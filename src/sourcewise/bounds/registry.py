@@ -1,0 +1,58 @@
+"""The classes of bounds by name, and a case from what was typed. Listing them is light."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+
+from sourcewise.bounds.case import BoundClass, Case, Common
+from sourcewise.bounds.options import declared, group_sizes
+from sourcewise.errors import InputError, listing, unknown
+
+__all__ = ["CLASSES", "bound_class", "build"]
+
+CLASSES = {
+    "gaussian": "sourcewise.bounds.gaussian:Gaussian",
+    "arm": "sourcewise.bounds.arm:Arm",
+    "energy": "sourcewise.bounds.energy:Energy",
+    "general": "sourcewise.bounds.general:General",
+}
+
+
+@cache
+def bound_class(name: str) -> type[BoundClass]:
+    """The class of a name; an unknown name is an `InputError` that suggests the nearest."""
+    if name not in CLASSES:
+        raise unknown("family", name, CLASSES)
+    module, _, found = CLASSES[name].partition(":")
+    return getattr(import_module(module), found)
+
+
+def build(family: str, given: Mapping[str, object]) -> Case:
+    """The case of a class from its options, numbers or texts; None is an option not given.
+
+    >>> case = build("general", {"sources": 5, "samples": 500, "shared": 5, "specific": "5"})
+    >>> case.settings()["constant"], case.shared
+    (1.0, 5.0)
+
+    Raises:
+        InputError: an unknown class; an option missing, unknown to it, or out of its range.
+    """
+    kind = bound_class(family)
+    common, own = declared(Common), declared(kind)
+    options = {option.name: option for option in (*common, *own)}
+    typed = {name: value for name, value in given.items() if value is not None}
+    for name in typed:
+        if name not in options:
+            known = listing([option.written for option in options.values()], 20)
+            written = "--" + name.replace("_", "-")
+            raise InputError(f"{written} is no option of bound {family} (allowed: {known})")
+    absent = [o for o in options.values() if o.needed and o.name not in typed]
+    if absent:
+        told = f": {absent[0].values}" if len(absent) == 1 else " (-h tells what they are)"
+        names = listing([option.written for option in absent], 20)
+        raise InputError(f"bound {family} needs {names}{told}")
+    values = {name: options[name].read(value) for name, value in typed.items()}
+    if "groups" in values:
+        values["groups"] = group_sizes(values["groups"], values["sources"])
+    for_all = {option.name: values.pop(option.name) for option in common if option.name in values}
+    return kind(**values).case(Common(family, **for_all))

@@ -1,0 +1,1 @@
+"""Markov chains on the unit box: `hamiltonian` is the kernel, `annealed` estimates normalisers."""

@@ -1,0 +1,131 @@
+"""What a model of mixed tables can use: nearly every column, but no dates.
+
+Categories and missing values have codes; what is constant within a source, or depends exactly on
+other columns, is learned as such and breaks nothing. What is constant everywhere is left out.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.screening.base import Screened, per_source, tested_sources
+from sourcewise.screening.checks import (
+    handle_missing,
+    leave_out_dates,
+    point_out_dates,
+    point_out_identifiers,
+    refuse_infinite,
+    take_logarithms,
+)
+from sourcewise.screening.options import USUAL, MixedOptions, Rules
+from sourcewise.screening.recorded import TIED
+from sourcewise.sources import Sources
+
+__all__ = ["screen"]
+
+
+def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = None) -> Screened:
+    """Choose the columns and rows that a model of mixed tables can use.
+
+    Args:
+        data: the sample.
+        rules: what is asked of it; missing values are a value of their own, unless their rows are
+            dropped.
+        options: matter to the coding only.
+
+    Raises:
+        InputError: `missing="impute"`, non-positive values under `log`, infinite values, no column
+            left, an unknown column.
+    """
+    if rules.missing == "impute":
+        raise InputError(
+            "--missing impute: this family takes a missing value as a value of its own (allowed: "
+            "refuse, which refuses none here, and drop)"
+        )
+    screened = Screened.columns_of(data)
+    log = _numbers(screened, rules.log)
+    leave_out_dates(screened)
+    refuse_infinite(screened)
+    if rules.missing == "drop":
+        handle_missing(screened, "drop")
+    _uninformative(screened)
+    take_logarithms(screened, log)
+    _constants(screened, rules.min_rows)
+    _gaps(screened)
+    point_out_dates(screened)
+    point_out_identifiers(screened)
+    _texts(screened)
+    return screened
+
+
+def _numbers(screened: Screened, log: Sequence[str]) -> list[str]:
+    """The columns to take logarithms of, by name."""
+    kinds = {column.name: column.kind for column in screened.table.schema}
+    numbers = [name for name, kind in kinds.items() if kind == "number"]
+    if tuple(log) == ("all",):
+        return numbers
+    for name in log:
+        if name not in numbers:
+            raise unknown("column of numbers", name, numbers)
+    return list(log)
+
+
+def _uninformative(screened: Screened) -> None:
+    """Leave out columns without a value, and constants.
+
+    Numbers that are one value beside gaps go too: a spike has no density.
+    """
+    for column in screened.table.schema:
+        gaps = screened.table.missing(column.name)
+        distinct = len(screened.table.columns[column.name][~gaps].unique())
+        if distinct == 0:
+            screened.leave_out(column.name, "no value")
+        elif distinct == 1 and not bool(gaps.any()):
+            screened.leave_out(column.name, "constant")
+        elif distinct == 1 and column.kind == "number":
+            screened.leave_out(column.name, "one value only, beside gaps")
+
+
+def _constants(screened: Screened, min_rows: int) -> None:
+    """Point out what does not vary within some source; a gap is a value of its own."""
+    y, names = screened.data.y, screened.data.names
+    found = []
+    for name in screened.table.names:
+        values = screened.table.columns[name].double()
+        gaps = screened.table.missing(name)
+        values, present = values.masked_fill(gaps, -torch.inf), torch.ones_like(gaps)
+        low = per_source(values, y, present, len(names), "amin")
+        high = per_source(values, y, present, len(names), "amax")
+        where = [repr(names[k]) for k in tested_sources(screened, min_rows) if low[k] == high[k]]
+        if where:
+            found.append(f"{name} ({listing(where, 3)})")
+    if found:
+        screened.warnings.append(
+            f"constant within a source: {listing(found)}; that alone tells sources apart"
+        )
+
+
+def _texts(screened: Screened) -> None:
+    """Warn of categories that nearly all differ: no probability of them can be learned."""
+    for column in screened.table.schema:
+        if column.kind != "category":
+            continue
+        present = ~screened.table.missing(column.name)
+        rows = int(present.sum())
+        if rows > 20 and len(screened.table.columns[column.name][present].unique()) > TIED * rows:
+            name = column.name
+            screened.warnings.append(
+                f"nearly every value of {name!r} is different: an identifier? --ignore {name}, or "
+                f"--text {name} to model it"
+            )
+
+
+def _gaps(screened: Screened) -> None:
+    table = screened.table
+    counts = {name: int(table.missing(name).sum()) for name in table.names}
+    told = listing((f"{name} {count}" for name, count in counts.items() if count), 12)
+    if told:
+        screened.warnings.append(
+            f"{sum(counts.values())} missing cells ({told}): a value of their own"
+        )

@@ -1,0 +1,187 @@
+"""What a density of real numbers can use, columns handled by name before any model sees them.
+
+Such a density breaks, or lies, on columns that are no measurements: descriptors of the source
+(constant within it), columns that are exact linear functions of others, text, dates, missing
+values. `screen` leaves out, refuses or points out each, and says so.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sourcewise.errors import Unsuited, listing, unknown
+from sourcewise.screening.base import Screened, per_source, tested_sources
+from sourcewise.screening.checks import (
+    handle_missing,
+    leave_out_dates,
+    point_out_dates,
+    point_out_identifiers,
+    refuse_infinite,
+    take_logarithms,
+)
+from sourcewise.screening.options import USUAL, Rules
+from sourcewise.screening.recorded import resolution
+from sourcewise.sources import Sources
+
+__all__ = ["screen"]
+
+DEPENDENT = 1e-8
+
+
+def screen(data: Sources, rules: Rules = USUAL, *, imputes: bool = True) -> Screened:
+    """Choose the columns and rows that a density of real numbers can use.
+
+    Args:
+        data: the sample.
+        rules: what is asked of it; sources with few rows are not looked at for constant or
+            dependent columns.
+        imputes: whether the encoder can fill gaps in; if not, missing="impute" refuses them.
+
+    Raises:
+        InputError: text columns, missing values (if refused), non-positive values under `log`,
+            infinite values, no column left.
+    """
+    screened = Screened.columns_of(data)
+    for name in rules.log if rules.log != ("all",) else ():
+        if name not in screened.table.names:
+            raise unknown("column", name, screened.table.names)
+    leave_out_dates(screened)
+    _constants(screened, rules.min_rows)
+    _text(screened)
+    refuse_infinite(screened)
+    handle_missing(screened, rules.missing, imputes)
+    _constants(screened, rules.min_rows)  # dropped rows can leave a column constant
+    take_logarithms(screened, rules.log)
+    _dependent(screened, rules.min_rows)
+    point_out_dates(screened)
+    _misfits(screened)
+    point_out_identifiers(screened)
+    return screened
+
+
+def _constants(screened: Screened, min_rows: int) -> None:
+    """Leave out what does not vary within some source: a code or descriptor of the source."""
+    y, names = screened.data.y, screened.data.names
+    tested = tested_sources(screened, min_rows)
+    for column in screened.table.schema:
+        values = screened.table.columns[column.name].double()
+        present = ~screened.table.missing(column.name)
+        low = per_source(values, y, present, len(names), "amin")
+        high = per_source(values, y, present, len(names), "amax")
+        empty = [k for k in tested if high[k].isnan()]
+        constant = [k for k in tested if high[k] == low[k]]
+        nearly = _nearly_constant(values, y, present, tested) if column.kind == "number" else []
+        for found, what in (
+            (empty, "no value within"),
+            (constant, "constant within"),
+            (nearly, "hardly any value but one within"),
+        ):
+            if found:
+                where = listing((repr(names[k]) for k in found), 3)
+                screened.leave_out(column.name, f"{what} {where}")
+                break
+
+
+def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[int]) -> list[int]:
+    """Sources where one value fills so many rows that a training fold may hold no other.
+
+    Not of a column on a coarse lattice (counts, yes or no): dequantised, it has spread enough.
+    """
+    step = resolution(values[present])
+    spread = values[present].std() if present.sum() > 1 else torch.tensor(0.0)
+    if step is not None and step > 1e-2 * float(spread):
+        return []
+    found = []
+    for k in tested:
+        counts = values[present & (y == k)].unique(return_counts=True)[1]
+        if len(counts) > 1 and int(counts.max()) > 0.9 * int(counts.sum()):
+            found.append(k)
+    return found
+
+
+def _text(screened: Screened) -> None:
+    text = [column for column in screened.table.schema if column.kind == "category"]
+    if text:
+        names = [column.name for column in text]
+        example = f" ({names[0]}: {text[0].categories[0]!r}, ...)" if text[0].categories else ""
+        raise Unsuited(
+            f"text columns {listing(map(repr, names))}{example}: this family models numbers only: "
+            f"--ignore {','.join(names)} leaves them out"
+        )
+
+
+def _dependent(screened: Screened, min_rows: int) -> None:
+    """Leave out columns that are exact linear functions of earlier ones within some source."""
+    for k in tested_sources(screened, min_rows):
+        while (found := _first_dependent(screened, k)) is not None:
+            source = screened.data.names[k]
+            screened.leave_out(found, f"an exact linear function of the others within {source!r}")
+
+
+def _first_dependent(screened: Screened, k: int) -> str | None:
+    table = screened.table.take((screened.data.y == k).nonzero().squeeze(1))
+    columns = [
+        table.columns[name].log() if name in screened.log else table.columns[name]
+        for name in table.names
+    ]
+    rows = torch.stack(columns, 1).numpy() if columns else np.empty((0, 0))
+    rows = rows[~np.isnan(rows).any(1)]
+    if rows.shape[1] < 2 or len(rows) < rows.shape[1] + 2:
+        return None
+    centred = rows - rows.mean(0)
+    norms = np.linalg.norm(centred, axis=0)
+    if not (norms > 0).all():  # constant among the complete rows: says nothing about the others
+        return None
+    return _first_beyond_rank(centred / norms, table.names)
+
+
+def _first_beyond_rank(rows: np.ndarray, names: Sequence[str]) -> str | None:
+    """The first column that adds no rank to those before it (pivoted QR decides if there is one).
+
+    Args:
+        rows: (n, d), columns of unit length.
+        names: the d columns' names.
+    """
+    from scipy.linalg import qr
+
+    pivots = np.abs(np.diag(qr(rows, mode="r", pivoting=True)[0]))
+    if pivots[-1] > DEPENDENT * pivots[0]:
+        return None
+    for j in range(1, len(names)):
+        pivots = np.abs(np.diag(qr(rows[:, : j + 1], mode="r", pivoting=True)[0]))
+        if pivots[-1] <= DEPENDENT * pivots[0]:
+            return names[j]
+    return None
+
+
+def _misfits(screened: Screened) -> None:
+    """Warn of columns that a smooth density fits badly: spikes, and skew that logarithms cure."""
+    spiked, skewed = [], []
+    for name, values in screened.table.columns.items():
+        present = values[~values.isnan()]
+        counts = present.unique(return_counts=True)[1]
+        share = float(counts.max()) / len(present)
+        if share > 0.5 and len(counts) > 2:
+            spiked.append(f"{name} {share:.0%}")
+        elif name not in screened.log and _cured_by_log(present):
+            skewed.append(name)
+    if spiked:
+        screened.warnings.append(
+            f"one value fills most of {listing(spiked)}: a smooth density fits such columns badly"
+        )
+    if skewed:
+        screened.warnings.append(
+            f"skewed columns of values above 0: consider --log {','.join(skewed)}"
+        )
+
+
+def _cured_by_log(values: Tensor) -> bool:
+    positive = bool((values > 0).all())
+    return positive and _skewness(values) > 2 > abs(_skewness(values.log()))
+
+
+def _skewness(values: Tensor) -> float:
+    z = (values - values.mean()) / values.std()
+    return float((z**3).mean())

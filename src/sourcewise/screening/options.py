@@ -1,0 +1,89 @@
+"""What is asked of a sample, and what families say of how it is encoded; imports no torch.
+
+Messages name an option as the user sets it: a family's setting that fills one has its name
+(`longest`, `image`, `nodes`, `order`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "LONGEST",
+    "USUAL",
+    "BoxOptions",
+    "CodingOptions",
+    "Missing",
+    "MixedOptions",
+    "Rules",
+    "Symbols",
+    "TextOptions",
+]
+
+Missing = Literal["refuse", "drop", "impute"]
+Symbols = Literal["characters", "bytes"]
+LONGEST = 2048
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is asked of a sample, whatever its coding.
+
+    Args:
+        min_rows: sources with fewer rows are not looked at for what is peculiar within a source.
+        missing: "refuse" missing values, "drop" their rows, or leave them to be imputed by the
+            encoder, which is fitted on training rows only.
+        log: columns to take logarithms of; ("all",) takes every column in use.
+    """
+
+    min_rows: int = 10
+    missing: Missing = "refuse"
+    log: tuple[str, ...] = ()
+
+
+USUAL = Rules()
+
+
+@dataclass(frozen=True)
+class CodingOptions:
+    """What a family's settings say of how examples are encoded; each coding has its own."""
+
+
+@dataclass(frozen=True)
+class TextOptions(CodingOptions):
+    """How text is encoded.
+
+    Args:
+        symbols: what a symbol is; bytes are those of UTF-8.
+        longest: the longest example that is taken, in symbols.
+    """
+
+    symbols: Symbols = "characters"
+    longest: int = LONGEST
+
+
+@dataclass(frozen=True)
+class MixedOptions(CodingOptions):
+    """How columns of any kind become codes.
+
+    Args:
+        bins: per column of numbers, at least 2; auto: by the number of its training rows.
+        order: "given", "information", or names of columns that come first, in this order.
+    """
+
+    bins: int | Literal["auto"] = "auto"
+    order: tuple[str, ...] = ("given",)
+
+
+@dataclass(frozen=True)
+class BoxOptions(CodingOptions):
+    """What the columns of a box are, and how it is cut.
+
+    Args:
+        image: channels, height and width of the images whose pixels the columns are, () for those
+            that an array tells; None: they are no pixels.
+        nodes: cells along each axis of a grid; auto: the most steps that a column has; None: no
+            grid.
+    """
+
+    image: tuple[int, ...] | None = None
+    nodes: int | Literal["auto"] | None = None

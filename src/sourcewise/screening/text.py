@@ -1,0 +1,121 @@
+"""What a model of text can use: all of it, if no example is too long; much is pointed out."""
+
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError, Unsuited, listing
+from sourcewise.forms.ragged import Ragged
+from sourcewise.forms.x import X
+from sourcewise.screening.base import Screened
+from sourcewise.screening.checks import refuse_table_options
+from sourcewise.screening.options import USUAL, Rules, Symbols, TextOptions
+from sourcewise.sources import Sources
+from sourcewise.splits import identical
+
+__all__ = ["as_text", "refuse_long", "screen", "screen_text", "symbols_of"]
+
+
+def screen(data: Sources, rules: Rules = USUAL, options: TextOptions | None = None) -> Screened:
+    """Check a sample of text.
+
+    Args:
+        data: the sample; x must be text.
+        rules: what is asked of it; sources with few rows are not tested.
+        options: what a symbol is, and how many an example may have.
+
+    Raises:
+        InputError: no text, an example that is too long, an option that does not apply.
+    """
+    options = options or TextOptions()
+    refuse_table_options("text", rules)
+    refuse_long(as_text(data.x), options.symbols, options.longest)
+    return Screened(data, warnings=screen_text(data, rules.min_rows))
+
+
+def as_text(x: X) -> Ragged:
+    """Text as it is; anything else is refused."""
+    if not isinstance(x, Ragged):
+        raise Unsuited("the examples are no text: name a column of text with --text COLUMN")
+    bad = (x.values >= 0xD800) & (x.values <= 0xDFFF) | (x.values < 0) | (x.values > 0x10FFFF)
+    if bool(bad.any()):
+        raise InputError(f"the examples are no text: {int(x.values[bad][0])} is no character")
+    return x
+
+
+def symbols_of(text: Ragged, symbols: Symbols) -> Tensor:
+    """(n,) int64 symbols of each example: characters, or bytes of UTF-8."""
+    return text.lengths if symbols == "characters" else text.sums(_bytes_each(text.values)).long()
+
+
+def refuse_long(text: Ragged, symbols: Symbols, longest: int) -> None:
+    """Raise if an example has more than `longest` symbols."""
+    lengths = symbols_of(text, symbols)
+    long = (lengths > longest).nonzero().squeeze(1)
+    if len(long):
+        first, more = int(long[0]), f" (and {len(long) - 1} more rows)" * (len(long) > 1)
+        raise InputError(
+            f"row {first + 1}{more} holds {int(lengths[first])} {symbols}, at most {longest} are "
+            f"modelled: --chunk {longest // 2} cuts longer texts when they are read; --set "
+            "longest=N takes them whole"
+        )
+
+
+def screen_text(data: Sources, min_rows: int) -> list[str]:
+    """Warnings about text that a model may trip over; nothing is left out.
+
+    Args:
+        data: the sample; x must be text.
+        min_rows: sources with fewer rows are not tested.
+    """
+    x = as_text(data.x)
+    edges = "" if data.group_by == ("document",) else _edges(x)  # chunks end anywhere
+    warnings = [_empty(x), edges, _repeated(data, x), *_narrow(data, x, min_rows)]
+    return [warning for warning in warnings if warning]
+
+
+def _empty(x: Ragged) -> str:
+    count = int((x.lengths == 0).sum())
+    return f"{count} of {len(x)} texts are empty" if count else ""
+
+
+def _edges(x: Ragged) -> str:
+    """White space at an end is modelled as any other character, and often an accident."""
+    some = x.take(x.lengths > 0)
+    spaces = torch.tensor([i for i in range(0x3001) if chr(i).isspace()])
+    first, last = some.values[some.offsets[:-1]], some.values[some.offsets[1:] - 1]
+    count = int((torch.isin(first, spaces) | torch.isin(last, spaces)).sum())
+    told = "texts begin or end with white space, which is modelled like any other character"
+    return f"{count} of {len(x)} {told}" if count else ""
+
+
+def _repeated(data: Sources, x: Ragged) -> str:
+    same = identical(x)
+    counts = torch.bincount(same)
+    repeated = len(same) - len(counts)
+    if repeated < len(x) / 10:
+        return ""
+    if data.group is not None:
+        kept = f"the {len(data.units.unique())} groups alone are kept together"
+    else:
+        kept = "identical texts are kept together"
+    most = x.take((same == counts.argmax()).nonzero()[0]).strings()[0]
+    shown = f"{most[:30]!r}{' ...' if len(most) > 30 else ''}, {int(counts.max())} times"
+    return f"{repeated} of {len(x)} texts repeat another one (most often {shown}); {kept}"
+
+
+def _narrow(data: Sources, x: Ragged, min_rows: int) -> list[str]:
+    """Sources that are tested with few different texts, or with hardly any text."""
+    same, out = identical(x), []
+    for what, poor in (
+        ("fewer than {} different texts in", lambda rows: len(same[rows].unique()) < min_rows),
+        ("no characters at all in", lambda rows: not int(x.lengths[rows].sum())),
+    ):
+        tested = [k for k in range(data.K) if int(data.counts[k]) >= min_rows]
+        found = [repr(data.names[k]) for k in tested if poor((data.y == k).nonzero().squeeze(1))]
+        if found:
+            out.append(f"{what.format(min_rows)} {listing(found, 5)}")
+    return out
+
+
+def _bytes_each(points: Tensor) -> Tensor:
+    return 1 + (points >= 0x80).long() + (points >= 0x800).long() + (points >= 0x10000).long()

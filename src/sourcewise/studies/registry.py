@@ -1,0 +1,80 @@
+"""The studies by name. A new one is a file or folder here and a line in `STUDIES`.
+
+Listing them imports no torch.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from sourcewise.errors import unknown
+
+__all__ = ["STUDIES", "Study", "study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that can be run by name.
+
+    Args:
+        name: what users call it.
+        module: in this room; its function `grid` gives the study's cells (`studies.grid.Grid`)
+            for settings, and for the data if it takes data.
+        settings: the name of its settings class in that module.
+        about: one line for help and tables.
+        takes_data: whether it is about a data set of the user's choice.
+    """
+
+    name: str
+    module: str
+    settings: str
+    about: str
+    takes_data: bool = False
+
+    def load(self, what: str) -> Any:
+        """Something in its module."""
+        return getattr(import_module(f"sourcewise.studies.{self.module}"), what)
+
+
+STUDIES = {
+    entry.name: entry
+    for entry in [
+        Study("fig1", "figure1.study", "Figure1Settings", "the paper's figure 1, on Gaussians"),
+        Study("arm-K", "arm.study", "ArmKSettings", "the paper's ARM table over the sources K"),
+        Study("arm-n", "arm.study", "ArmNSettings", "the paper's ARM table over the examples n"),
+        Study("arm-D", "arm.study", "ArmDSettings", "the paper's ARM table over the length D"),
+        Study(
+            "arm-search",
+            "arm.search",
+            "ArmSearchSettings",
+            "which settings come closest to the paper's ARM tables",
+        ),
+        Study(
+            "ebm",
+            "energy.study",
+            "EnergyStudySettings",
+            "energy-based models beside the theory's bound and law",
+        ),
+        Study("coverage", "coverage", "CoverageSettings", "whether compare's intervals cover"),
+        Study(
+            "crossing",
+            "crossing.study",
+            "CrossingSettings",
+            "where separate overtakes pooled on DATA, beside predictions",
+            takes_data=True,
+        ),
+    ]
+}
+
+
+def study(name: str) -> Study:
+    """The study called `name`; an unknown name is an `InputError` that suggests the nearest.
+
+    >>> study("fig2")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: no study 'fig2': did you mean 'fig1'? (there are: fig1, ...)
+    """
+    if name not in STUDIES:
+        raise unknown("study", name, STUDIES)
+    return STUDIES[name]

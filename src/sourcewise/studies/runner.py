@@ -1,0 +1,100 @@
+"""How `sourcewise reproduce NAME` plans, times and runs a study, and keeps its result."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sourcewise.errors import InputError
+from sourcewise.files import RunFolder, read_json, versions, write_atomic, write_json
+from sourcewise.sources import Sources
+from sourcewise.studies import registry
+from sourcewise.studies.grid import Grid, Progress
+from sourcewise.studies.timing import estimate
+
+__all__ = ["PlannedStudy", "plan_study"]
+
+CELLS, TABLE, RESULT = "cells", "table.txt", "result.json"
+
+
+class Finished(NamedTuple):
+    """What a study leaves in its folder."""
+
+    document: Any  # plain values
+    table: str
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """A study that is checked and ready to run.
+
+    Args:
+        study: its name.
+        name: of its run folder.
+        grid: its cells.
+        config: what identifies the run.
+    """
+
+    study: str
+    name: str
+    grid: Grid[Any, Any, Any]
+    config: dict[str, object]
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The names of its figure's files, if it has a figure."""
+        return (f"{self.study}.png", f"{self.study}.svg") if self.grid.picture else ()
+
+    def estimate(self) -> float:
+        """Seconds that it will take."""
+        return estimate(self.grid)
+
+    def run(
+        self, out: Path, overwrite: bool = False, progress: Progress | None = None
+    ) -> Finished:
+        """The result document and its table; from the folder if they are there already."""
+        content = (CELLS, TABLE, *self.pictures, RESULT)
+        with RunFolder(out, self.config, overwrite, content) as folder:
+            if not (folder / RESULT).exists():
+                self._run(folder, progress)
+            table = (folder / TABLE).read_text(encoding="utf-8")
+            return Finished(read_json(folder / RESULT), table)
+
+    def _run(self, folder: RunFolder, progress: Progress | None) -> None:
+        start = time.perf_counter()
+        result = self.grid.run(progress, folder / CELLS)
+        if self.grid.picture:
+            png, svg = self.pictures
+            self.grid.picture.write(result, folder / png, folder / svg)
+        write_atomic(folder / TABLE, f"{result}\n")
+        spent = time.perf_counter() - start
+        first = {"seconds": spent, "run": str(folder.path), "name": self.study}
+        write_json(folder / RESULT, {**first, **result.to_json()})
+        shutil.rmtree(folder / CELLS, ignore_errors=True)
+
+
+def plan_study(
+    name: str, values: Mapping[str, object], data: Sources | None = None
+) -> PlannedStudy:
+    """Check name, settings and data.
+
+    Args:
+        name: of the study.
+        values: its settings; unknown ones are an `InputError`.
+        data: for studies about a data set.
+    """
+    study = registry.study(name)
+    if study.takes_data != (data is not None):
+        need = "needs DATA" if study.takes_data else "takes no DATA"
+        raise InputError(f"study {name!r} {need}")
+    settings = study.load(study.settings).parse(values)
+    config = {
+        "study": name,
+        "settings": settings.model_dump(mode="json"),
+        "fingerprint": data.fingerprint() if data else None,
+        "versions": versions(),
+    }
+    grid = study.load("grid")(settings, *([data] if data else []))
+    return PlannedStudy(name, f"{name}-{data.name}" if data else name, grid, config)

@@ -1,0 +1,97 @@
+"""A stack of models from its last checkpoint to its end, with a log and progress."""
+
+import time
+from pathlib import Path
+
+from sourcewise.execution import Execution
+from sourcewise.training import checkpoint
+from sourcewise.training.log import Log, tracker
+from sourcewise.training.optimizer import rate
+from sourcewise.training.recipes.base import Progress
+from sourcewise.training.stack_training import StackTraining
+
+__all__ = ["Count", "run_to_end", "wait_for"]
+
+
+class Count:
+    """Examples done of all, told a hundred times at most."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self.progress, self.total, self.done, self.percent = progress, total, 0, -1
+
+    def show(self, done: int) -> None:
+        """Tell that so many are done."""
+        percent = 100 * done // max(self.total, 1)
+        if self.progress is not None and percent > self.percent:
+            self.progress(done, self.total)
+            self.percent = percent
+
+
+def run_to_end(
+    training: StackTraining,
+    folder: Path | None,
+    identity: str,
+    count: Count,
+    execution: Execution,
+) -> None:
+    """Train to the end, from the last checkpoint if there is one."""
+    found = None if folder is None else checkpoint.load(folder, identity)
+    if found is not None:
+        training.restore(*found)
+    place = folder if training.processes.rank == 0 else None
+    curves = tracker(execution.track, place) if training.active else None
+    log = Log(place, training.step, curves)
+    saved, start = time.monotonic(), count.done
+    while training.active:
+        values = training.update()
+        log.add(values)
+        if training.due:
+            _look(training, log)
+            late = time.monotonic() - saved >= execution.checkpoint
+            due = not training.active or late
+            if _save(training, folder if due else None, identity):
+                saved = time.monotonic()
+        count.show(start + _seen(training))
+    count.done = start + sum(task.total * task.batch for task in training.tasks)
+
+
+def wait_for(training: StackTraining, folder: Path | None, identity: str) -> None:
+    """Wait until another process has trained these models, and take them from its checkpoint."""
+    assert folder is not None
+    while training.active:
+        found = checkpoint.load(folder, identity) if folder.exists() else None
+        if found is not None and not found[1]["active"]:
+            training.restore(*found)
+        else:
+            time.sleep(0.2)
+
+
+def _save(training: StackTraining, folder: Path | None, identity: str) -> bool:
+    """Write a checkpoint; whether it was time. The first process knows and writes."""
+    due = folder is not None and training.processes.first
+    if training.sharded:  # all processes give their parts
+        due = training.processes.agreed(due)
+    if not due:
+        return False
+    state = training.state()
+    if folder is not None and training.processes.first:
+        checkpoint.save(folder, training.step, *state, identity)
+    return True
+
+
+def _look(training: StackTraining, log: Log) -> None:
+    losses, tasks = training.look(), [training.tasks[i] for i in training.active]
+    step = training.step
+    rows = [
+        (step * task.batch, loss, rate(training.settings, step - 1, task.total))
+        for task, loss in zip(tasks, losses, strict=True)
+    ]
+    log.look([task.key for task in tasks], step, rows)
+    training.retire()
+
+
+def _seen(training: StackTraining) -> int:
+    """Examples that need no more training: seen, or spared by stopping early."""
+    tasks = training.tasks
+    spared = sum(tasks[i].total * tasks[i].batch for i in training.done)
+    return spared + sum(training.step * tasks[i].batch for i in training.active)

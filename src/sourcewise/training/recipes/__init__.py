@@ -1,0 +1,1 @@
+"""How families are trained: one file per recipe, each with what it asks of a model."""

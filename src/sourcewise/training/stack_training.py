@@ -1,0 +1,315 @@
+"""The training of stacked models, update by update; all of its state can be saved.
+
+What an update does follows from the state and from noise keyed by (seed, block, update): a run
+taken up from a checkpoint equals one that was never interrupted, bit for bit on one machine.
+"""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from sourcewise.batch import Batch, chunks, joined
+from sourcewise.errors import InputError, TrainingFailed
+from sourcewise.families.base import ConditionalModel
+from sourcewise.families.settings import TrainedSettings
+from sourcewise.training.looks import Best, look_gap
+from sourcewise.training.optimizer import Adam, Averages, clip, rate
+from sourcewise.training.processes import Processes
+from sourcewise.training.stack import Stack, StepNoise
+from sourcewise.training.task import Condensed, Outcome, Task
+
+__all__ = ["StackTraining"]
+
+DONE = ("updates", "best", "validation", "refused")  # of an outcome, plain values
+
+
+class StackTraining:
+    """The training of models that are stacked.
+
+    Args:
+        tasks: S models with equal shapes, all condensed or none.
+        settings: of the family.
+        device: where to train.
+        processes: those that share each batch.
+        shard: whether one model's parameters are spread over them.
+
+    Attributes:
+        step: updates made.
+        active: which tasks still train; the rows of all matrices.
+        done: task to outcome.
+    """
+
+    LOSSES: ClassVar = ("loss", "condensed_loss")  # methods of a model that it calls
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        settings: TrainedSettings,
+        device: torch.device,
+        processes: Processes,
+        shard: bool = False,
+    ):
+        self.tasks, self.settings, self.device, self.processes = tasks, settings, device, processes
+        dtype = torch.float64 if settings.precision == "float64" else torch.float32
+        self.sharded = shard and processes.count > 1 and len(tasks) == 1
+        self.stack = self._stack(dtype)
+        self.adam = Adam(self.stack.flat, settings, self.stack.matrices)
+        self.averages = Averages(self.stack.flat, settings)
+        for rows in self.averages.rows.values():  # they would remember where parameters started
+            self._hold(rows)
+        self.best = Best(self.stack.flat)
+        self.step, self.active = 0, list(range(len(tasks)))
+        self.done: dict[int, Outcome] = {}
+        self._gather()
+
+    def _stack(self, dtype: torch.dtype) -> Stack:
+        models = [task.model for task in self.tasks]
+        self.constrained = type(models[0]).constrain is not ConditionalModel.constrain
+        if not self.sharded:
+            return Stack(models, self.device, dtype)
+        if self.constrained:
+            raise InputError(
+                "--shard: parameters of this family are held to a constraint, which takes "
+                "them whole"
+            )
+        from sourcewise.training.sharded import ShardedStack
+
+        return ShardedStack(models[0], self.device, dtype, self.processes, self.LOSSES)
+
+    def _hold(self, matrix: Tensor) -> None:
+        """Bring rows of parameters (S, P) back to where they are held, in place."""
+        if self.settings.bound:
+            matrix.clamp_(-self.settings.bound, self.settings.bound)
+        if self.constrained:
+            with torch.no_grad():
+                self.stack.one.constrain(self.stack.named(matrix))
+
+    def _gather(self) -> None:
+        """The rows of all active tasks in one place."""
+        parts = [self.tasks[i] for i in self.active]
+        self.rows = joined([task.rows for task in parts])
+        counts = [0, *(len(task.rows) for task in parts[:-1])]
+        self.start = torch.tensor(counts).cumsum(0)
+
+    @property
+    def weights(self) -> Tensor:
+        """(S, P) what is evaluated: the averaged weights, if there are such."""
+        averaged = self.averages.evaluated
+        return self.stack.flat if averaged is None else averaged
+
+    def update(self) -> Tensor:
+        """One step of all active models; their objectives, (S,)."""
+        tasks = [self.tasks[i] for i in self.active]
+        self._advance(tasks)
+        values = self.stack.descend(self._objective(tasks))
+        self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
+        for value, task in zip(values.tolist(), tasks, strict=True):
+            self._check("loss", value, task)
+        if self.settings.clip:
+            clip(self.stack.grad, self.stack.norms(), self.settings.clip)
+        rates = [rate(self.settings, self.step, task.total) for task in tasks]
+        lr = torch.tensor(rates, dtype=torch.float64).to(self.stack.flat)[:, None]
+        self.step += 1
+        self.adam.step(self.stack.flat, self.stack.grad, lr, self.step)
+        self._hold(self.stack.flat)
+        self.averages.update(self.stack.flat, self.step)
+        return values
+
+    def _advance(self, tasks: Sequence[Task]) -> None:
+        """Before an update of these tasks."""
+
+    def _objective(self, tasks: Sequence[Task]) -> Any:
+        """The function of the stacked model that gives (S,) objectives of this step's batches."""
+        whole = [task.index(self.step) for task in tasks]
+        lengths = torch.tensor([len(i) for i in whole])[:, None]
+        index = pad_sequence(whole, batch_first=True) + self.start[:, None]  # (S, B)
+        inside = torch.arange(index.shape[1]) < lengths
+        weight = inside / (self.rows.size[index] * inside).sum(1, keepdim=True)
+        index, weight = index[:, self.processes.share], weight[:, self.processes.share]
+        if not index.shape[1]:  # a process without rows calls too: the call may gather weights
+            index, weight = self.start[:, None], weight.new_zeros(len(whole), 1)
+        weight = weight.to(self.stack.flat)
+        if len(tasks) == 1:
+            index, weight = index[0], weight[0]
+        batch = self.rows.at(index)
+        noise = StepNoise(
+            [task.noise for task in tasks],
+            [len(i) for i in whole],
+            self.processes.share,
+            ("step", self.step),
+        )
+
+        def objective(model: ConditionalModel) -> Tensor:
+            with self._autocast():
+                loss = self._batch_loss(model, batch, noise)
+            return (loss * weight).sum(-1).view(len(tasks))
+
+        return objective
+
+    def _batch_loss(self, model: ConditionalModel, batch: Batch, noise: StepNoise) -> Tensor:
+        """(B,) or (S, B) of a batch of all active models."""
+        if self.tasks[self.active[0]].condensed:
+            return cast(Condensed, model).condensed_loss(batch, noise)
+        return model.loss(batch, noise)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.settings.precision != "bfloat16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _check(self, what: str, value: float, task: Task) -> None:
+        """Raise if a value is not finite."""
+        if not math.isfinite(value):
+            self._refuse(what, task.key)
+
+    def _refuse(self, what: str, key: str) -> None:
+        s = self.settings
+        raise TrainingFailed(
+            f"the {what} of {key} is not finite at update {self.step} "
+            f"(learning_rate={s.learning_rate:g}, clip={s.clip:g}, precision={s.precision}): try "
+            f"--set learning_rate={s.learning_rate / 10:g}"
+        )
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look at some model."""
+        return any(self._due(i) for i in self.active)
+
+    def _due(self, i: int) -> bool:
+        """Of task i, as if alone: after its last update, and every `check`, later 2^j check."""
+        last = self.step >= self.tasks[i].total
+        return last or self.step % look_gap(self.step, self.settings.check) == 0
+
+    def look(self) -> list[float | None]:
+        """Validation losses of the models whose turn it is; notes the best weights so far."""
+        losses: list[float | None] = []
+        for s, i in enumerate(self.active):
+            loss = self._validation_loss(s, self.tasks[i]) if self._due(i) else None
+            losses.append(loss)
+            if loss is None:
+                continue
+            self._check("validation loss", loss, self.tasks[i])
+            if loss < self.best.losses[s]:
+                self._note(s, loss)
+        return losses
+
+    def _note(self, s: int, loss: float) -> None:
+        """The lowest loss so far, of weights that are kept if their losses can be believed."""
+        if self._reliable(self.stack.member(s, self.weights)):
+            self.best.note(s, loss, self.step, self.weights[s])
+        else:
+            self.best.refused[s] += 1
+
+    def _reliable(self, model: ConditionalModel) -> bool:
+        """Whether a model's loss can be believed."""
+        return True
+
+    def _validation_loss(self, s: int, task: Task) -> float | None:
+        valid = task.data.valid
+        if not len(valid):
+            return None
+        model, share = self.stack.member(s, self.weights), self.processes.share
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        with torch.no_grad(), self._autocast():
+            for number, index in enumerate(chunks(valid.x)):
+                noise = StepNoise([task.noise.of("validation", number)], [len(index)], share)
+                mine = index[share]
+                rows = mine if len(mine) else index[:1]  # all call: the call may gather weights
+                loss = self._loss(model, s, valid.at(rows), noise).double()
+                total += loss[: len(mine)].sum()
+        self.processes.add(total)
+        return float(total) / float(valid.size.sum())
+
+    def _loss(self, model: ConditionalModel, s: int, batch: Batch, noise: StepNoise) -> Tensor:
+        """(B,) of member s alone."""
+        return model.loss(batch, noise)
+
+    def retire(self) -> list[int]:
+        """Take out the models that are done, with their best weights; which ones."""
+        over = [
+            s
+            for s, i in enumerate(self.active)
+            if self.step >= self.tasks[i].total
+            or (self._due(i) and self.best.stale(s, self.step, self.settings))
+        ]
+        for s in over:
+            self.done[self.active[s]] = self._outcome(s)
+        if over:
+            self.keep([s for s in range(len(self.active)) if s not in over])
+        return over
+
+    def _outcome(self, s: int) -> Outcome:
+        """What model s leaves with."""
+        best, looked = self.best, self.best.found(s)
+        weights = (best.weights if looked else self.weights)[s].clone()
+        if not bool(weights.isfinite().all()):  # its very last gradient was not
+            self._refuse("weights", self.tasks[self.active[s]].key)
+        return Outcome(
+            weights,
+            self.step,
+            best.steps[s] if looked else None,
+            best.losses[s] if looked else None,
+            best.refused[s],
+            self.averages.kept(s),
+        )
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with some of the active models only."""
+        self.active = [self.active[s] for s in rows]
+        at = torch.tensor(rows, dtype=torch.int64, device=self.device)
+        self.adam.m, self.adam.v = self.adam.m[at], self.adam.v[at]
+        self.averages.rows = {name: v[at] for name, v in self.averages.rows.items()}
+        self.best.keep(rows, at)
+        if rows:
+            self.stack.bind(self.stack.flat[at])
+            self._gather()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that an interrupted training needs, as tensors and plain values.
+
+        Tensors are of whole models, whoever holds the parts. All processes of a sharded training
+        call it; the first one gets them.
+        """
+        best = self.best
+        tensors = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v}
+        tensors |= {"best": best.weights} | self.averages.rows
+        for i, outcome in self.done.items():
+            tensors[f"done/{i}"] = outcome.weights
+            if len(outcome.averages):
+                tensors[f"done averages/{i}"] = outcome.averages
+        done = {str(i): {k: getattr(o, k) for k in DONE} for i, o in self.done.items()}
+        values = {
+            "step": self.step,
+            "active": self.active,
+            "best_loss": best.losses,
+            "best_step": best.steps,
+            "refused": best.refused,
+            "done": done,
+        }
+        first = self.processes.first
+        return {name: self.stack.whole(v, first) for name, v in tensors.items()}, values
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """The inverse of `state`, on a fresh training of the same tasks."""
+        on, best = {name: self.stack.part(v) for name, v in tensors.items()}, self.best
+        self.step, self.active = values["step"], list(values["active"])
+        best.losses = [math.inf if v is None else v for v in values["best_loss"]]
+        best.steps, best.refused = list(values["best_step"]), list(values["refused"])
+        self.done = {
+            int(i): Outcome(
+                on[f"done/{i}"],
+                **outcome,
+                averages=on.get(f"done averages/{i}", torch.empty(0)),
+            )
+            for i, outcome in values["done"].items()
+        }
+        self.adam.m, self.adam.v, best.weights = on["m"], on["v"], on["best"]
+        self.averages.rows = {name: on[name] for name in self.averages.rows}
+        if self.active:
+            self.stack.bind(on["flat"])
+            self._gather()

@@ -1,0 +1,24 @@
+"""Sizes of each class, as options and as they are typed."""
+
+SIZES = {
+    "gaussian": {"dim": 10, "specific": 5, "mean_bound": 5},
+    "arm": {
+        "vocabulary": 2,
+        "length": 10,
+        "embedding": 8,
+        "width": 64,
+        "depth": 3,
+        "weight_bound": 1,
+    },
+    "energy": {"dim": 2, "embedding": 8, "width": 64, "depth": 3, "weight_bound": 1},
+    "general": {"shared": 8, "specific": 2, "constant": 100},
+}
+
+
+def options(family: str, **more) -> dict:
+    return {"sources": 5, "samples": 5000, **SIZES[family], **more}
+
+
+def flags(family: str, **more) -> list[str]:
+    pairs = options(family, **more).items()
+    return [part for key, value in pairs for part in (f"--{key.replace('_', '-')}", str(value))]

@@ -1,0 +1,160 @@
+"""What a density of numbers leaves out, refuses and points out."""
+
+import pandas as pd
+import pytest
+import torch
+
+import sourcewise as sw
+from sourcewise.randomness import Noise
+from sourcewise.screening.numeric import screen
+from sourcewise.screening.options import Rules
+
+N = 60
+
+
+def frame(**columns) -> pd.DataFrame:
+    a, b = Noise(0).normal(2, N).numpy()
+    return pd.DataFrame({"source": ["u", "v"] * (N // 2), "a": a, "b": b, **columns})
+
+
+def screened(options=None, **columns):
+    return screen(sw.read(frame(**columns), source="source"), Rules(**(options or {})))
+
+
+def left_out(result):
+    return {item.column: item.reason for item in result.left_out}
+
+
+def test_a_descriptor_of_the_source_is_left_out():
+    result = screened(code=[1, 2] * (N // 2), word=["x", "y"] * (N // 2))
+    assert left_out(result) == {
+        "code": "constant within 'u', 'v'",
+        "word": "constant within 'u', 'v'",
+    }
+    assert result.table.names == ("a", "b")
+
+
+def test_constant_within_one_source_is_enough():
+    varying = torch.where(torch.arange(N) % 2 == 0, 7.0, torch.arange(N).double()).numpy()
+    assert left_out(screened(c=varying)) == {"c": "constant within 'u'"}
+
+
+def test_small_sources_do_not_decide_what_is_constant():
+    data = frame(c=Noise(1).normal(N).numpy())
+    lonely = pd.DataFrame({"source": ["w"], "a": [0.0], "b": [0.0], "c": [0.0]})
+    both = pd.concat([data, lonely])
+    assert not screen(sw.read(both, source="source")).left_out
+
+
+def test_exact_dependence_within_a_source_is_left_out():
+    data = frame()
+    shift = data["source"].map({"u": 3.0, "v": -1.0})
+    # As in a column centred by its source's mean: dependent within every source, not overall.
+    result = screened(c=2 * data["a"] - data["b"] + shift)
+    assert left_out(result) == {"c": "an exact linear function of the others within 'u'"}
+    noisy = screened(c=2 * data["a"] - data["b"] + shift + 1e-5 * Noise(2).normal(N).numpy())
+    assert not noisy.left_out
+
+
+def test_dependence_is_judged_after_logarithms():
+    data = frame()
+    positive = data["a"].abs() + 0.1
+    columns = {"p": positive, "q": 5 * positive**2}
+    assert not screened(**columns).left_out
+    assert "q" in left_out(screened({"log": ("p", "q")}, **columns))
+
+
+def test_text_is_refused_with_the_remedy():
+    with pytest.raises(sw.InputError, match=r"text columns 'w'.*--ignore w"):
+        screened(w=["x", "y", "z"] * (N // 3))
+
+
+def test_dates_are_left_out_and_point_to_groups():
+    days = [f"2020-01-{1 + i % 28:02d}" for i in range(N)]
+    result = screened(day=days)
+    assert left_out(result) == {"day": "a date"}
+    assert any("--group" in warning and "day" in warning for warning in result.warnings)
+    by_name = screened(hour=Noise(4).integers(24, N).numpy())
+    assert "hour" in by_name.table.names
+    assert any("date-like columns (hour)" in warning for warning in by_name.warnings)
+
+
+def test_row_identifiers_are_pointed_out():
+    result = screened(key=Noise(5).permutation(N).numpy() + 1000)
+    assert "key" in result.table.names
+    assert any("'key' looks like a row identifier" in warning for warning in result.warnings)
+
+
+def holes():
+    values = Noise(6).normal(N).numpy()
+    values[[3, 10, 11]] = float("nan")
+    return values
+
+
+def test_missing_values_are_refused_dropped_or_kept_for_imputation():
+    with pytest.raises(sw.InputError, match=r"missing values \(c 3; 60 rows\): --missing drop"):
+        screened(c=holes())
+    dropped = screened({"missing": "drop"}, c=holes())
+    assert len(dropped.data) == N - 3
+    assert dropped.dropped == 3
+    kept = screened({"missing": "impute"}, c=holes())
+    assert len(kept.data) == N
+    assert kept.imputed == 3
+
+
+def test_dropped_rows_can_leave_a_column_constant():
+    rare = torch.zeros(N).double()
+    rare[[3, 10]] = 1.0  # the only other values of both sources stand where c is missing
+    result = screened({"missing": "drop"}, c=holes(), rare=rare.numpy())
+    assert left_out(result) == {"rare": "constant within 'u', 'v'"}
+
+
+def test_logarithms_need_positive_values():
+    with pytest.raises(sw.InputError, match=r"--log a: \d+ values are not above 0 \(first: row"):
+        screened({"log": ("a",)})
+    with pytest.raises(sw.InputError, match="no column 'x'"):
+        screened({"log": ("x",)})
+    result = screened({"log": ("c",)}, c=Noise(7).normal(N).exp().numpy())
+    assert result.log == {"c"}
+
+
+def test_no_column_left_is_an_error():
+    data = frame().drop(columns=["a", "b"])
+    data["code"] = [1, 2] * (N // 2)
+    with pytest.raises(sw.InputError, match="no usable column left .code: constant"):
+        screen(sw.read(data, source="source"))
+
+
+def test_a_column_that_is_nearly_always_one_value_is_left_out():
+    """Continuous in v, in u zero but once: some training fold of u would hold zeros only."""
+    values = Noise(8).normal(N)
+    values[0::2] = 0.0
+    values[4] = 1.5
+    assert left_out(screened(c=values.numpy())) == {"c": "hardly any value but one within 'u'"}
+    rare = torch.zeros(N, dtype=torch.float64)
+    rare[[4, 7]] = 1.0  # yes or no: dequantised, it has spread
+    assert not screened(c=rare.numpy()).left_out
+
+
+def test_a_column_without_a_value_in_some_source_is_left_out():
+    values = Noise(9).normal(N)
+    values[0::2] = torch.nan
+    result = screened({"missing": "impute"}, c=values.numpy())
+    assert left_out(result) == {"c": "no value within 'u'"}
+
+
+def test_huge_values_are_refused():
+    with pytest.raises(
+        sw.InputError, match=r"'c' holds values that are above 1e\+100 .first: row 3"
+    ):
+        screened(c=[1.0, 2.0, 1e200] + [0.5, 0.25, 3.0] * 19)
+
+
+def test_spikes_and_skew_are_pointed_out():
+    spike = Noise(10).normal(N).abs()
+    spike[torch.arange(N) % 5 < 3] = 0.0
+    result = screened(gain=spike.numpy(), income=Noise(11).normal(N).mul(2).exp().numpy())
+    assert "one value fills most of gain 60%" in " ".join(result.warnings)
+    assert "consider --log income" in " ".join(result.warnings)
+    logged = screened({"log": ("income",)}, income=Noise(11).normal(N).mul(2).exp().numpy())
+    assert not logged.warnings

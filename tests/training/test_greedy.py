@@ -1,0 +1,145 @@
+"""Parts trained in order: each by itself, frozen after, resumable between and within."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sourcewise.batch import Batch
+from sourcewise.execution import Execution
+from sourcewise.families.base import ConditionalModel
+from sourcewise.families.settings import TrainedSettings
+from sourcewise.networks.layers import Linear
+from sourcewise.randomness import Noise
+from sourcewise.training import TrainingData, fit
+from sourcewise.training.recipes.base import Member
+from sourcewise.training.recipes.greedy import RECIPE
+
+NAMES = ("a", "b")
+FAST = {"passes": 20, "updates": 0, "batch": 25, "check": 5, "patience": 0.3}
+OFTEN = Execution(checkpoint=0)
+
+
+class Boosted(ConditionalModel):
+    """p(x_2 | x_1) normal about a sum of small networks, each fitted to what is left."""
+
+    recipe = "greedy"
+
+    def __init__(self, settings: TrainedSettings, count: int = 3):
+        super().__init__()
+        self.settings = settings
+        self.networks = nn.ModuleList(
+            nn.Sequential(Linear(1, 6), nn.Tanh(), Linear(6, 1)) for _ in range(count)
+        )
+
+    @property
+    def parts(self):
+        return list(self.networks)
+
+    @property
+    def free_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters())
+
+    def about(self, x, count: int):
+        return torch.stack([network(x[:, :1]) for network in self.parts[:count]]).sum(0)[:, 0]
+
+    def part_loss(self, number: int, batch: Batch, noise):
+        left = batch.tensor[:, 1] - self.about(batch.tensor, number + 1)
+        return 0.5 * (left.square() + math.log(2 * math.pi))
+
+    def loss(self, batch: Batch, noise):
+        return self.part_loss(len(self.parts) - 1, batch, noise)
+
+    def sample(self, y, noise, c=None):
+        return noise.each(y).normal(2)
+
+
+def settings(**options) -> TrainedSettings:
+    return TrainedSettings.parse(FAST | {"learning_rate": 0.03} | options)
+
+
+def data() -> TrainingData:
+    x = 4 * Noise(1).uniform(200, 1, dtype=torch.float32) - 2
+    rows = Batch.of(torch.cat([x, (2 * x).sin()], 1), torch.arange(200) % 2)
+    held = torch.arange(200) % 10 == 0
+    return TrainingData(rows.take(~held), rows.take(held))
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def trained(folder=None, progress=None, **options):
+    model = Boosted(settings(**options))
+    efforts = fit(model, data(), names=NAMES, execution=OFTEN, folder=folder, progress=progress)
+    return model, efforts
+
+
+def test_every_part_lowers_what_the_parts_before_it_left():
+    model, (effort,) = trained()
+    rows = data().train
+    losses = [model.part_loss(i, rows, Noise(0)).mean().item() for i in range(3)]
+    assert losses[0] > losses[1] > losses[2]
+    assert effort.how == "greedy, 3 parts one after another"
+    planned = 144  # 20 passes over 180 rows, 25 at a time
+    sums = [trained_parts(count).updates for count in (1, 2, 3)]
+    assert effort.updates == sums[2] == 3 * planned
+    early = [trained_parts(n, learning_rate=0.3, patience=0.01).updates for n in (1, 2, 3)]
+    lengths = [early[0], early[1] - early[0], early[2] - early[1]]
+    assert min(lengths) < planned
+    assert len(set(lengths)) > 1  # each stops by itself
+    assert effort.examples_seen == 25 * effort.updates
+
+
+def trained_parts(count: int, **options):
+    model = Boosted(settings(**options), count)
+    (effort,) = RECIPE.train([Member(NAMES, model, data())], model.settings, Noise(0))
+    return effort
+
+
+def test_parts_are_frozen_once_they_are_trained():
+    whole, first = trained()[0], Boosted(settings(), 1)
+    fit(first, data(), names=NAMES)
+    assert torch.equal(flat(first), flat(whole.networks[0]))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("share", [0.15, 0.4, 0.8])  # within the first part, the second, the third
+def test_a_killed_training_goes_on_to_the_same_bits(share, tmp_path: Path):
+    expected, efforts = trained(patience=0)
+
+    def kill(done: int, total: int) -> None:
+        if done > share * total:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(tmp_path, kill, patience=0)
+    assert list(tmp_path.rglob("checkpoint-*.json"))
+    seen: list[float] = []
+    resumed, again = trained(tmp_path, lambda done, total: seen.append(done / total), patience=0)
+    assert seen[0] > share - 0.1  # it did not begin anew
+    assert torch.equal(flat(expected), flat(resumed))
+    assert efforts == again
+
+
+def test_it_goes_on_between_parts_too(tmp_path: Path):
+    expected, _ = trained()
+    first = Boosted(settings(), 1)
+    fit(first, data(), names=NAMES, execution=OFTEN, folder=tmp_path)
+    whole = Boosted(settings())
+    fit(whole, data(), names=NAMES, execution=OFTEN, folder=tmp_path)
+    assert torch.equal(flat(expected), flat(whole))
+    seen: list[int] = []
+    fit(
+        Boosted(settings()),
+        data(),
+        names=NAMES,
+        folder=tmp_path,
+        progress=lambda done, total: seen.append(done),
+    )
+    assert not seen  # all is read, nothing trained again
