@@ -135,5 +135,6 @@ def test_reset_draws_each_layer_from_its_name_alone():
 
 
 def test_a_parameter_that_no_layer_draws_is_an_error():
+    bare = nn.ParameterList([nn.Parameter(torch.zeros(2))])
     with pytest.raises(TypeError, match="0 has parameters"):
-        reset(nn.Sequential(nn.LayerNorm(2)), Noise(0))
+        reset(nn.Sequential(bare), Noise(0))
