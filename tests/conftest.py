@@ -1,6 +1,7 @@
 """What all tests share: one thread, the data folder, and no lasting change of global state."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,14 @@ import pytest
 import torch
 from hypothesis import settings
 
+from sourcewise.families.registry import families
+from sourcewise.metrics.registry import metrics
+
 # Nothing is timed here: other work on the machine must not fail a test.
 settings.register_profile("sourcewise", deadline=None)
 settings.load_profile("sourcewise")
 
+STRANGER = Path(__file__).parent / "stranger" / "package"
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
@@ -43,3 +48,16 @@ def shared_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real data at {DATA}")
     return DATA
+
+
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Another package's family and metric, as `pip install` would leave them on the path."""
+    monkeypatch.syspath_prepend(str(STRANGER))
+    for registry in (families, metrics):
+        registry.cache_clear()
+    yield STRANGER
+    for registry in (families, metrics):
+        registry.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "stranger"]:
+        del sys.modules[name]

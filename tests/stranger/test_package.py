@@ -11,24 +11,14 @@ import pandas as pd
 import pytest
 
 import sourcewise as sw
-from sourcewise.families.registry import families
-from sourcewise.metrics.registry import metrics
 
 PACKAGE = Path(__file__).parent / "package"
 QUICK = {"updates": 40, "passes": 1, "batch": 64}
 
 
 @pytest.fixture(autouse=True)
-def installed(monkeypatch):
-    """As `pip install` would leave it: a folder on the path, with its entry points."""
-    monkeypatch.syspath_prepend(str(PACKAGE))
-    for registry in (families, metrics):
-        registry.cache_clear()
-    yield
-    for registry in (families, metrics):
-        registry.cache_clear()
-    for name in [name for name in sys.modules if name.split(".")[0] == "stranger"]:
-        del sys.modules[name]
+def installed(stranger):
+    """Every test here finds the package."""
 
 
 def frame(shift: float, n: int = 150) -> pd.DataFrame:

@@ -1,0 +1,194 @@
+"""What every family promises, ours and a stranger's; a new one joins by its registry line."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import sourcewise as sw
+from sourcewise.batch import Batch
+from sourcewise.families.base import Caution, HasDensity, Occasion
+from sourcewise.families.family import Family
+from sourcewise.families.registry import families
+from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.forms.ragged import Ragged
+from sourcewise.metrics.base import HeldOut
+from sourcewise.metrics.registry import metric
+from sourcewise.randomness import Noise
+from sourcewise.training.recipes.registry import recipe
+from sourcewise.training.stack import StepNoise
+
+STRANGER = "generator"
+QUICK = {"updates": 12, "passes": 1, "batch": 32}
+N = 120  # rows per source
+
+
+def numbers() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    site = np.repeat(["north", "south"], N)
+    x = rng.normal(size=(2 * N, 2)) + (site == "south")[:, None]
+    return pd.DataFrame({"site": site, "a": x[:, 0], "b": 10 * x[:, 1]})
+
+
+def symbols() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    columns = {name: rng.integers(3, size=2 * N) for name in "ab"}
+    return pd.DataFrame({"site": np.repeat(["north", "south"], N), **columns})
+
+
+def texts() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abc"), m)) for m in rng.integers(1, 7, 2 * N)]
+    return pd.DataFrame({"site": np.repeat(["north", "south"], N), "text": words})
+
+
+# By coding: rows that it takes.
+ROWS: dict[str, Callable[[], pd.DataFrame]] = {
+    "numeric": numbers,
+    "mixed": numbers,
+    "box": numbers,
+    "tokens": symbols,
+    "text": texts,
+}
+
+
+@pytest.fixture(params=[*families(), STRANGER])
+def family(request) -> Family:
+    if request.param == STRANGER:
+        request.getfixturevalue("stranger")
+    return families()[request.param]
+
+
+@pytest.fixture
+def data(family) -> sw.Sources:
+    return sw.read(ROWS[family.coding](), source="site")
+
+
+@pytest.fixture
+def trained(family, data) -> TrainedStrategy:
+    return train(family, data).models["separate"]
+
+
+def train(family: Family, data: sw.Sources, **more):
+    options = QUICK if family.trained else {}
+    return sw.train(data, model=family.name, strategy="separate", set=options, **more)
+
+
+def held_out(strategy: TrainedStrategy, data: sw.Sources) -> HeldOut:
+    """All rows, as metrics take them."""
+    coding = strategy.encoder.coding
+    rows = coding.prepare(data.x, Noise(1).each(data.y))
+    return strategy.held_out(data, rows, coding.sizes(data.x))
+
+
+def as_trained(strategy: TrainedStrategy, data: sw.Sources) -> Batch:
+    """The rows of the first source as its model's loss takes them."""
+    x = strategy.encoder.coding.prepare(data.x, Noise(1).each(data.y))
+    batch = held_out(strategy, data).batch
+    batch = replace(batch, x=strategy.encoder.fill(batch.x, x, batch.y))
+    return batch.at((batch.y == 0).nonzero().squeeze(1)[:16])
+
+
+def rows_of(drawn) -> list[list[float]]:
+    """Samples one by one, whatever their form; padding is left out."""
+    if isinstance(drawn, Ragged):
+        drawn = drawn.padded()
+    return [[v for v in row.flatten().tolist() if v != -1] for row in drawn]
+
+
+def test_settings_tell_what_they_are(family):
+    for name, field in family.settings_class.model_fields.items():
+        assert field.description, name
+        assert not field.is_required(), name
+    with pytest.raises(sw.InputError, match="no_such_setting"):
+        family.parse({"no_such_setting": 1})
+
+
+def test_it_is_where_its_record_says(family):
+    assert family.model_class.recipe == family.recipe
+    for name in family.metrics:
+        if metric(name).needs == "density":
+            assert callable(getattr(family.model_class, "log_density", None))
+    assert metric(family.metrics[0]).decides
+
+
+def test_a_sample_does_not_depend_on_the_batch_it_is_drawn_in(trained):
+    y = torch.tensor([0, 1, 1, 0, 1])
+    some = torch.tensor([4, 0, 2])
+    noise = Noise(5).each(y)
+    with torch.no_grad():
+        everything = rows_of(trained.model.sample(y, noise))
+        part = rows_of(trained.model.sample(y[some], noise.take(some)))
+    for i, row in zip(some.tolist(), part, strict=True):
+        assert row == pytest.approx(everything[i], rel=1e-5, abs=1e-6)
+
+
+def test_a_score_does_not_depend_on_the_batch_it_is_taken_in(family, trained, data):
+    if not isinstance(trained.model.block(0), HasDensity):
+        pytest.skip("no density")
+    batch = held_out(trained, data).batch
+    some = torch.tensor([N, 3, N + 7])
+    with torch.no_grad():
+        found, part = (trained.model.log_density(b, Noise(2)) for b in (batch, batch.take(some)))
+    assert found.value.shape == (len(batch),)
+    assert found.kind in ("exact", "estimate", "lower bound")
+    torch.testing.assert_close(found.value[some], part.value, rtol=1e-5, atol=1e-5)
+
+
+def test_saved_and_loaded_it_is_the_same(family, data, trained, tmp_path):
+    train(family, data, out=tmp_path / "run")
+    loaded = sw.load(tmp_path / "run").models["separate"]
+    measured = [
+        metric(family.metrics[0]).measure(item, held_out(item, data), Noise(3))
+        for item in (trained, loaded)
+    ]
+    assert torch.equal(measured[0].rows, measured[1].rows)
+    assert torch.equal(measured[0].shared.nan_to_num(), measured[1].shared.nan_to_num())
+    assert measured[0].rows.shape == (2 * N,)
+
+
+def test_a_loss_per_row_that_reaches_every_parameter(family, trained, data):
+    if family.recipe == "exact":
+        pytest.skip("nothing is lowered")
+    model, batch = trained.model.block(0), as_trained(trained, data)
+    batch = batch.to("cpu", next(model.parameters()).dtype)
+    how = recipe(family.recipe)
+    model.reset(Noise(4))
+    noise = StepNoise([Noise(6)], [len(batch)])
+    carried = how.begin(model, batch, Noise(7))
+    loss = how.loss(model, batch, carried, noise)
+    assert loss.shape == (len(batch),)
+    loss.sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.isfinite().all()), name
+        assert bool((parameter.grad != 0).any()), name
+
+
+def test_parameters_are_drawn_from_the_noise_alone(family, trained):
+    model = trained.model.block(0)
+    if family.recipe == "exact":
+        pytest.skip("nothing is drawn")
+    states = []
+    for seed in (1, 2, 1):
+        model.reset(Noise(seed))
+        states.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(states[0], states[2])
+    assert not torch.equal(states[0], states[1])
+
+
+def test_what_it_says_of_itself_can_be_told(family, trained):
+    assert trained.model.free_parameters > 0
+    for item in trained.model.diagnostics():
+        assert item.words
+        json.dumps(item.to_json())
+    strategies = {"separate": trained.diagnosed, "pooled": trained.diagnosed}
+    for purpose in ("compare", "train", "evaluate", "sample"):
+        occasion = Occasion(purpose, region=0.01, variables=2)
+        for caution in family.model_class.cautions(strategies, occasion):
+            assert isinstance(caution, Caution)
+            assert caution.text or caution.condition
