@@ -52,7 +52,7 @@ class Noise:
 
     def of(self, *key: int | str) -> "Noise":
         """The noise of a longer key: a purpose, a block, a step."""
-        return replace(self, key=(*self.key, *key))
+        return Noise(self.seed, (*self.key, *key))
 
     def generator(self, device: str | torch.device = "cpu") -> torch.Generator:
         """A fresh generator for this key."""

@@ -105,6 +105,23 @@ def test_parts_are_frozen_once_they_are_trained():
     assert torch.equal(flat(first), flat(whole.networks[0]))
 
 
+class Unit(Boosted):
+    """Every direction of a first layer has norm 1."""
+
+    def constrain(self, parameters):
+        for name, value in parameters.items():
+            if name.endswith("0.weight"):
+                value.div_(value.norm(dim=-1, keepdim=True))
+
+
+def test_parts_are_held_as_the_whole_says():
+    for kind, held in ((Unit, True), (Boosted, False)):
+        model = kind(settings())
+        fit(model, data(), names=NAMES)
+        norms = torch.cat([network[0].weight.norm(dim=-1) for network in model.networks])
+        assert bool(((norms - 1).abs() < 1e-6).all()) is held
+
+
 class Killed(Exception):
     pass
 

@@ -66,8 +66,13 @@ class ConditionalModel(nn.Module, ABC):
         What is evaluated may be an average of such parameters, which need not be held there.
 
         Args:
-            parameters: (S, *shape) each, by name: those of S models.
+            parameters: (S, *shape) each, by name: those of S models that are being trained.
         """
+
+    @property
+    def constrained(self) -> bool:
+        """Whether its parameters are held somewhere by `constrain`."""
+        return type(self).constrain is not ConditionalModel.constrain
 
     def diagnostics(self) -> "list[Diagnostic]":
         """What the model says of its own fit, and what settings given as `auto` came to.

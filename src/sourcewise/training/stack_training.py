@@ -69,7 +69,7 @@ class StackTraining:
 
     def _stack(self, dtype: torch.dtype) -> Stack:
         models = [task.model for task in self.tasks]
-        self.constrained = type(models[0]).constrain is not ConditionalModel.constrain
+        self.constrained = models[0].constrained
         if not self.sharded:
             return Stack(models, self.device, dtype)
         if self.constrained:

@@ -7,7 +7,7 @@ noise, with its own checkpoints. So a training that was killed goes on within th
 stopped, and parts that are done are read, not trained again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -59,6 +59,16 @@ class Part(ConditionalModel):
     def reset(self, noise: Noise) -> None:
         """Draw the part anew, and no other."""
         reset(self.part, noise)
+
+    @property
+    def constrained(self) -> bool:
+        """As the whole is."""
+        return self.whole.constrained
+
+    def constrain(self, parameters: Mapping[str, Tensor]) -> None:
+        """As the whole holds those of the part, under the names that they have there."""
+        place = next(name for name, at in self.whole.named_modules() if at is self.part)
+        self.whole.constrain({f"{place}.{name}": v for name, v in parameters.items()})
 
     def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """See `Greedy.part_loss`."""
