@@ -1,0 +1,125 @@
+"""Dates as they are written: which formats all values of a column have.
+
+A format is a list of parts of `strftime` in an order. Day and month are told apart by a value
+above 12 somewhere in the column; where none is, the order is ambiguous, and the user is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["DateFormat", "date_formats", "seconds"]
+
+_TIME = "([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?"
+_CLOCK = r"[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
+_ZONE = "( ?(Z|[+-][0-9]{2}:?[0-9]{2}))?"
+
+
+@dataclass(frozen=True)
+class DateFormat:
+    """How a date is written.
+
+    Args:
+        words: for notes: day/month/year.
+        format: of its day, as in `strftime`; "" for ISO 8601, which may hold a time and a zone.
+        pattern: what a value matches (RE2).
+        said: whether a note tells of it.
+    """
+
+    words: str
+    format: str
+    pattern: str
+    said: bool = True
+
+
+_ISO = DateFormat(
+    "year-month-day", "", f"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_TIME}{_ZONE}$", said=False
+)
+_FORMATS = (
+    _ISO,
+    DateFormat("year-month-day", "%Y-%m-%d", f"^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}{_TIME}$"),
+    DateFormat("year-month", "%Y-%m", "^[0-9]{4}-[0-9]{2}$"),
+    DateFormat("year/month/day", "%Y/%m/%d", f"^[0-9]{{4}}/[0-9]{{1,2}}/[0-9]{{1,2}}{_TIME}$"),
+    DateFormat("yearmonthday", "%Y%m%d", "^(19|20)[0-9]{6}$"),
+    DateFormat("day.month.year", "%d.%m.%Y", f"^[0-9]{{1,2}}[.][0-9]{{1,2}}[.][0-9]{{4}}{_TIME}$"),
+    *(
+        DateFormat(words, form, f"^[0-9]{{1,2}}{mark}[0-9]{{1,2}}{mark}[0-9]{{4}}{_TIME}$")
+        for mark in "/-"
+        for words, form in (
+            (f"day{mark}month{mark}year", f"%d{mark}%m{mark}%Y"),
+            (f"month{mark}day{mark}year", f"%m{mark}%d{mark}%Y"),
+        )
+    ),
+    *(
+        DateFormat(f"day{mark}month{mark}year", f"%d{mark}%b{mark}%Y", pattern)
+        for mark in " -"
+        for pattern in [f"^[0-9]{{1,2}}{mark}[A-Za-z]{{3}}{mark}[0-9]{{4}}{_TIME}$"]
+    ),
+    DateFormat("month day, year", "%b %d, %Y", "^[A-Za-z]{3} [0-9]{1,2}, [0-9]{4}$"),
+)
+
+
+def date_formats(values: pa.Array) -> tuple[DateFormat, ...]:
+    """The formats in which every value is a date.
+
+    >>> [form.words for form in date_formats(pa.array(["20/10/2024", "01/02/2024"]))]
+    ['day/month/year']
+    >>> len(date_formats(pa.array(["01/02/2024"])))
+    2
+    >>> date_formats(pa.array(["2024-10-0848"]))
+    ()
+
+    Args:
+        values: distinct texts, none empty.
+    """
+    found = []
+    for form in _FORMATS:
+        matches = pc.match_substring_regex(values, pattern=form.pattern)
+        if pc.all(matches).as_py() and not np.isnan(seconds(values, form.format)).any():
+            found.append(form)
+            if form is _ISO:
+                break
+    return tuple(found)
+
+
+def seconds(values: pa.Array, form: str) -> np.ndarray:
+    """(n,) float64 seconds since 1970, UTC; NaN where a value is no date of this format.
+
+    Args:
+        values: texts.
+        form: as in `strftime`, a time of day may follow; "" for ISO 8601.
+    """
+    texts = pd.Series(values.to_pandas(), dtype="str")
+    if not form:
+        return _seconds(_parsed(texts, "ISO8601"))
+    clock = texts.str.extract(_CLOCK, expand=False)
+    timed = clock.notna() & ("%H" not in form)
+    day = texts.where(~timed, texts.str.replace(_CLOCK, "", regex=True))
+    found = _seconds(_parsed(day, form))
+    if timed.any():
+        full = clock[timed].where(clock[timed].str.count(":") == 2, clock[timed] + ":00")
+        found[timed.to_numpy()] += pd.to_timedelta(full).dt.total_seconds().to_numpy()
+    return found
+
+
+def _parsed(texts: "pd.Series[str]", form: str) -> "pd.Series[pd.Timestamp]":
+    return pd.to_datetime(texts, format=form, errors="coerce", utc=True)
+
+
+def _seconds(stamps: "pd.Series[pd.Timestamp]") -> np.ndarray:
+    out = stamps.dt.as_unit("us").astype("int64").to_numpy(np.float64, copy=True) / 1e6
+    out[stamps.isna().to_numpy()] = np.nan
+    return out
+
+
+def example(forms: Sequence[DateFormat]) -> str:
+    """What to type to choose among formats.
+
+    >>> example(_FORMATS[6:8])
+    "--dates '%d/%m/%Y' (day/month/year) or --dates '%m/%d/%Y' (month/day/year)"
+    """
+    return " or ".join(f"--dates '{form.format}' ({form.words})" for form in forms)

@@ -1,0 +1,262 @@
+"""The kind of a column of text, by one rule over all its distinct values; no row is looked at.
+
+The rule, in this order; the first that holds for every value decides:
+
+1. two words for yes and no (true/false, yes/no, ja/nein, ...): a category of two
+2. whole numbers, some with a leading zero (045): a category, since they are codes
+3. numbers in one notation (see `notation`): numbers; whole numbers above 2^53, which are no
+   longer told apart as such, stay exact as a category
+4. dates in one format (see `dates`), also written 20241020: dates
+5. anything else: a category, unless most rows are numbers; then the others are named
+
+A column is refused where two readings are left and no other column of its file decides. What
+`types` says comes before the rule.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sourcewise.errors import InputError
+from sourcewise.forms.table import Kind
+from sourcewise.readers.dates import DateFormat, date_formats, example, seconds
+from sourcewise.readers.notation import Notation, admitted, closest, decimal_mark, marked, numbers
+
+__all__ = ["Decided", "Texts", "decide", "file_mark"]
+
+_EXACT = 2**53  # whole numbers above are not told apart as float64
+_YES_NO = (
+    ("false", "true"),
+    ("no", "yes"),
+    ("f", "t"),
+    ("n", "y"),
+    ("nein", "ja"),
+    ("nej", "ja"),
+    ("non", "oui"),
+    ("no", "si"),
+    ("no", "sí"),
+    ("não", "sim"),
+    ("nee", "ja"),
+    ("falsch", "wahr"),
+)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The distinct texts of a column.
+
+    Args:
+        name: of the column.
+        values: distinct, none missing, as they stand.
+        counts: (n,) rows of each.
+        rows: (n,) the first row of each, from 0.
+    """
+
+    name: str
+    values: pa.Array
+    counts: np.ndarray
+    rows: np.ndarray
+
+    def example(self, i: int) -> str:
+        """A value with its row, for messages."""
+        return f"{self.values[i].as_py()!r:.60} (row {self.rows[i] + 1})"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a column of text is.
+
+    Args:
+        kind: of the column.
+        why: by which part of the rule, in a few words.
+        numbers: (n,) float64 of each distinct text, of numbers and dates.
+        said: whether a note tells why, since the text alone might be read in another way.
+        levels: (n,) the category of each distinct text; None: each is its own.
+    """
+
+    kind: Kind
+    why: str
+    numbers: np.ndarray | None = None
+    said: bool = False
+    levels: tuple[str, ...] | None = None
+
+
+def file_mark(columns: Sequence[Texts]) -> str | None:
+    """The decimal mark that the columns of a file show, if they agree."""
+    return decimal_mark(
+        notations
+        for column in columns
+        if marked(column.values) and (notations := admitted(column.values))
+    )
+
+
+def decide(
+    column: Texts,
+    override: Kind | None = None,
+    *,
+    decimal: str | None = None,
+    mark: str | None = None,
+    dates: str | None = None,
+) -> Decided:
+    """The kind of a column and its values.
+
+    Args:
+        column: its distinct texts.
+        override: the kind that it must have.
+        decimal: the decimal mark that the user names.
+        mark: that other columns show.
+        dates: the format of dates that the user names.
+
+    Raises:
+        InputError: two readings are left, numbers hold other text, or it is not what it must be.
+    """
+    if override == "category":
+        return Decided("category", "as --types says")
+    if override == "number":
+        return _forced_number(column, decimal, mark)
+    if override == "date":
+        return _forced_date(column, dates)
+    if not len(column.values):
+        return Decided("number", "no value at all", np.empty(0))
+    for rule in (_yes_no, _codes):
+        if (found := rule(column)) is not None:
+            return found
+    if dates is not None and not np.isnan(found := seconds(column.values, dates)).any():
+        return Decided("date", f"dates as {dates}", found)
+    packed = [form for form in date_formats(column.values) if form.format == "%Y%m%d"]
+    if len(column.values) > 1 and packed:
+        return Decided("date", "dates as year, month, day", seconds(column.values, "%Y%m%d"), True)
+    notations = admitted(column.values, decimal)
+    if notations:
+        return _number(column, _chosen(column, notations, mark))
+    if forms := date_formats(column.values):
+        return _date(column, forms)
+    return _category(column, decimal)
+
+
+def _yes_no(column: Texts) -> Decided | None:
+    """Levels are no and yes, spelled as they first stand."""
+    words = [text.strip().casefold() for text in column.values.to_pylist()]
+    if len(words) > 12:
+        return None
+    for pair in _YES_NO:
+        alone = len(set(words)) == 1 and len(words[0]) < 4  # one `no`, one `t`: any word
+        if set(words) <= set(pair) and not alone:
+            first = {word: i for i, word in reversed(list(enumerate(words)))}
+            spelled = tuple(column.values[first[word]].as_py().strip() for word in words)
+            return Decided("category", "yes or no", levels=spelled)
+    return None
+
+
+def _codes(column: Texts) -> Decided | None:
+    """Whole numbers of which some begin with a zero."""
+    whole = pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+$")
+    zeros = pc.match_substring_regex(column.values, pattern="^[+-]?0[0-9]+$")
+    if pc.all(whole).as_py() and pc.any(zeros).as_py():
+        code = column.values[pc.index(zeros, True).as_py()].as_py()
+        return Decided("category", f"codes with leading zeros ({code})", said=True)
+    return None
+
+
+def _chosen(column: Texts, notations: Sequence[Notation], mark: str | None) -> Notation:
+    """The notation of a column that admits several."""
+    left = [notation for notation in notations if mark in (None, notation.decimal)] or notations
+    if len(left) == 1 or left[0].decimal == ".":
+        return left[0]
+    points, commas = next(n for n in left if n.decimal == "."), left[0]
+    text = column.values[0]
+    one, two = (float(numbers(pa.array([text]), n)[0]) for n in (points, commas))
+    raise InputError(
+        f"column {column.name!r}: {text.as_py()!r} is {one:g} or {two:g}, and no other column "
+        "tells: say --decimal . or --decimal ,"
+    )
+
+
+def _number(column: Texts, notation: Notation) -> Decided:
+    values = _finite(column, numbers(column.values, notation))
+    if notation.plain:
+        whole = pc.all(pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+$")).as_py()
+        if whole and np.abs(values).max() > _EXACT:
+            return Decided("category", "whole numbers above 2^53, kept exact", said=True)
+    why = "numbers" if notation.plain else f"numbers ({notation.words})"
+    return Decided("number", why, values, said=not notation.plain)
+
+
+def _date(column: Texts, forms: Sequence[DateFormat]) -> Decided:
+    if len(forms) > 1:
+        raise InputError(
+            f"column {column.name!r}: {column.values[0].as_py()!r} may be {forms[0].words} or "
+            f"{forms[1].words}: say {example(forms)}, or --types {column.name}=category"
+        )
+    form = forms[0]
+    return Decided(
+        "date", f"dates ({form.words})", seconds(column.values, form.format), said=form.said
+    )
+
+
+def _category(column: Texts, decimal: str | None) -> Decided:
+    notation, share = closest(column.values, column.counts, decimal)
+    if share >= 0.5:
+        bad = np.isnan(numbers(column.values, notation))
+        if bad.any():
+            _refuse(column, bad)
+    codes = pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+[eE][0-9]+$")
+    if pc.any(codes).as_py():
+        code = column.values[pc.index(codes, True).as_py()].as_py()
+        return Decided("category", f"codes such as {code}, no numbers", said=True)
+    return Decided("category", "text")
+
+
+def _refuse(column: Texts, bad: np.ndarray) -> None:
+    """Text among numbers: what it is, and what to do."""
+    first = int(np.flatnonzero(bad)[0])
+    text = column.values[first].as_py()
+    some = "values such as" if bad.sum() > 1 else "rows with"
+    raise InputError(
+        f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "
+        f"{some} {column.example(first)}; say --na {text!r} if they are missing values, correct "
+        f"them, or use --types {column.name}=category"
+    )
+
+
+def _forced_number(column: Texts, decimal: str | None, mark: str | None) -> Decided:
+    notations = admitted(column.values, decimal)
+    if notations:
+        notation = _chosen(column, notations, mark)
+    else:
+        notation, _ = closest(column.values, column.counts, decimal or mark)
+    values = numbers(column.values, notation)
+    if np.isnan(values).any():
+        _refuse(column, np.isnan(values))
+    return Decided("number", "as --types says", _finite(column, values))
+
+
+def _finite(column: Texts, values: np.ndarray) -> np.ndarray:
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise InputError(
+            f"column {column.name!r}: {column.example(int(infinite.argmax()))} is too large for a "
+            f"number: correct it, or say --types {column.name}=category"
+        )
+    return values
+
+
+def _forced_date(column: Texts, dates: str | None) -> Decided:
+    named = () if dates is None else (DateFormat(dates, dates, ""),)
+    forms = named or date_formats(column.values)
+    if not forms:
+        raise InputError(
+            f"column {column.name!r} is not a date, or not in one format: values such as "
+            f"{column.example(0)}; say --dates FORMAT, as in --dates %d.%m.%Y"
+        )
+    decided = _date(column, forms)
+    assert decided.numbers is not None
+    bad = np.isnan(decided.numbers)
+    if bad.any():
+        raise InputError(
+            f"column {column.name!r}: {column.example(int(bad.argmax()))} is no date as {dates}"
+        )
+    return decided

@@ -1,0 +1,182 @@
+"""How the numbers of a column are written: marks of decimals and thousands, a currency, percent.
+
+A *notation* is admitted by a column if every value reads as a number under it. Text such as
+`1,234` admits two, a decimal comma and a thousands comma: other columns of the same file decide
+(`decimal_mark`), or the user does.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["Notation", "admitted", "closest", "decimal_mark", "marked", "numbers"]
+
+_SPACES = " \u00a0\u202f\u2009"
+_CURRENCIES = ("$", "€", "£", "¥", "₹", "CHF", "EUR", "USD", "GBP", "kr", "zł")
+# An exponent without a decimal mark is a number only with a sign (1e-05, 1E+16): 11E6 is a code.
+_EXPONENT = "[eE][+-][0-9]{1,3}"
+_NUMBER = "^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$"
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How a number is written.
+
+    Args:
+        decimal: the mark before its decimals.
+        thousands: the mark between groups of three digits; "" for none; " " for any space.
+        sign: the currency before or after it, "%" after it, or "".
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    sign: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is what programs write: nothing to tell."""
+        return self == Notation()
+
+    @property
+    def words(self) -> str:
+        """What a note says of it.
+
+        >>> Notation(",", ".", "€").words
+        'decimal comma, thousands point, €'
+        """
+        parts = ["decimal comma"] if self.decimal == "," else []
+        if self.thousands:
+            parts.append(f"thousands {_MARKS[self.thousands]}")
+        parts += [{"%": "percent"}.get(self.sign, self.sign)] if self.sign else []
+        return ", ".join(parts) or "plain"
+
+    @property
+    def pattern(self) -> str:
+        """What a number without its sign matches (RE2)."""
+        mark, digits = "\\" + self.decimal, "[0-9]+"
+        if self.thousands:
+            between = f"[{_SPACES}]" if self.thousands == " " else "\\" + self.thousands
+            return f"^[+-]?[0-9]{{1,3}}({between}[0-9]{{3}})*({mark}[0-9]*)?$"
+        whole = f"{digits}({_EXPONENT})?"
+        broken = f"({digits}{mark}[0-9]*|{mark}{digits})([eE][+-]?[0-9]{{1,3}})?"
+        return f"^[+-]?({whole}|{broken})$"
+
+
+_MARKS = {",": "comma", ".": "point", " ": "space", "'": "apostrophe"}
+_ALL = tuple(
+    Notation(decimal, thousands)
+    for thousands in ("", ",", ".", " ", "'")
+    for decimal in (".", ",")
+    if decimal != thousands
+)
+
+
+def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ...]:
+    """The notations under which every value is a number, the plainest first.
+
+    >>> [notation.words for notation in admitted(pa.array(["75,1", "80"]))]
+    ['decimal comma']
+    >>> [notation.words for notation in admitted(pa.array(["€5.01", "€1,200.00"]))]
+    ['thousands comma, €']
+    >>> len(admitted(pa.array(["1,234", "2,581"])))
+    2
+
+    Args:
+        values: distinct texts, none empty.
+        decimal: the mark, if it is given.
+    """
+    bare, sign = _unsigned(_tidy(values))
+    return tuple(
+        replace(notation, sign=sign)
+        for notation in _ALL
+        if decimal in (None, notation.decimal) and _used(notation, bare) and _all(notation, bare)
+    )
+
+
+def closest(values: pa.Array, counts: np.ndarray, decimal: str | None) -> tuple[Notation, float]:
+    """The notation under which most rows are numbers, and the share of rows that are.
+
+    >>> closest(pa.array(["0,7", "<0,6", "12"]), np.array([5, 1, 2]), None)
+    (Notation(decimal=',', thousands='', sign=''), 0.875)
+    """
+    bare = _tidy(values)
+    shares = {}
+    for notation in _ALL:
+        if decimal in (None, notation.decimal):
+            fits = pc.match_substring_regex(bare, pattern=notation.pattern)
+            shares[notation] = float((fits.to_numpy(zero_copy_only=False) * counts).sum())
+    best = max(shares, key=lambda notation: shares[notation])
+    return best, shares[best] / max(int(counts.sum()), 1)
+
+
+def decimal_mark(columns: Iterable[Sequence[Notation]]) -> str | None:
+    """The one decimal mark of a file, by columns that admit one only; None if they disagree.
+
+    Args:
+        columns: what each admits, of columns whose numbers have marks.
+    """
+    marks = [{notation.decimal for notation in notations} for notations in columns]
+    certain = {mark for found in marks if len(found) == 1 for mark in found}
+    return certain.pop() if len(certain) == 1 else None
+
+
+def numbers(values: pa.Array, notation: Notation) -> np.ndarray:
+    """(n,) float64 of texts under a notation; NaN where it is none, inf where it is too large.
+
+    Unlike `admitted`, it takes 11E6 as a number: whoever asks for numbers wants them.
+    """
+    bare, _ = _unsigned(_tidy(values), notation.sign)
+    if notation.thousands:
+        mark = f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
+        bare = pc.replace_substring_regex(bare, pattern=mark, replacement="")
+    if notation.decimal == ",":
+        bare = pc.replace_substring(bare, pattern=",", replacement=".")
+    fits = pc.match_substring_regex(bare, pattern=_NUMBER)
+    bare = pc.replace_substring_regex(bare, pattern="^\\+", replacement="")
+    bare = pc.if_else(fits, bare, pa.scalar(None, bare.type))
+    return bare.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def marked(values: pa.Array) -> bool:
+    """Whether some value holds a mark of decimals or thousands."""
+    return bool(pc.any(pc.match_substring_regex(values, pattern="[0-9][.,'][0-9]")).as_py())
+
+
+def _tidy(values: pa.Array) -> pa.Array:
+    """Without spaces around, with the ASCII minus and apostrophe."""
+    bare = pc.replace_substring_regex(
+        pc.utf8_trim_whitespace(values), pattern="^\u2212", replacement="-"
+    )
+    return pc.replace_substring(bare, pattern="\u2019", replacement="'")
+
+
+def _unsigned(values: pa.Array, sign: str | None = None) -> tuple[pa.Array, str]:
+    """Texts without the currency or percent that all of them have, and which that is."""
+    for mark in ("%", *_CURRENCIES) if sign is None else (sign,) if sign else ():
+        quoted = mark.replace("$", "\\$")
+        gap = f"[{_SPACES}]?"
+        after = f"^(.*[0-9.,]){gap}{quoted}$"
+        before = f"^([+-]?){quoted}{gap}([+-]?[0-9.,].*)$"
+        for pattern, bare in ((after, "\\1"), (before, "\\1\\2")):
+            if mark == "%" and pattern is before:
+                continue
+            if bool(pc.all(pc.match_substring_regex(values, pattern=pattern)).as_py()):
+                return pc.replace_substring_regex(values, pattern=pattern, replacement=bare), mark
+    return values, ""
+
+
+def _all(notation: Notation, bare: pa.Array) -> bool:
+    return bool(pc.all(pc.match_substring_regex(bare, pattern=notation.pattern)).as_py())
+
+
+def _used(notation: Notation, bare: pa.Array) -> bool:
+    """Whether the marks that make a notation other than plain occur at all."""
+    if notation.thousands:
+        mark = f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
+        return bool(pc.any(pc.match_substring_regex(bare, pattern=f"[0-9]{mark}[0-9]")).as_py())
+    if notation.decimal == ",":
+        return bool(pc.any(pc.match_substring(bare, pattern=",")).as_py())
+    return True
