@@ -1,0 +1,318 @@
+"""Delimited text files (.csv, .tsv) -> Arrow tables of text, every cell as it stands.
+
+What is decided here is said: the encoding (by a byte order mark, else UTF-8), the separator (by
+the rows, not by the header alone), lines before the header (`sep=;`, comments), a separator at the
+end of each row. pyarrow splits the cells: of the readers tried it takes the least time and memory.
+"""
+
+import codecs
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from sourcewise.errors import InputError, listing
+
+__all__ = ["Delimited", "SEPARATORS", "decoding_error", "read_delimited"]
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+MOST_COLUMNS = 20_000
+_HEAD = 1 << 18  # bytes that separator and header are judged by
+_BLOCK = 1 << 24
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is laid out.
+
+    Args:
+        encoding: of its text.
+        mark: bytes of a byte order mark.
+        separator: between cells.
+        skipped: lines before the header.
+        names: of the columns.
+        tail: whether rows end with a separator that the header does not have.
+        quoted: whether quotes mean something.
+    """
+
+    encoding: str
+    mark: int
+    separator: str
+    skipped: int
+    names: tuple[str, ...]
+    tail: bool
+    quoted: bool
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """A file of rows.
+
+    Args:
+        table: (n rows) every column text, "" where a cell is empty.
+        path: the file.
+        layout: how it is laid out.
+    """
+
+    table: pa.Table
+    path: Path
+    layout: Layout
+
+    def line(self, row: int) -> int:
+        """The line on which a row (from 0) begins; it reads the file again."""
+        for i, (number, _) in enumerate(_records(self.path, self.layout)):
+            if i == row + 1:
+                return number
+        return 0
+
+    def __call__(self, row: int) -> str:
+        """The place of a row, for messages."""
+        return f"{self.path}, line {self.line(row)}"
+
+
+def read_delimited(
+    path: Path,
+    *,
+    separator: str | None = None,
+    encoding: str | None = None,
+    quoted: bool = True,
+) -> Delimited:
+    """Read a file with a header.
+
+    Args:
+        path: the file, gzipped if it ends in .gz.
+        separator: between cells; None: judged by the rows.
+        encoding: of its text; None: UTF-8, or as a byte order mark says.
+        quoted: whether a cell in quotes may hold separators and ends of lines.
+
+    Raises:
+        InputError: whatever is wrong, with file and line.
+    """
+    layout = _layout(path, separator, encoding, quoted)
+    names = [*layout.names, *([""] if layout.tail else [])]
+    numbered = [str(j) for j in range(len(names))]  # the real ones may be empty or repeated
+    bad: list[pa_csv.InvalidRow] = []
+
+    def note(row: pa_csv.InvalidRow) -> str:
+        bad.append(row)
+        return "skip" if len(bad) < 2 else "error"
+
+    options = {
+        "parse_options": pa_csv.ParseOptions(
+            delimiter=layout.separator,
+            quote_char='"' if quoted else False,
+            newlines_in_values=quoted,
+            invalid_row_handler=note,
+        ),
+        "convert_options": pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
+        ),
+    }
+    table = None
+    for block in (_BLOCK, 1 << 30):
+        read = pa_csv.ReadOptions(
+            use_threads=False,
+            block_size=block,
+            column_names=numbered,
+            skip_rows=layout.skipped + 1,
+            encoding=layout.encoding,
+        )
+        try:
+            with _open(path, layout.mark) as file:
+                table = pa_csv.read_csv(file, read_options=read, **options)
+            break
+        except pa.ArrowInvalid as error:
+            if bad:
+                break
+            if "UTF8" in str(error) or "UTF-8" in str(error):
+                raise decoding_error(path, layout.encoding) from None
+            if "straddl" not in str(error) or block > _BLOCK:
+                raise _damaged(path, error) from None
+        except (UnicodeDecodeError, LookupError):
+            raise decoding_error(path, layout.encoding) from None
+        except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
+            raise _damaged(path, error) from None
+    if bad:
+        raise _uneven(path, layout, bad[0])
+    assert table is not None
+    return Delimited(_named(table, layout, path), path, layout)
+
+
+def _named(table: pa.Table, layout: Layout, path: Path) -> pa.Table:
+    """With the columns' names, and without an empty column at the end."""
+    names = list(layout.names)
+    last = table.column(table.num_columns - 1)
+    if layout.tail or not names[-1].strip():
+        if any(text for text in last.unique().to_pylist()):
+            raise InputError(
+                f"{path}: rows hold a cell after the last column of the header, "
+                f"{names[-1 if layout.tail else -2]!r}: name it, or remove it"
+            )
+        table = table.remove_column(table.num_columns - 1)
+        names = names if layout.tail else names[:-1]
+    _refuse_nameless(names, path)
+    return table.rename_columns(names)
+
+
+def _refuse_nameless(names: list[str], path: Path) -> None:
+    nameless = [j for j, name in enumerate(names, 1) if not name.strip()]
+    if nameless:
+        raise InputError(
+            f"{path}: no name in the header for column {listing(nameless)} of {len(names)}: "
+            "name it, or remove it (pandas: to_csv(..., index=False))"
+        )
+    seen: set[str] = set()
+    repeated = sorted({name for name in names if name in seen or seen.add(name)})
+    if repeated:
+        raise InputError(f"{path}: duplicate column names: {listing(map(repr, repeated))}")
+
+
+def _layout(path: Path, separator: str | None, encoding: str | None, quoted: bool) -> Layout:
+    head = _read(path, _HEAD)
+    mark, found = next(((m, name) for m, name in _MARKS if head.startswith(m)), (b"", "utf-8"))
+    encoding = encoding or found
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head[len(mark) :])
+    except UnicodeDecodeError:
+        raise decoding_error(path, encoding) from None
+    except LookupError:
+        raise InputError(f"no encoding {encoding!r} (such as utf-8, cp1252, utf-16)") from None
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(head) == _HEAD:
+        lines = lines[:-1] or lines  # the last one is cut
+    skipped = 0
+    while skipped < len(lines) and _no_header(lines[skipped]):
+        told = lines[skipped].strip().casefold()
+        if told.startswith("sep=") and len(told) == 5 and separator is None:
+            separator = told[4]
+        skipped += 1
+    rest = lines[skipped:]
+    if not any(line.strip() for line in rest):
+        raise InputError(f"{path} is empty")
+    if separator is None:
+        separator = "\t" if ".tsv" in path.suffixes else _separator(rest)
+    rows = [row for row in _split(rest[:200], separator, quoted) if row]
+    names, others = rows[0], rows[1:]
+    if len(names) == 1:
+        allowed = "columns are separated by commas, semicolons, tabs or bars (--separator)"
+        raise InputError(f"{path}: the header has one column only, {names[0][:60]!r}: {allowed}")
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"{path}: {len(names)} columns (at most {MOST_COLUMNS})")
+    if others and all(len(row) == 1 for row in others):
+        raise InputError(
+            f"{path}: the header has {len(names)} columns, separated by {separator!r}, "
+            f"but the first row has one, {others[0][0][:40]!r}"
+        )
+    tail = bool(others) and all(len(row) == len(names) + 1 and not row[-1] for row in others)
+    return Layout(encoding, len(mark), separator, skipped, tuple(names), tail, quoted)
+
+
+def _no_header(line: str) -> bool:
+    """Whether a line at the beginning is none of the table: blank, a comment, Excel's `sep=`."""
+    text = line.strip()
+    return not text or text.startswith("#") or (text[:4].casefold() == "sep=" and len(text) == 5)
+
+
+def _separator(lines: list[str]) -> str:
+    """The one that splits most rows into as many cells as the header, two or more."""
+
+    def score(mark: str) -> tuple[float, int]:
+        rows = [row for row in _split(lines[:100], mark, True) if row]
+        cells = len(rows[0])
+        same = sum(len(row) in (cells, cells + 1) for row in rows[1:])
+        return (same / max(len(rows) - 1, 1) if cells > 1 else -1.0), cells
+
+    return max(SEPARATORS, key=score)
+
+
+def _split(lines: list[str], separator: str, quoted: bool) -> list[list[str]]:
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    try:
+        return list(csv.reader((s + "\n" for s in lines), delimiter=separator, quoting=quoting))
+    except csv.Error:
+        return [line.split(separator) for line in lines]
+
+
+def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Header and rows, each with the line that it begins on."""
+    text = _read(path)[layout.mark :].decode(layout.encoding, "replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[layout.skipped :]
+    quoting = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
+    reader = csv.reader((s + "\n" for s in lines), delimiter=layout.separator, quoting=quoting)
+    start = 1
+    for row in reader:
+        if row:
+            yield layout.skipped + start, row
+        start = reader.line_num + 1
+
+
+def _uneven(path: Path, layout: Layout, row: pa_csv.InvalidRow) -> InputError:
+    """A row with more or fewer cells than the header."""
+    wanted = len(layout.names) + layout.tail
+    records = _records(path, layout)
+    line = next((n for n, cells in records if len(cells) != wanted and n > layout.skipped + 1), 0)
+    place = f"{path}, line {line}" if line else f"{path}"
+    return InputError(
+        f"{place} has {row.actual_columns} cells, but the header has {len(layout.names)} "
+        f"columns: {listing(layout.names)}; correct the row, or say --separator"
+    )
+
+
+def decoding_error(path: Path, encoding: str) -> InputError:
+    """What is not text of an encoding: where, and which encoding it may be instead."""
+    content = _read(path)
+    mark = next((m for m, _ in _MARKS if content.startswith(m)), b"")
+    try:
+        content[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        at = error.start + len(mark)
+        line = content.count(b"\n", 0, at) + 1
+        return InputError(
+            f"{path}, line {line}: byte {at + 1} (0x{content[at]:02x}) is not {encoding.upper()} "
+            f"text{_likely(content)}"
+        )
+    except LookupError:
+        return InputError(f"no encoding {encoding!r} (such as utf-8, cp1252, utf-16)")
+    return InputError(f"{path} is not {encoding.upper()} text{_likely(content)}")
+
+
+def _likely(content: bytes) -> str:
+    from charset_normalizer import from_bytes
+
+    if b"\0" in content[:200]:
+        guess = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    else:
+        best = from_bytes(content[: 1 << 20]).best()
+        guess = "cp1252" if best is None else best.encoding
+    return f": say --encoding {guess} if it was written so, or save it as UTF-8"
+
+
+def _open(path: Path, mark: int) -> IO[bytes]:
+    file = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+    file.read(mark)
+    return file
+
+
+def _read(path: Path, size: int = -1) -> bytes:
+    try:
+        with _open(path, 0) as file:
+            return file.read(size)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _damaged(path, error) from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is damaged: {str(error).splitlines()[0]}")
