@@ -6,8 +6,7 @@ import torch
 from sourcewise.errors import InputError, Unsuited
 from sourcewise.families.registry import families, family
 from sourcewise.families.screening import screen
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
+from sourcewise.forms import Column, Ragged, Table
 from sourcewise.screening.options import CodingOptions, Rules
 from sourcewise.sources import Sources
 

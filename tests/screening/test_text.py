@@ -6,7 +6,7 @@ import torch
 import sourcewise as sw
 from sourcewise.encoders.registry import plan
 from sourcewise.encoders.text import TextCoding
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.screening.options import Rules, TextOptions
 from sourcewise.screening.registry import screen
 from sourcewise.screening.text import screen_text

@@ -62,7 +62,7 @@ def evaluate(
     }
     from sourcewise.fitting.run import load
     from sourcewise.lifecycle.evaluate import evaluate as score
-    from sourcewise.lifecycle.rows import reading_options
+    from sourcewise.lifecycle.score import reading_options
 
     opened = load(run)
     if dry_run:

@@ -13,7 +13,6 @@ __all__ = [
     "cautions",
     "condition",
     "estimand",
-    "unfinished",
 ]
 
 DEAF = 0.02  # of what the label changes in separate models
@@ -74,15 +73,10 @@ def _one_seed(plan: Plan) -> Iterator[str]:
         yield "one training seed: intervals do not cover what another seed would give; --seeds 3"
 
 
-def unfinished(summary: Summary, strategy: Strategy) -> list[int]:
-    """The tested sources whose model's validation loss was lowest when its updates were over."""
-    return [k for k in summary.plan.job.tested if _improving(summary, strategy, k)]
-
-
 def _unfinished(summary: Summary) -> Iterator[str]:
     """Strategies with such models, and what makes all of them longer: the same in every line."""
     job = summary.plan.job
-    late = {strategy: unfinished(summary, strategy) for strategy in job.strategies}
+    late = {strategy: summary.unfinished(strategy.name) for strategy in job.strategies}
     late = {strategy: sources for strategy, sources in late.items() if sources}
     options = set().union(*(_longer(summary, strategy, late[strategy]) for strategy in late))
     for strategy, at_the_end in late.items():
@@ -100,19 +94,12 @@ def _longer(summary: Summary, strategy: Strategy, sources: list[int]) -> set[str
     settings = summary.plan.job.settings_of(strategy)
     assert isinstance(settings, TrainedSettings)
     cells = [summary.cell(strategy.name, r) for r in range(summary.plan.repetitions)]
-    made = (int(c.updates[k]) for c in cells for k in sources if c.best[k] >= c.updates[k] > 0)
+    made = (int(c.updates[k]) for c in cells for k in sources if c.ended_at_best(k))
     return longer(settings, made)
 
 
 def _models_of(summary: Summary, sources: list[int]) -> str:
     return f"of {listing((repr(summary.plan.job.names[k]) for k in sources), 3)}, "
-
-
-def _improving(summary: Summary, strategy: Strategy, k: int) -> bool:
-    """Whether the last weights were the best, in half of the repetitions or more."""
-    cells = [summary.cell(strategy.name, r) for r in range(summary.plan.repetitions)]
-    last = [bool(cell.updates[k] > 0 and cell.best[k] >= cell.updates[k]) for cell in cells]
-    return 2 * sum(last) >= len(last)
 
 
 def _deaf(summary: Summary, baseline: str) -> Iterator[str]:

@@ -24,9 +24,8 @@ from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, Work, share
-from sourcewise.fitting.run import Comparison, load
+from sourcewise.fitting.run import Comparison, load, load_models, save_models, save_samples
 from sourcewise.fitting.search import search
-from sourcewise.fitting.store import load_models, save_models, save_samples
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult, Trial

@@ -3,25 +3,29 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sourcewise.comparison.cautions import cautions, condition, estimand, unfinished
-from sourcewise.comparison.data_document import compared_data, splits
+from sourcewise.comparison.cautions import cautions, condition, estimand
 from sourcewise.comparison.differences import differences
+from sourcewise.comparison.plan import FOLDS, GROUPS, Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.strategy_document import strategy_result
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import verdict_of
 from sourcewise.families.base import Caution, Occasion
+from sourcewise.fitting.facts import data_facts, source_facts
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.results.comparison import (
     BetaHat,
     ComparisonResult,
     MetricFacts,
+    Splits,
     Trial,
     Verdict,
 )
+from sourcewise.results.data import ComparedSource, DataFacts
+from sourcewise.splits import identical
 
-__all__ = ["Finished", "comparison_result"]
+__all__ = ["Finished", "compared_data", "comparison_result", "splits"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
 def _condition(finished: Finished) -> str:
     """What the verdict holds under: of controls it says nothing."""
     rivals = [s for s in finished.job.strategies if not s.shuffled]
-    late = [s.name for s in rivals if unfinished(finished.summary, s)]
+    late = [s.name for s in rivals if finished.summary.unfinished(s.name)]
     said = _family_cautions(finished, (s.name for s in rivals))
     return condition(late, [caution.condition for caution in said if caution.condition])
 
@@ -126,3 +130,47 @@ def _reading(beta: float, strategy: str) -> str:
         much = "many times " if beta < -2 else ""
         return f"harm: {strategy} loses {much}more by what differs than sharing could save"
     return "more than sharing parameters alone explains" if beta > 1 else ""
+
+
+def compared_data(prepared: Prepared) -> DataFacts[ComparedSource]:
+    """The data of a comparison, and which of its sources are tested."""
+    job, config = prepared.plan.job, prepared.config
+    sources = [
+        ComparedSource(
+            **vars(source_facts(job, k)),
+            tested=k in job.tested,
+            reason=prepared.too_few.get(name),
+        )
+        for k, name in enumerate(job.names)
+    ]
+    same = identical(job.data.rows)
+    return data_facts(
+        job,
+        prepared.screened,
+        config["fingerprint"],
+        config["settings"]["missing"],
+        sources,
+        units=int(job.data.units.max()) + 1,
+        duplicate_rows=len(same) - (int(same.max()) + 1),
+    )
+
+
+def splits(plan: Plan) -> Splits:
+    """How rows were split, and how often models were trained."""
+    if plan.scope == "procedure":
+        return Splits(
+            folds=FOLDS,
+            repetitions=plan.repetitions,
+            jackknife_groups=GROUPS,
+            seed=plan.seed,
+            stratified_by="source",
+        )
+    trained = plan.job.family.trained
+    return Splits(
+        test_share=1 / FOLDS,
+        training_seeds=plan.repetitions,
+        seed=plan.seed,
+        stratified_by="source",
+        validation_share=plan.job.validation if trained else None,
+        models_kept="those of the first training seed, as tested" if trained else None,
+    )

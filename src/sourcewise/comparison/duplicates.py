@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import as_table
+from sourcewise.forms import Ragged, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import identical, repeats_by_chance

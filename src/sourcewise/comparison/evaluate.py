@@ -10,11 +10,10 @@ from sourcewise.comparison.plan import Cell, Plan, Shared
 from sourcewise.comparison.scores import CellScores, Scores
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
-from sourcewise.fitting.encoded import Encoded, encoded_batch
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
-from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
-from sourcewise.forms.x import take
+from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch, fit_strategy
+from sourcewise.forms import take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Rows
-from sourcewise.fitting.encoded import prepared_rows, shuffled_labels
 from sourcewise.fitting.job import Job, Split
+from sourcewise.fitting.strategy import prepared_rows, shuffled_labels
 from sourcewise.randomness import Noise
 
 __all__ = ["BASELINE", "FOLDS", "GROUPS", "Cell", "Plan", "Scope", "Shared"]

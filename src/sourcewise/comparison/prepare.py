@@ -13,9 +13,8 @@ from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
 from sourcewise.families.registry import family, suited
 from sourcewise.fitting.job import Work
-from sourcewise.fitting.prepare import configuration, prepare_job
+from sourcewise.fitting.prepare import FitSettings, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
-from sourcewise.fitting.settings import FitSettings
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources

@@ -75,6 +75,10 @@ class CellScores:
     shown: Tensor
     shared_error: Tensor
 
+    def ended_at_best(self, k: int) -> bool:
+        """Whether the validation loss of source k's model was lowest after its last update."""
+        return bool(self.updates[k] > 0 and self.best[k] >= self.updates[k])
+
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """By name, for a file."""
         return {f"{prefix}/{field.name}": getattr(self, field.name) for field in fields(self)}

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from sourcewise.comparison.cautions import unfinished
 from sourcewise.comparison.summary import Summary
 from sourcewise.fitting.facts import diagnostics_of, fitted_of, validated_by
 from sourcewise.fitting.job import Job
@@ -44,7 +43,7 @@ def strategy_result(
         parameters=float(summary.average(name, "parameters")),
         label_effect=label,
         label_effect_reason=_no_label(job) if label is None else None,
-        still_improving=tuple(job.names[k] for k in unfinished(summary, strategy)),
+        still_improving=tuple(job.names[k] for k in summary.unfinished(name)),
         blocks=_named(job, strategy.partition.keep(range(job.data.K), needed=job.tested)),
         per_source={job.names[k]: _source(summary, name, k, levels[k]) for k in job.tested},
         macro={metric: average} | _shown(summary, name, job.tested),

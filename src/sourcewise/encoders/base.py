@@ -12,9 +12,7 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from torch import Tensor
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Kind
-from sourcewise.forms.x import X
+from sourcewise.forms import Kind, Ragged, X
 from sourcewise.randomness import ExampleNoise
 
 __all__ = [

@@ -18,8 +18,7 @@ from torch import Tensor
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
 from sourcewise.encoders.numeric import NumericCoding, NumericRows
 from sourcewise.errors import InputError
-from sourcewise.forms.table import Column, Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.recorded import NumericColumn
 

@@ -3,7 +3,7 @@
 import torch
 
 from sourcewise.encoders.box import MARGIN, BoxCoding
-from sourcewise.forms.table import Table
+from sourcewise.forms import Table
 from sourcewise.screening.base import Image, Screened
 from sourcewise.screening.box import grid_cells
 from sourcewise.screening.options import BoxOptions

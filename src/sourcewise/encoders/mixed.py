@@ -24,8 +24,7 @@ from sourcewise.encoders.levels import Levels
 from sourcewise.encoders.mixed_rows import MixedColumn, MixedRows, prepare_mixed
 from sourcewise.encoders.ordering import dependence_order
 from sourcewise.errors import unknown
-from sourcewise.forms.table import Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import MixedOptions

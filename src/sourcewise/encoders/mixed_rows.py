@@ -9,7 +9,7 @@ from torch import Tensor
 from sourcewise.encoders.base import CodedColumn, TensorRows
 from sourcewise.encoders.numeric import NumericCoding
 from sourcewise.errors import InputError, unknown
-from sourcewise.forms.table import Column, Kind, Table
+from sourcewise.forms import Column, Kind, Table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.recorded import NumericColumn
 

@@ -22,8 +22,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
-from sourcewise.forms.table import Column, Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.recorded import NumericColumn, recorded_columns

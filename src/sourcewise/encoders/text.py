@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Coding, Document, Encoder, Sizes, Unknown
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import X
+from sourcewise.forms import Ragged, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import LONGEST, Symbols, TextOptions

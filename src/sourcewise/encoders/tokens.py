@@ -14,9 +14,7 @@ from torch import Tensor
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
 from sourcewise.encoders.text import look_up
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
-from sourcewise.forms.x import X
+from sourcewise.forms import Column, Ragged, Table, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.tokens import alphabet_of, refuse_other_lengths, whole_numbers

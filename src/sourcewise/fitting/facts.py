@@ -6,8 +6,7 @@ from typing import TypeVar
 from sourcewise.families.base import ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job
-from sourcewise.forms.table import Table
-from sourcewise.forms.x import X
+from sourcewise.forms import Table, X
 from sourcewise.results.contract import known
 from sourcewise.results.data import (
     Column,

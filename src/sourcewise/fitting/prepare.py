@@ -1,6 +1,8 @@
-"""What is settled before anything is fitted: family, settings, columns."""
+"""What is settled before anything is fitted: settings, family, columns."""
 
 from typing import Any
+
+from pydantic import Field
 
 from sourcewise.encoders.registry import plan
 from sourcewise.execution import Execution
@@ -8,14 +10,27 @@ from sourcewise.families.family import Family
 from sourcewise.families.screening import screen
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
-from sourcewise.fitting.settings import FitSettings
 from sourcewise.metrics.registry import metrics_of
 from sourcewise.screening.base import Screened
-from sourcewise.screening.options import Rules
+from sourcewise.screening.options import Missing, Rules
+from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 
-__all__ = ["configuration", "prepare_job"]
+__all__ = ["FitSettings", "configuration", "prepare_job"]
+
+
+class FitSettings(Settings):
+    """What is fitted to the data, whatever for."""
+
+    model: str = Field(default="auto", description="auto or a family's name")
+    set: dict[str, Any] = Field(default_factory=dict, description="the family's settings")
+    seed: int = Field(default=0, description="of all random choices")
+    metric: str = Field(
+        default="auto", description="auto (the family's first) or another that it offers"
+    )
+    missing: Missing = Field(default="refuse", description="refuse, drop, impute")
+    log: tuple[str, ...] = Field(default=(), description="column names, or all")
 
 
 def prepare_job(

@@ -20,9 +20,8 @@ from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
 from sourcewise.families.base import Carried, ConditionalModel, Diagnosed, Diagnostic
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.strategy import untrained
+from sourcewise.fitting.strategy import Encoded, untrained
 from sourcewise.randomness import Noise
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe

@@ -19,9 +19,8 @@ from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.execution import Execution
 from sourcewise.families.settings import FamilySettings, Range, TrainedSettings
 from sourcewise.files import read_json, write_json
-from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Progress, Split, Work, share
-from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
+from sourcewise.fitting.strategy import Encoded, TrainedStrategy, fit_strategy
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Trial
 from sourcewise.strategies import Strategy

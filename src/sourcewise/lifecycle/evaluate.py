@@ -16,8 +16,7 @@ import numpy as np
 from sourcewise.errors import InputError, listing
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
-from sourcewise.lifecycle.rows import known_rows, read_rows
-from sourcewise.lifecycle.score import SMALLEST, Scored, score_of
+from sourcewise.lifecycle.score import SMALLEST, Scored, known_rows, read_rows, score_of
 from sourcewise.metrics.registry import metric
 from sourcewise.results.comparison import MACRO
 from sourcewise.results.contract import Json, to_json

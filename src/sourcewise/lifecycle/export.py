@@ -7,8 +7,7 @@ import numpy as np
 
 from sourcewise.errors import InputError, listing
 from sourcewise.files import write_atomic
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table, as_table
+from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.lifecycle.sample import Samples
 from sourcewise.readers.registry import ARRAYS, JSON_LINES, PLAIN, TABLE
 from sourcewise.results.export import as_csv, as_json_lines

@@ -7,12 +7,10 @@ from pydantic import Field
 
 from sourcewise.errors import InputError, listing
 from sourcewise.families.registry import family, suited
-from sourcewise.fitting.encoded import prepared_rows
 from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.prepare import configuration, prepare_job
+from sourcewise.fitting.prepare import FitSettings, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
-from sourcewise.fitting.settings import FitSettings
-from sourcewise.fitting.strategy import whole_split
+from sourcewise.fitting.strategy import prepared_rows, whole_split
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources

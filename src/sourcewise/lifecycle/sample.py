@@ -19,9 +19,7 @@ from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Ragged, X, as_table
 from sourcewise.randomness import Noise
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.export import as_frame, number, values

@@ -9,12 +9,10 @@ from typing import Any, ClassVar
 
 from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json, write_tensors
-from sourcewise.fitting.encoded import prepared_rows
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, Work
-from sourcewise.fitting.run import Trained, load
-from sourcewise.fitting.store import save_models
-from sourcewise.fitting.strategy import TrainedStrategy, fit_all
+from sourcewise.fitting.run import Trained, load, save_models
+from sourcewise.fitting.strategy import TrainedStrategy, fit_all, prepared_rows
 from sourcewise.lifecycle.document import training_result
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.results.contract import to_json

@@ -19,7 +19,7 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Coding, Encoder
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms.x import X
+from sourcewise.forms import X
 from sourcewise.randomness import Noise
 
 __all__ = ["Contributions", "HeldOut", "Metric", "Trained"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing, unknown
-from sourcewise.forms.table import Column, Kind, Table
+from sourcewise.forms import Column, Kind, Table
 from sourcewise.readers.files import refuse_repeated
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.text_columns import default_text, refuse_for_text, strings

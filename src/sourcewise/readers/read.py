@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sourcewise.errors import InputError, listing, unknown
-from sourcewise.forms.table import Kind
+from sourcewise.forms import Kind
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
 from sourcewise.readers.frames import from_frame

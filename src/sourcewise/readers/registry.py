@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sourcewise.readers.plain import suffix
 
 if TYPE_CHECKING:
-    from sourcewise.forms.table import Kind
+    from sourcewise.forms import Kind
     from sourcewise.sources import Sources
 
 __all__ = [

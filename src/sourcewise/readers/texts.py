@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
 

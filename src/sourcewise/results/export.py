@@ -5,9 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Ragged, Table, X, as_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, listing
-from sourcewise.forms.table import Table, as_table
+from sourcewise.forms import Table, as_table
 from sourcewise.sources import Sources
 
 __all__ = ["Image", "LeftOut", "Screened", "per_source", "tested_sources"]

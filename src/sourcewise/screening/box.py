@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, listing
-from sourcewise.forms.table import Table
+from sourcewise.forms import Table
 from sourcewise.screening import numeric
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import USUAL, BoxOptions, Rules

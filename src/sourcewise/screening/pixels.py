@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms.x import X
+from sourcewise.forms import X
 from sourcewise.screening.base import Image, Screened
 from sourcewise.screening.checks import handle_missing, refuse_infinite
 from sourcewise.screening.options import Rules

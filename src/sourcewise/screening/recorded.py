@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.forms.table import Table
+from sourcewise.forms import Table
 
 __all__ = ["TIED", "NumericColumn", "decimals", "recorded_columns", "resolution"]
 

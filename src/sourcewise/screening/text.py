@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited, listing
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import X
+from sourcewise.forms import Ragged, X
 from sourcewise.screening.base import Screened
 from sourcewise.screening.checks import refuse_table_options
 from sourcewise.screening.options import USUAL, Rules, Symbols, TextOptions

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Ragged, Table, X, as_table
 from sourcewise.screening.base import Screened
 from sourcewise.screening.checks import refuse_table_options
 from sourcewise.screening.options import USUAL, Rules
