@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError, Unsuited
-from sourcewise.families.registry import families, family
-from sourcewise.families.screening import screen
+from sourcewise.families.registry import families, family, screen
 from sourcewise.forms import Column, Ragged, Table
 from sourcewise.screening.options import CodingOptions, Rules
 from sourcewise.sources import Sources

@@ -32,7 +32,7 @@ def sample(
 ) -> None:
     """Draw from the models of a finished run, in the original types."""
     from sourcewise.fitting.run import load
-    from sourcewise.lifecycle.export import check_file, write_samples
+    from sourcewise.lifecycle.sample import check_file, write_samples
     from sourcewise.lifecycle.sample import sample as draw
 
     opened = load(run)

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sourcewise.comparison.cautions import cautions, condition, estimand
-from sourcewise.comparison.differences import differences
 from sourcewise.comparison.plan import FOLDS, GROUPS, Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.strategy_document import strategy_result
 from sourcewise.comparison.summary import Summary
-from sourcewise.comparison.verdict import verdict_of
+from sourcewise.comparison.verdict import differences, verdict_of
 from sourcewise.families.base import Caution, Occasion
 from sourcewise.fitting.facts import data_facts, source_facts
 from sourcewise.fitting.job import Job

@@ -44,21 +44,13 @@ class CompareSettings(FitSettings):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A comparison that is checked and ready to run.
+    """A comparison that is checked and ready to run."""
 
-    Args:
-        plan: how rows are split.
-        screened: what happened to the table.
-        too_few: names of the sources that are not tested, and why.
-        trials: settings to try per strategy.
-        config: what identifies it: settings with all that they came to, versions, fingerprint.
-    """
-
-    plan: Plan
-    screened: Screened
-    too_few: dict[str, str]
-    trials: int
-    config: dict[str, Any]
+    plan: Plan  # how rows are split
+    screened: Screened  # what happened to the table
+    too_few: dict[str, str]  # names of the sources that are not tested, and why
+    trials: int  # settings to try per strategy
+    config: dict[str, Any]  # all that identifies it: resolved settings, versions, fingerprint
 
     def rehearsal(self) -> Rehearsal:
         """All models on the first split."""

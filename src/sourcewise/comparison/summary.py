@@ -27,15 +27,10 @@ Results = Mapping[str, Mapping[str, CellScores]]
 
 @dataclass(frozen=True)
 class Summary:
-    """Intervals of the sources' scores per unit, and of sums of them, in either scope.
+    """Intervals of the sources' scores per unit, and of sums of them, in either scope."""
 
-    Args:
-        plan: how the scores were made.
-        results: cell name to strategy name to scores.
-    """
-
-    plan: Plan
-    results: Results
+    plan: Plan  # how the scores were made
+    results: Results  # cell name to strategy name to scores
 
     def cell(self, strategy: str, repetition: int, deletion: int | None = None) -> CellScores:
         """The scores of a strategy in a cell."""

@@ -28,23 +28,14 @@ __all__ = ["Bins", "cut_cells", "cut_values", "usual_bins"]
 
 @dataclass(frozen=True)
 class Bins:
-    """The map G and its inverse.
+    """The map G and its inverse."""
 
-    Args:
-        knots: (P,) increasing values.
-        heights: (P,) G there, increasing, inside (0, count).
-        count: B, the number of bins.
-        lower: scale of the tail below the first knot.
-        upper: scale of the tail above the last.
-        single: (P,) whether the piece that starts at a knot is the cell of one recorded value.
-    """
-
-    knots: Tensor
-    heights: Tensor
-    count: int
-    lower: float
-    upper: float
-    single: Tensor
+    knots: Tensor  # (P,) increasing values
+    heights: Tensor  # (P,) G there, increasing, inside (0, count)
+    count: int  # B, the number of bins
+    lower: float  # scale of the tail below the first knot
+    upper: float  # scale of the tail above the last
+    single: Tensor  # (P,) whether the piece from a knot is the cell of one recorded value
 
     def codes(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) int64 codes of values, and (n,) `log G'(v)`."""

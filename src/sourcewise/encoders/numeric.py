@@ -49,21 +49,13 @@ class NumericRows(TensorRows):
 
 @dataclass(frozen=True)
 class NumericEncoder(Encoder):
-    """Standardises, and fills in missing values; fitted on training rows of all sources.
+    """Standardises, and fills in missing values; fitted on training rows of all sources."""
 
-    Args:
-        columns: how each column is encoded.
-        mean: m, (d,).
-        scale: s, (d,).
-        fill_mean: (K, d) standardised means of the sources, or None if nothing was missing.
-        fill_covariance: (d, d) within sources, likewise.
-    """
-
-    columns: tuple[NumericColumn, ...]
-    mean: Tensor
-    scale: Tensor
-    fill_mean: Tensor | None = None
-    fill_covariance: Tensor | None = None
+    columns: tuple[NumericColumn, ...]  # how each column is encoded
+    mean: Tensor  # m, (d,)
+    scale: Tensor  # s, (d,)
+    fill_mean: Tensor | None = None  # (K, d) standardised means of sources; None: no gaps
+    fill_covariance: Tensor | None = None  # (d, d) within sources, likewise
 
     @property
     def sizes(self) -> Sizes:
@@ -135,15 +127,11 @@ class NumericEncoder(Encoder):
 
 @dataclass(frozen=True)
 class NumericCoding(Coding):
-    """Numbers by columns; scores are per row.
-
-    Args:
-        columns: how each is encoded.
-    """
+    """Numbers by columns; scores are per row."""
 
     gaps = "impute"
 
-    columns: tuple[NumericColumn, ...]
+    columns: tuple[NumericColumn, ...]  # how each is encoded
 
     @property
     def variables(self) -> int:

@@ -18,7 +18,7 @@ PLANS = {
     "text": "sourcewise.encoders.text:plan",
     "tokens": "sourcewise.encoders.tokens:plan",
     "mixed": "sourcewise.encoders.mixed:plan",
-    "box": "sourcewise.encoders.box_plan:plan",
+    "box": "sourcewise.encoders.box:plan",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {

@@ -45,17 +45,12 @@ def plan(screened: Screened, options: TextOptions | None = None) -> "TextCoding"
 
 @dataclass(frozen=True)
 class TextCoding(Coding):
-    """How text is encoded; scores are per symbol.
-
-    Args:
-        symbols: "characters" or "bytes".
-        longest: the longest example that is taken, in symbols.
-    """
+    """How text is encoded; scores are per symbol."""
 
     unit = "symbol"
 
-    symbols: Symbols = "characters"
-    longest: int = LONGEST
+    symbols: Symbols = "characters"  # "characters" or "bytes"
+    longest: int = LONGEST  # the longest example that is taken, in symbols
 
     @property
     def variables(self) -> int:
@@ -95,14 +90,10 @@ class TextEncoder(Encoder):
     >>> z, log_det = encoder.encode(rows, torch.tensor([0, 1]))
     >>> encoder.sizes, z.take(torch.tensor([1])).values.tolist(), encoder.decode(z).strings()
     ({'vocabulary': 3}, [1, 0, 1], ['abba', 'a\ufffda'])
-
-    Args:
-        symbols: "characters" or "bytes".
-        vocabulary: the code points of ids 1, ..., V - 1, increasing; () for bytes.
     """
 
-    symbols: Symbols
-    vocabulary: tuple[int, ...] = ()
+    symbols: Symbols  # "characters" or "bytes"
+    vocabulary: tuple[int, ...] = ()  # increasing code points of ids 1, ..., V - 1; () for bytes
 
     @property
     def sizes(self) -> Sizes:

@@ -34,18 +34,12 @@ class TokenCoding(Coding):
     >>> coding = TokenCoding.of(Ragged.of_strings(["ACGT", "AACC"]))
     >>> coding.M, coding.D, coding.prepare(Ragged.of_strings(["GATT"])).values.tolist()
     (4, 4, [[2, 0, 3, 3]])
-
-    Args:
-        M: number of symbols.
-        D: length of a row.
-        alphabet: the code points of the symbols, increasing, for text; None for numbers.
-        columns: the named columns of a table.
     """
 
-    M: int
-    D: int
-    alphabet: tuple[int, ...] | None = None
-    columns: tuple[Column, ...] = ()
+    M: int  # number of symbols
+    D: int  # length of a row
+    alphabet: tuple[int, ...] | None = None  # increasing code points of text; None for numbers
+    columns: tuple[Column, ...] = ()  # the named columns of a table
 
     @classmethod
     def of(cls, x: X) -> "TokenCoding":

@@ -1,13 +1,14 @@
 """What is settled before anything is fitted: settings, family, columns."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import Field
 
 from sourcewise.encoders.registry import plan
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
-from sourcewise.families.screening import screen
+from sourcewise.families.registry import screen
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
 from sourcewise.metrics.registry import metrics_of
@@ -31,6 +32,14 @@ class FitSettings(Settings):
     )
     missing: Missing = Field(default="refuse", description="refuse, drop, impute")
     log: tuple[str, ...] = Field(default=(), description="column names, or all")
+
+    @classmethod
+    def changed(cls, settings: Self | None, changes: Mapping[str, object]) -> Self:
+        """Settings, the usual ones if None, with some fields given by name."""
+        given = {**(settings.model_dump() if settings else {}), **changes}
+        if isinstance(given.get("log"), str):
+            given["log"] = (given["log"],)
+        return cls.parse(given)
 
 
 def prepare_job(

@@ -37,19 +37,12 @@ MOST = 1000  # rows that training begins with
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """All models of all strategies on one split, as training will meet them.
+    """All models of all strategies on one split, as training will meet them."""
 
-    Args:
-        job: what is to be trained.
-        rows: all n rows.
-        split: which train.
-        shuffled: (n,) permuted labels, for the control that trains on them.
-    """
-
-    job: Job
-    rows: Rows
-    split: Split
-    shuffled: Tensor
+    job: Job  # what is to be trained
+    rows: Rows  # all n rows
+    split: Split  # which train
+    shuffled: Tensor  # (n,) permuted labels, for the control that trains on them
 
     def check(self, noise: Noise) -> None:
         """Raise what would stop the training later.

@@ -32,8 +32,8 @@ from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.comparison_text import comparison_lines
 from sourcewise.results.contract import Json, from_json, to_json
 from sourcewise.results.data import RunSettings
-from sourcewise.results.export import as_csv, as_json_lines
 from sourcewise.results.read import read_result
+from sourcewise.results.samples import as_csv, as_json_lines
 from sourcewise.results.training import TrainingResult, training_lines
 from sourcewise.training import Effort
 

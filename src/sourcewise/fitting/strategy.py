@@ -31,21 +31,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows of a split as tensors; the encoder is fitted on training and validation rows.
+    """Rows of a split as tensors; the encoder is fitted on training and validation rows."""
 
-    Args:
-        encoder: shared by all strategies.
-        scored: training rows as metrics take them, with their true sources.
-        log_det: (n_train,) log |dz/dx|.
-        filled: the same as training takes them.
-        valid: validation rows, likewise.
-    """
-
-    encoder: Encoder
-    scored: Batch
-    log_det: Tensor
-    filled: Batch
-    valid: Batch
+    encoder: Encoder  # shared by all strategies
+    scored: Batch  # training rows as metrics take them, with their true sources
+    log_det: Tensor  # (n_train,) log |dz/dx|
+    filled: Batch  # the same as training takes them
+    valid: Batch  # validation rows, likewise
 
     @classmethod
     def of(cls, job: Job, rows: Rows, split: Split) -> "Encoded":

@@ -29,19 +29,12 @@ class TrainSettings(FitSettings):
 
 @dataclass(frozen=True)
 class PreparedTraining:
-    """A training that is checked and ready to run.
+    """A training that is checked and ready to run."""
 
-    Args:
-        job: what is trained.
-        seed: of all random choices.
-        screened: what happened to the table.
-        config: what identifies it: settings with all that they came to, versions, fingerprint.
-    """
-
-    job: Job
-    seed: int
-    screened: Screened
-    config: dict[str, Any]
+    job: Job  # what is trained
+    seed: int  # of all random choices
+    screened: Screened  # what happened to the table
+    config: dict[str, Any]  # all that identifies it: resolved settings, versions, fingerprint
 
     @property
     def strategy(self) -> Strategy:

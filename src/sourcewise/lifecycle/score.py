@@ -28,8 +28,7 @@ from sourcewise.readers.registry import ARRAYS, format_of
 from sourcewise.results.comparison import Worst
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.evaluation import Score, ScoredSource, ScoredStrategy
-from sourcewise.screening.base import Screened
-from sourcewise.screening.checks import handle_missing, refuse_infinite, take_logarithms
+from sourcewise.screening.base import Screened, handle_missing, refuse_infinite, take_logarithms
 from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 import torch
 
 from sourcewise.errors import InputError, listing, unknown
-from sourcewise.screening.base import Screened, per_source, tested_sources
-from sourcewise.screening.checks import (
+from sourcewise.screening.base import (
+    Screened,
     handle_missing,
     leave_out_dates,
+    per_source,
     point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
+    tested_sources,
 )
 from sourcewise.screening.options import USUAL, MixedOptions, Rules
 from sourcewise.screening.recorded import TIED

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import Unsuited, listing, unknown
-from sourcewise.screening.base import Screened, per_source, tested_sources
-from sourcewise.screening.checks import (
+from sourcewise.screening.base import (
+    Screened,
     handle_missing,
     leave_out_dates,
+    per_source,
     point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
+    tested_sources,
 )
 from sourcewise.screening.options import USUAL, Rules
 from sourcewise.screening.recorded import resolution

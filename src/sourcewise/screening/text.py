@@ -5,8 +5,7 @@ from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited, listing
 from sourcewise.forms import Ragged, X
-from sourcewise.screening.base import Screened
-from sourcewise.screening.checks import refuse_table_options
+from sourcewise.screening.base import Screened, refuse_table_options
 from sourcewise.screening.options import USUAL, Rules, Symbols, TextOptions
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
