@@ -21,7 +21,7 @@ def sample(
     ] = None,
     number: Annotated[int, typer.Option("-n", "--number", help="Draws per source.")] = 10,
     temperature: Annotated[
-        float | None, typer.Option(help="Below 1: likelier draws; transformer only.")
+        float | None, typer.Option(help="Below 1: likelier draws; of families that have it.")
     ] = None,
     seed: Seed = 0,
     out: Annotated[

@@ -19,13 +19,7 @@ DEAF = 0.02  # of what the label changes in separate models
 
 
 def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
-    """All of them.
-
-    Args:
-        summary: the numbers.
-        strategy: the main rival of the baseline.
-        baseline: what differences are taken from.
-    """
+    """All of them."""
     return [
         *_one_seed(summary.plan),
         *_unfinished(summary),
@@ -39,10 +33,6 @@ def condition(unfinished: Collection[str], family: Iterable[str]) -> str:
 
     >>> condition(["pooled"], ["with simulated normalisers"])
     'for models trained this long, with simulated normalisers'
-
-    Args:
-        unfinished: strategies that were still improving.
-        family: what the family says of strategies that are no controls.
     """
     return ", ".join([*(["for models trained this long"] if unfinished else []), *family])
 

@@ -12,7 +12,7 @@ from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
 from sourcewise.families.registry import family, suited
-from sourcewise.fitting.job import Work
+from sourcewise.fitting.job import Job, Work
 from sourcewise.fitting.prepare import FitSettings, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
 from sourcewise.randomness import Noise
@@ -51,6 +51,11 @@ class Prepared:
     too_few: dict[str, str]  # names of the sources that are not tested, and why
     trials: int  # settings to try per strategy
     config: dict[str, Any]  # all that identifies it: resolved settings, versions, fingerprint
+
+    @property
+    def job(self) -> Job:
+        """What is compared."""
+        return self.plan.job
 
     def rehearsal(self) -> Rehearsal:
         """All models on the first split."""

@@ -25,14 +25,7 @@ __all__ = ["strategy_result"]
 def strategy_result(
     summary: Summary, strategy: Strategy, trained: TrainedStrategy, trials: int
 ) -> StrategyResult:
-    """Its levels, its budget, and what its kept models say of themselves.
-
-    Args:
-        summary: the numbers.
-        strategy: which.
-        trained: its kept models.
-        trials: of a search over settings.
-    """
+    """Its levels, its budget, and what its kept models say of themselves."""
     job, name, diagnosed = summary.plan.job, strategy.name, trained.diagnosed
     metric, gradient = job.metric.key, job.family.trained
     levels = {k: summary.level(name, summary.source(k)) for k in job.tested}

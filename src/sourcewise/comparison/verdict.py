@@ -80,14 +80,7 @@ def verdict_of(
     too_few: Mapping[str, str],
     differences: Sequence[Difference],
 ) -> Verdict:
-    """The verdict on the main rival (pooled if it runs), and the strategy to use.
-
-    Args:
-        summary: the numbers.
-        baseline: what differences are taken from.
-        too_few: names of the sources that are not tested.
-        differences: of all strategies.
-    """
+    """The verdict on the main rival (pooled if it runs), and the strategy to use."""
     job = summary.plan.job
     rivals = [s for s in job.strategies if not s.shuffled and s.name != baseline]
     main = next((s for s in rivals if s.name == "pooled"), rivals[0]).name
@@ -182,11 +175,7 @@ def recommend(
     Where the average does not decide, the sources do, if those that decide agree with each other
     and with its sign.
 
-    Args:
-        rivals: that may be recommended beside the baseline.
-        strategies: all of them, the baseline too.
-        baseline: what differences are taken from.
-        differences: of all strategies.
+    Rivals are those that may be recommended beside the baseline: no controls.
     """
     sides = {s.name: _Side.of(s.name, differences) for s in rivals}
     better = [name for name, side in sides.items() if side.verdict == "pool"]

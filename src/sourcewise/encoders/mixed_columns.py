@@ -60,11 +60,6 @@ class MixedRows(TensorRows):
 def prepare_mixed(table: Table, columns: Sequence[MixedColumn], noise: ExampleNoise) -> MixedRows:
     """Dequantise numbers, and number categories as the schema does.
 
-    Args:
-        table: n rows with these columns.
-        columns: how each is encoded.
-        noise: one stream per row.
-
     Raises:
         InputError: a category that the schema does not name, a gap in a column that had none, or
             another kind of column.

@@ -148,12 +148,7 @@ class NumericCoding(Coding):
         )
 
     def prepare(self, x: X, noise: ExampleNoise) -> NumericRows:
-        """Dequantise and take logarithms: all that needs no fitting.
-
-        Args:
-            x: n rows with these columns.
-            noise: one stream per row.
-        """
+        """Dequantise and take logarithms: all that needs no fitting."""
         values = as_table(x).select(column.name for column in self.columns).matrix()
         tied = [j for j, column in enumerate(self.columns) if column.resolution is not None]
         if tied:

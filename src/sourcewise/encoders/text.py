@@ -64,13 +64,7 @@ class TextCoding(Coding):
         return text if self.symbols == "characters" else _utf8(text)
 
     def fit(self, rows: Ragged, y: Tensor, K: int) -> "TextEncoder":
-        """Choose the vocabulary: characters that occur at least twice in these rows.
-
-        Args:
-            rows: the training rows of all sources, prepared.
-            y: (n,) their sources.
-            K: number of sources.
-        """
+        """Choose the vocabulary: characters that occur at least twice in these rows."""
         if self.symbols == "bytes":
             return TextEncoder("bytes")
         points, counts = rows.values.unique(return_counts=True)

@@ -51,12 +51,7 @@ def prepare_job(
 ) -> tuple[Job, Screened]:
     """The job, of which all sources with rows are tested, and what happened to the columns.
 
-    Args:
-        data: the sample.
-        settings: of the run.
-        family: what is fitted.
-        strategies: how.
-        min_rows: sources with fewer rows are not looked at in screening.
+    Sources with fewer rows than `min_rows` are not looked at in screening.
     """
     Execution.refuse(settings.set)
     own = family.parse(settings.set)
@@ -73,11 +68,7 @@ def configuration(
 ) -> dict[str, Any]:
     """What identifies a run: settings with all that they came to, fingerprint, versions.
 
-    Args:
-        data: the sample as it was read.
-        settings: of the run.
-        job: what they came to.
-        **more: settings that something else came to.
+    `data` is the sample as it was read; `more` are settings that something else came to.
     """
     blocks = {
         s.name: [[job.names[k] for k in block] for block in s.partition] for s in job.strategies

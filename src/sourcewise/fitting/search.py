@@ -45,16 +45,8 @@ def search(
 ) -> tuple[Job, dict[str, list[Trial]]]:
     """The job with the best settings of every strategy, and all trials.
 
-    Args:
-        job: what is compared.
-        rows: all n rows.
-        split: which of them train, and which judge; its test rows play no part.
-        shuffled: (n,) permuted labels, for the control that trains on them.
-        noise: of the search.
-        trials: of each strategy.
-        execution: where and how fast to train.
-        folder: where finished trials are kept, so that an interrupted search goes on.
-        progress: called with (done, in all).
+    The split's test rows play no part. Labels (n,) are `shuffled` for a control.
+    Finished trials are kept in the folder, so that an interrupted search goes on.
     """
     settings, encoded = job.settings, Encoded.of(job, rows, split)
     assert isinstance(settings, TrainedSettings)

@@ -54,14 +54,7 @@ class Encoded:
 
 
 def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
-    """Some rows as metrics take them, and (B,) the log |dz/dx|.
-
-    Args:
-        job: what is fitted.
-        encoder: of the split.
-        rows: all n rows.
-        index: (B,) which.
-    """
+    """Some rows as metrics take them, and (B,) the log |dz/dx|."""
     z, log_det = encoder.encode(rows.take(index), job.data.y[index])
     c = None if job.data.c is None else job.data.c[index]
     return Batch(z, job.data.y[index], c, job.sizes[index]), log_det
@@ -100,13 +93,7 @@ class TrainedStrategy:
         return Diagnosed(self.model.diagnostics(), self.efforts)
 
     def held_out(self, data: Sources, rows: Rows, sizes: Tensor) -> HeldOut:
-        """Rows as metrics take them.
-
-        Args:
-            data: n rows, in original units.
-            rows: the same with everything done that needs no fitting.
-            sizes: (n,) their units.
-        """
+        """Rows as metrics take them."""
         z, log_det = self.encoder.encode(rows, data.y)
         return HeldOut(data.x, Batch(z, data.y, data.c, sizes), log_det)
 
@@ -150,11 +137,7 @@ def whole_split(job: Job, noise: Noise) -> Split:
 def fit_all(job: Job, rows: Rows, fold: Tensor, work: Work) -> dict[str, TrainedStrategy]:
     """Every strategy trained on all rows: the models to keep.
 
-    Args:
-        job: what is trained.
-        rows: all n rows.
-        fold: (n,) within which labels are shuffled, for the control that trains on such.
-        work: randomness of the repetition, and how and where.
+    Within a fold (n,) labels are shuffled, for the control that trains on such.
     """
     y, noise = job.data.y, work.noise
     split = whole_split(job, noise)

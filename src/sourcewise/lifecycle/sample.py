@@ -1,11 +1,11 @@
-"""`sample`: draws from saved models, in the original types.
+"""`sample`: draws from saved models, in the original types, on the screen or in a file.
 
 A draw is keyed by (seed, source, its number within the source): more draws begin with the same
 ones, and those of a source do not depend on which other sources are asked for.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,7 @@ from sourcewise.results.samples import as_csv, as_json_lines
 __all__ = ["ENDINGS", "Samples", "check_file", "sample", "write_samples"]
 
 MOST = 10_000_000
+ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS))
 SHOWN = 4  # digits of a column's spread on the screen
 MOST_PLACES = 9
 
@@ -234,9 +235,6 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS))
-
-
 def check_file(path: Path) -> None:
     """Raise if samples cannot be written there, whatever they are.
 
@@ -258,19 +256,15 @@ def write_samples(samples: Samples, path: Path) -> None:
         InputError: an ending that these samples have no form for.
     """
     check_file(path)
-    forms = dict(zip(ENDINGS, (_csv, _json_lines, _lines, _arrays), strict=True))
+    forms = dict(zip(ENDINGS, (_rows(as_csv), _rows(as_json_lines), _texts, _arrays), strict=True))
     write_atomic(path, forms[path.suffix](samples))
 
 
-def _csv(samples: Samples) -> str:
-    return as_csv(samples.x, samples.labels, *samples.columns)
+def _rows(form: Callable[..., str]) -> Callable[[Samples], str]:
+    return lambda samples: form(samples.x, samples.labels, *samples.columns)
 
 
-def _json_lines(samples: Samples) -> str:
-    return as_json_lines(samples.x, samples.labels, *samples.columns)
-
-
-def _lines(samples: Samples) -> str:
+def _texts(samples: Samples) -> str:
     """One text a line: what `read` takes as one source."""
     if not isinstance(samples.x, Ragged):
         raise InputError("a .txt file holds texts, and these samples are rows: .csv, .jsonl, .npz")

@@ -53,10 +53,7 @@ FEW = 10
 def reading_options(run: Run, data: str, given: Options) -> Json:
     """How to read DATA for a run: as its own data, columns being those of the models.
 
-    Args:
-        run: the run.
-        data: path or built-in name.
-        given: options that the user gave; they go first, an empty one takes an option away.
+    Options that the user gave go first; an empty one takes an option away.
     """
     own, kinds = to_json(run.settings.data), _kinds(run)
     kind = format_of(Path(data))
@@ -86,11 +83,6 @@ def read_rows(run: Run, data: str, given: Options) -> Sources:
 
 def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screened:
     """The rows with the columns of the models, sources numbered as theirs.
-
-    Args:
-        data: new rows.
-        fitted: the models.
-        missing: refuse, drop or impute (score the observed columns).
 
     Raises:
         InputError: a source or column that the models do not know, missing or infinite values.
@@ -286,9 +278,7 @@ class Scored:
     ) -> Interval | float | None:
         """Of the equal-weight mean over sources; the mean alone if there are too few rows.
 
-        Args:
-            sources: that the mean is over.
-            less: what the scores are compared with; above 0 favours these models.
+        Compared with the scores that are `less`, above 0 favours these models.
         """
         if not sources:
             return None

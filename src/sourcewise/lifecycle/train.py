@@ -171,12 +171,7 @@ def training_result(
 ) -> TrainingResult:
     """Put the result together; see docs for its keys.
 
-    Args:
-        prepared: what was trained.
-        trained: its models.
-        seconds: that each block, by its name, was in training (blocks that train at the same time
-            share them); or all of them.
-        run: the folder.
+    Blocks that train at the same time share their seconds; one number is that of all.
     """
     job, split, config = prepared.job, prepared.split, prepared.config
     name = prepared.strategy.name

@@ -54,11 +54,7 @@ def read_json_lines(
 ) -> tuple["pd.DataFrame", list[int]]:
     """One object a line, with at least these keys; others are left out.
 
-    Args:
-        path: .jsonl, gzipped if it ends in .gz. Blank lines are skipped.
-        text: the key of the text.
-        source: the key of the source: text or a number.
-        group: keys that say what belongs together.
+    Blank lines are skipped. The source is text or a number; `group` are more keys.
 
     Returns:
         a DataFrame of these columns, and the line of each row.

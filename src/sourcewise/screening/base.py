@@ -130,10 +130,7 @@ def refuse_infinite(screened: Screened) -> None:
 def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -> None:
     """Refuse missing values, drop their rows, or count them as cells to be filled in.
 
-    Args:
-        screened: the sample.
-        missing: which of these.
-        imputes: whether the encoder can fill them in; only what it can is offered.
+    Only what the encoder can do is offered: whether it fills them in is `imputes`.
     """
     table = screened.table
     masks = {name: table.missing(name) for name in table.names}

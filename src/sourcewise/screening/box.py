@@ -27,10 +27,7 @@ SLOW = 1 << 15  # cells per update; about a tenth of a second on one core
 def screen(data: Sources, rules: Rules = USUAL, options: BoxOptions | None = None) -> Screened:
     """Columns and rows for a density on a box; as `numeric.screen`, and `pixels` for images.
 
-    Args:
-        data: the sample.
-        rules: what is asked of it; missing values are refused or dropped.
-        options: are the columns pixels, and is the box a grid?
+    Missing values are refused or dropped.
 
     Raises:
         InputError: those of `numeric.screen`, missing="impute" where values are missing, those of
@@ -52,11 +49,6 @@ def grid_cells(
     table: Table, columns: tuple[NumericColumn, ...], nodes: int | Literal["auto"]
 ) -> int:
     """Cells along each axis of a grid: one per step of the column that has the most.
-
-    Args:
-        table: the sample's columns.
-        columns: how each was recorded.
-        nodes: as many cells, or "auto".
 
     Raises:
         InputError: fewer cells than steps; "auto" where a column has no lattice.

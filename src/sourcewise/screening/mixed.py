@@ -30,11 +30,7 @@ __all__ = ["screen"]
 def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = None) -> Screened:
     """Choose the columns and rows that a model of mixed tables can use.
 
-    Args:
-        data: the sample.
-        rules: what is asked of it; missing values are a value of their own, unless their rows are
-            dropped.
-        options: matter to the coding only.
+    Missing values are a value of their own, unless their rows are dropped.
 
     Raises:
         InputError: `missing="impute"`, non-positive values under `log`, infinite values, no column

@@ -16,11 +16,6 @@ __all__ = ["as_text", "refuse_long", "screen", "screen_text", "symbols_of"]
 def screen(data: Sources, rules: Rules = USUAL, options: TextOptions | None = None) -> Screened:
     """Check a sample of text.
 
-    Args:
-        data: the sample; x must be text.
-        rules: what is asked of it; sources with few rows are not tested.
-        options: what a symbol is, and how many an example may have.
-
     Raises:
         InputError: no text, an example that is too long, an option that does not apply.
     """
@@ -59,12 +54,7 @@ def refuse_long(text: Ragged, symbols: Symbols, longest: int) -> None:
 
 
 def screen_text(data: Sources, min_rows: int) -> list[str]:
-    """Warnings about text that a model may trip over; nothing is left out.
-
-    Args:
-        data: the sample; x must be text.
-        min_rows: sources with fewer rows are not tested.
-    """
+    """Warnings about text that a model may trip over; nothing is left out."""
     x = as_text(data.x)
     edges = "" if data.group_by == ("document",) else _edges(x)  # chunks end anywhere
     warnings = [_empty(x), edges, _repeated(data, x), *_narrow(data, x, min_rows)]
