@@ -147,7 +147,7 @@ def print_plan(
     prepared: "Prepared | PreparedTraining", out: Path, seconds: float, as_json: bool
 ) -> None:
     """What `--dry-run` shows of a run that takes a while: settings and what they come to, ..."""
-    plan = {**prepared.config, "resolved": prepared.effective_settings()}
+    plan = {**prepared.config, "resolved": prepared.rehearsal().effective_settings()}
     plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"

@@ -20,8 +20,11 @@ DEAF = 0.02  # of what the label changes in separate models
 
 def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
     """All of them."""
+    plan = summary.plan
+    one_seed = plan.scope != "procedure" and plan.job.family.trained and plan.repetitions == 1
+    told = "one training seed: intervals do not cover what another seed would give; --seeds 3"
     return [
-        *_one_seed(summary.plan),
+        *([told] if one_seed else []),
         *_unfinished(summary),
         *_deaf(summary, baseline),
         *_dominated(summary, strategy, baseline),
@@ -57,12 +60,6 @@ def estimand(plan: Plan) -> str:
     )
 
 
-def _one_seed(plan: Plan) -> Iterator[str]:
-    """A spread over seeds cannot be seen in one."""
-    if plan.scope != "procedure" and plan.job.family.trained and plan.repetitions == 1:
-        yield "one training seed: intervals do not cover what another seed would give; --seeds 3"
-
-
 def _unfinished(summary: Summary) -> Iterator[str]:
     """Strategies with such models, and what makes all of them longer: the same in every line."""
     job = summary.plan.job
@@ -71,7 +68,8 @@ def _unfinished(summary: Summary) -> Iterator[str]:
     options = set().union(*(_longer(summary, strategy, late[strategy]) for strategy in late))
     for strategy, at_the_end in late.items():
         updates = float(summary.average(strategy.name, "updates")[at_the_end].max())
-        of = "" if len(at_the_end) == len(job.tested) else _models_of(summary, at_the_end)
+        names = listing((repr(job.names[k]) for k in at_the_end), 3)
+        of = "" if len(at_the_end) == len(job.tested) else f"of {names}, "
         yield (
             f"{strategy.name} was still improving when its updates were over ({of}the last "
             f"weights, of update {updates:.0f}, were the best): train longer with "
@@ -86,10 +84,6 @@ def _longer(summary: Summary, strategy: Strategy, sources: list[int]) -> set[str
     cells = [summary.cell(strategy.name, r) for r in range(summary.plan.repetitions)]
     made = (int(c.updates[k]) for c in cells for k in sources if c.ended_at_best(k))
     return longer(settings, made)
-
-
-def _models_of(summary: Summary, sources: list[int]) -> str:
-    return f"of {listing((repr(summary.plan.job.names[k]) for k in sources), 3)}, "
 
 
 def _deaf(summary: Summary, baseline: str) -> Iterator[str]:

@@ -11,9 +11,8 @@ from sourcewise.comparison.evaluate import evaluate, evaluate_cell
 from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
-from sourcewise.families.registry import family, suited
 from sourcewise.fitting.job import Job, Work
-from sourcewise.fitting.prepare import FitSettings, configuration, prepare_job
+from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
@@ -63,10 +62,6 @@ class Prepared:
         split = next(self.plan.splits(self.plan.cells[0], shared.fold))
         return Rehearsal(self.plan.job, shared.rows, split, shared.shuffled)
 
-    def effective_settings(self) -> dict[str, str | int | float]:
-        """What the family's settings come to for these data."""
-        return self.rehearsal().effective_settings()
-
     def seconds(self) -> float:
         """That the comparison will take, its search included, if no training stops early."""
         plan = self.plan
@@ -85,9 +80,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     Raises:
         InputError: whatever is wrong with the data or settings.
     """
-    if not isinstance(data, Sources):
-        raise InputError(f"compare needs Sources, not {type(data).__name__}: use sourcewise.read")
-    chosen = family(settings.model) if settings.model != "auto" else suited(data)
+    chosen = chosen_family("compare", data, settings)
     _check_trials(settings, chosen)
     _check_names(data)
     strategies = parse_strategies(settings.strategies, tuple(data.names))

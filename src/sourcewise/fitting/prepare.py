@@ -6,9 +6,10 @@ from typing import Any, Self
 from pydantic import Field
 
 from sourcewise.encoders.registry import plan
+from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
-from sourcewise.families.registry import screen
+from sourcewise.families.registry import family, screen, suited
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
 from sourcewise.metrics.registry import metrics_of
@@ -18,7 +19,7 @@ from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 
-__all__ = ["FitSettings", "configuration", "prepare_job"]
+__all__ = ["FitSettings", "chosen_family", "configuration", "prepare_job"]
 
 
 class FitSettings(Settings):
@@ -40,6 +41,13 @@ class FitSettings(Settings):
         if isinstance(given.get("log"), str):
             given["log"] = (given["log"],)
         return cls.parse(given)
+
+
+def chosen_family(verb: str, data: object, settings: FitSettings) -> Family:
+    """The family that is named, or the one that suits the data; these must have been read."""
+    if not isinstance(data, Sources):
+        raise InputError(f"{verb} needs Sources, not {type(data).__name__}: use sourcewise.read")
+    return family(settings.model) if settings.model != "auto" else suited(data)
 
 
 def prepare_job(
