@@ -133,9 +133,9 @@ class Coding(ABC):
     gaps: Gaps = "refuse"
 
     @property
-    @abstractmethod
     def variables(self) -> int:
         """Coordinates of one unit: columns of a row, 1 for a symbol."""
+        return len(self.coded_columns) or 1
 
     @property
     def alphabet_size(self) -> int | None:

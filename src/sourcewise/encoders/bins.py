@@ -122,18 +122,16 @@ def cut_values(v: Tensor, bins: int) -> Bins:
     if len(v) == 0:
         return _around(0.0, 1.0)
     shares = torch.arange(1, bins, dtype=torch.float64) / bins
-    knots = torch.quantile(v, shares).unique() if len(v) < 10**7 else _quantiles(v, shares)
+    if len(v) < 10**7:
+        knots = torch.quantile(v, shares).unique()
+    else:  # which `torch.quantile` refuses
+        knots = v.sort().values[(shares * len(v)).long()].unique()
     spread = float(v.std(correction=0)) or abs(float(v[0])) or 1.0
     lower, upper = knots[0] - v[v < knots[0]], v[v >= knots[-1]] - knots[-1]
     heights = torch.arange(1.0, len(knots) + 1, dtype=torch.float64)
     single = torch.zeros(len(knots), dtype=torch.bool)
     scales = _scale(lower, spread), _scale(upper, spread)
     return Bins(knots, heights, len(knots) + 1, *scales, single)
-
-
-def _quantiles(v: Tensor, shares: Tensor) -> Tensor:
-    """`torch.quantile` refuses very many values."""
-    return v.sort().values[(shares * len(v)).long()].unique()
 
 
 def _scale(excess: Tensor, spread: float) -> float:

@@ -57,11 +57,6 @@ class BoxCoding(Coding):
     array: tuple[int, ...] = ()
 
     @property
-    def variables(self) -> int:
-        """The number of columns, D."""
-        return len(self.columns)
-
-    @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """The columns, all of numbers."""
         return NumericCoding(self.columns).coded_columns
@@ -128,7 +123,10 @@ class BoxCoding(Coding):
         """Spreads are those of the rows; nothing else is fitted."""
         encoder = BoxEncoder(self, ())
         z, _ = encoder.encode(rows, y)
-        return replace(encoder, spread=tuple(_spread(z, y, K).tolist()))
+        counts = torch.bincount(y, minlength=K).clamp(min=1).double()[:, None]
+        means = torch.zeros(K, z.shape[1], dtype=z.dtype).index_add_(0, y, z) / counts
+        spread = (z - means[y]).square().mean(0).sqrt()
+        return replace(encoder, spread=tuple(spread.tolist()))
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ class BoxEncoder(Encoder):
 
     @property
     def coding(self) -> BoxCoding:
-        """The coding that it was fitted under: the box."""
+        """The coding that it was fitted under."""
         return self.box
 
     @property
@@ -209,13 +207,6 @@ class BoxEncoder(Encoder):
         more = {"cells": document["cells"], "array": tuple(document.get("array", ()))}
         coding = BoxCoding(columns, *ends, shape=shape and tuple(shape), **more)
         return cls(coding, tuple(document["spread"]))
-
-
-def _spread(z: Tensor, y: Tensor, K: int) -> Tensor:
-    """(D,) standard deviations within sources."""
-    counts = torch.bincount(y, minlength=K).clamp(min=1).double()[:, None]
-    means = torch.zeros(K, z.shape[1], dtype=z.dtype).index_add_(0, y, z) / counts
-    return (z - means[y]).square().mean(0).sqrt()
 
 
 def plan(screened: Screened, options: BoxOptions | None = None) -> BoxCoding:

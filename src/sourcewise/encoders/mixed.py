@@ -71,11 +71,6 @@ class MixedCoding(Coding):
     options: MixedOptions  # bins, and the order of columns
 
     @property
-    def variables(self) -> int:
-        """The number of columns."""
-        return len(self.columns)
-
-    @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """All columns."""
         return tuple(column.coded for column in self.columns)

@@ -134,11 +134,6 @@ class NumericCoding(Coding):
     columns: tuple[NumericColumn, ...]  # how each is encoded
 
     @property
-    def variables(self) -> int:
-        """The number of columns."""
-        return len(self.columns)
-
-    @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """The columns, all of numbers."""
         facts = ("name", "log", "resolution")

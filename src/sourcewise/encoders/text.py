@@ -52,16 +52,16 @@ class TextCoding(Coding):
     symbols: Symbols = "characters"  # "characters" or "bytes"
     longest: int = LONGEST  # the longest example that is taken, in symbols
 
-    @property
-    def variables(self) -> int:
-        """1: a symbol."""
-        return 1
-
     def prepare(self, x: X, noise: ExampleNoise | None = None) -> Ragged:
         """Code points or bytes; checks that x is text and no example longer than `longest`."""
         text = as_text(x)
         refuse_long(text, self.symbols, self.longest)
-        return text if self.symbols == "characters" else _utf8(text)
+        if self.symbols == "characters":
+            return text
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), symbols_of(text, "bytes").cumsum(0)])
+        raw = bytearray("".join(text.strings()).encode())
+        values = torch.frombuffer(raw, dtype=torch.uint8) if raw else torch.empty(0)
+        return Ragged(values.long(), ends)
 
     def fit(self, rows: Ragged, y: Tensor, K: int) -> "TextEncoder":
         """Choose the vocabulary: characters that occur at least twice in these rows."""
@@ -144,10 +144,3 @@ def look_up(values: Tensor, alphabet: Sequence[int]) -> Tensor:
     known = torch.tensor(alphabet, dtype=torch.int64, device=values.device)
     at = torch.searchsorted(known, values).clamp(max=len(alphabet) - 1)
     return torch.where(known[at] == values, at, -1)
-
-
-def _utf8(x: Ragged) -> Ragged:
-    ends = torch.cat([torch.zeros(1, dtype=torch.int64), symbols_of(x, "bytes").cumsum(0)])
-    raw = bytearray("".join(x.strings()).encode())
-    values = torch.frombuffer(raw, dtype=torch.uint8) if raw else torch.empty(0)
-    return Ragged(values.long(), ends)

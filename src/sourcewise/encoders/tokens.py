@@ -82,27 +82,24 @@ class TokenCoding(Coding):
 
     def fit(self, rows: TensorRows, y: Tensor, K: int) -> "TokenEncoder":
         """Nothing is fitted."""
-        return TokenEncoder(self.M, self.D, self.alphabet, self.columns)
+        return TokenEncoder(self)
 
 
 @dataclass(frozen=True)
 class TokenEncoder(Encoder):
     """Symbols <-> ids; see `TokenCoding`."""
 
-    M: int
-    D: int
-    alphabet: tuple[int, ...] | None = None
-    columns: tuple[Column, ...] = ()
-
-    @property
-    def sizes(self) -> Sizes:
-        """`M` symbols, `D` positions."""
-        return {"M": self.M, "D": self.D}
+    tokens: TokenCoding
 
     @property
     def coding(self) -> TokenCoding:
         """The coding that it was fitted under."""
-        return TokenCoding(self.M, self.D, self.alphabet, self.columns)
+        return self.tokens
+
+    @property
+    def sizes(self) -> Sizes:
+        """`M` symbols, `D` positions."""
+        return {"M": self.tokens.M, "D": self.tokens.D}
 
     def encode(self, rows: TensorRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n, D) int64 ids, and (n,) zeros: ids are the rows themselves."""
@@ -110,31 +107,27 @@ class TokenEncoder(Encoder):
 
     def decode(self, z: Tensor) -> X:
         """Back to a matrix, a table or text, as the sample was."""
-        if self.alphabet is not None:
-            points = torch.tensor(self.alphabet, device=z.device)[z].flatten()
-            return Ragged(points, torch.arange(len(z) + 1) * self.D)
-        if not self.columns:
+        alphabet, columns = self.tokens.alphabet, self.tokens.columns
+        if alphabet is not None:
+            points = torch.tensor(alphabet, device=z.device)[z].flatten()
+            return Ragged(points, torch.arange(len(z) + 1) * self.tokens.D)
+        if not columns:
             return z
-        cells = dict(zip((c.name for c in self.columns), z.double().T, strict=True))
-        return Table(cells, self.columns)
+        return Table(dict(zip((c.name for c in columns), z.double().T, strict=True)), columns)
 
     def to_json(self) -> Document:
         """All of it as plain values."""
+        alphabet, columns = self.tokens.alphabet, self.tokens.columns
         return {
             "kind": "tokens",
-            "M": self.M,
-            "D": self.D,
-            "alphabet": None if self.alphabet is None else list(self.alphabet),
-            "columns": [column.name for column in self.columns],
+            **self.sizes,
+            "alphabet": None if alphabet is None else list(alphabet),
+            "columns": [column.name for column in columns],
         }
 
     @classmethod
     def from_json(cls, document: Document) -> "TokenEncoder":
         """The inverse of `to_json`."""
-        alphabet = document["alphabet"]
-        return cls(
-            document["M"],
-            document["D"],
-            None if alphabet is None else tuple(alphabet),
-            tuple(Column(name) for name in document["columns"]),
-        )
+        alphabet, columns = document["alphabet"], map(Column, document["columns"])
+        points = None if alphabet is None else tuple(alphabet)
+        return cls(TokenCoding(document["M"], document["D"], points, tuple(columns)))

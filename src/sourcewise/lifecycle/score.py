@@ -23,7 +23,6 @@ from sourcewise.forms import Column, Ragged, Table, as_table
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
 from sourcewise.readers.arrays import array_names
-from sourcewise.readers.read import read
 from sourcewise.readers.registry import ARRAYS, format_of
 from sourcewise.results.comparison import Worst
 from sourcewise.results.contract import Json, to_json
@@ -39,7 +38,6 @@ __all__ = [
     "known_rows",
     "matched",
     "new_characters",
-    "read_rows",
     "reading_options",
     "rough",
     "score_of",
@@ -55,7 +53,8 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
 
     Options that the user gave go first; an empty one takes an option away.
     """
-    own, kinds = to_json(run.settings.data), _kinds(run)
+    own, coding = to_json(run.settings.data), next(iter(run.models.values())).encoder.coding
+    kinds = {column.name: column.kind for column in coding.coded_columns}
     kind = format_of(Path(data))
     applies = kind.options if kind else ()
     inherited = [name for name in ("source", "group", "text", "chunk") if name in applies]
@@ -68,17 +67,6 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
         if value is not None:
             options[name] = {**options.get(name, {}), **value} if name == "types" else value
     return {name: value for name, value in options.items() if value}
-
-
-def _kinds(run: Run) -> dict[str, str]:
-    """The kinds of the columns, as the models have them."""
-    encoder = next(iter(run.models.values())).encoder
-    return {column.name: column.kind for column in encoder.coding.coded_columns}
-
-
-def read_rows(run: Run, data: str, given: Options) -> Sources:
-    """See `reading_options`."""
-    return read(data, **reading_options(run, data, given))
 
 
 def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screened:
