@@ -1,7 +1,5 @@
 """`compare`: one model for all sources, or one each?"""
 
-import csv
-import io
 import shutil
 import time
 from dataclasses import dataclass, field, replace
@@ -137,11 +135,9 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
         """Samples, times, numbers, and `result.json`."""
         save_samples(folder.path, outcome.models, Noise(outcome.plan.seed).of("samples"))
         found = self._result(outcome, str(folder.path))
-        text = io.StringIO()
         wall, cpu = self.started
-        spent = time.perf_counter() - wall, time.process_time() - cpu
-        csv.writer(text).writerows([("wall_seconds", "cpu_seconds"), spent])
-        write_atomic(folder / "log.csv", text.getvalue())
+        spent = f"{time.perf_counter() - wall},{time.process_time() - cpu}"
+        write_atomic(folder / "log.csv", f"wall_seconds,cpu_seconds\r\n{spent}\r\n")
         write_tables(folder, outcome.plan, outcome.results)
         write_json(folder / "result.json", to_json(found))
 

@@ -71,7 +71,7 @@ def search(
         told = share(progress, i, len(job.strategies))
         found[strategy.name] = _trials(settings.SPACE, worth, trials, int(seed), place, told)
     tuned: dict[str, FamilySettings] = {
-        name: settings.parse(settings.model_dump() | _best(done).changes)
+        name: settings.parse(settings.model_dump() | min(done, key=_worth).changes)
         for name, done in found.items()
     }
     return replace(job, tuned=tuned), found
@@ -104,7 +104,7 @@ def _trials(
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / f"trial-{number:04d}.json", vars(trial))
         if asked is not None:
-            study.tell(asked, FAILED if trial.validation is None else trial.validation)
+            study.tell(asked, _worth(trial))
         done.append(trial)
         if progress is not None:
             progress(number + 1, trials)
@@ -142,8 +142,5 @@ def _loss(job: Job, trained: TrainedStrategy, split: Split) -> float:
     return total / weight
 
 
-def _best(trials: list[Trial]) -> Trial:
-    def loss(trial: Trial) -> float:
-        return FAILED if trial.validation is None else trial.validation
-
-    return min(trials, key=loss)
+def _worth(trial: Trial) -> float:
+    return FAILED if trial.validation is None else trial.validation

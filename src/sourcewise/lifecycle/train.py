@@ -106,7 +106,9 @@ class TrainingRun(Runnable[Outcome, Trained]):
         partition = models[self.prepared.strategy.name].model.partition
         blocks = ["+".join(job.names[k] for k in block) for block in partition]
         lines = _log_lines(folder / TRAINING, blocks)
-        write_atomic(folder / "log.csv", _csv([FIELDS, *lines]))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([FIELDS, *lines])
+        write_atomic(folder / "log.csv", text.getvalue())
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
         found = training_result(self.prepared, models, spent, str(folder.path))
         write_json(folder / "result.json", to_json(found))
@@ -152,12 +154,6 @@ def _seconds(lines: list[list[str]], block: str) -> float:
     for seconds in (float(row[-1]) for row in lines if row[0] == block):
         total, last = total + (last if seconds < last else 0.0), seconds
     return total + last
-
-
-def _csv(rows: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 Seconds = Mapping[str, float] | float

@@ -1,7 +1,7 @@
 """A pandas DataFrame -> `Sources`: which column is the source, and what kind each column is."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -53,23 +53,17 @@ def from_frame(
     text = options.text or default_text(frame, label, options)
     if text is not None:
         refuse_for_text(text, label, options)
-        return text_sources(
-            strings(frame[text], place),
-            y,
-            source_names,
-            name=name,
-            place=place,
-            chunk=options.chunk,
-            group=together,
-            group_by=group,
-        )
+        how = {"name": name, "place": place, "chunk": options.chunk}
+        texts = strings(frame[text], place)
+        return text_sources(texts, y, source_names, group=together, group_by=group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
     left = {label, *options.ignore, *(() if options.columns else group)}
     chosen = [column for column in (options.columns or frame.columns) if column not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
-    table = _table(frame[chosen], options.types)
+    parsed = [_parse(frame[column], options.types.get(column)) for column in chosen]
+    table = Table({c.name: values for c, values in parsed}, tuple(c for c, _ in parsed))
     return Sources(table, y, source_names, together, group, name)
 
 
@@ -84,12 +78,6 @@ def _check_names(frame: "pd.DataFrame", name: str, options: ReadOptions) -> None
         if given not in names:
             raise unknown("column", given, names)
     refuse_repeated(list(columns), "columns")
-
-
-def _table(frame: "pd.DataFrame", types: Mapping[str, Kind]) -> Table:
-    """All columns, each by the rule in `sourcewise.read` or as `types` says."""
-    parsed = [_parse(frame[column], types.get(column)) for column in frame.columns]
-    return Table({c.name: values for c, values in parsed}, tuple(c for c, _ in parsed))
 
 
 def _plain(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -136,15 +124,12 @@ def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:
             f"the source column {name!r} has {len(values)} different values in {len(column)} rows "
             f"(at most {MOST_SOURCES}): is it an identifier? choose another with --source"
         )
-    texts = [_text(value) for value in values]
+    whole = (int(v) if isinstance(v, float) and v.is_integer() else v for v in values)
+    texts = list(map(str, whole))
     order = sorted(range(len(texts)), key=lambda i: natural(texts[i]))
     rank = np.empty(len(texts), np.int64)
     rank[order] = np.arange(len(texts))
     return torch.from_numpy(rank[codes]), [texts[i] for i in order]
-
-
-def _text(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def natural(text: str) -> tuple[tuple[float, str], ...]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sourcewise.errors import InputError, listing
 from sourcewise.readers.files import read_csv, read_parquet, refuse_nameless, refuse_repeated
@@ -103,19 +103,13 @@ def _value(item: dict[str, object], key: str, option: str, place: str) -> object
 def column_names(path: Path) -> list[str]:
     """The names in the header of a .csv or .tsv file."""
     header = first_line(path)
-    return _fields(header, _separator(path, header))
+    separator = _separator(path, header)
+    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    return next(csv.reader([header], delimiter=separator, quoting=quoting), [])
 
 
 def _separator(path: Path, header: str) -> str:
     return "\t" if suffix(path).startswith(".tsv") else max(",;\t", key=header.count)
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator, quoting=_quoting(separator)), [])
-
-
-def _quoting(separator: str) -> Any:
-    return csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
 
 
 def read_text_table(path: Path) -> tuple["pd.DataFrame", list[int]]:
@@ -130,7 +124,9 @@ def read_text_table(path: Path) -> tuple["pd.DataFrame", list[int]]:
     if not lines[0].strip():
         raise InputError(f"{path} is empty")
     separator = _separator(path, lines[0])
-    rows = _tab_rows(lines) if separator == "\t" else _quoted_rows(lines, separator, path)
+    rows = _quoted_rows(lines, separator, path)
+    if separator == "\t":
+        rows = ((n, line.split("\t")) for n, line in enumerate(lines, 1) if line)
     names = next(rows)[1]
     refuse_nameless(names, path)
     refuse_repeated(names, path)
@@ -142,12 +138,6 @@ def read_text_table(path: Path) -> tuple["pd.DataFrame", list[int]]:
         kept.append(row)
         numbers.append(number)
     return pd.DataFrame(kept, columns=names, dtype=object), numbers
-
-
-def _tab_rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(lines, 1):
-        if line:
-            yield number, line.split("\t")
 
 
 def _quoted_rows(lines: list[str], separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -127,8 +127,9 @@ def pixels(data: Sources, image: tuple[int, ...], rules: Rules) -> Screened:
     screened = Screened.columns_of(data)
     if rules.log or rules.missing == "impute":
         raise InputError("pixels: --log and --missing impute do not go with images")
-    screened.image = Image(_shape(data.x, image), _array(data.x))
-    shape = screened.image.shape
+    x, shape = data.x, _shape(data.x, image)
+    array = tuple(x.shape[1:]) if isinstance(x, Tensor) and x.ndim > 2 else ()
+    screened.image = Image(shape, array)
     refuse_infinite(screened)
     handle_missing(screened, rules.missing, imputes=False)
     columns = screened.table.columns
@@ -141,11 +142,6 @@ def pixels(data: Sources, image: tuple[int, ...], rules: Rules) -> Screened:
     if all(bool((values == low).all()) for values in columns.values()):
         raise InputError(f"{data.name}: all pixels are {low:g}")
     return screened
-
-
-def _array(x: X) -> tuple[int, ...]:
-    """The axes of a row, unless it has columns."""
-    return tuple(x.shape[1:]) if isinstance(x, Tensor) and x.ndim > 2 else ()
 
 
 def _shape(x: X, image: tuple[int, ...]) -> tuple[int, int, int]:
