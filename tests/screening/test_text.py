@@ -35,7 +35,8 @@ def test_screening_points_out_and_keeps_everything():
     assert "the 2 groups alone are kept together" in screen("text", grouped, Rules(1)).warnings[0]
     chunks = sources(["a ", "b"], group=torch.tensor([0, 0]), group_by=("document",))
     assert not screen("text", chunks, Rules(1)).warnings
-    assert screen("text", data, Rules(2)).data is data
+    screened = screen("text", data, Rules(2))
+    assert screened.data is data
     assert plan("text", screened) == TextCoding()
 
 
