@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import take
+from sourcewise.forms import Ragged, take
 
 __all__ = ["Batch", "chunks", "joined"]
 

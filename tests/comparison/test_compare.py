@@ -16,7 +16,7 @@ from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
 from sourcewise.families.base import SharedError
 from sourcewise.families.gaussian.model import Gaussian
-from sourcewise.forms.table import as_table
+from sourcewise.forms import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 

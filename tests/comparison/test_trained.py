@@ -19,7 +19,7 @@ from sourcewise.families.family import Family
 from sourcewise.families.registry import families
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import read_tensors
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources

@@ -2,8 +2,7 @@
 
 import torch
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
+from sourcewise.forms import Column, Ragged, Table
 from sourcewise.screening.content import content
 from sourcewise.sources import Sources
 

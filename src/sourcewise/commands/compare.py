@@ -63,10 +63,7 @@ def compare(
     run = ComparisonRun(prepared, Execution.parse(o.values_of(Execution, given)))
     out = out or run.folder
     if dry_run:
-        trained = prepared.plan.job.family.trained
-        plan = {**prepared.config, "resolved": prepared.effective_settings()}
-        plan["warnings"] = prepared.screened.warnings
-        o.print_plan(plan, out, prepared.seconds(), trained, as_json)
+        o.print_plan(prepared, out, prepared.seconds(), as_json)
         return
     with Progress("comparing") as report_progress:
         result = execute(run, out, overwrite, report_progress)

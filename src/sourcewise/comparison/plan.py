@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Rows
-from sourcewise.fitting.encoded import prepared_rows, shuffled_labels
 from sourcewise.fitting.job import Job, Split
+from sourcewise.fitting.strategy import prepared_rows, shuffled_labels
 from sourcewise.randomness import Noise
 
 __all__ = ["BASELINE", "FOLDS", "GROUPS", "Cell", "Plan", "Scope", "Shared"]
@@ -45,34 +45,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Shared:
-    """What the cells of a repetition share.
+    """What the cells of a repetition share."""
 
-    Args:
-        fold: (n,) of each row.
-        rows: all rows, with everything done that needs no fitting.
-        shuffled: (n,) permuted labels.
-    """
-
-    fold: Tensor
-    rows: Rows
-    shuffled: Tensor
+    fold: Tensor  # (n,) of each row
+    rows: Rows  # all rows, with everything done that needs no fitting
+    shuffled: Tensor  # (n,) permuted labels
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows train and which test, in every cell.
+    """Which rows train and which test, in every cell."""
 
-    Args:
-        job: what is compared.
-        scope: what the intervals are to cover.
-        repetitions: R.
-        seed: of all random choices.
-    """
-
-    job: Job
-    scope: Scope
-    repetitions: int
-    seed: int
+    job: Job  # what is compared
+    scope: Scope  # what the intervals are to cover
+    repetitions: int  # R
+    seed: int  # of all random choices
 
     @property
     def cells(self) -> list[Cell]:

@@ -17,8 +17,7 @@ from sourcewise.families.base import (
     HasDensity,
     SharedError,
 )
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import take
+from sourcewise.forms import Ragged, take
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 

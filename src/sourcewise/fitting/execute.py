@@ -85,7 +85,8 @@ def execute(
     path, processes = Path(out), Processes.found()
     if processes.first:
         with RunFolder(path, run.config, overwrite) as folder:
-            if not processes.agreed(_finished(run, path)):
+            finished = all((path / name).exists() for name in run.FILES)
+            if not processes.agreed(finished):
                 try:
                     run.write(folder, run.work(path, progress))
                 except InputError:
@@ -98,7 +99,3 @@ def execute(
             run.work(path, None)
         processes.meet()  # the first one has written all
     return run.load(path)
-
-
-def _finished(run: Runnable[Any, Any], path: Path) -> bool:
-    return all((path / name).exists() for name in run.FILES)

@@ -75,17 +75,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of rows.
+    """Indices of rows."""
 
-    Args:
-        train: that models are trained on, of all sources.
-        valid: that tell when to stop, likewise; none for an exact fit.
-        test: that models are scored on, of tested sources.
-    """
-
-    train: Tensor
-    valid: Tensor
-    test: Tensor
+    train: Tensor  # that models are trained on, of all sources
+    valid: Tensor  # that tell when to stop, likewise; none for an exact fit
+    test: Tensor  # that models are scored on, of tested sources
 
     @classmethod
     def of(cls, job: Job, train: Tensor, test: Tensor, noise: Noise) -> "Split":
@@ -101,21 +95,13 @@ def share(progress: Progress | None, i: int, of: int) -> Progress | None:
 
 @dataclass(frozen=True)
 class Work:
-    """How and where one split is worked on.
+    """How and where one split is worked on."""
 
-    Args:
-        noise: of all training on it.
-        execution: where and how fast.
-        folder: where training may leave checkpoints; None: nowhere.
-        progress: called with (done, in all).
-        probe: whether to ask what the labels are worth to each strategy.
-    """
-
-    noise: Noise
-    execution: Execution = field(default_factory=Execution)
-    folder: Path | None = None
-    progress: Progress | None = None
-    probe: bool = False
+    noise: Noise  # of all training on it
+    execution: Execution = field(default_factory=Execution)  # where and how fast
+    folder: Path | None = None  # where training may leave checkpoints; None: nowhere
+    progress: Progress | None = None  # called with (done, in all)
+    probe: bool = False  # whether to ask what the labels are worth to each strategy
 
     def part(self, i: int, of: int, name: str) -> "Work":
         """Of part i of equal parts; its name is that of its folder, not of its noise."""

@@ -20,9 +20,8 @@ from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
 from sourcewise.families.base import Carried, ConditionalModel, Diagnosed, Diagnostic
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.strategy import untrained
+from sourcewise.fitting.strategy import Encoded, untrained
 from sourcewise.randomness import Noise
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe
@@ -38,19 +37,12 @@ MOST = 1000  # rows that training begins with
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """All models of all strategies on one split, as training will meet them.
+    """All models of all strategies on one split, as training will meet them."""
 
-    Args:
-        job: what is to be trained.
-        rows: all n rows.
-        split: which train.
-        shuffled: (n,) permuted labels, for the control that trains on them.
-    """
-
-    job: Job
-    rows: Rows
-    split: Split
-    shuffled: Tensor
+    job: Job  # what is to be trained
+    rows: Rows  # all n rows
+    split: Split  # which train
+    shuffled: Tensor  # (n,) permuted labels, for the control that trains on them
 
     def check(self, noise: Noise) -> None:
         """Raise what would stop the training later.

@@ -25,10 +25,7 @@ def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
     """A folder of text: file = source and line (or FASTA record) = example, or of folders:
     folder = source and file = example.
 
-    Args:
-        path: the folder. Hidden files in it are left alone, any others must be text.
-        options: chunk cuts longer examples into pieces of so many characters.
-        name: what the data set is called.
+    Hidden files in it are left alone, any others must be text.
     """
     files, folders = _entries(path)
     if folders and files:

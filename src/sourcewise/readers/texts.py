@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
 
@@ -25,11 +25,7 @@ def labelled(
 ) -> Sources:
     """Examples that each know their source and place.
 
-    Args:
-        examples: (index of the source, place, text) of each.
-        names: the sources' names.
-        name: what the data set is called.
-        chunk: cut longer examples into pieces of so many characters.
+    Of each example: the index of its source, its place, and its text.
     """
     y = torch.tensor([source for source, _, _ in examples], dtype=torch.int64)
     texts = [text for _, _, text in examples]

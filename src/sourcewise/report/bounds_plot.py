@@ -43,13 +43,7 @@ _AXES = {"n": "examples $n$", "K": "sources $K$"}
 
 
 def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
-    """Write the bounds and the laws over n or K, one colour per strategy.
-
-    Args:
-        case: whose name and sizes stand above.
-        curves: of this case, from `bounds.calculator.curves`.
-        path: the file; its ending, .svg, .png or .pdf, chooses the format.
-    """
+    """Write the bounds and the laws over n or K, one colour per strategy."""
     places, over = curves.places, curves.over
 
     def fill(figure: "Figure") -> None:

@@ -5,8 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table
+from sourcewise.forms import Ragged, Table
 from sourcewise.sources import Sources
 
 __all__ = ["content"]
