@@ -17,7 +17,7 @@ help:
 # The command-line tool alone.
 $(VENV)/.run: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[data]'
+	$(BIN)/pip install -q -c constraints.txt -e .
 	@touch $@
 
 # Everything that tests and docs need.

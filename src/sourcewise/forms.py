@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited, unknown
 
-__all__ = ["Column", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
+__all__ = ["Column", "Kind", "Ragged", "SeenColumn", "Table", "X", "as_table", "content", "take"]
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,27 @@ Kind = Literal["number", "category", "date"]
 
 @dataclass(frozen=True)
 class Column:
-    """Name and kind of a column; `categories[code]` is the text of a category."""
+    """Name and kind of a column; `categories[code]` is the text of a category.
+
+    `recorded` is what draws become again beside numbers and texts: "boolean", "integer", "day".
+    """
 
     name: str
     kind: Kind = "number"
     categories: tuple[str, ...] = ()
+    recorded: str = ""
+
+
+@dataclass(frozen=True)
+class SeenColumn:
+    """What was found of a column when it was read."""
+
+    name: str
+    kind: Kind
+    example: str  # a value as it stands
+    gaps: int  # rows without a value
+    distinct: int  # different values
+    why: str  # it has this kind
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Ragged, X, as_table, content, take
+from sourcewise.forms import Ragged, SeenColumn, X, as_table, content, take
 from sourcewise.randomness import Noise
 from sourcewise.splits import deal, units
 
@@ -33,6 +33,8 @@ class Sources:
         name: what the data set is called.
         reading: the options it was read with.
         c: (n, C) given columns, that models are conditioned on beside the source; None: none.
+        seen: what was found of each column of a table.
+        notes: what a reader of results must know of how the data were read.
     """
 
     x: X
@@ -43,6 +45,8 @@ class Sources:
     name: str = "data"
     reading: Mapping[str, object] = field(default_factory=dict)
     c: Tensor | None = None
+    seen: tuple[SeenColumn, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["DateFormat", "date_formats", "seconds"]
+__all__ = ["DateFormat", "date_formats", "example", "nearest", "seconds"]
 
 _TIME = "([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?"
 _CLOCK = r"[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
@@ -84,6 +84,13 @@ def date_formats(values: pa.Array) -> tuple[DateFormat, ...]:
             if form is _ISO:
                 break
     return tuple(found)
+
+
+def nearest(values: pa.Array) -> np.ndarray:
+    """(n,) seconds by the format in which most values are dates."""
+    return min(
+        (seconds(values, form.format) for form in _FORMATS), key=lambda v: np.isnan(v).sum()
+    )
 
 
 def seconds(values: pa.Array, form: str) -> np.ndarray:

@@ -12,14 +12,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from sourcewise.errors import InputError, listing
 
-__all__ = ["Delimited", "SEPARATORS", "decoding_error", "read_delimited"]
+__all__ = ["SEPARATORS", "Delimited", "Layout", "decoding_error", "layout_of", "read_delimited"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MOST_COLUMNS = 20_000
@@ -52,7 +52,7 @@ class Layout:
     skipped: int
     names: tuple[str, ...]
     tail: bool
-    quoted: bool
+    quoted: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,25 +81,12 @@ class Delimited:
         return f"{self.path}, line {self.line(row)}"
 
 
-def read_delimited(
-    path: Path,
-    *,
-    separator: str | None = None,
-    encoding: str | None = None,
-    quoted: bool = True,
-) -> Delimited:
-    """Read a file with a header.
-
-    Args:
-        path: the file, gzipped if it ends in .gz.
-        separator: between cells; None: judged by the rows.
-        encoding: of its text; None: UTF-8, or as a byte order mark says.
-        quoted: whether a cell in quotes may hold separators and ends of lines.
+def read_delimited(path: Path, layout: Layout) -> Delimited:
+    """Read the cells of a file.
 
     Raises:
         InputError: whatever is wrong, with file and line.
     """
-    layout = _layout(path, separator, encoding, quoted)
     names = [*layout.names, *([""] if layout.tail else [])]
     numbered = [str(j) for j in range(len(names))]  # the real ones may be empty or repeated
     bad: list[pa_csv.InvalidRow] = []
@@ -111,8 +98,8 @@ def read_delimited(
     options = {
         "parse_options": pa_csv.ParseOptions(
             delimiter=layout.separator,
-            quote_char='"' if quoted else False,
-            newlines_in_values=quoted,
+            quote_char='"' if layout.quoted else False,
+            newlines_in_values=layout.quoted,
             invalid_row_handler=note,
         ),
         "convert_options": pa_csv.ConvertOptions(
@@ -150,19 +137,17 @@ def read_delimited(
 
 
 def _named(table: pa.Table, layout: Layout, path: Path) -> pa.Table:
-    """With the columns' names, and without an empty column at the end."""
-    names = list(layout.names)
-    last = table.column(table.num_columns - 1)
-    if layout.tail or not names[-1].strip():
-        if any(text for text in last.unique().to_pylist()):
-            raise InputError(
-                f"{path}: rows hold a cell after the last column of the header, "
-                f"{names[-1 if layout.tail else -2]!r}: name it, or remove it"
-            )
-        table = table.remove_column(table.num_columns - 1)
-        names = names if layout.tail else names[:-1]
+    """With the columns' names, and without empty columns at the end that have none."""
+    names = [*layout.names, *([""] if layout.tail else [])]
+    while not names[-1].strip() and not any(table.column(len(names) - 1).unique().to_pylist()):
+        names.pop()
+    if layout.tail and len(names) > len(layout.names):
+        raise InputError(
+            f"{path}: rows hold a cell after the last column of the header, {names[-2]!r}: name "
+            "it, or remove it"
+        )
     _refuse_nameless(names, path)
-    return table.rename_columns(names)
+    return table.select(range(len(names))).rename_columns(names)
 
 
 def _refuse_nameless(names: list[str], path: Path) -> None:
@@ -178,7 +163,17 @@ def _refuse_nameless(names: list[str], path: Path) -> None:
         raise InputError(f"{path}: duplicate column names: {listing(map(repr, repeated))}")
 
 
-def _layout(path: Path, separator: str | None, encoding: str | None, quoted: bool) -> Layout:
+def layout_of(path: Path, separator: str | None = None, encoding: str | None = None) -> Layout:
+    """How a file is laid out.
+
+    Args:
+        path: the file, gzipped if it ends in .gz.
+        separator: between cells; None: judged by the rows.
+        encoding: of its text; None: UTF-8, or as a byte order mark says.
+
+    Raises:
+        InputError: no header can be found, or it is not text of this encoding.
+    """
     head = _read(path, _HEAD)
     mark, found = next(((m, name) for m, name in _MARKS if head.startswith(m)), (b"", "utf-8"))
     encoding = encoding or found
@@ -202,7 +197,7 @@ def _layout(path: Path, separator: str | None, encoding: str | None, quoted: boo
         raise InputError(f"{path} is empty")
     if separator is None:
         separator = "\t" if ".tsv" in path.suffixes else _separator(rest)
-    rows = [row for row in _split(rest[:200], separator, quoted) if row]
+    rows = [row for row in _split(rest[:200], separator) if row]
     names, others = rows[0], rows[1:]
     if len(names) == 1:
         allowed = "columns are separated by commas, semicolons, tabs or bars (--separator)"
@@ -215,7 +210,7 @@ def _layout(path: Path, separator: str | None, encoding: str | None, quoted: boo
             f"but the first row has one, {others[0][0][:40]!r}"
         )
     tail = bool(others) and all(len(row) == len(names) + 1 and not row[-1] for row in others)
-    return Layout(encoding, len(mark), separator, skipped, tuple(names), tail, quoted)
+    return Layout(encoding, len(mark), separator, skipped, tuple(names), tail)
 
 
 def _no_header(line: str) -> bool:
@@ -228,7 +223,7 @@ def _separator(lines: list[str]) -> str:
     """The one that splits most rows into as many cells as the header, two or more."""
 
     def score(mark: str) -> tuple[float, int]:
-        rows = [row for row in _split(lines[:100], mark, True) if row]
+        rows = [row for row in _split(lines[:100], mark) if row]
         cells = len(rows[0])
         same = sum(len(row) in (cells, cells + 1) for row in rows[1:])
         return (same / max(len(rows) - 1, 1) if cells > 1 else -1.0), cells
@@ -236,25 +231,33 @@ def _separator(lines: list[str]) -> str:
     return max(SEPARATORS, key=score)
 
 
-def _split(lines: list[str], separator: str, quoted: bool) -> list[list[str]]:
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+def _split(lines: list[str], separator: str) -> list[list[str]]:
+    """The cells of some lines; a cell too long for `csv` holds what is no separator."""
     try:
-        return list(csv.reader((s + "\n" for s in lines), delimiter=separator, quoting=quoting))
+        return list(csv.reader((s + "\n" for s in lines), delimiter=separator))
     except csv.Error:
         return [line.split(separator) for line in lines]
 
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """Header and rows, each with the line that it begins on."""
+    """Header and rows, each with the line that it begins on; for messages, as it is slow."""
     text = _read(path)[layout.mark :].decode(layout.encoding, "replace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[layout.skipped :]
     quoting = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
     reader = csv.reader((s + "\n" for s in lines), delimiter=layout.separator, quoting=quoting)
-    start = 1
-    for row in reader:
+    # The limit on cells is global: raised row by row, for this file only.
+    before = csv.field_size_limit()
+    while True:
+        start = reader.line_num + 1
+        csv.field_size_limit(1 << 31)
+        try:
+            row = next(reader, None)
+        finally:
+            csv.field_size_limit(before)
+        if row is None:
+            return
         if row:
             yield layout.skipped + start, row
-        start = reader.line_num + 1
 
 
 def _uneven(path: Path, layout: Layout, row: pa_csv.InvalidRow) -> InputError:
@@ -288,18 +291,25 @@ def decoding_error(path: Path, encoding: str) -> InputError:
 
 
 def _likely(content: bytes) -> str:
-    from charset_normalizer import from_bytes
-
+    """What the encoding may be, for messages."""
     if b"\0" in content[:200]:
         guess = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     else:
-        best = from_bytes(content[: 1 << 20]).best()
-        guess = "cp1252" if best is None else best.encoding
+        from charset_normalizer import from_bytes
+
+        found = from_bytes(content[: 1 << 20], cp_isolation=list(_COMMON))
+        # Where little speaks for another one, the most common is the best guess.
+        rank = {match.encoding: (round(match.chaos, 2), -match.coherence) for match in found}
+        guess = min(rank, key=lambda e: (*rank[e], _COMMON.index(e)), default="cp1252")
     return f": say --encoding {guess} if it was written so, or save it as UTF-8"
 
 
+_COMMON = ("cp1252", "cp1250", "cp1251", "cp1253", "shift_jis", "gb18030", "big5", "euc_kr")
+
+
 def _open(path: Path, mark: int) -> IO[bytes]:
-    file = gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    file = cast(IO[bytes], opener(path, "rb"))
     file.read(mark)
     return file
 

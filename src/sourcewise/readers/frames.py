@@ -1,131 +1,218 @@
-"""A pandas DataFrame -> `Sources`: which column is the source, and what kind each column is."""
+"""Tables of named columns -> `Sources`: which column is the source, the text, the groups."""
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing, unknown
-from sourcewise.forms import Column, Kind, Table
-from sourcewise.readers.files import refuse_repeated
+from sourcewise.readers.columns import (
+    MISSING,
+    encoded,
+    is_text,
+    level,
+    refuse_nested,
+    typed_columns,
+)
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "MOST_SOURCES",
-    "default_text",
-    "from_frame",
-    "may_be_text",
-    "natural",
-    "refuse_for_text",
-    "strings",
-]
+__all__ = ["MOST_SOURCES", "from_arrow", "from_pandas", "may_be_text", "natural"]
 
 MOST_SOURCES = 10_000
-_KINDS = ("number", "category", "date")
-_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
-def from_frame(
+def from_arrow(
+    table: pa.Table,
+    options: ReadOptions,
+    name: str,
+    place: Place = lambda i: f"row {i + 1}",
+) -> Sources:
+    """See `sourcewise.read`; `place` says where a row stands, for messages."""
+    _check_names(table, name, options)
+    kept = _filled_rows(table)
+    notes: tuple[str, ...] = ()
+    if len(kept) < len(table):
+        told = counted(len(table) - len(kept), "row")
+        notes, table = (f"{told} without any value left out",), table.take(pa.array(kept))
+        outer, place = place, lambda i: outer(int(kept[i]))
+    label = _source_column(table, options.source)
+    y, source_names = _labels(table.column(label), label, place)
+    together, told = _groups(table, options.group, place)
+    notes += told
+    text = options.text or _default_text(table, label, options)
+    if text is not None:
+        _refuse_for_text(text, label, options)
+        how = {"name": name, "place": place, "chunk": options.chunk}
+        texts = _strings(table.column(text), text, place)
+        return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
+    if options.chunk is not None:
+        raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
+    left = {label, *options.ignore, *(() if options.columns else options.group)}
+    chosen = [c for c in (options.columns or table.column_names) if c not in left]
+    if not chosen:
+        raise InputError(f"{name}: no column left beside the source {label!r}")
+    typed = typed_columns(table, chosen, options, place)
+    notes += typed.notes
+    return Sources(
+        typed.table,
+        y,
+        source_names,
+        together,
+        options.group,
+        name,
+        seen=typed.seen,
+        notes=notes,
+    )
+
+
+def from_pandas(
     frame: "pd.DataFrame",
     options: ReadOptions,
     name: str,
-    place: Callable[[int], str] = lambda i: f"row {i + 1}",
+    place: Place = lambda i: f"row {i + 1}",
 ) -> Sources:
-    """See `sourcewise.read`; `place` says where a row stands, for messages about its text."""
-    frame, group = _plain(frame), options.group
-    _check_names(frame, name, options)
-    label = _source_column(frame, options.source)
-    y, source_names = _labels(frame[label], label)
-    keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
-    together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
-    text = options.text or default_text(frame, label, options)
-    if text is not None:
-        refuse_for_text(text, label, options)
-        how = {"name": name, "place": place, "chunk": options.chunk}
-        texts = strings(frame[text], place)
-        return text_sources(texts, y, source_names, group=together, group_by=group, **how)
-    if options.chunk is not None:
-        raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
-    left = {label, *options.ignore, *(() if options.columns else group)}
-    chosen = [column for column in (options.columns or frame.columns) if column not in left]
-    if not chosen:
-        raise InputError(f"{name}: no column left beside the source {label!r}")
-    parsed = [_parse(frame[column], options.types.get(column)) for column in chosen]
-    table = Table({c.name: values for c, values in parsed}, tuple(c for c, _ in parsed))
-    return Sources(table, y, source_names, together, group, name)
-
-
-def _check_names(frame: "pd.DataFrame", name: str, options: ReadOptions) -> None:
-    """Raise if columns have one name, or if one that is asked for is not there."""
-    names, columns = list(frame.columns), options.columns or ()
-    text = [options.text] if options.text else []
-    refuse_repeated(names, name)
-    if not len(frame):
-        raise InputError(f"{name} holds no rows")
-    for given in (*columns, *options.ignore, *options.group, *options.types, *text):
-        if given not in names:
-            raise unknown("column", given, names)
-    refuse_repeated(list(columns), "columns")
-
-
-def _plain(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The frame with names that are text, named indexes as columns, and rows 0, ..., n - 1."""
-    named = [level for level, name in enumerate(frame.index.names) if name is not None]
+    """A DataFrame; named indexes are columns too."""
+    named = [at for at, level_name in enumerate(frame.index.names) if level_name is not None]
     if named:
         frame = frame.reset_index(level=named, allow_duplicates=True)  # which is refused later
-    return frame.rename(columns=str).reset_index(drop=True)
+    names = [str(column) for column in frame.columns]
+    frame = frame.set_axis(names, axis=1)
+    _refuse_repeated(names, name)
+    text = options.text or ("text" if may_be_text(options.source or "source", options) else None)
+    cells = frame[text].tolist() if text in names else []
+    if any(isinstance(cell, str) for cell in cells):
+        _refuse_no_text(cells, str(text), place)
+    arrays = [_arrow(frame.iloc[:, j], names[j]) for j in range(len(names))]
+    return from_arrow(pa.table(arrays, names=names), options, name, place)
 
 
-def _source_column(frame: "pd.DataFrame", source: str | None) -> str:
+def _arrow(column: "pd.Series", name: str) -> pa.ChunkedArray:
+    """A pandas column as Arrow has it; values of several types become text if none collide."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.SparseDtype):
+        column = column.sparse.to_dense()
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    if isinstance(column.dtype, pd.IntervalDtype) or column.dtype.kind == "c":
+        words = "intervals" if column.dtype.kind == "O" else "complex numbers"
+        raise InputError(
+            f"column {name!r} holds {words}: leave it out with --ignore {name}, or make it "
+            "numbers, text or dates"
+        )
+    try:
+        return pa.chunked_array([pa.array(column, from_pandas=True)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return _mixed(column, name)
+
+
+def _mixed(column: "pd.Series", name: str) -> pa.ChunkedArray:
+    import pandas as pd
+
+    present = column.dropna().tolist()
+    kinds = {type(value) for value in present}
+    if kinds & {list, tuple, dict, set, bytes, complex, np.ndarray, pd.Interval}:
+        words = listing(sorted(kind.__name__ for kind in kinds))
+        raise InputError(
+            f"column {name!r} holds values of type {words}: leave it out with --ignore {name}, or "
+            "make it numbers, text or dates"
+        )
+    kept: dict[str, object] = {}
+    for _, value in dict.fromkeys((type(value), value) for value in present):
+        text = level(value)
+        if text in kept and type(kept[text]) is not type(value):
+            raise InputError(
+                f"column {name!r} holds {kept[text]!r} and {value!r}: are they one? make the "
+                "column one type"
+            )
+        kept[text] = value
+    texts = [None if gap else level(v) for v, gap in zip(column, column.isna(), strict=True)]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
+    """Raise if columns have one name, or if one that is asked for is not there."""
+    names, columns = table.column_names, options.columns or ()
+    text = [options.text] if options.text else []
+    _refuse_repeated(names, name)
+    if not len(table):
+        raise InputError(f"{name} holds no rows")
+    known = set(names)
+    for given in (*columns, *options.ignore, *options.group, *options.types, *text):
+        if given not in known:
+            raise unknown("column", given, names)
+    _refuse_repeated(columns, "columns")
+
+
+def _refuse_repeated(names: Sequence[str], where: object) -> None:
+    seen: set[str] = set()
+    repeated = sorted({name for name in names if name in seen or seen.add(name)})
+    if repeated:
+        raise InputError(f"{where}: duplicate column names: {listing(map(repr, repeated))}")
+
+
+def _filled_rows(table: pa.Table) -> np.ndarray:
+    """The rows that hold something; spreadsheets leave others."""
+    empty = np.ones(len(table), bool)
+    for column in table.columns:
+        gap = column.is_null()
+        if is_text(column.type):
+            gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
+        empty &= gap.to_numpy()
+        if not empty.any():
+            break
+    return np.flatnonzero(~empty)
+
+
+def _source_column(table: pa.Table, source: str | None) -> str:
     if source is not None:
-        if source not in frame.columns:
-            raise unknown("column", source, frame.columns)
+        if source not in table.column_names:
+            raise unknown("column", source, table.column_names)
         return source
-    if "source" in frame.columns:
+    if "source" in table.column_names:
         return "source"
-    few = [name for name in frame.columns if 2 <= frame[name].nunique() <= 50]
-    likely = [name for name in few if not _has_fractions(frame[name])]
+    likely = [name for name in table.column_names if _may_name(table.column(name))]
     hint = f"; likely: {listing(likely)}" if likely else ""
     raise InputError(f"say which column is the source (--source COLUMN){hint}")
 
 
-def _has_fractions(column: "pd.Series") -> bool:
-    """Whether a column holds measurements, which name no source."""
-    import pandas as pd
+def _may_name(column: pa.ChunkedArray) -> bool:
+    """Whether a column has few values, none of them a measurement."""
+    if pa.types.is_nested(column.type):
+        return False
+    values = [v for v in column.unique().slice(0, 60).to_pylist() if v not in (None, *MISSING)]
+    broken = [v for v in values if re.fullmatch(r"[+-]?\d*[.,]\d+", str(v)) and level(v) == str(v)]
+    return 2 <= len(values) <= 50 and not broken
 
-    known = column.dropna()
-    return pd.api.types.is_float_dtype(known.dtype) and bool((known % 1 != 0).any())
 
-
-def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:
-    """(n,) codes and the names of the sources, in natural order."""
-    empty = column.isna().to_numpy() | (column.astype(object) == "").to_numpy(bool)
-    if empty.any():
-        first, told = int(empty.argmax()) + 1, counted(int(empty.sum()), "row")
+def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, list[str]]:
+    """(n,) sources, and their names in natural order."""
+    refuse_nested(column, name, "source column")
+    values, codes = encoded(column)
+    texts = [level(value) for value in values.to_pylist()]
+    gaps = np.isin(codes, [-1, *(i for i, text in enumerate(texts) if not text.strip())])
+    if gaps.any():
+        first, told = int(gaps.argmax()), counted(int(gaps.sum()), "row")
         raise InputError(
-            f"the source column {name!r} is empty in {told} (first: row {first}): fill it in or "
-            "remove such rows"
+            f"the source column {name!r} is empty in {told} (first: {place(first)}): fill it in, "
+            "or remove what is no row of data, such as units or totals"
         )
-    codes, values = column.factorize()
-    if len(values) > MOST_SOURCES:
+    if len(texts) > MOST_SOURCES:
         raise InputError(
-            f"the source column {name!r} has {len(values)} different values in {len(column)} rows "
+            f"the source column {name!r} has {len(texts)} different values in {len(column)} rows "
             f"(at most {MOST_SOURCES}): is it an identifier? choose another with --source"
         )
-    whole = (int(v) if isinstance(v, float) and v.is_integer() else v for v in values)
-    texts = list(map(str, whole))
     order = sorted(range(len(texts)), key=lambda i: natural(texts[i]))
     rank = np.empty(len(texts), np.int64)
     rank[order] = np.arange(len(texts))
@@ -138,95 +225,26 @@ def natural(text: str) -> tuple[tuple[float, str], ...]:
     return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
 
 
-def _parse(column: "pd.Series", override: Kind | None) -> tuple[Column, Tensor]:
-    """The kind of a column by the rule in `sourcewise.read`, and its values."""
-    import pandas as pd
-
-    name = str(column.name)
-    if override is not None and override not in _KINDS:
-        raise InputError(f"column {name!r}: no type {override!r} (allowed: {', '.join(_KINDS)})")
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) and override in (None, "date"):
-        return Column(name, "date"), _seconds(column)
-    if pd.api.types.is_numeric_dtype(column.dtype) and override in (None, "number"):
-        return Column(name), _number(column, name)
-    text = column.astype("string")
-    kind = override or _kind_of_text(text, name)
-    if kind == "number":
-        return Column(name), _number(_numeric(text, name), name)
-    if kind == "date":
-        return Column(name, "date"), _seconds(_dates(text, name))
-    codes, categories = text.factorize(sort=True)
-    levels = tuple(str(level) for level in categories)
-    return Column(name, "category", levels), torch.from_numpy(codes.astype(np.int64))
-
-
-def _kind_of_text(text: "pd.Series", name: str) -> Kind:
-    import pandas as pd
-
-    present = text.dropna()
-    if not len(present):
-        return "number"  # no value at all: missing numbers
-    parses = pd.to_numeric(present, errors="coerce").notna().to_numpy()
-    if parses.all():
-        return "number"
-    if parses.mean() >= 0.5:
-        _refuse_text(present[~parses], name)
-    return "date" if present.map(lambda value: bool(_DATE.match(value))).all() else "category"
-
-
-def _numeric(text: "pd.Series", name: str) -> "pd.Series":
-    import pandas as pd
-
-    numbers = pd.to_numeric(text, errors="coerce")
-    bad = text[numbers.isna().to_numpy() & text.notna().to_numpy()]
-    if len(bad):
-        _refuse_text(bad, name)
-    return numbers
-
-
-def _refuse_text(bad: "pd.Series", name: str) -> None:
-    raise InputError(
-        f"column {name!r} holds text among its numbers: {len(bad)} values such as "
-        f"{_first(bad)}; correct them, or use --types {name}=category"
-    )
-
-
-def _first(bad: "pd.Series") -> str:
-    return f"{str(bad.iloc[0])!r} (row {cast(int, bad.index[0]) + 1})"
-
-
-def _number(column: "pd.Series", name: str) -> Tensor:
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    infinite = np.isinf(values)
-    if infinite.any():
-        first = int(infinite.argmax()) + 1
-        raise InputError(
-            f"column {name!r} holds {infinite.sum()} infinite values (first: row {first})"
-        )
-    return torch.from_numpy(values)
-
-
-def _dates(text: "pd.Series", name: str) -> "pd.Series":
-    import pandas as pd
-
-    try:
-        return pd.to_datetime(text, format="ISO8601", utc=True)
-    except ValueError:
-        pass
-    dates = pd.to_datetime(text, errors="coerce", utc=True)
-    bad = text[dates.isna().to_numpy() & text.notna().to_numpy()]
-    if len(bad):
-        raise InputError(
-            f"column {name!r} is not a date, or not in one format: {len(bad)} values such as "
-            f"{_first(bad)}"
-        )
-    return dates
-
-
-def _seconds(column: "pd.Series") -> Tensor:
-    stamps = column.dt.as_unit("s").astype("int64").to_numpy(np.float64, copy=True)
-    stamps[column.isna().to_numpy()] = np.nan
-    return torch.from_numpy(stamps)
+def _groups(
+    table: pa.Table, names: Sequence[str], place: Place
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """(n,) what stays together by equal values; a row without any is a group of its own."""
+    if not names:
+        return None, ()
+    key, gap = np.zeros(len(table), np.int64), np.zeros(len(table), bool)
+    for name in names:
+        refuse_nested(table.column(name), name, "group")
+        values, codes = encoded(table.column(name))
+        if is_text(table.column(name).type):
+            gone = [i for i, text in enumerate(values.to_pylist()) if text.strip() in MISSING]
+            codes = np.where(np.isin(codes, gone), -1, codes)
+        gap |= codes < 0
+        key = np.unique(key * (len(values) + 1) + codes + 1, return_inverse=True)[1]
+    alone = key.max() + 1 + np.arange(len(table))
+    together = np.unique(np.where(gap, alone, key), return_inverse=True)[1]
+    told = counted(int(gap.sum()), "row")
+    note = f"{told} without a value of {listing(names)}: each is a group of its own"
+    return torch.from_numpy(together), (note,) if gap.any() else ()
 
 
 def may_be_text(label: str, options: ReadOptions) -> bool:
@@ -235,16 +253,15 @@ def may_be_text(label: str, options: ReadOptions) -> bool:
     return not options.columns and not options.types and "text" not in left
 
 
-def default_text(frame: "pd.DataFrame", label: str, options: ReadOptions) -> str | None:
+def _default_text(table: pa.Table, label: str, options: ReadOptions) -> str | None:
     """The column called `text`, if it holds text and no option chooses a table."""
-    import pandas as pd
-
-    if "text" not in frame.columns or not may_be_text(label, options):
+    if "text" not in table.column_names or not may_be_text(label, options):
         return None
-    return None if pd.api.types.is_numeric_dtype(frame["text"].dtype) else "text"
+    kind = table.column("text").type
+    return "text" if is_text(kind) or pa.types.is_dictionary(kind) else None
 
 
-def refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
+def _refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
     """Raise if an option speaks of a table, or against the column of text."""
     used = [name for name in ("columns", "types") if name in options.given]
     if used:
@@ -254,14 +271,19 @@ def refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
         raise InputError(f"the column of text {text!r} {where}")
 
 
-def strings(column: "pd.Series", place: Callable[[int], str]) -> list[str]:
-    """The cells of a column of text; others than strings are an `InputError`."""
+def _strings(column: pa.ChunkedArray, name: str, place: Place) -> list[str]:
+    """The cells of a column of text."""
+    values = column.to_pylist()
+    _refuse_no_text(values, name, place)
+    return values
+
+
+def _refuse_no_text(values: Sequence[object], name: str, place: Place) -> None:
+    """Raise for a cell of the column of text that is no string."""
     import pandas as pd
 
-    values = column.tolist()
     for i, value in enumerate(values):
         if not isinstance(value, str):
             empty = pd.api.types.is_scalar(value) and pd.isna(value)
             what = "is empty" if empty else f"holds {value!r:.40}, no text"
-            raise InputError(f"{place(i)}: the column of text {str(column.name)!r} {what}")
-    return values
+            raise InputError(f"{place(i)}: the column of text {name!r} {what}")

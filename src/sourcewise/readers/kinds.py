@@ -13,7 +13,7 @@ A column is refused where two readings are left and no other column of its file 
 `types` says comes before the rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sourcewise.errors import InputError
-from sourcewise.forms.table import Kind
-from sourcewise.readers.dates import DateFormat, date_formats, example, seconds
+from sourcewise.forms import Kind
+from sourcewise.readers.dates import DateFormat, date_formats, example, nearest, seconds
 from sourcewise.readers.notation import Notation, admitted, closest, decimal_mark, marked, numbers
 
-__all__ = ["Decided", "Texts", "decide", "file_mark"]
+__all__ = ["EXACT", "Decided", "Texts", "decide", "file_mark"]
 
-_EXACT = 2**53  # whole numbers above are not told apart as float64
+EXACT = 2**53  # whole numbers above are not told apart as float64
 _YES_NO = (
     ("false", "true"),
     ("no", "yes"),
@@ -53,16 +53,18 @@ class Texts:
         values: distinct, none missing, as they stand.
         counts: (n,) rows of each.
         rows: (n,) the first row of each, from 0.
+        place: where a row stands, for messages.
     """
 
     name: str
     values: pa.Array
     counts: np.ndarray
     rows: np.ndarray
+    place: Callable[[int], str] = lambda i: f"row {i + 1}"
 
     def example(self, i: int) -> str:
-        """A value with its row, for messages."""
-        return f"{self.values[i].as_py()!r:.60} (row {self.rows[i] + 1})"
+        """A value with its place, for messages."""
+        return f"{self.values[i].as_py()!r:.60} ({self.place(int(self.rows[i]))})"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,6 @@ def file_mark(columns: Sequence[Texts]) -> str | None:
 def decide(
     column: Texts,
     override: Kind | None = None,
-    *,
     decimal: str | None = None,
     mark: str | None = None,
     dates: str | None = None,
@@ -179,7 +180,7 @@ def _number(column: Texts, notation: Notation) -> Decided:
     values = _finite(column, numbers(column.values, notation))
     if notation.plain:
         whole = pc.all(pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+$")).as_py()
-        if whole and np.abs(values).max() > _EXACT:
+        if whole and np.abs(values).max() > EXACT:
             return Decided("category", "whole numbers above 2^53, kept exact", said=True)
     why = "numbers" if notation.plain else f"numbers ({notation.words})"
     return Decided("number", why, values, said=not notation.plain)
@@ -248,9 +249,10 @@ def _forced_date(column: Texts, dates: str | None) -> Decided:
     named = () if dates is None else (DateFormat(dates, dates, ""),)
     forms = named or date_formats(column.values)
     if not forms:
+        bad = np.isnan(nearest(column.values))
         raise InputError(
-            f"column {column.name!r} is not a date, or not in one format: values such as "
-            f"{column.example(0)}; say --dates FORMAT, as in --dates %d.%m.%Y"
+            f"column {column.name!r} is not a date, or not in one format: "
+            f"{column.example(int(bad.argmax()))}; say --dates FORMAT, as in --dates %d.%m.%Y"
         )
     decided = _date(column, forms)
     assert decided.numbers is not None

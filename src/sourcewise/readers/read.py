@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.interchange
 
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Kind
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
-from sourcewise.readers.frames import from_frame
+from sourcewise.readers.frames import from_arrow, from_pandas
 from sourcewise.readers.plain import stem, suffix
 from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
 from sourcewise.readers.texts import check_chunk
@@ -30,6 +33,11 @@ def read(
     types: Mapping[str, Kind] | None = None,
     text: str | None = None,
     chunk: int | None = None,
+    decimal: Literal[".", ","] | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    na: Sequence[str] | str = (),
+    dates: str | None = None,
 ) -> Sources:
     """Read labelled data.
 
@@ -46,13 +54,19 @@ def read(
         ignore: leave these columns out (a built-in without named columns calls them x1, x2, ...).
         group: columns whose equal values mark rows that must stay together (patient, day); they
             are not modelled unless named in `columns`.
-        types: column to "number", "category" or "date", where the rule is wrong. The rule: numbers
-            and booleans are numbers; text is a number if every value is one, a date if every
-            value starts like 2026-01-31, and a category otherwise.
+        types: column to "number", "category" or "date", where the rule is wrong. The rule: types
+            that the data declare are honoured; of text, yes and no are a category of two, whole
+            numbers with leading zeros are codes, numbers in one notation are numbers, dates in
+            one format are dates, and anything else is a category (see `readers.kinds`).
         text: the column (in JSON lines, the key) that is the example, all others left out; by
             default the one called `text`, unless `columns` or `types` choose a table. The examples
             are `Ragged` code points.
         chunk: cut longer texts into pieces of so many characters, which stay together.
+        decimal: the mark of decimals in text; by default as the columns of the file show.
+        separator: between the cells of a .csv file; by default as its rows show.
+        encoding: of a .csv file; by default UTF-8, or as a byte order mark says.
+        na: values that are missing, beside the empty cell, NA, NaN, null and their like.
+        dates: how dates are written, as in `strftime`: %d/%m/%Y.
 
     An option that cannot apply is refused: tables in files and DataFrames take all, JSON lines
     `source`, `group`, `text` and `chunk`, folders and FASTA files `chunk`, built-ins `columns` and
@@ -69,7 +83,13 @@ def read(
         types=dict(types or {}),
         text=text,
         chunk=chunk,
+        decimal=decimal,
+        separator=separator,
+        encoding=encoding,
+        na=(na,) if isinstance(na, str) else tuple(na),
+        dates=dates,
     )
+    _check(options)
     if chunk is not None:
         check_chunk(chunk)
     return replace(_read(data, options), reading=options.given)
@@ -85,14 +105,38 @@ def _read(data: Any, options: ReadOptions) -> Sources:
             raise InputError(f"cannot read a tuple of {len(data)}: {allowed}")
         _refuse_others(_PAIR, options, arrays=True)
         return from_arrays(*data)
-    if hasattr(data, "columns"):
-        return from_frame(data, options, "data")
+    if hasattr(data, "iloc") and hasattr(data, "columns"):
+        return from_pandas(data, options, "data")
+    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__dataframe__"):
+        return from_arrow(_arrow(data), options, "data")
     if not isinstance(data, str | Path):
         raise InputError(f"cannot read a {type(data).__name__}: {_allowed()}")
     if str(data) in BUILT_IN:
         _refuse_others(str(data), options, "columns", "ignore")
         return built_in(str(data), options.columns or (), options.ignore)
     return _read_path(Path(data), options)
+
+
+def _check(options: ReadOptions) -> None:
+    """Raise for an option that cannot be meant."""
+    if options.decimal not in (None, ".", ","):
+        raise InputError(f"no decimal mark {options.decimal!r} (allowed: . or ,)")
+    separator = options.separator
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise InputError(f"no separator {separator!r} (one character, such as ; or |)")
+    if options.dates is not None and "%" not in options.dates:
+        raise InputError(f"no format of dates {options.dates!r} (such as %d/%m/%Y)")
+
+
+def _arrow(data: Any) -> pa.Table:
+    """A table of another library, by the Arrow or the DataFrame interchange protocol."""
+    try:
+        if hasattr(data, "__arrow_c_stream__"):
+            return pa.table(data)
+        return pa.interchange.from_dataframe(data)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
+        told = str(error).splitlines()[0]
+        raise InputError(f"cannot read a {type(data).__name__}: {told}") from None
 
 
 def _read_path(path: Path, options: ReadOptions) -> Sources:

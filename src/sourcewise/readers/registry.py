@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sourcewise.readers.plain import suffix
 
@@ -44,6 +44,11 @@ class ReadOptions:
     types: Mapping[str, "Kind"] = field(default_factory=dict)
     text: str | None = None
     chunk: int | None = None
+    decimal: Literal[".", ","] | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    na: tuple[str, ...] = ()
+    dates: str | None = None
 
     @property
     def given(self) -> dict[str, object]:
@@ -77,10 +82,11 @@ class Format:
         return resolve_name(self.reader)(path, options, name)
 
 
-_ROWS = tuple(item.name for item in fields(ReadOptions))
+_ALL = tuple(item.name for item in fields(ReadOptions))
+_ROWS = tuple(name for name in _ALL if name not in ("separator", "encoding"))
 _TEXTS = ("source", "group", "text", "chunk")
 
-TABLE = Format((".csv", ".tsv"), "sourcewise.readers.tables:read_table", _ROWS, gz=True)
+TABLE = Format((".csv", ".tsv"), "sourcewise.readers.tables:read_table", _ALL, gz=True)
 PARQUET = Format((".parquet",), "sourcewise.readers.tables:read_parquet_table", _ROWS)
 ARRAYS = Format((".npz",), "sourcewise.readers.arrays:read_npz", ("source",))
 JSON_LINES = Format((".jsonl",), "sourcewise.readers.tables:read_json_texts", _TEXTS, gz=True)
@@ -93,7 +99,7 @@ FASTA = Format(
 )
 FORMATS = (TABLE, PARQUET, ARRAYS, JSON_LINES, FASTA)
 # One file of plain text is one source, which is refused; a folder of them is data.
-PLAIN = Format((".txt",), "sourcewise.readers.folders:refuse_single", _ROWS, gz=True)
+PLAIN = Format((".txt",), "sourcewise.readers.folders:refuse_single", _ALL, gz=True)
 FOLDER = Format((), "sourcewise.readers.folders:read_folder", ("chunk",))
 
 BUILT_IN = {

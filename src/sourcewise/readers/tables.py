@@ -1,52 +1,65 @@
 """Files of rows -> `Sources`: .csv, .tsv, .parquet, and the texts of JSON lines."""
 
-import csv
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from sourcewise.errors import InputError, listing
-from sourcewise.readers.files import read_csv, read_parquet, refuse_nameless, refuse_repeated
-from sourcewise.readers.frames import from_frame, may_be_text
-from sourcewise.readers.plain import Lines, first_line, read_lines, suffix
+from sourcewise.readers.delimited import layout_of, read_delimited
+from sourcewise.readers.frames import from_arrow, from_pandas, may_be_text
+from sourcewise.readers.plain import Lines, read_lines
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "column_names",
-    "read_json_lines",
-    "read_json_texts",
-    "read_parquet_table",
-    "read_table",
-    "read_text_table",
-]
+__all__ = ["read_json_lines", "read_json_texts", "read_parquet_table", "read_table"]
 
 
 def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
-    """A .csv or .tsv file; cells of text are taken as they stand."""
+    """A .csv or .tsv file; cells of text are taken as they stand.
+
+    Quotes mean nothing in texts that tabs separate.
+    """
     label, text = options.source or "source", options.text or "text"
+    layout = layout_of(path, options.separator, options.encoding)
     wanted = options.text is not None or may_be_text(label, options)
-    if wanted and text in column_names(path):
-        frame, lines = read_text_table(path)
-        return from_frame(frame, replace(options, text=text), name, Lines(path, lines))
-    return from_frame(read_csv(path, text=label), options, name)
+    if wanted and text in layout.names:
+        options = replace(options, text=text)
+        layout = replace(layout, quoted=layout.separator != "\t")
+    read = read_delimited(path, layout)
+    return from_arrow(read.table, options, name, read)
 
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     """A .parquet file."""
-    return from_frame(read_parquet(path), options, name)
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+            table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    # What pandas wrote as an index comes last; unnamed, it is no column.
+    metadata = table.schema.pandas_metadata or {}
+    index = [c for c in metadata.get("index_columns", []) if isinstance(c, str)]
+    named = [c for c in index if not re.fullmatch(r"__index_level_\d+__", c)]
+    others = [c for c in table.column_names if c not in index]
+    return from_arrow(table.select([*named, *others]), options, name)
 
 
 def read_json_texts(path: Path, options: ReadOptions, name: str) -> Sources:
     """JSON lines, an object with a source and a text each."""
     source, text = options.source or "source", options.text or "text"
     frame, lines = read_json_lines(path, source=source, text=text, group=options.group)
-    return from_frame(frame, replace(options, source=source, text=text), name, Lines(path, lines))
+    chosen = replace(options, source=source, text=text)
+    return from_pandas(frame, chosen, name, Lines(path, lines))
 
 
 def read_json_lines(
@@ -93,67 +106,11 @@ def _value(item: dict[str, object], key: str, option: str, place: str) -> object
         hint = f"; {option} names another" if option else ""
         raise InputError(f"{place} has no key {key!r} (keys: {listing(item)}){hint}")
     value = item[key]
+    if isinstance(value, str) and (half := re.search("[\ud800-\udfff]", value)):
+        told = f"\\u{ord(half[0]):04x}"
+        raise InputError(f"{place} holds half a surrogate pair ({told}): no character")
     allowed = str if text else str | int | float
     if not isinstance(value, allowed):
         what = "text" if text else "text or a number"
         raise InputError(f"{place}: {key!r} is {json.dumps(value)[:40]}, not {what}")
     return value
-
-
-def column_names(path: Path) -> list[str]:
-    """The names in the header of a .csv or .tsv file."""
-    header = first_line(path)
-    separator = _separator(path, header)
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-    return next(csv.reader([header], delimiter=separator, quoting=quoting), [])
-
-
-def _separator(path: Path, header: str) -> str:
-    return "\t" if suffix(path).startswith(".tsv") else max(",;\t", key=header.count)
-
-
-def read_text_table(path: Path) -> tuple["pd.DataFrame", list[int]]:
-    """A .csv or .tsv file with every cell as it stands; quotes mean nothing where tabs separate.
-
-    Returns:
-        a DataFrame of strings, and the line that each row begins on.
-    """
-    import pandas as pd
-
-    lines = read_lines(path)
-    if not lines[0].strip():
-        raise InputError(f"{path} is empty")
-    separator = _separator(path, lines[0])
-    rows = _quoted_rows(lines, separator, path)
-    if separator == "\t":
-        rows = ((n, line.split("\t")) for n, line in enumerate(lines, 1) if line)
-    names = next(rows)[1]
-    refuse_nameless(names, path)
-    refuse_repeated(names, path)
-    kept, numbers = [], []
-    for number, row in rows:
-        if len(row) != len(names):
-            told = f"{len(row)} cells, but the header has {len(names)} columns: {listing(names)}"
-            raise InputError(f"{path}, line {number} has {told}")
-        kept.append(row)
-        numbers.append(number)
-    return pd.DataFrame(kept, columns=names, dtype=object), numbers
-
-
-def _quoted_rows(lines: list[str], separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader((line + "\n" for line in lines), delimiter=separator, strict=True)
-    # The limit on cells is global: raised for this file only, row by row.
-    before = csv.field_size_limit()
-    while True:
-        start = reader.line_num + 1
-        csv.field_size_limit(1 << 31)
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise InputError(f"{path}, line {start} is damaged: {error}") from None
-        finally:
-            csv.field_size_limit(before)
-        if row is None:
-            return
-        if row:
-            yield start, row

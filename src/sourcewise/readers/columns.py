@@ -1,0 +1,264 @@
+"""Arrow columns -> a `Table`, with what was found of each column and what must be said of it.
+
+A type that the data declare (a dictionary, a boolean, a date, a number) is honoured; text is typed
+by the rule of `readers.kinds`. What no model takes is refused by name.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError, listing
+from sourcewise.forms import Column, Kind, SeenColumn, Table
+from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
+from sourcewise.readers.registry import ReadOptions
+
+__all__ = ["MISSING", "Typed", "encoded", "is_text", "level", "refuse_nested", "typed_columns"]
+
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "#NA", "?")
+_KINDS = ("number", "category", "date")
+_NESTED: dict[str, Callable[[pa.DataType], bool]] = {
+    "lists": lambda t: pa.types.is_list(t) or pa.types.is_large_list(t),
+    "arrays": pa.types.is_fixed_size_list,
+    "structs": pa.types.is_struct,
+    "maps": pa.types.is_map,
+    "durations": pa.types.is_duration,
+    "times of day": pa.types.is_time,
+    "bytes": lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t),
+    "fixed bytes": pa.types.is_fixed_size_binary,
+    "intervals": pa.types.is_interval,
+}
+
+
+Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Columns as models take them.
+
+    Args:
+        table: their values.
+        seen: what was found of each.
+        notes: what a reader of results must know of how they were read.
+    """
+
+    table: Table
+    seen: tuple[SeenColumn, ...]
+    notes: tuple[str, ...]
+
+
+Read = tuple[Decided, Column, Tensor]
+
+
+def typed_columns(
+    table: pa.Table, names: Sequence[str], options: ReadOptions, place: Place
+) -> Typed:
+    """The columns called `names`; `place` says where a row stands.
+
+    Raises:
+        InputError: a column that no model takes, or that can be read in two ways.
+    """
+    missing = (*MISSING, *options.na)
+    texts = {
+        name: _texts(table.column(name), name, missing, place)
+        for name in names
+        if is_text(table.column(name).type)
+    }
+    mark = options.decimal or file_mark([found for found, _ in texts.values()])
+    columns, schema, seen = {}, [], []
+    said: dict[tuple[Kind, str], list[str]] = {}
+    for name in names:
+        override = options.types.get(name)
+        if override is not None and override not in _KINDS:
+            raise InputError(
+                f"column {name!r}: no type {override!r} (allowed: {', '.join(_KINDS)})"
+            )
+        if name in texts:
+            found, codes = texts[name]
+            decided, column, values = _of_text(
+                found, codes, decide(found, override, options.decimal, mark, options.dates)
+            )
+        else:
+            decided, column, values = _of_type(table.column(name), name, override, place)
+        columns[name] = values
+        schema.append(column)
+        seen.append(_seen(column, values, table.column(name), decided.why))
+        if decided.said:
+            said.setdefault((decided.kind, decided.why), []).append(name)
+    notes = tuple(
+        f"{listing(map(repr, which))}: read as {_PLURAL[kind]}, {why}"
+        for (kind, why), which in said.items()
+    )
+    return Typed(Table(columns, tuple(schema)), tuple(seen), notes)
+
+
+_PLURAL = {"number": "numbers", "category": "a category", "date": "dates"}
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds text that declares no type."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def refuse_nested(array: pa.ChunkedArray, name: str, what: str = "column") -> None:
+    """Raise for values that no model takes, and that name no source or group."""
+    for words, test in _NESTED.items():
+        if test(array.type):
+            remedy = f"leave it out with --ignore {name}, or " if what == "column" else ""
+            raise InputError(
+                f"the {what} {name!r} holds {words}: {remedy}make it numbers, text or dates"
+            )
+
+
+def encoded(array: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """Distinct values in the order in which they appear, and (n,) which of them, -1: missing."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)  # levels that no row has are left behind
+    found = cast(pa.DictionaryArray, array.combine_chunks().dictionary_encode())
+    codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return found.dictionary, codes.astype(np.int64)
+
+
+def level(value: object) -> str:
+    """A value as a name of a source or category.
+
+    >>> level(2.0), level(True), level("a")
+    ('2', 'True', 'a')
+    """
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _texts(
+    array: pa.ChunkedArray, name: str, missing: Sequence[str], place: Place
+) -> tuple[Texts, np.ndarray]:
+    """Distinct texts that are not missing, and (n,) which of them each row has."""
+    values, codes = encoded(array.cast(pa.string()))
+    gone = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(missing, pa.string()))
+    keep = ~gone.to_numpy(zero_copy_only=False)
+    number = np.full(len(values) + 1, -1)  # the last entry is that of -1
+    number[:-1][keep] = np.arange(keep.sum())
+    codes = number[codes]
+    present = np.flatnonzero(codes >= 0)
+    rows = np.zeros(int(keep.sum()), np.int64)
+    rows[codes[present[::-1]]] = present[::-1]  # the first row is written last
+    counts = np.bincount(codes[present], minlength=len(rows))
+    return Texts(name, values.filter(pa.array(keep)), counts, rows, place), codes
+
+
+def _of_text(texts: Texts, codes: np.ndarray, decided: Decided) -> Read:
+    if decided.numbers is not None:
+        values = np.append(decided.numbers, np.nan)[codes]
+        return decided, Column(texts.name, decided.kind), torch.from_numpy(values)
+    levels = decided.levels or texts.values.to_pylist()
+    recorded = "boolean" if decided.levels else ""
+    return decided, *_category(texts.name, levels, codes, recorded)
+
+
+def _category(
+    name: str, texts: Sequence[str], codes: np.ndarray, recorded: str = ""
+) -> tuple[Column, Tensor]:
+    """A category with its levels in alphabetical order; several texts may be one level."""
+    levels = sorted(set(texts))
+    place = {text: i for i, text in enumerate(levels)}
+    number = np.array([*(place[text] for text in texts), -1])
+    return Column(name, "category", tuple(levels), recorded), torch.from_numpy(number[codes])
+
+
+def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Place) -> Read:
+    """A column whose type is declared."""
+    kind = array.type
+    refuse_nested(array, name)
+    if pa.types.is_null(kind):
+        array = array.cast(pa.float64())
+    if pa.types.is_dictionary(kind) and override in (None, "category"):
+        return _levels(array, name, "declared a category")
+    if override == "category":
+        return _levels(array, name, "as --types says", recorded=_recorded(kind))
+    if pa.types.is_boolean(kind) and override is None:
+        return _levels(array, name, "declared boolean", recorded="boolean")
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        if override == "number":
+            raise InputError(f"column {name!r} holds dates, no numbers: --types {name}=date")
+        why = "declared a date"
+        return Decided("date", why), Column(name, "date", recorded=_recorded(kind)), _dates(array)
+    if pa.types.is_dictionary(kind) or override == "date":
+        found, codes = _texts(array.cast(pa.string()), name, MISSING, place)
+        return _of_text(found, codes, decide(found, override))
+    return _number(array, name, place)
+
+
+def _levels(array: pa.ChunkedArray, name: str, why: str, recorded: str = "") -> Read:
+    values, codes = encoded(array)
+    refuse_nested(pa.chunked_array([values]), name)
+    column, found = _category(name, [level(v) for v in values.to_pylist()], codes, recorded)
+    return Decided("category", why), column, found
+
+
+def _dates(array: pa.ChunkedArray) -> Tensor:
+    """(n,) float64 seconds since 1970, UTC."""
+    micro = (
+        array.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64(), safe=False)
+    )
+    return torch.from_numpy(micro.to_numpy().astype(np.float64) / 1e6)
+
+
+def _number(array: pa.ChunkedArray, name: str, place: Place) -> Read:
+    kind = array.type
+    if pa.types.is_integer(kind):
+        ends = pc.min_max(array).as_py()
+        if max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > EXACT:
+            return _levels(array, name, "whole numbers above 2^53, kept exact", "integer")
+    values = _floats(array)
+    infinite = np.isinf(values)
+    if infinite.any():
+        first = place(int(infinite.argmax()))
+        raise InputError(
+            f"column {name!r} holds {infinite.sum()} infinite values (first: {first})"
+        )
+    column = Column(name, recorded=_recorded(kind))
+    return Decided("number", f"declared {kind}"), column, torch.from_numpy(values)
+
+
+def _floats(array: pa.ChunkedArray) -> np.ndarray:
+    """(n,) float64; of shorter types with the decimals that they record: 5.01, not 5.010000229."""
+    kind = array.type
+    if pa.types.is_float16(kind) or pa.types.is_float32(kind):
+        return recorded_decimals(array.to_numpy())
+    return array.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
+
+
+def recorded_decimals(short: np.ndarray) -> np.ndarray:
+    """float64 with the shortest decimals that a float16 or float32 stands for.
+
+    >>> recorded_decimals(np.array([5.01, 7], np.float32))
+    array([5.01, 7.  ])
+    """
+    values, back = np.unique(short, return_inverse=True)
+    return values.astype(str).astype(np.float64)[back].reshape(short.shape)
+
+
+def _recorded(kind: pa.DataType) -> str:
+    """What draws of a column become again, beside numbers and texts."""
+    tests = {
+        "boolean": pa.types.is_boolean,
+        "integer": pa.types.is_integer,
+        "day": pa.types.is_date,
+    }
+    return next((word for word, test in tests.items() if test(kind)), "")
+
+
+def _seen(column: Column, values: Tensor, array: pa.ChunkedArray, why: str) -> SeenColumn:
+    """What a table of columns shows of one."""
+    gaps = values.isnan() if values.is_floating_point() else values < 0
+    known = (~gaps).nonzero().squeeze(1)
+    example = "" if not len(known) else level(array[int(known[0])].as_py())
+    return SeenColumn(
+        column.name, column.kind, example, int(gaps.sum()), len(values[known].unique()), why
+    )
