@@ -231,6 +231,8 @@ def _floats(array: pa.ChunkedArray) -> np.ndarray:
     kind = array.type
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
         return recorded_decimals(array.to_numpy())
+    if pa.types.is_decimal(kind):
+        array = array.cast(pa.string())
     return array.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
 
 

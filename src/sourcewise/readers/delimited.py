@@ -183,6 +183,8 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
         raise decoding_error(path, encoding) from None
     except LookupError:
         raise InputError(f"no encoding {encoding!r} (such as utf-8, cp1252, utf-16)") from None
+    if "\0" in text:
+        raise decoding_error(path, encoding)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(head) == _HEAD:
         lines = lines[:-1] or lines  # the last one is cut
@@ -297,10 +299,9 @@ def _likely(content: bytes) -> str:
     else:
         from charset_normalizer import from_bytes
 
-        found = from_bytes(content[: 1 << 20], cp_isolation=list(_COMMON))
-        # Where little speaks for another one, the most common is the best guess.
-        rank = {match.encoding: (round(match.chaos, 2), -match.coherence) for match in found}
-        guess = min(rank, key=lambda e: (*rank[e], _COMMON.index(e)), default="cp1252")
+        best = from_bytes(content[: 1 << 20], cp_isolation=list(_COMMON)).best()
+        alike = [] if best is None else [best.encoding, *best.could_be_from_charset]
+        guess = next((name for name in _COMMON if name in alike), _COMMON[0])
     return f": say --encoding {guess} if it was written so, or save it as UTF-8"
 
 

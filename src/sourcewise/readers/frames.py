@@ -105,8 +105,9 @@ def _arrow(column: "pd.Series", name: str) -> pa.ChunkedArray:
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
-    if isinstance(column.dtype, pd.IntervalDtype) or column.dtype.kind == "c":
-        words = "intervals" if column.dtype.kind == "O" else "complex numbers"
+    values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+    if isinstance(values.dtype, pd.IntervalDtype) or values.dtype.kind == "c":
+        words = "intervals" if values.dtype.kind == "O" else "complex numbers"
         raise InputError(
             f"column {name!r} holds {words}: leave it out with --ignore {name}, or make it "
             "numbers, text or dates"
