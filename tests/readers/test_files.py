@@ -126,8 +126,8 @@ def test_how_columns_were_read_is_said_once_for_all_of_a_kind(tmp_path):
     data = read(tmp_path, "source;w;h;i\na;75,1;169,5;012\nb;80,0;178,3;12\n;;;\n")
     assert data.notes == (
         "1 row without any value left out",
-        "'w', 'h': read as numbers, numbers (decimal comma)",
-        "'i': read as a category, codes with leading zeros (012)",
+        "'w', 'h': read as numbers (decimal comma)",
+        "'i': read as a category: codes with leading zeros (012)",
     )
     assert [(c.name, c.kind, c.example, c.gaps, c.distinct) for c in data.seen] == [
         ("w", "number", "75,1", 0, 2),

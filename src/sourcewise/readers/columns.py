@@ -93,13 +93,10 @@ def typed_columns(
         if decided.said:
             said.setdefault((decided.kind, decided.why), []).append(name)
     notes = tuple(
-        f"{listing(map(repr, which))}: read as {_PLURAL[kind]}, {why}"
+        f"{listing(map(repr, which))}: read as {'a category: ' * (kind == 'category')}{why}"
         for (kind, why), which in said.items()
     )
     return Typed(Table(columns, tuple(schema)), tuple(seen), notes)
-
-
-_PLURAL = {"number": "numbers", "category": "a category", "date": "dates"}
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -5,7 +5,7 @@ above 12 somewhere in the column; where none is, the order is ambiguous, and the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ _ISO = DateFormat(
 )
 _FORMATS = (
     _ISO,
-    DateFormat("year-month-day", "%Y-%m-%d", f"^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}{_TIME}$"),
+    replace(_ISO, format="%Y-%m-%d", pattern=f"^[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}{_TIME}$"),
     DateFormat("year-month", "%Y-%m", "^[0-9]{4}-[0-9]{2}$"),
     DateFormat("year/month/day", "%Y/%m/%d", f"^[0-9]{{4}}/[0-9]{{1,2}}/[0-9]{{1,2}}{_TIME}$"),
     DateFormat("yearmonthday", "%Y%m%d", "^(19|20)[0-9]{6}$"),

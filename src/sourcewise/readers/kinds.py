@@ -115,7 +115,8 @@ def decide(
         InputError: two readings are left, numbers hold other text, or it is not what it must be.
     """
     if override == "category":
-        return Decided("category", "as --types says")
+        levels = None if (found := _yes_no(column)) is None else found.levels
+        return Decided("category", "as --types says", levels=levels)
     if override == "number":
         return _forced_number(column, decimal, mark)
     if override == "date":
