@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,57 @@ def test_damaged_files_are_named(tmp_path):
             read(tmp_path / name)
         with pytest.raises(InputError, match="no file"):
             read(tmp_path / "absent")
+
+
+def _sealed(folder: Path) -> list[tuple[Path, Callable[[Path], object]]]:
+    write_json(folder / "a.json", {"x": [1.5, "é"], "y": {"digest": "0" * 32}, "z": None})
+    write_tensors(folder / "a.safetensors", {"b": torch.arange(5.0), "c": torch.tensor([True])})
+    return [(folder / "a.json", read_json), (folder / "a.safetensors", read_tensors)]
+
+
+def test_no_bit_changes_without_notice(tmp_path):
+    for path, read in _sealed(tmp_path):
+        whole = path.read_bytes()
+        for place in range(8 * len(whole)):
+            raw = bytearray(whole)
+            raw[place // 8] ^= 1 << place % 8
+            path.write_bytes(raw)
+            with pytest.raises(InputError, match="is damaged"):
+                read(path)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-1], lambda b: b"", lambda b: b + b" ", lambda b: b[::-1]]
+)
+def test_whatever_else_happens_to_a_file_is_noticed(tmp_path, damage):
+    for path, read in _sealed(tmp_path):
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(InputError, match="is damaged"):
+            read(path)
+
+
+def test_a_finished_run_is_whole_or_names_what_changed(tmp_path):
+    with RunFolder(tmp_path / "run", OURS) as run:
+        assert run.changed() == ""
+        (run / "models").mkdir()
+        write_json(run / "models" / "a.json", {"a": 1})
+        write_json(run / "result.json", {"b": 2})
+        run.finish()
+        assert run.changed() is None
+        (run / "models" / "a.json").unlink()
+        assert run.changed() == "models/a.json"
+        write_json(run / "models" / "a.json", {"a": 3})
+        assert run.changed() == "models/a.json"
+        (run / "manifest.json").write_text("{}")
+        assert run.changed() == "manifest.json"
+
+
+def test_no_run_writes_through_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    _enter(tmp_path / "run", {})
+    (tmp_path / "run" / "cells").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="run/cells is a link"):
+        _enter(tmp_path / "run", {})
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

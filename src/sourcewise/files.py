@@ -1,6 +1,9 @@
 """Files that are whole or absent: atomic writes, tensors and JSON, and run folders.
 
-Nothing is pickled: arrays are safetensors, everything else is JSON, YAML or CSV.
+Nothing is pickled: arrays are safetensors, everything else is JSON, YAML or CSV. What is read
+back is *sealed*: it carries a digest of all of its bytes, with zeros where the digest stands, so
+that no byte can change without notice. A finished run has a manifest besides, the digests of all
+its files.
 """
 
 import contextlib
@@ -10,6 +13,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +44,7 @@ __all__ = [
 
 
 ASIDE = ".partial"
-CONFIG = "config.yaml"
+CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -87,26 +91,33 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write one JSON document, atomically."""
-    write_atomic(path, json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write one JSON document, sealed and atomically; its last key is `digest`."""
+    document = {**plain(value), DIGEST: ZEROS}
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(path, _sealed(text.encode("utf-8", "surrogatepass")))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> dict[str, Any]:
     """Read one JSON document; a damaged or missing file is an `InputError` that names it."""
+    raw = _read(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no file {path}") from None
-    except ValueError as error:
+        _verify(path, raw)
+        document = json.loads(raw.decode())
+        del document[DIGEST]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is damaged: {error}") from None
+    return document
 
 
 def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
-    """Write named tensors as safetensors, atomically; the same tensors give the same bytes."""
+    """Write named tensors as safetensors, sealed and atomically; equal ones give equal bytes."""
     from safetensors.torch import save
 
-    write_atomic(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, _sealed(save(whole, {DIGEST: ZEROS})))
 
 
 def read_tensors(path: Path) -> dict[str, "Tensor"]:
@@ -114,17 +125,61 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    raw = _read(path)
+    _verify(path, raw)
     try:
-        return load(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"no file {path}") from None
+        return load(raw)
     except SafetensorError as error:
         raise InputError(f"{path} is damaged: {error}") from None
 
 
+DIGEST, ZEROS = "digest", "0" * 32
+_SEAL = re.compile(rb'"digest": ?"([0-9a-f]{32})"')
+MOST_BYTES = 1 << 32
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"{path} is damaged: {path.stat().st_size} bytes")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _seal(raw: bytes) -> tuple[int, int] | None:
+    """Where the digest of a file stands: at the end of JSON, in the header of safetensors."""
+    header = int.from_bytes(raw[:8], "little")
+    region = (8, 8 + header) if raw[8:9] == b"{" and header < len(raw) else (0, len(raw))
+    found = list(_SEAL.finditer(raw, *region))
+    return found[-1].span(1) if found else None
+
+
+def _sealed(raw: bytes) -> bytes:
+    place = _seal(raw)
+    assert place is not None
+    return raw[: place[0]] + _digest(raw).encode() + raw[place[1] :]
+
+
+def _verify(path: Path, raw: bytes) -> None:
+    place = _seal(raw)
+    if place is not None:
+        start, end = place
+        blank = raw[:start] + ZEROS.encode() + raw[end:]
+        if _digest(blank).encode() == raw[start:end]:
+            return
+    raise InputError(f"{path} is damaged: its bytes are not those that were written")
+
+
+def _digest(raw: bytes) -> str:
+    return blake2b(raw, digest_size=16).hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """32 hexadecimal digits that change with any byte of a file."""
-    return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return _digest(path.read_bytes())
 
 
 def versions() -> dict[str, str]:
@@ -153,6 +208,7 @@ _CONTENT = (
     "log.csv",
     "table.txt",
     "report.html",
+    MANIFEST,
 )
 
 
@@ -191,6 +247,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._acquire()
             self._claim()
+            self._refuse_links()
         except OSError as error:
             self._release()
             reason = error.strerror or str(error)
@@ -253,6 +310,45 @@ class RunFolder:
         document = {**self.config, "content": self.content}
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
         write_atomic(self / CONFIG, text)
+
+    def finish(self) -> None:
+        """Write the manifest of a run that is finished: the digests of all that it wrote."""
+        files = {str(path.relative_to(self.path)): file_digest(path) for path in self._written()}
+        write_json(self / MANIFEST, {"files": files})
+
+    def changed(self) -> str | None:
+        """A file of a finished run that is not as it was written; "" if the run is not finished.
+
+        None: the run is finished and whole.
+        """
+        if not (self / MANIFEST).exists():
+            return ""
+        try:
+            files = read_json(self / MANIFEST)["files"]
+        except InputError:
+            return MANIFEST
+        for name, digest in files.items():
+            path = self / name
+            if not path.is_file() or file_digest(path) != digest:
+                return name
+        return None
+
+    def _written(self) -> list[Path]:
+        """The files that the run wrote, but the manifest."""
+        items = [self / name for name in self.content if name != MANIFEST]
+        every = [p for item in items for p in (item, *item.rglob("*")) if p.is_file()]
+        return sorted(every)
+
+    def _refuse_links(self) -> None:
+        """Raise if something that the run writes is a link: it would write elsewhere."""
+        for name in (CONFIG, *self.content):
+            item = self / name
+            for path in (item, *(item.rglob("*") if not item.is_symlink() else ())):
+                if path.is_symlink():
+                    raise InputError(
+                        f"{path} is a link, which no run follows: remove it, or choose another "
+                        "--out"
+                    )
 
     def _sweep(self) -> None:
         """Remove what a process that was killed while writing left; the lock is ours."""

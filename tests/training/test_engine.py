@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path):
     assert checkpoint.load(tmp_path, "other") is None
     newest = tmp_path / "checkpoint-000000003.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1] + b"!")
-    with pytest.warns(UserWarning, match="damaged: going back"):
+    with pytest.warns(UserWarning, match="damaged: .* going back"):
         found = checkpoint.load(tmp_path, "me")
     assert found is not None
     assert found[1] == {"step": 2}

@@ -1,20 +1,17 @@
 """Checkpoints: tensors as safetensors, everything else as JSON, the last two kept.
 
-The JSON is written last and holds a digest of the tensors: a checkpoint is whole, or it does not
-count. A damaged newest one gives way to the one before, with a warning.
+The JSON is written last: a checkpoint is whole, or it does not count. Both are sealed (see
+`files`). A damaged newest one gives way to the one before, with a warning.
 """
 
 import warnings
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.files import read_json, write_atomic, write_json
+from sourcewise.files import file_digest, read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["load", "remove", "save"]
 
@@ -35,10 +32,10 @@ def save(
         identity: names the training; `load` takes no other's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    raw = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     name = f"checkpoint-{step:09d}"
-    write_atomic(folder / f"{name}.safetensors", raw)
-    note = {"identity": identity, "digest": _digest(raw), "values": values}
+    raw = folder / f"{name}.safetensors"
+    write_tensors(raw, tensors)
+    note = {"identity": identity, "tensors": file_digest(raw), "values": values}
     write_json(folder / f"{name}.json", note)
     for old in _numbers(folder)[KEPT:]:
         _drop(folder, old)
@@ -48,18 +45,17 @@ def load(folder: Path, identity: str) -> Checkpoint | None:
     """The newest whole checkpoint of this training; None if there is none."""
     for name in _numbers(folder):
         try:
-            note = read_json(folder / f"{name}.json")
-            raw = (folder / f"{name}.safetensors").read_bytes()
-            if note["digest"] != _digest(raw):
-                raise InputError(f"{folder / name}.safetensors is damaged")
-        except (InputError, OSError, KeyError, TypeError) as error:
+            note, raw = read_json(folder / f"{name}.json"), folder / f"{name}.safetensors"
+            tensors = read_tensors(raw)
+            if note["tensors"] != file_digest(raw):
+                raise InputError(f"{raw} is of another checkpoint")
+            if note["identity"] == identity:
+                return tensors, note["values"]
+        except (InputError, KeyError) as error:
             if not (folder / f"{name}.json").exists():
                 continue  # its writer dropped it meanwhile
             told = error if isinstance(error, InputError) else f"{folder / name} is damaged"
             warnings.warn(f"{told}: going back to the checkpoint before it", stacklevel=2)
-            continue
-        if note["identity"] == identity:
-            return load_tensors(raw), note["values"]
     return None
 
 
@@ -77,7 +73,3 @@ def _numbers(folder: Path) -> list[str]:
 def _drop(folder: Path, name: str) -> None:
     for suffix in (".json", ".safetensors"):
         (folder / f"{name}{suffix}").unlink(missing_ok=True)
-
-
-def _digest(raw: bytes) -> str:
-    return blake2b(raw, digest_size=16).hexdigest()
