@@ -89,7 +89,8 @@ def typed_columns(
             decided, column, values = _of_type(table.column(name), name, override, place)
         columns[name] = values
         schema.append(column)
-        seen.append(_seen(column, values, table.column(name), decided.why))
+        distinct = texts[name][0].values if name in texts else table.column(name).unique()
+        seen.append(_seen(column, values, distinct.drop_null(), decided.why))
         if decided.said:
             said.setdefault((decided.kind, decided.why), []).append(name)
     notes = tuple(
@@ -253,11 +254,8 @@ def _recorded(kind: pa.DataType) -> str:
     return next((word for word, test in tests.items() if test(kind)), "")
 
 
-def _seen(column: Column, values: Tensor, array: pa.ChunkedArray, why: str) -> SeenColumn:
+def _seen(column: Column, values: Tensor, distinct: pa.Array, why: str) -> SeenColumn:
     """What a table of columns shows of one."""
     gaps = values.isnan() if values.is_floating_point() else values < 0
-    known = (~gaps).nonzero().squeeze(1)
-    example = "" if not len(known) else level(array[int(known[0])].as_py())
-    return SeenColumn(
-        column.name, column.kind, example, int(gaps.sum()), len(values[known].unique()), why
-    )
+    example = level(distinct[0].as_py()) if len(distinct) else ""
+    return SeenColumn(column.name, column.kind, example, int(gaps.sum()), len(distinct), why)

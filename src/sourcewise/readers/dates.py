@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from sourcewise.readers.notation import all_match
 
 __all__ = ["DateFormat", "date_formats", "example", "nearest", "seconds"]
 
@@ -78,8 +79,8 @@ def date_formats(values: pa.Array) -> tuple[DateFormat, ...]:
     """
     found = []
     for form in _FORMATS:
-        matches = pc.match_substring_regex(values, pattern=form.pattern)
-        if pc.all(matches).as_py() and not np.isnan(seconds(values, form.format)).any():
+        fits = all_match(values, form.pattern)
+        if fits and not np.isnan(seconds(values, form.format)).any():
             found.append(form)
             if form is _ISO:
                 break

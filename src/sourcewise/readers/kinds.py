@@ -141,9 +141,9 @@ def decide(
 
 def _yes_no(column: Texts) -> Decided | None:
     """Levels are no and yes, spelled as they first stand."""
-    words = [text.strip().casefold() for text in column.values.to_pylist()]
-    if len(words) > 12:
+    if len(column.values) > 12:
         return None
+    words = [text.strip().casefold() for text in column.values.to_pylist()]
     for pair in _YES_NO:
         alone = len(set(words)) == 1 and len(words[0]) < 4  # one `no`, one `t`: any word
         if set(words) <= set(pair) and not alone:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Notation", "admitted", "closest", "decimal_mark", "marked", "numbers"]
+__all__ = ["Notation", "admitted", "all_match", "closest", "decimal_mark", "marked", "numbers"]
 
 _SPACES = " \u00a0\u202f\u2009"
 _CURRENCIES = ("$", "€", "£", "¥", "₹", "CHF", "EUR", "USD", "GBP", "kr", "zł")
@@ -92,7 +92,9 @@ def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ..
     return tuple(
         replace(notation, sign=sign)
         for notation in _ALL
-        if decimal in (None, notation.decimal) and _used(notation, bare) and _all(notation, bare)
+        if decimal in (None, notation.decimal)
+        and all_match(bare, notation.pattern)
+        and _used(notation, bare)
     )
 
 
@@ -163,13 +165,17 @@ def _unsigned(values: pa.Array, sign: str | None = None) -> tuple[pa.Array, str]
         for pattern, bare in ((after, "\\1"), (before, "\\1\\2")):
             if mark == "%" and pattern is before:
                 continue
-            if bool(pc.all(pc.match_substring_regex(values, pattern=pattern)).as_py()):
+            if all_match(values, pattern):
                 return pc.replace_substring_regex(values, pattern=pattern, replacement=bare), mark
     return values, ""
 
 
-def _all(notation: Notation, bare: pa.Array) -> bool:
-    return bool(pc.all(pc.match_substring_regex(bare, pattern=notation.pattern)).as_py())
+def all_match(values: pa.Array, pattern: str) -> bool:
+    """Whether all match; a few are asked first, since most patterns fail at once."""
+    return all(
+        pc.all(pc.match_substring_regex(part, pattern=pattern)).as_py()
+        for part in (values.slice(0, 20), values)
+    )
 
 
 def _used(notation: Notation, bare: pa.Array) -> bool:
