@@ -38,18 +38,12 @@ _MOST = 1e15  # examples, as in `planning.sample_size`
 
 @dataclass(frozen=True)
 class Strategy:
-    """The numbers of one strategy.
+    """The numbers of one strategy."""
 
-    Args:
-        blocks: J.
-        parameters: m.
-        bounds: {form: bound}; its value is nan where there is none.
-        expected: {"asymptotic", "law", "exact": average TV to expect}, where known.
-    """
-
-    blocks: int
-    parameters: int
-    bounds: Mapping[str, Bound]
+    blocks: int  # J
+    parameters: int  # m
+    bounds: Mapping[str, Bound]  # {form: bound}; its value is nan where there is none
+    # {"asymptotic", "law", "exact": average TV to expect}, where known
     expected: Mapping[str, float]
 
     def values(self) -> dict[str, float | None]:
@@ -65,23 +59,15 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Document:
-    """All numbers of a case.
+    """All numbers of a case."""
 
-    Args:
-        case: what was asked.
-        strategies: by name.
-        changes: what would help more.
-        target: average TV that sample sizes are for; None without them.
-        sample_sizes: {strategy: {form: examples, None for more than 10^15}}.
-        reasons: {form: why it does not exist, or what to know of it}.
-    """
-
-    case: Case
-    strategies: Mapping[str, Strategy]
-    changes: list[Change]
-    target: float | None
+    case: Case  # what was asked
+    strategies: Mapping[str, Strategy]  # by name
+    changes: list[Change]  # what would help more
+    target: float | None  # average TV that sample sizes are for; None without them
+    # {strategy: {form: examples, None for more than 10^15}}
     sample_sizes: Mapping[str, Mapping[str, int | None]]
-    reasons: Mapping[str, str]
+    reasons: Mapping[str, str]  # {form: why it does not exist, or what to know of it}
 
     @property
     def beta(self) -> float:
@@ -194,19 +180,12 @@ def _changes(case: Case) -> list[Change]:
 
 @dataclass(frozen=True)
 class Curves:
-    """Bounds and laws of a case along one axis, for a plot.
-
-    Args:
-        over: "n" or "K".
-        places: values of it.
-        at: the case's own.
-        lines: {strategy: {form: values}}.
-    """
+    """Bounds and laws of a case along one axis, for a plot."""
 
     over: Literal["n", "K"]
-    places: list[float]
-    at: int
-    lines: Mapping[str, Mapping[str, list[float]]]
+    places: list[float]  # values of it
+    at: int  # the case's own
+    lines: Mapping[str, Mapping[str, list[float]]]  # {strategy: {form: values}}
 
 
 def curves(case: Case, over: str) -> Curves:

@@ -12,8 +12,8 @@ __all__ = ["CLASSES", "bound_class", "build"]
 
 CLASSES = {
     "gaussian": "sourcewise.bounds.gaussian:Gaussian",
-    "arm": "sourcewise.bounds.arm:Arm",
-    "energy": "sourcewise.bounds.energy:Energy",
+    "arm": "sourcewise.bounds.networks:Arm",
+    "energy": "sourcewise.bounds.networks:Energy",
     "general": "sourcewise.bounds.general:General",
 }
 

@@ -16,27 +16,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from sourcewise.errors import InputError
-from sourcewise.theory.checks import above, number, numbers, plain, shares
+from sourcewise.theory.checks import above, number, numbers, plain
 
 __all__ = [
     "LearningCurve",
     "asymptotic_bound",
-    "asymptotic_kl",
-    "asymptotic_tv_by_source",
     "effective_parameters",
-    "effective_parameters_from_kl",
     "fit_learning_curve",
     "rate",
     "sample_size_for_kl",
     "sample_size_for_tv",
     "takeover",
 ]
-
-Floats = NDArray[np.float64]
 
 
 def rate(m: ArrayLike, n: ArrayLike) -> Any:
@@ -65,35 +60,6 @@ def asymptotic_bound(p: ArrayLike, n: ArrayLike) -> Any:
         n: examples, n > 0.
     """
     return plain(np.sqrt(numbers("p", p, 0) / (2 * math.pi * above("n", n))))
-
-
-def asymptotic_tv_by_source(v: ArrayLike, p: ArrayLike, n: float) -> float:
-    """`(2 pi n)^(-1/2) sum_k p_k sqrt(v_k)`, between the law and `asymptotic_bound`.
-
-    Separate training has `v_k = q/p_k`, q parameters per source; Gaussians trained pooled have
-    `v_k = d1/p_k + d - d1`.
-
-    >>> round(asymptotic_tv_by_source([10 / 0.2] * 5, [0.2] * 5, n=500), 4)
-    0.1262
-
-    Args:
-        v: (K,) `v_k = E[s' I^-1 s | y = k]`, >= 0.
-        p: (K,) shares of the sources.
-        n: examples, n > 0.
-    """
-    roots = np.sqrt(numbers("v", v, 0))
-    return float(shares(p) @ roots / np.sqrt(2 * math.pi * above("n", n)))
-
-
-def asymptotic_kl(p: ArrayLike, n: ArrayLike) -> Any:
-    """`p / (2n)`: limit of the average Kullback-Leibler divergence (theory, section 3).
-
-    Arguments as for `asymptotic_bound`.
-
-    >>> asymptotic_kl(30, n=500)
-    0.03
-    """
-    return plain(numbers("p", p, 0) / (2 * above("n", n)))
 
 
 def sample_size_for_tv(p: ArrayLike, target: ArrayLike) -> Any:
@@ -140,19 +106,6 @@ def effective_parameters(tv: ArrayLike, n: ArrayLike) -> Any:
         n: examples, n > 0.
     """
     return plain(2 * math.pi * above("n", n) * numbers("tv", tv, 0, 1) ** 2)
-
-
-def effective_parameters_from_kl(kl: ArrayLike, n: ArrayLike) -> Any:
-    """`2 n KL`: the same from a measured average KL; unbiased in the limit.
-
-    >>> effective_parameters_from_kl(0.03, n=500)
-    30.0
-
-    Args:
-        kl: average KL in nats, >= 0.
-        n: examples, n > 0.
-    """
-    return plain(2 * above("n", n) * numbers("kl", kl, 0))
 
 
 @dataclass(frozen=True)

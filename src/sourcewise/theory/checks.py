@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sourcewise.errors import InputError
 
 __all__ = [
+    "Floats",
     "above",
     "blocks",
     "confidence",

@@ -27,11 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.errors import InputError
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, confidence, numbers
+from sourcewise.theory.checks import Floats, above, confidence, numbers
 
 __all__ = ["Bound", "paper", "refined", "simple", "worst_case"]
 
-Floats = NDArray[np.float64]
 
 # 400 points in [1e-8, 1] and, coarser, below: for n above 10^8. An eps above 1 proves nothing.
 _TINY = np.geomspace(1e-16, 1e-8, 60, endpoint=False)

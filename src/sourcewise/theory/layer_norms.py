@@ -15,16 +15,14 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.errors import InputError
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, number, numbers, whole
+from sourcewise.theory.checks import Floats, above, number, numbers, whole
 from sourcewise.theory.mlp import Layers, checked_layers, inside_box
 
 __all__ = ["LayerNorms", "LocalConstant", "local_bracketing", "local_constant"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

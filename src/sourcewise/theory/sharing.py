@@ -15,13 +15,11 @@ same holds for any partition and any finer one, so every bound is at most that o
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.theory.checks import numbers, plain, wholes
 
 __all__ = ["empirical_beta", "parameters", "predicted_ratio", "similarity"]
-
-Floats = NDArray[np.float64]
 
 
 def parameters(shared: ArrayLike, specific: ArrayLike, K: ArrayLike, J: ArrayLike = 1) -> Any:

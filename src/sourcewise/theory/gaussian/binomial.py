@@ -17,12 +17,12 @@ vanishes, however large N or far the tail. The tests compare it with exact sums.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, xlog1py
 
-__all__ = ["edges", "log_below", "log_mean"]
+from sourcewise.theory.checks import Floats
 
-Floats = NDArray[np.float64]
+__all__ = ["edges", "log_below", "log_mean"]
 
 _BELOW = np.linspace(1, 0, 40)  # 40 edges down to 0, ever farther apart, and some above the mean
 _ABOVE = np.linspace(0, 2, 16)  # of sqrt(X), whose standard deviation is at most about 1/2

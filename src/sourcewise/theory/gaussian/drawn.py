@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.theory import checks
+from sourcewise.theory.checks import Floats
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
 from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.gaussian.tilt import Groups, make_cells
@@ -33,8 +34,6 @@ from sourcewise.theory.gaussian.tilt_drawn import Block, blocks_of_shares, log_z
 from sourcewise.theory.general import Bound, refined, worst_case
 
 __all__ = ["Shares", "localized_drawn"]
-
-Floats = NDArray[np.float64]
 
 _LOOK = np.array([-1.0, 0.0, 1.0])
 _STEPS = ((0.3, 0.6), (0.15, 0.3), (0.06, 0.1))  # of log eta and log N
@@ -117,12 +116,7 @@ class _Points:
 
 
 def localized_drawn(
-    shares: Shares,
-    n: ArrayLike,
-    d: int,
-    d1: ArrayLike,
-    B: ArrayLike,
-    delta: ArrayLike = 0.05,
+    shares: Shares, n: ArrayLike, d: int, d1: ArrayLike, B: ArrayLike, delta: ArrayLike = 0.05
 ) -> Bound:
     """The bound for labels that are drawn, `T(eps, a_s)` for `R_TV = sum_k p_k TV_k`.
 

@@ -19,16 +19,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.theory import checks
+from sourcewise.theory.checks import Floats
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
 from sourcewise.theory.gaussian.tilt import Groups, log_z, make_cells
 from sourcewise.theory.general import Bound, refined, worst_case
 
 __all__ = ["Counts", "localized"]
 
-Floats = NDArray[np.float64]
 Value = Callable[[Floats, Floats], Floats]  # eps, a -> the bound
 
 _CHUNK = 1 << 16

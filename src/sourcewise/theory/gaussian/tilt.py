@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sourcewise.theory.checks import Floats
 from sourcewise.theory.gaussian.brackets import log_mass
 
 __all__ = ["Cells", "Groups", "log_z", "make_cells"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sourcewise.theory.checks import Floats
 from sourcewise.theory.gaussian.binomial import edges, log_below, log_mean
 from sourcewise.theory.gaussian.tilt import Cells
 
 __all__ = ["Block", "blocks_of_shares", "log_z_drawn"]
-
-Floats = NDArray[np.float64]
 
 _MOST_SHARES = 64  # different ones; more are rounded down
 
