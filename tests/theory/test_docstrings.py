@@ -16,8 +16,8 @@ from sourcewise import theory
 
 HOME = "sourcewise.theory."
 SERVANTS = {"checks"}  # no formulas: they check arguments
-# Made by functions, never by users: what their fields hold is no range of arguments.
-RESULTS = {"Bound", "Change", "LearningCurve", "Cells", "Groups"}
+# Made by functions and methods, never by users: what their fields hold is no range of arguments.
+RESULTS = {"Bound", "Change", "LearningCurve", "Cells", "Groups", "Counts", "Shares", "Block"}
 SOURCE = re.compile(
     r"Theorem|Lemma|Definition|Proposition|[Ss]ections? \d|[Aa]ppendix|arXiv|\((19|20)\d\d\)"
 )

@@ -10,18 +10,12 @@ lie in [-B, B]. Only row y of V_Y belongs to source y alone.
   is at most `G = e^(2 tau) M / (M - 1 + e^(2 tau))`. The gap over D positions is `G^D - 1 = eps`.
 - If parameters differ by at most eta, logits differ by at most `C eta`,
   `C = L (W+1)^L B^(L-1) + (WB)^L (2 d_e B + 1)/4`.
-
-| symbol | meaning |
-|---|---|
-| M, D, d_e | symbols, positions, numbers per embedding |
-| W, L, B, S | of the network: width, layers, bound on entries, non-zero entries |
-| K, J | sources; blocks of the partition (pooled is 1, separate is K) |
 """
 
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,9 +74,6 @@ class Sizes(Embedded):
         B: bound on every parameter, B >= 1.
         S: most non-zero entries of the network, in 1..P; all P if None.
         encoder: weights `a_j` of the encoder: one vector "per position" or one "shared" by all.
-
-    Raises:
-        InputError: an argument is out of range.
     """
 
     M: int
@@ -102,8 +93,8 @@ class Sizes(Embedded):
         number("B", self.B, 1)
         if self.S is not None:
             whole("S", self.S, 1, self.P)
-        if self.encoder not in ("per position", "shared"):
-            allowed = listing(["per position", "shared"])
+        if self.encoder not in get_args(Encoder):
+            allowed = listing(get_args(Encoder))
             raise InputError(f"encoder must be one of {allowed}, got {self.encoder!r}")
 
     @property
@@ -226,9 +217,7 @@ class Member:
 
 
 def log_conditionals(member: Member, x: ArrayLike, y: ArrayLike) -> Floats:
-    """`log p(. | x_<d, y)` at each position d, (n, D, M).
-
-    Its entries at `x_d`, summed over d, are `log p(x|y)`.
+    """`log p(. | x_<d, y)` at each position d, (n, D, M); summed at the x_d, it is `log p(x|y)`.
 
     >>> zeros = Member(np.zeros((2, 1)), np.zeros((3, 1)), np.zeros((2, 1)), np.zeros(2),
     ...                layers=[(np.zeros((2, 2)), [0.0, np.log(3)])])
@@ -240,10 +229,8 @@ def log_conditionals(member: Member, x: ArrayLike, y: ArrayLike) -> Floats:
         x: (n, D) symbols, in 0..M-1.
         y: (n,) sources, in 0..K-1.
     """
-    symbols, source = np.asarray(x, dtype=np.int64), np.asarray(y, dtype=np.int64)
-    rows = np.concatenate(
-        [member.V_Y[source][:, None], member.V_X[symbols[:, :-1]]], axis=1
-    )  # (n, D, d_e)
+    symbols, own = np.asarray(x, dtype=np.int64), member.V_Y[np.asarray(y, dtype=np.int64)]
+    rows = np.concatenate([own[:, None], member.V_X[symbols[:, :-1]]], axis=1)  # (n, D, d_e)
     v = expit(np.sum(rows * member.a, axis=-1) + member.b)  # (n, D)
     seen = v[:, None] * np.tri(v.shape[1])  # (n, D, D): position d sees v_1..v_d
     return log_softmax(forward(member.layers, seen), axis=-1)

@@ -80,13 +80,12 @@ def sample_size_for_tv(p: ArrayLike, target: ArrayLike) -> Any:
 
 
 def sample_size_for_kl(p: ArrayLike, target: ArrayLike) -> Any:
-    """`n = p / (2 target)`: examples at which the average KL is target; inf as above.
+    """`n = p / (2 target)`: likewise for an average KL; arguments as for `sample_size_for_tv`.
 
     >>> round(sample_size_for_kl(30, target=0.01))
     1500
 
     Args:
-        p: all free parameters, p >= 0.
         target: average KL in nats, > 0.
     """
     with np.errstate(over="ignore"):
@@ -97,36 +96,28 @@ def effective_parameters(tv: ArrayLike, n: ArrayLike) -> Any:
     """`2 pi n R^2`: how many parameters a measured average TV R is worth (theory, section 3).
 
     Biased low, as R is below its bound: by .95 for Gaussians of d = 10, by 2/pi for d = 1.
+    Arguments as for `asymptotic_bound`.
 
     >>> round(effective_parameters(0.0944, n=500), 1)
     28.0
 
     Args:
         tv: average TV, in [0, 1].
-        n: examples, n > 0.
     """
     return plain(2 * math.pi * above("n", n) * numbers("tv", tv, 0, 1) ** 2)
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """`loss(n) = H + c/(2n)`, fitted; an interval for each of H and c.
+    """`loss(n) = H + c/(2n)`, fitted; an interval for each of H and c."""
 
-    Args:
-        H: loss with unlimited data.
-        H_low, H_high: its interval.
-        c: effective parameters, `tr(H^-1 J)` if the model is misspecified.
-        c_low, c_high: its interval.
-        level: share of data sets whose intervals hold the truth, one at a time.
-    """
-
-    H: float
-    H_low: float
+    H: float  # loss with unlimited data
+    H_low: float  # its interval
     H_high: float
-    c: float
-    c_low: float
+    c: float  # effective parameters, `tr(H^-1 J)` if the model is misspecified
+    c_low: float  # its interval
     c_high: float
-    level: float
+    level: float  # share of data sets whose intervals hold the truth, one at a time
 
     def loss(self, n: ArrayLike) -> Any:
         """Predicted loss at n > 0 examples."""
@@ -140,8 +131,8 @@ def fit_learning_curve(
 
     With standard errors, each loss weighs one over its variance and intervals are normal ones.
     Without, losses are taken to scatter alike and intervals are t with (points - 2) degrees of
-    freedom; that leaves nothing to guess the scatter from unless there are three points. If the
-    scatter shrinks with n, that of c covers less often than level says: give standard errors.
+    freedom, of three points at least. If the scatter shrinks with n, that of c covers less often
+    than level says: give standard errors.
 
     >>> curve = fit_learning_curve([100, 200, 400, 800], [2.15, 2.075, 2.0375, 2.01875])
     >>> round(curve.H, 6), round(curve.c, 6)
@@ -152,9 +143,6 @@ def fit_learning_curve(
         loss: (points,) held-out loss in nats.
         standard_error: (points,) of the losses, > 0.
         level: of the intervals, in (0, 1).
-
-    Raises:
-        InputError: too few points, or all n alike.
     """
     x, y = 1 / (2 * above("n", n)), numbers("loss", loss, -math.inf)
     error = np.ones_like(x) if standard_error is None else above("standard_error", standard_error)

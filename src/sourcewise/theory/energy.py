@@ -8,12 +8,6 @@ source y alone; the last layer's offset cancels in p and is not counted.
 - If energies differ by at most tau, `p <= e^(2 tau) q`. The gap is `e^(2 tau) - 1 = eps`.
 - If parameters differ by at most eta, energies differ by at most `C eta`,
   `C = L (W+1)^L B^(L-1) R + (WB)^L`, `R = max(1, B)` the bound on the network's inputs.
-
-| symbol | meaning |
-|---|---|
-| D, d_e | coordinates, numbers per embedding |
-| W, L, B, S | of the network: width, layers, bound on entries, non-zero entries |
-| K, J | sources; blocks of the partition (pooled is 1, separate is K) |
 """
 
 from dataclasses import dataclass
@@ -69,9 +63,6 @@ class Sizes(Embedded):
         L: affine layers, L >= 1.
         B: bound on every parameter, B >= 1.
         S: most non-zero entries of the network, in 1..P; all P if None.
-
-    Raises:
-        InputError: an argument is out of range.
     """
 
     D: int

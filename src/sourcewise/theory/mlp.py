@@ -54,9 +54,6 @@ def log_sup_norm(W: ArrayLike, L: ArrayLike, B: ArrayLike, R: ArrayLike = 1.0) -
         L: affine layers, L >= 1.
         B: bound on the entries, B >= 1.
         R: bound on the inputs, R >= 1.
-
-    Raises:
-        InputError: an argument is out of range.
     """
     width, depth, log_B, log_R = _sizes(W, L, B, R)
     return depth * (np.log1p(width) + log_B) + log_R
@@ -129,7 +126,8 @@ def covering(P: int, W: int, L: int, B: float, R: float = 1.0, S: int | None = N
     """Cover of the networks in the sup-norm: within tau of one of N(tau) of them.
 
     `log N(tau) <= min(P log c, log C(P, S) + S log c)`, `c = ceil(B C / tau)`, C the
-    parameter-Lipschitz constant (Lemmas C.2 to C.5). In the result, eps stands for tau.
+    parameter-Lipschitz constant (Lemmas C.2 to C.5). In the result, eps stands for tau. Arguments
+    as for `log_sup_norm`.
 
     >>> sparse = covering(P=4994, W=64, L=3, B=1, S=500)
     >>> round(float(sparse.log_number(0.01)))
@@ -137,10 +135,6 @@ def covering(P: int, W: int, L: int, B: float, R: float = 1.0, S: int | None = N
 
     Args:
         P: entries, P >= 1; see `parameter_count`.
-        W: width, W >= 1.
-        L: affine layers, L >= 1.
-        B: bound on the entries, B >= 1.
-        R: bound on the inputs, R >= 1.
         S: most non-zero entries, in 1..P; P if None.
     """
     entries = whole("P", P, 1)
@@ -160,9 +154,6 @@ def inside_box(name: str, arrays: Sequence[ArrayLike], B: float) -> None:
         name: what messages call them.
         arrays: of any shape.
         B: bound, B > 0.
-
-    Raises:
-        InputError: an entry is outside.
     """
     bound = float(above("B", B))
     for array in arrays:
@@ -234,9 +225,6 @@ def checked_layers(layers: Layers) -> list[tuple[Floats, Floats]]:
 
     Args:
         layers: pairs (A_l, b_l), finite; A_l of shape (out, in), b_l (out,).
-
-    Raises:
-        InputError: shapes do not fit, or an entry is not finite.
     """
     if not layers:
         raise InputError("layers must hold at least one pair of weights and biases")
@@ -254,9 +242,5 @@ def checked_layers(layers: Layers) -> list[tuple[Floats, Floats]]:
 def _sizes(
     W: ArrayLike, L: ArrayLike, B: ArrayLike, R: ArrayLike
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    return (
-        wholes("W", W, 1),
-        wholes("L", L, 1),
-        np.log(numbers("B", B, 1)),
-        np.log(numbers("R", R, 1)),
-    )
+    log_B, log_R = np.log(numbers("B", B, 1)), np.log(numbers("R", R, 1))
+    return wholes("W", W, 1), wholes("L", L, 1), log_B, log_R

@@ -178,8 +178,8 @@ def _tables(models: Mapping[Block, ConditionalModel], truth: SequenceTruth) -> T
 def _frequencies(truth: SequenceTruth, x: Tensor, y: Tensor) -> Tensor:
     """(K, M^D) log of the relative frequencies of the rows."""
     K, N = truth.log_p.shape
-    places = truth.M ** torch.arange(truth.D - 1, -1, -1)
-    counts = torch.bincount(y * N + (x * places).sum(1), minlength=K * N).view(K, N).double()
+    number = y * N + (x * truth.places).sum(1)
+    counts = torch.bincount(number, minlength=K * N).view(K, N).double()
     return (counts / counts.sum(1, keepdim=True)).log()
 
 
