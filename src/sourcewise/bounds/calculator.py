@@ -96,17 +96,13 @@ class Document:
 
 
 def document(case: Case, target: float | None = None) -> Document:
-    """All numbers of a case.
+    """All numbers of a case, with sample sizes for an average TV of `target`, in (0, 1), if given.
 
     >>> from sourcewise.bounds.registry import build
     >>> sizes = {"dim": 10, "specific": 5, "mean_bound": 5}
     >>> found = document(build("gaussian", {"sources": 5, "samples": 500, **sizes}))
     >>> round(found.strategies["pooled"].bounds["paper"].value, 4), round(found.ratio, 4)
     (2.3501, 0.7746)
-
-    Args:
-        case: from `registry.build`.
-        target: average TV to find sample sizes for, in (0, 1); none if None.
     """
     strategies = {name: _strategy(case, J) for name, J in case.strategies.items()}
     sizes = {}
@@ -120,7 +116,12 @@ def document(case: Case, target: float | None = None) -> Document:
     for form in ("localized", "localized_drawn"):
         if form not in case.forms:
             reasons[form] = f"not known for the {case.common.family} family"
-    return Document(case, strategies, _changes(case), target, sizes, reasons)
+
+    def sharp(m: ArrayLike, J: ArrayLike, n: ArrayLike) -> Bound:
+        return general.refined(case.sharp(m, J), n, case.delta)
+
+    changes = what_helps(sharp, case.shared, case.specific, case.K, case.n)
+    return Document(case, strategies, changes, target, sizes, reasons)
 
 
 def _or_none(value: float) -> float | None:
@@ -168,16 +169,6 @@ def _sample_sizes(case: Case, J: int, target: float) -> dict[str, int | None]:
     return found | {"asymptotic": math.ceil(by_law) if by_law <= _MOST else None}
 
 
-def _changes(case: Case) -> list[Change]:
-    return what_helps(
-        lambda m, J, n: general.refined(case.sharp(m, J), n, case.delta),
-        case.shared,
-        case.specific,
-        case.K,
-        case.n,
-    )
-
-
 @dataclass(frozen=True)
 class Curves:
     """Bounds and laws of a case along one axis, for a plot."""
@@ -189,12 +180,7 @@ class Curves:
 
 
 def curves(case: Case, over: str) -> Curves:
-    """Bounds and laws of a case over n or K; its own place lies among the places.
-
-    Args:
-        case: from `registry.build`.
-        over: "n" or "K".
-    """
+    """Bounds and laws of a case over n or K; its own place lies among the places."""
     if over != "n" and over != "K":
         raise InputError(f"--over must be n or K, got {over}")
     if over == "K" and (case.unequal or case.common.groups is not None):

@@ -173,18 +173,10 @@ def takeover(
     """The n at which separate training overtakes pooled: pooling wins below it.
 
     `n = (p_separate - tr(H^-1 J)) / (2 (H_pooled - H_separate))`: a pooled model that cannot hold
-    the truth pays `tr(H^-1 J) / (2n)` and stops at a higher loss. In the other cases:
-
-    | pooled pays | pooled stops | n |
-    |---|---|---|
-    | less | higher | the formula |
-    | less, or as much | lower | inf: pooled always leads |
-    | less | as high | inf: pooled always leads |
-    | more, or as much | higher, or as high | 0: pooled never leads |
-    | more | lower | nan: separate leads first and pooled overtakes it |
-
-    With nan, exchange the two for the n at which pooled overtakes separate:
-    `takeover(cost_pooled, p_separate, H_separate, H_pooled)`.
+    the truth pays `tr(H^-1 J) / (2n)` and stops at a higher loss. It is inf where pooled always
+    leads (it pays no more and stops no higher, one of them less), 0 where it never does (it pays
+    no less and stops no lower), and nan where it pays more but stops lower: separate leads first,
+    and pooled overtakes it at `takeover(cost_pooled, p_separate, H_separate, H_pooled)`.
 
     >>> takeover(p_separate=50, cost_pooled=30, H_pooled=1.01, H_separate=1.0).__round__()
     1000

@@ -119,18 +119,9 @@ def what_helps(
         (f"{factor:g} x the sources and the data", more, n * more / K, specific),
         (f"1/{factor:g} of the source-specific parameters", K, n, kept),
     ]
-    return [_change(bound, name, k, size, total - own, own) for name, k, size, own in sizes]
-
-
-def _change(
-    bound: Callable[[ArrayLike, ArrayLike, ArrayLike], Bound],
-    name: str,
-    K: int,
-    n: float,
-    shared: float,
-    specific: float,
-) -> Change:
-    m = parameters(shared, specific, K, [1, K])
-    pooled, separate = (float(v) for v in bound(m, np.array([1, K]), n).value)
-    laws = (float(v) for v in asymptotic_bound(m, n))
-    return Change(name, K, n, similarity(shared, specific), pooled, separate, *laws)
+    changes = []
+    for name, k, size, own in sizes:
+        m, beta = parameters(total - own, own, k, [1, k]), similarity(total - own, own)
+        found = (bound(m, np.array([1, k]), size).value, asymptotic_bound(m, size))
+        changes.append(Change(name, k, size, beta, *np.concatenate(found).tolist()))
+    return changes

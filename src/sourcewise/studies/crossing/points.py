@@ -88,10 +88,8 @@ class Crossing(Result):
 
     def __str__(self) -> str:
         """A Markdown table and the crossings."""
-        crossings = []
-        for curve, name in CURVES.items():
-            at = self.at(curve)
-            crossings.append(f"{name} " + ("none" if at is None else f"{at:.0f}"))
+        found = [(name, self.at(curve)) for curve, name in CURVES.items()]
+        crossings = [f"{name} none" if at is None else f"{name} {at:.0f}" for name, at in found]
         title = f"{self.data}: {self.K} sources, {self.d} columns, harm {self.harm:.4f} nats"
         last = f"crossing (rows per source): {', '.join(crossings)}"
         return "\n".join([title, "", HEAD, *(_row(point) for point in self.points), "", last])

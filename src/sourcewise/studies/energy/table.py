@@ -79,10 +79,11 @@ def _lines(study: EnergyStudy) -> Iterator[str]:
 def _tables(points: Sequence[EnergyPoint]) -> list[str]:
     """Of one sweep: errors, then checks."""
     first = points[0]
+    fixed = ", ".join(f"{k} = {getattr(first, k)}" for k in SWEEPS if k != first.sweep)
     title = f"D = {first.D}, against {_NAMES[first.sweep]}"
     errors = [row((first.sweep, *_ERRORS), 7), *[_errors(point) for point in points]]
     checks = [row((first.sweep, *_CHECKS), 7), *[_checks(point) for point in points]]
-    return ["", f"{title} ({_fixed(first)}): errors", *errors, "", f"{title}: checks", *checks]
+    return ["", f"{title} ({fixed}): errors", *errors, "", f"{title}: checks", *checks]
 
 
 def _header(s: EnergyStudySettings) -> list[str]:
@@ -139,12 +140,6 @@ def _range(values: list[float]) -> str:
     return f"{min(values):8.2f}{middle}{max(values):8.2f}"
 
 
-def _fixed(point: EnergyPoint) -> str:
-    """The sizes that are not varied."""
-    sizes = {"n": point.n, "K": point.K, "d_e": point.d_e}
-    return ", ".join(f"{name} = {value}" for name, value in sizes.items() if name != point.sweep)
-
-
 def _errors(point: EnergyPoint) -> str:
     laws = (point.near, point.information, point.law, point.bound)
     gain, betas = (point.gain, point.gain_half_width), (point.beta_hat, point.beta_information)
@@ -196,7 +191,7 @@ def _panel(axes: "Axes", sweep: str, points: Sequence[EnergyPoint]) -> None:
     powers(axes)
     values = [point.value for point in select(points, strategy="pooled")]
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(values, [_short(value) for value in values])
+    axes.set_xticks(values, [str(v) if v % 1000 else f"{v // 1000}k" for v in values])
 
 
 def _curves(axes: "Axes", points: Sequence[EnergyPoint], strategy: Strategy) -> None:
@@ -208,15 +203,6 @@ def _curves(axes: "Axes", points: Sequence[EnergyPoint], strategy: Strategy) -> 
     measured(axes, points, strategy, _MARKERS[strategy])
     near = [point.near for point in points]
     axes.plot(x, near, _MARKERS[strategy], markeredgecolor=colour, **_TRUTH)
-
-
-def _short(value: int) -> str:
-    """Thousands as k.
-
-    >>> _short(300), _short(30000)
-    ('300', '30k')
-    """
-    return f"{value // 1000}k" if value >= 1000 and value % 1000 == 0 else str(value)
 
 
 def _legend(figure: "Figure") -> None:
