@@ -43,8 +43,8 @@ Set = Annotated[
 Missing = Annotated[
     str,
     typer.Option(
-        help="Missing values: refuse, drop (their rows) or impute, where the family can fill them "
-        "in; families of mixed tables take them as values."
+        help="Missing values: refuse, drop (their rows), or impute where the family can; families "
+        "of mixed tables take them as values."
     ),
 ]
 Model = Annotated[

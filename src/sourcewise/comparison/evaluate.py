@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.plan import Cell, Plan, Shared
-from sourcewise.comparison.scores import CellScores, Scores
+from sourcewise.comparison.plan import Cell, CellScores, Plan, Scores, Shared
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
 from sourcewise.fitting.job import Job, Progress, Split, Work

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, Plan
+from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan
 from sourcewise.comparison.prepare import Prepared
-from sourcewise.comparison.scores import CellScores
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, as_table
 from sourcewise.randomness import Noise

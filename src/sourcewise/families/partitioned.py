@@ -171,9 +171,7 @@ def _merged(items: list[Diagnostic]) -> Diagnostic:
 def _joined(parts: list[Any]) -> Tensor | Ragged:
     """Samples of several blocks in one; padded sequences become as wide as the widest."""
     if isinstance(parts[0], Ragged):
-        lengths = torch.cat([part.lengths for part in parts])
-        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        return Ragged(torch.cat([part.values for part in parts]), ends)
+        return Ragged.joined(parts)
     if parts[0].ndim == 2:
         widest = max(part.shape[1] for part in parts)
         pad = nn.functional.pad

@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sourcewise.errors import InputError, listing
-from sourcewise.readers.files import read_csv, read_parquet, refuse_nameless, refuse_repeated
+from sourcewise.readers.files import (
+    Lines,
+    first_line,
+    read_csv,
+    read_lines,
+    read_parquet,
+    refuse_nameless,
+    refuse_repeated,
+    suffix,
+)
 from sourcewise.readers.frames import from_frame, may_be_text
-from sourcewise.readers.plain import Lines, first_line, read_lines, suffix
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 

@@ -155,12 +155,8 @@ def _attributes(item: Element, tag: str, prefix: str) -> dict[str, str]:
 
 
 def _style(style: str) -> str:
-    parts = [part.partition(":") for part in style.split(";") if part.strip()]
-    return ";".join(":".join(_property(k.strip(), v.strip())) for k, _, v in parts if _kept(k))
-
-
-def _kept(key: str) -> bool:
-    return key.strip() != "font-family"
+    parts = (map(str.strip, part.split(":", 1)) for part in style.split(";") if part.strip())
+    return ";".join(":".join(_property(key, v)) for key, v in parts if key != "font-family")
 
 
 def _property(key: str, value: str) -> tuple[str, str]:
