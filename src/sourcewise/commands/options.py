@@ -48,8 +48,7 @@ Missing = Annotated[
     ),
 ]
 Model = Annotated[
-    str,
-    typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data."),
+    str, typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data.")
 ]
 RunFolder = Annotated[
     Path, typer.Argument(help="The folder of a finished compare or train.", show_default=False)

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Rows
-from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.strategy import prepared_rows, shuffled_labels
+from sourcewise.fitting.job import Job, Split, prepared_rows, shuffled_labels
 from sourcewise.randomness import Noise
 
 __all__ = [

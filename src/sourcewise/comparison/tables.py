@@ -14,13 +14,7 @@ import torch
 from sourcewise.comparison.plan import Cell, CellScores, Plan
 from sourcewise.files import RunFolder, read_tensors, write_atomic, write_tensors
 
-__all__ = [
-    "TRAINING",
-    "clear_training",
-    "load_cell",
-    "save_cell",
-    "write_tables",
-]
+__all__ = ["TRAINING", "clear_training", "load_cell", "save_cell", "write_tables"]
 
 
 TRAINING = "training"

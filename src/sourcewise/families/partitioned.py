@@ -65,7 +65,12 @@ class PartitionedModel(ConditionalModel):
         for j in range(len(self.blocks)):
             for item in self.block(j).diagnostics():
                 found.setdefault((item.name, item.setting), []).append(item)
-        return [_merged(items) for items in found.values()]
+        return [
+            items[0]
+            if setting
+            else replace(items[0], values=tuple(v for d in items for v in d.values))
+            for (_, setting), items in found.items()
+        ]
 
     @property
     def penalty(self) -> str:
@@ -158,14 +163,6 @@ class PartitionedModel(ConditionalModel):
             parts.append(self.block(j).sample(local, each.take(rows), given, **options))
             indices.append(rows)
         return take(_joined(parts), torch.argsort(torch.cat(indices)))
-
-
-def _merged(items: list[Diagnostic]) -> Diagnostic:
-    """The values of several models in one."""
-    first = items[0]
-    if first.setting:
-        return first
-    return replace(first, values=tuple(value for item in items for value in item.values))
 
 
 def _joined(parts: list[Any]) -> Tensor | Ragged:

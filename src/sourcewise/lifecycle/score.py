@@ -225,7 +225,10 @@ class Scored:
             at = data.take(inside), prepared.take(inside), sizes[inside]
             found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
             rows[inside], error = found.rows, found.shared
-        _refuse_non_finite(rows, inside)
+        bad = inside[~rows[inside].isfinite()].tolist()
+        if bad:
+            told = f"first: row {bad[0] + 1} of those used"
+            raise FloatingPointError(f"{len(bad)} of {len(inside)} scores are not finite ({told})")
         notes = (*screened.warnings, rough(data), new_characters(prepared, trained))
         warnings = [text for text in notes if text]
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
@@ -283,28 +286,16 @@ class Scored:
         interval = rows_and_seeds(rows[None, used], units, weights, y[used], sizes=sizes)
         if less is None:
             return with_shared_errors(interval, weights, [(1.0, self.error)])
-        same = [k for k in sources if self._same_model(rows[used & (y == k)], less, k)]
-        weights[same] = 0.0  # log Z cancels
+        for k in sources:  # one model in both, but for rounding: its log Z cancels
+            alike = np.array_equal(self.error[k], less.error[k])
+            if alike and bool((abs(rows[used & (y == k)]) < SMALLEST).all()):
+                weights[k] = 0.0
         sign = self.metric.sign
         return with_shared_errors(interval, weights, [(sign, self.error), (-sign, less.error)])
 
     def gains(self, less: "Scored") -> np.ndarray:
         """(n,) what each row gains under these models, NaN where either has none of its source."""
         return self.metric.sign * (self.rows - less.rows)
-
-    def _same_model(self, gains: np.ndarray, less: "Scored", k: int) -> bool:
-        """Whether one model scores a source in both: scores agree, but for rounding."""
-        alike = np.array_equal(self.error[k], less.error[k])
-        return alike and bool((abs(gains) < SMALLEST).all())
-
-
-def _refuse_non_finite(rows: torch.Tensor, inside: torch.Tensor) -> None:
-    bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
-    if len(bad):
-        row = int(inside[bad[0]]) + 1
-        raise FloatingPointError(
-            f"{len(bad)} of {len(inside)} scores are not finite (first: row {row} of those used)"
-        )
 
 
 def score_of(interval: Interval | float | None) -> Score:

@@ -25,9 +25,9 @@ from sourcewise.fitting.facts import (
     source_facts,
     validated_by,
 )
-from sourcewise.fitting.job import Job, Progress, Split, Work
-from sourcewise.fitting.run import Trained, load, save_models
-from sourcewise.fitting.strategy import TrainedStrategy, fit_all, prepared_rows
+from sourcewise.fitting.job import Job, Progress, Split, Work, prepared_rows
+from sourcewise.fitting.run import Trained, save_models
+from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
@@ -76,19 +76,10 @@ def train(
     return execute(run, out, overwrite, progress)
 
 
-class TrainingRun(Runnable[Outcome, Trained]):
+class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
     """A training, ready to run; see `fitting.execute`."""
 
     FILES: ClassVar = ("models", "rows.safetensors", "log.csv", "result.json")
-
-    def __init__(self, prepared: PreparedTraining, execution: Execution | None = None):
-        self.prepared, self.config = prepared, prepared.config
-        self.execution = execution or Execution()
-
-    @property
-    def data_name(self) -> str:
-        """Of the data."""
-        return self.prepared.job.data.name
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The models and the seconds that it took; the models that `compare` keeps of all rows."""
@@ -119,12 +110,6 @@ class TrainingRun(Runnable[Outcome, Trained]):
         for item in models.values():
             item.model.eval()
         return Trained(training_result(self.prepared, models, seconds, None), lambda: models)
-
-    def load(self, path: Path) -> Trained:
-        """From a folder."""
-        trained = load(path)
-        assert isinstance(trained, Trained)
-        return trained
 
     def tidy(self, path: Path) -> None:
         """Checkpoints and the logs that `log.csv` is made of."""

@@ -17,11 +17,7 @@ Place = Callable[[int], str]  # where an example stands: "FILE, line 3"
 
 
 def labelled(
-    examples: Sequence[tuple[int, str, str]],
-    names: Sequence[str],
-    *,
-    name: str,
-    chunk: int | None,
+    examples: Sequence[tuple[int, str, str]], names: Sequence[str], *, name: str, chunk: int | None
 ) -> Sources:
     """Examples that each know their source and place.
 
