@@ -126,11 +126,7 @@ def _near_by_chance(rows: np.ndarray, y: np.ndarray, close: float, found: int) -
     As `splits.repeats_by_chance` asks of identical rows: every column is permuted by itself within
     its source, which keeps its values and undoes what two rows have in common.
 
-    Args:
-        rows: (n, d), scaled.
-        y: (n,) their sources.
-        close: the largest difference in a column.
-        found: rows that have a near copy, identical ones included.
+    Rows (n, d) are scaled; `found` of them have a near copy, identical ones included.
     """
     from scipy.spatial import cKDTree
 

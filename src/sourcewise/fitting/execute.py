@@ -80,12 +80,8 @@ def execute(
 ) -> Result:
     """Carry a run out.
 
-    Args:
-        run: what is prepared.
-        out: the run folder; None keeps everything in memory. A folder that holds the same run,
-            finished or not, is resumed.
-        overwrite: replace another run in `out`.
-        progress: called with (done, in all).
+    Without a folder everything is kept in memory. A folder that holds the same run, finished or
+    not, is resumed; another run there is replaced if `overwrite`.
 
     Raises:
         InputError: whatever is wrong with the data or the folder.
