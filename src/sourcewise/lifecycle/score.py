@@ -32,20 +32,12 @@ from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
-__all__ = [
-    "SMALLEST",
-    "Scored",
-    "known_rows",
-    "matched",
-    "new_characters",
-    "reading_options",
-    "rough",
-    "score_of",
-]
+__all__ = ["SMALLEST", "Scored", "known_rows", "matched", "reading_options", "rough", "score_of"]
 
 Options = Mapping[str, Any]  # of `read`, by name
 
 FEW = 10
+SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
 
 
 def reading_options(run: Run, data: str, given: Options) -> Json:
@@ -152,7 +144,7 @@ def rough(data: Sources) -> str | None:
     return f"fewer than {FEW} rows of {names}: a rough interval, if any" if few else None
 
 
-def new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
+def _new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
     """A warning that counts the characters which the models have no symbol for."""
     unknown = fitted.encoder.unknown(rows)
     if unknown is None:
@@ -191,9 +183,6 @@ def known_rows(run: Run, data: Sources, fingerprint: str, metric: Metric) -> str
     )
 
 
-SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
-
-
 @dataclass(frozen=True)
 class Scored:
     """The rows under the models of one strategy."""
@@ -229,7 +218,7 @@ class Scored:
         if bad:
             told = f"first: row {bad[0] + 1} of those used"
             raise FloatingPointError(f"{len(bad)} of {len(inside)} scores are not finite ({told})")
-        notes = (*screened.warnings, rough(data), new_characters(prepared, trained))
+        notes = (*screened.warnings, rough(data), _new_characters(prepared, trained))
         warnings = [text for text in notes if text]
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
         return cls(data, metric, metric.unit(coding), *arrays, trained.diagnosed, coding.variables)

@@ -35,10 +35,11 @@ from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS
 
-__all__ = ["TrainSettings", "TrainingRun", "train", "training_result"]
+__all__ = ["TrainSettings", "TrainingRun", "train"]
 
 TRAINING = "training"
 Outcome = tuple[dict[str, TrainedStrategy], float]
+Seconds = Mapping[str, float] | float
 
 
 def train(
@@ -101,7 +102,7 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         csv.writer(text, lineterminator="\n").writerows([FIELDS, *lines])
         write_atomic(folder / "log.csv", text.getvalue())
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
-        found = training_result(self.prepared, models, spent, str(folder.path))
+        found = _training_result(self.prepared, models, spent, str(folder.path))
         write_json(folder / "result.json", to_json(found))
 
     def result(self, outcome: Outcome) -> Trained:
@@ -109,7 +110,7 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         models, seconds = outcome
         for item in models.values():
             item.model.eval()
-        return Trained(training_result(self.prepared, models, seconds, None), lambda: models)
+        return Trained(_training_result(self.prepared, models, seconds, None), lambda: models)
 
     def tidy(self, path: Path) -> None:
         """Checkpoints and the logs that `log.csv` is made of."""
@@ -141,10 +142,7 @@ def _seconds(lines: list[list[str]], block: str) -> float:
     return total + last
 
 
-Seconds = Mapping[str, float] | float
-
-
-def training_result(
+def _training_result(
     prepared: PreparedTraining,
     trained: Mapping[str, TrainedStrategy],
     seconds: Seconds,

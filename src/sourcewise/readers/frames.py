@@ -17,20 +17,8 @@ from sourcewise.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "MOST_SOURCES",
-    "default_text",
-    "from_frame",
-    "may_be_text",
-    "natural",
-    "refuse_for_text",
-    "strings",
-]
+__all__ = ["MOST_SOURCES", "from_frame", "may_be_text", "natural", "strings"]
 
 MOST_SOURCES = 10_000
 _KINDS = ("number", "category", "date")
@@ -50,9 +38,9 @@ def from_frame(
     y, source_names = _labels(frame[label], label)
     keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
     together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
-    text = options.text or default_text(frame, label, options)
+    text = options.text or _default_text(frame, label, options)
     if text is not None:
-        refuse_for_text(text, label, options)
+        _refuse_for_text(text, label, options)
         how = {"name": name, "place": place, "chunk": options.chunk}
         texts = strings(frame[text], place)
         return text_sources(texts, y, source_names, group=together, group_by=group, **how)
@@ -235,7 +223,7 @@ def may_be_text(label: str, options: ReadOptions) -> bool:
     return not options.columns and not options.types and "text" not in left
 
 
-def default_text(frame: "pd.DataFrame", label: str, options: ReadOptions) -> str | None:
+def _default_text(frame: "pd.DataFrame", label: str, options: ReadOptions) -> str | None:
     """The column called `text`, if it holds text and no option chooses a table."""
     import pandas as pd
 
@@ -244,7 +232,7 @@ def default_text(frame: "pd.DataFrame", label: str, options: ReadOptions) -> str
     return None if pd.api.types.is_numeric_dtype(frame["text"].dtype) else "text"
 
 
-def refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
+def _refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
     """Raise if an option speaks of a table, or against the column of text."""
     used = [name for name in ("columns", "types") if name in options.given]
     if used:

@@ -25,22 +25,15 @@ from sourcewise.sources import Sources
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "column_names",
-    "read_json_lines",
-    "read_json_texts",
-    "read_parquet_table",
-    "read_table",
-    "read_text_table",
-]
+__all__ = ["read_json_texts", "read_parquet_table", "read_table"]
 
 
 def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
     """A .csv or .tsv file; cells of text are taken as they stand."""
     label, text = options.source or "source", options.text or "text"
     wanted = options.text is not None or may_be_text(label, options)
-    if wanted and text in column_names(path):
-        frame, lines = read_text_table(path)
+    if wanted and text in _column_names(path):
+        frame, lines = _read_text_table(path)
         return from_frame(frame, replace(options, text=text), name, Lines(path, lines))
     return from_frame(read_csv(path, text=label), options, name)
 
@@ -53,11 +46,11 @@ def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
 def read_json_texts(path: Path, options: ReadOptions, name: str) -> Sources:
     """JSON lines, an object with a source and a text each."""
     source, text = options.source or "source", options.text or "text"
-    frame, lines = read_json_lines(path, source=source, text=text, group=options.group)
+    frame, lines = _read_json_lines(path, source=source, text=text, group=options.group)
     return from_frame(frame, replace(options, source=source, text=text), name, Lines(path, lines))
 
 
-def read_json_lines(
+def _read_json_lines(
     path: Path, *, text: str, source: str, group: Sequence[str]
 ) -> tuple["pd.DataFrame", list[int]]:
     """One object a line, with at least these keys; others are left out.
@@ -108,7 +101,7 @@ def _value(item: dict[str, object], key: str, option: str, place: str) -> object
     return value
 
 
-def column_names(path: Path) -> list[str]:
+def _column_names(path: Path) -> list[str]:
     """The names in the header of a .csv or .tsv file."""
     header = first_line(path)
     separator = _separator(path, header)
@@ -120,7 +113,7 @@ def _separator(path: Path, header: str) -> str:
     return "\t" if suffix(path).startswith(".tsv") else max(",;\t", key=header.count)
 
 
-def read_text_table(path: Path) -> tuple["pd.DataFrame", list[int]]:
+def _read_text_table(path: Path) -> tuple["pd.DataFrame", list[int]]:
     """A .csv or .tsv file with every cell as it stands; quotes mean nothing where tabs separate.
 
     Returns:

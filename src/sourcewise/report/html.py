@@ -32,6 +32,9 @@ GLOSSARY = {
     "Independent units": "independent",
     "Examples seen": "seen",
 }
+_VARIABLE = {color: f"var(--{name})" for name, color in PALETTE.items()}
+_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_NOTHING = re.compile(r"rotate\(-?0 ")  # matplotlib turns every text by zero degrees
 
 
 def write_report(result: ComparisonResult, path: Path) -> None:
@@ -79,11 +82,6 @@ def _drawing(part: Forest, i: int) -> Markup:
             for kind, width in (("wide", 720.0), ("narrow", 340.0))
         )
     )
-
-
-_VARIABLE = {color: f"var(--{name})" for name, color in PALETTE.items()}
-_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-_NOTHING = re.compile(r"rotate\(-?0 ")  # matplotlib turns every text by zero degrees
 
 
 def inline(

@@ -28,6 +28,9 @@ __all__ = [
     "tested_sources",
 ]
 
+HUGE = 1e100  # squares and their sums must not overflow
+_CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -95,10 +98,6 @@ def per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) 
     out = torch.full((K,), torch.nan, dtype=torch.float64)
     rows = present.nonzero().squeeze(1)
     return out.scatter_reduce(0, y[rows], values[rows], reduce, include_self=False)
-
-
-HUGE = 1e100  # squares and their sums must not overflow
-_CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
 
 
 def refuse_table_options(what: str, rules: Rules) -> None:
