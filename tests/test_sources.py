@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table, as_table
+from sourcewise.forms import Column, Ragged, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import deal, identical, repeats_by_chance, units

@@ -1,6 +1,9 @@
 """The house stands: data flows one way."""
 
 import ast
+import re
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import sourcewise
@@ -91,6 +94,47 @@ def test_no_files_import_each_other_in_a_circle():
         for path in ground:
             del left[path]
     assert not [str(path.relative_to(ROOT)) for path in left]
+
+
+def test_the_longest_chain_of_imports_is_short():
+    """What must be read before a file: at most 14 files deep, imports within functions too."""
+    wanted = {path: direct(path) for path in ROOT.rglob("*.py")}
+
+    @cache
+    def chain(path: Path) -> tuple[Path, ...]:
+        return (path, *max((chain(other) for other in wanted[path]), key=len, default=()))
+
+    longest = max((chain(path) for path in wanted), key=len)
+    shown = " > ".join(str(path.relative_to(ROOT)) for path in longest)
+    assert len(longest) <= 14, f"{len(longest)} files: {shown}"
+
+
+def test_no_file_is_long():
+    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")}
+    assert not {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > 400}
+
+
+def test_few_values_travel_as_dictionaries_of_anything():
+    """A type says what it holds; `dict[str, Any]` is for the edges of files."""
+    counts = Counter(
+        {
+            str(path.relative_to(ROOT)): len(re.findall(r"\b(dict|Mapping)\[str, Any\]", text))
+            for path in ROOT.rglob("*.py")
+            if (text := path.read_text())
+        }
+    )
+    assert counts.total() <= 60, counts.most_common(10)
+
+
+def test_comparisons_and_lifecycle_know_nothing_of_each_other():
+    """What both need is in `fitting`."""
+    rooms = ("comparison", "lifecycle")
+    assert not [
+        str(path.relative_to(ROOT))
+        for room, other in (rooms, rooms[::-1])
+        for path in (ROOT / room).rglob("*.py")
+        if other in imports(path)
+    ]
 
 
 def test_theory_is_numbers_only():

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import as_table
-from sourcewise.forms.x import X, content, take
+from sourcewise.forms import Ragged, X, as_table, content, take
 from sourcewise.randomness import Noise
 from sourcewise.splits import deal, units
 

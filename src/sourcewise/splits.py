@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 
 __all__ = ["deal", "hold_out", "identical", "repeats_by_chance", "units"]

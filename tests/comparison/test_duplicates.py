@@ -2,7 +2,7 @@
 
 import torch
 
-from sourcewise.comparison.duplicates import near_duplicates
+from sourcewise.comparison.warnings import near_duplicates
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 

@@ -8,7 +8,7 @@ import torch
 
 import sourcewise as sw
 from sourcewise.families.registry import families
-from sourcewise.forms.table import as_table
+from sourcewise.forms import as_table
 from sourcewise.metrics.base import Contributions, Metric
 from sourcewise.metrics.registry import metrics
 from sourcewise.randomness import Noise

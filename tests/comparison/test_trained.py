@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 import sourcewise as sw
-from sourcewise.comparison import CompareSettings, prepare
 from sourcewise.comparison.plan import Cell
+from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.errors import TrainingFailed
 from sourcewise.families.base import ConditionalModel, Density
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import read_tensors
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources

@@ -11,7 +11,7 @@ from sourcewise.encoders.registry import load, plan
 from sourcewise.errors import InputError
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.settings import EnergySettings
-from sourcewise.forms.table import Column, Table, as_table
+from sourcewise.forms import Column, Table, as_table
 from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.screening.options import Rules

@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 
 import sourcewise as sw
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values
-from sourcewise.encoders.levels import LEVELS, Levels
-from sourcewise.encoders.mixed import MixedCoding, MixedEncoder, plan
-from sourcewise.encoders.ordering import dependence_order, mutual_information
-from sourcewise.forms.table import Column, Table
+from sourcewise.encoders.mixed import (
+    MixedCoding,
+    MixedEncoder,
+    dependence_order,
+    mutual_information,
+    plan,
+)
+from sourcewise.encoders.mixed_columns import LEVELS, Levels
+from sourcewise.forms import Column, Table
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import MixedOptions

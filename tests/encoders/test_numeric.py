@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sourcewise.encoders.numeric import NumericCoding, NumericEncoder
-from sourcewise.forms.table import Column, Table
+from sourcewise.forms import Column, Table
 from sourcewise.randomness import Noise
 from sourcewise.screening.recorded import recorded_columns
 from sourcewise.truths.gaussian import GaussianTruth

@@ -11,7 +11,7 @@ import sourcewise as sw
 from sourcewise.encoders.base import Unknown
 from sourcewise.encoders.registry import load
 from sourcewise.encoders.text import CHARACTERS, TextCoding, TextEncoder
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 

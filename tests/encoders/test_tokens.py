@@ -10,8 +10,7 @@ from hypothesis.extra import numpy as hnp
 import sourcewise as sw
 from sourcewise.encoders.registry import load
 from sourcewise.encoders.tokens import TokenCoding
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table, as_table
+from sourcewise.forms import Column, Ragged, Table, as_table
 
 
 def there_and_back(x):

@@ -4,10 +4,8 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError, Unsuited
-from sourcewise.families.registry import families, family
-from sourcewise.families.screening import screen
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
+from sourcewise.families.registry import families, family, screen
+from sourcewise.forms import Column, Ragged, Table
 from sourcewise.screening.options import CodingOptions, Rules
 from sourcewise.sources import Sources
 

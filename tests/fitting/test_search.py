@@ -5,7 +5,7 @@ import torch
 
 import sourcewise as sw
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 

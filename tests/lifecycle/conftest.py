@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 

@@ -11,7 +11,7 @@ from sourcewise.errors import InputError
 from sourcewise.families.base import SharedError
 from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.files import write_json
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 
 from .conftest import SMALL
 

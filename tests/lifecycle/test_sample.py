@@ -9,10 +9,8 @@ import torch
 
 import sourcewise as sw
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table, as_table
-from sourcewise.forms.x import X
-from sourcewise.lifecycle.export import write_samples
+from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.lifecycle.sample import write_samples
 from sourcewise.randomness import Noise
 
 from .conftest import SMALL

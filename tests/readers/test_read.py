@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import sourcewise as sw
-from sourcewise.forms.table import as_table
+from sourcewise.forms import as_table
 from sourcewise.readers.files import _nearest_floats
 from sourcewise.readers.registry import BUILT_IN
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sourcewise as sw
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.readers.texts import LONGEST, cut
 
 # Inner and outer spaces, quotes, other scripts, symbols beyond 16 bits, no newline.

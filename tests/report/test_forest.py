@@ -6,8 +6,8 @@ from PIL import Image
 
 from sourcewise.errors import InputError
 from sourcewise.report.forest import PALETTE, draw, save
+from sourcewise.report.html import inline
 from sourcewise.report.rows import forest, panels
-from sourcewise.report.svg import inline
 
 from .conftest import typed
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sourcewise.errors import InputError
-from sourcewise.forms.table import Column, Table
+from sourcewise.forms import Column, Table
 from sourcewise.randomness import Noise
 from sourcewise.screening.box import grid_cells, screen
 from sourcewise.screening.options import BoxOptions, Rules

@@ -2,9 +2,8 @@
 
 import torch
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
-from sourcewise.screening.content import content
+from sourcewise.forms import Column, Ragged, Table
+from sourcewise.screening.base import content
 from sourcewise.sources import Sources
 
 Y = torch.tensor([0, 0, 0, 1, 1, 1])

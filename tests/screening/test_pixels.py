@@ -10,7 +10,7 @@ import torch
 from sourcewise.encoders.box import BoxCoding
 from sourcewise.encoders.registry import load, plan
 from sourcewise.errors import InputError
-from sourcewise.forms.table import Column, Table, as_table
+from sourcewise.forms import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.screening.options import BoxOptions, Rules
 from sourcewise.screening.registry import screen

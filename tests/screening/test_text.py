@@ -6,10 +6,9 @@ import torch
 import sourcewise as sw
 from sourcewise.encoders.registry import plan
 from sourcewise.encoders.text import TextCoding
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.screening.options import Rules, TextOptions
 from sourcewise.screening.registry import screen
-from sourcewise.screening.text import screen_text
 from sourcewise.sources import Sources
 
 
@@ -20,22 +19,23 @@ def sources(strings, y=None, K=1, **more):
 
 def test_screening_points_out_and_keeps_everything():
     data = sources(["", "a ", "b", "b", "b", "\u3000c", "d", "e"], [0, 0, 0, 0, 0, 0, 1, 1], K=2)
-    warnings = screen_text(data, min_rows=2)
+    warnings = screen("text", data, Rules(2)).warnings
     assert warnings == [
         "1 of 8 texts are empty",
         "2 of 8 texts begin or end with white space, which is modelled like any other character",
         "2 of 8 texts repeat another one (most often 'b', 3 times); identical texts are kept "
         "together",
     ]
-    assert screen_text(data, min_rows=5)[-1] == "fewer than 5 different texts in 's0'"
-    assert screen_text(sources(["", ""]), 2)[-1] == "no characters at all in 's0'"
-    assert screen_text(sources(["a", "b", "c"]), 2) == []
+    assert screen("text", data, Rules(5)).warnings[-1] == "fewer than 5 different texts in 's0'"
+    assert (
+        screen("text", sources(["", ""]), Rules(2)).warnings[-1] == "no characters at all in 's0'"
+    )
+    assert screen("text", sources(["a", "b", "c"]), Rules(2)).warnings == []
     grouped = sources(["a", "a", "b"], group=torch.tensor([0, 1, 1]))
-    assert "the 2 groups alone are kept together" in screen_text(grouped, 1)[0]
+    assert "the 2 groups alone are kept together" in screen("text", grouped, Rules(1)).warnings[0]
     chunks = sources(["a ", "b"], group=torch.tensor([0, 0]), group_by=("document",))
-    assert not screen_text(chunks, 1)
-    screened = screen("text", data, Rules(min_rows=2))
-    assert screened.warnings == warnings
+    assert not screen("text", chunks, Rules(1)).warnings
+    screened = screen("text", data, Rules(2))
     assert screened.data is data
     assert plan("text", screened) == TextCoding()
 

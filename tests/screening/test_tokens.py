@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import sourcewise as sw
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
+from sourcewise.forms import Column, Ragged, Table
 from sourcewise.screening.options import Rules
 from sourcewise.screening.registry import screen
 from sourcewise.sources import Sources

@@ -11,7 +11,7 @@ import torch
 from sourcewise.execution import Execution
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit

@@ -18,8 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from sourcewise.files import write_json, write_tensors
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import take
+from sourcewise.forms import Ragged
+from sourcewise.forms import take
 from sourcewise.batch import Batch
 from sourcewise.execution import Execution
 from sourcewise.families.arm.model import Arm

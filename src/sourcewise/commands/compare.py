@@ -29,8 +29,7 @@ def compare(
     set_: o.Set = None,
     metric: o.Metric = "auto",
     strategies: Annotated[
-        str,
-        typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv"),
+        str, typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv")
     ] = "pooled,separate",
     trials: Annotated[
         int, typer.Option(help="Settings to try per strategy, judged on validation rows.")
@@ -53,7 +52,8 @@ def compare(
     as_json: o.Json = False,
 ) -> None:
     """Train pooled and separate models and say which is better for which source."""
-    from sourcewise.comparison import CompareSettings, ComparisonRun, prepare
+    from sourcewise.comparison.compare import ComparisonRun
+    from sourcewise.comparison.prepare import CompareSettings, prepare
     from sourcewise.execution import Execution
     from sourcewise.fitting.execute import execute
 
@@ -63,10 +63,7 @@ def compare(
     run = ComparisonRun(prepared, Execution.parse(o.values_of(Execution, given)))
     out = out or run.folder
     if dry_run:
-        trained = prepared.plan.job.family.trained
-        plan = {**prepared.config, "resolved": prepared.effective_settings()}
-        plan["warnings"] = prepared.screened.warnings
-        o.print_plan(plan, out, prepared.seconds(), trained, as_json)
+        o.print_plan(prepared, out, prepared.seconds(), as_json)
         return
     with Progress("comparing") as report_progress:
         result = execute(run, out, overwrite, report_progress)

@@ -5,71 +5,52 @@ from typing import Annotated
 
 import typer
 
-from sourcewise.commands.options import (
-    Chunk,
-    DryRun,
-    Group,
-    Json,
-    RunFolder,
-    Seed,
-    SourceColumn,
-    Text,
-    Types,
-    names,
-    pairs,
-    print_config,
-    print_json,
-)
+from sourcewise.commands import options as o
 from sourcewise.errors import InputError
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    run: RunFolder,
+    run: o.RunFolder,
     data: Annotated[
         str, typer.Argument(help="New rows: a file, folder or built-in name.", show_default=False)
     ],
     strategy: Annotated[
         list[str] | None, typer.Option(help="Only this strategy of the run; repeat for more.")
     ] = None,
-    source: SourceColumn = None,
-    group: Group = None,
-    types: Types = None,
-    text: Text = None,
-    chunk: Chunk = None,
+    source: o.SourceColumn = None,
+    group: o.Group = None,
+    types: o.Types = None,
+    text: o.Text = None,
+    chunk: o.Chunk = None,
     missing: Annotated[
         str | None,
-        typer.Option(help="Missing values: refuse, drop or impute (gaussian only); as the run."),
+        typer.Option(help="Missing values: refuse, drop or impute; by default as the run."),
     ] = None,
-    seed: Seed = 0,
+    seed: o.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
-    dry_run: DryRun = False,
-    as_json: Json = False,
+    dry_run: o.DryRun = False,
+    as_json: o.Json = False,
 ) -> None:
     """Score new rows under the models of a finished run; read as its data unless you say so."""
     if missing not in (None, "refuse", "drop", "impute"):
         raise InputError(f"--missing {missing}: allowed are refuse, drop, impute")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}")
-    kinds = None if types is None else pairs(names(types), "--types")
-    given = {
-        "source": source,
-        "group": None if group is None else names(group),
-        "types": kinds,
-        "text": text,
-        "chunk": chunk,
-    }
+    given = {"source": source, "text": text, "chunk": chunk}
+    given["group"] = None if group is None else o.names(group)
+    given["types"] = None if types is None else o.pairs(o.names(types), "--types")
     from sourcewise.fitting.run import load
     from sourcewise.lifecycle.evaluate import evaluate as score
-    from sourcewise.lifecycle.rows import reading_options
+    from sourcewise.lifecycle.score import reading_options
 
     opened = load(run)
     if dry_run:
         reading = reading_options(opened, data, given)
         plan = {"data": data, "reading": reading, "strategies": strategy or opened.strategies}
         untimed = {"seconds": None, "seconds_reason": "scoring is not timed in advance"}
-        print_config({"run": str(run), **plan, "seed": seed, **untimed}, as_json)
+        o.print_config({"run": str(run), **plan, "seed": seed, **untimed}, as_json)
         return
     found = score(opened, data, strategies=strategy, missing=missing, seed=seed, **given)
     document = {**found.document, "run": str(run)}
@@ -78,6 +59,6 @@ def evaluate(
 
         write_json(out, document)
     if as_json:
-        print_json(document)
+        o.print_json(document)
     else:
         print(found)

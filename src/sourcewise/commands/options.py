@@ -11,6 +11,8 @@ from sourcewise.families.registry import families
 from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 
 if TYPE_CHECKING:
+    from sourcewise.comparison.prepare import Prepared
+    from sourcewise.lifecycle.prepare import PreparedTraining
     from sourcewise.settings import Settings
     from sourcewise.sources import Sources
 
@@ -41,13 +43,12 @@ Set = Annotated[
 Missing = Annotated[
     str,
     typer.Option(
-        help="Missing values: refuse, drop (their rows) or impute (gaussian only); the table "
-        "family takes gaps as values."
+        help="Missing values: refuse, drop (their rows), or impute where the family can; families "
+        "of mixed tables take them as values."
     ),
 ]
 Model = Annotated[
-    str,
-    typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data."),
+    str, typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data.")
 ]
 RunFolder = Annotated[
     Path, typer.Argument(help="The folder of a finished compare or train.", show_default=False)
@@ -142,16 +143,11 @@ def print_config(config: dict[str, Any], as_json: bool) -> None:
 
 
 def print_plan(
-    config: dict[str, Any], out: Path, seconds: float, trained: bool, as_json: bool
+    prepared: "Prepared | PreparedTraining", out: Path, seconds: float, as_json: bool
 ) -> None:
-    """What `--dry-run` shows of a run that takes a while.
-
-    Args:
-        config: settings, what they come to, versions, fingerprint, warnings about the data.
-        out: the run folder.
-        seconds: that it will take.
-        trained: whether training may stop early.
-        as_json: as one JSON document.
-    """
-    reason = {"seconds_reason": "if no training stops early"} if trained else {}
-    print_config({**config, "run": str(out), "seconds": round(seconds, 2), **reason}, as_json)
+    """What `--dry-run` shows of a run that takes a while: settings and what they come to, ..."""
+    plan = {**prepared.config, "resolved": prepared.rehearsal().effective_settings()}
+    plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
+    if prepared.job.family.trained:
+        plan["seconds_reason"] = "if no training stops early"
+    print_config(plan, as_json)

@@ -4,22 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sourcewise.commands.options import (
-    Columns,
-    DryRun,
-    Ignore,
-    Json,
-    Log,
-    Out,
-    Overwrite,
-    Seed,
-    SourceColumn,
-    names,
-    pairs,
-    print_config,
-    print_json,
-    read_data,
-)
+from sourcewise.commands import options as o
 from sourcewise.commands.progress import Progress
 from sourcewise.errors import InputError
 from sourcewise.studies.registry import STUDIES
@@ -38,10 +23,10 @@ def reproduce(
     data: Annotated[
         str | None, typer.Argument(help=f"For {_ON_DATA}: a file or built-in name.")
     ] = None,
-    source: SourceColumn = None,
-    columns: Columns = None,
-    ignore: Ignore = None,
-    log: Log = None,
+    source: o.SourceColumn = None,
+    columns: o.Columns = None,
+    ignore: o.Ignore = None,
+    log: o.Log = None,
     seeds: Annotated[
         int | None,
         typer.Option(help="Runs per cell: the setting `seeds`; --dry-run shows its default."),
@@ -54,11 +39,11 @@ def reproduce(
         list[str] | None,
         typer.Option("--set", help="A setting of the study, KEY=VALUE; repeat for more."),
     ] = None,
-    seed: Seed = 0,
-    out: Out = None,
-    overwrite: Overwrite = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
+    seed: o.Seed = 0,
+    out: o.Out = None,
+    overwrite: o.Overwrite = False,
+    dry_run: o.DryRun = False,
+    as_json: o.Json = False,
 ) -> None:
     """Run a study: a figure or table of the paper, beside the paper's numbers, or of the docs.
 
@@ -67,16 +52,13 @@ def reproduce(
     if name is None:
         _list(as_json)
         return
-    if data is None and (unused := [o for o in (source, columns, ignore, log) if o]):
+    if data is None and (unused := [typed for typed in (source, columns, ignore, log) if typed]):
         raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
-    given = {
-        "seeds": seeds,
-        "paper_estimator": paper_estimator or None,
-        "log": names(log) or None,
-    }
-    values: dict[str, Any] = pairs(set_, "--set") | {"seed": seed}
+    given = {"seeds": seeds, "paper_estimator": paper_estimator or None}
+    given["log"] = o.names(log) or None
+    values: dict[str, Any] = o.pairs(set_, "--set") | {"seed": seed}
     values |= {key: value for key, value in given.items() if value is not None}
-    sources = None if data is None else read_data(context.params)
+    sources = None if data is None else o.read_data(context.params)
     from sourcewise.files import default_folder
     from sourcewise.studies.runner import plan_study
 
@@ -84,12 +66,12 @@ def reproduce(
     out = out or default_folder(planned.name, planned.config)
     if dry_run:
         seconds = {"seconds": round(planned.estimate(), 2)}
-        print_config(planned.config | {"run": str(out)} | seconds, as_json)
+        o.print_config(planned.config | {"run": str(out)} | seconds, as_json)
         return
     with Progress(name) as report_progress:
         document, table = planned.run(out, overwrite, report_progress)
     if as_json:
-        print_json(document)
+        o.print_json(document)
     else:
         print(table, end="")
         print(f"files: {out}")
@@ -102,7 +84,7 @@ def _list(as_json: bool) -> None:
             {"name": study.name, "about": study.about, "takes_data": study.takes_data}
             for study in STUDIES.values()
         ]
-        print_json({"studies": rows})
+        o.print_json({"studies": rows})
         return
     for study in STUDIES.values():
         print(f"{study.name:<12}{study.about}")

@@ -21,7 +21,7 @@ def sample(
     ] = None,
     number: Annotated[int, typer.Option("-n", "--number", help="Draws per source.")] = 10,
     temperature: Annotated[
-        float | None, typer.Option(help="Below 1: likelier draws; transformer only.")
+        float | None, typer.Option(help="Below 1: likelier draws; of families that have it.")
     ] = None,
     seed: Seed = 0,
     out: Annotated[
@@ -32,7 +32,7 @@ def sample(
 ) -> None:
     """Draw from the models of a finished run, in the original types."""
     from sourcewise.fitting.run import load
-    from sourcewise.lifecycle.export import check_file, write_samples
+    from sourcewise.lifecycle.sample import check_file, write_samples
     from sourcewise.lifecycle.sample import sample as draw
 
     opened = load(run)
@@ -45,12 +45,7 @@ def sample(
         print_config({"run": str(run), **plan, **untimed}, as_json)
         return
     samples = draw(
-        opened,
-        strategy=strategy,
-        sources=source,
-        n=number,
-        seed=seed,
-        temperature=temperature,
+        opened, strategy=strategy, sources=source, n=number, seed=seed, temperature=temperature
     )
     if out is not None:
         write_samples(samples, out)

@@ -50,10 +50,7 @@ def train(
     run = TrainingRun(prepared, Execution.parse(o.values_of(Execution, given)))
     out = out or run.folder
     if dry_run:
-        trained = prepared.job.family.trained
-        plan = {**prepared.config, "resolved": prepared.effective_settings()}
-        plan["warnings"] = prepared.screened.warnings
-        o.print_plan(plan, out, run.seconds(), trained, as_json)
+        o.print_plan(prepared, out, run.seconds(), as_json)
         return
     with Progress("training") as report_progress:
         result = execute(run, out, overwrite, report_progress)

@@ -9,26 +9,18 @@ from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.facts import longer
 from sourcewise.strategies import Strategy
 
-__all__ = [
-    "cautions",
-    "condition",
-    "estimand",
-    "unfinished",
-]
+__all__ = ["cautions", "condition", "estimand"]
 
 DEAF = 0.02  # of what the label changes in separate models
 
 
 def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
-    """All of them.
-
-    Args:
-        summary: the numbers.
-        strategy: the main rival of the baseline.
-        baseline: what differences are taken from.
-    """
+    """All of them."""
+    plan = summary.plan
+    one_seed = plan.scope != "procedure" and plan.job.family.trained and plan.repetitions == 1
+    told = "one training seed: intervals do not cover what another seed would give; --seeds 3"
     return [
-        *_one_seed(summary.plan),
+        *([told] if one_seed else []),
         *_unfinished(summary),
         *_deaf(summary, baseline),
         *_dominated(summary, strategy, baseline),
@@ -40,10 +32,6 @@ def condition(unfinished: Collection[str], family: Iterable[str]) -> str:
 
     >>> condition(["pooled"], ["with simulated normalisers"])
     'for models trained this long, with simulated normalisers'
-
-    Args:
-        unfinished: strategies that were still improving.
-        family: what the family says of strategies that are no controls.
     """
     return ", ".join([*(["for models trained this long"] if unfinished else []), *family])
 
@@ -68,26 +56,16 @@ def estimand(plan: Plan) -> str:
     )
 
 
-def _one_seed(plan: Plan) -> Iterator[str]:
-    """A spread over seeds cannot be seen in one."""
-    if plan.scope != "procedure" and plan.job.family.trained and plan.repetitions == 1:
-        yield "one training seed: intervals do not cover what another seed would give; --seeds 3"
-
-
-def unfinished(summary: Summary, strategy: Strategy) -> list[int]:
-    """The tested sources whose model's validation loss was lowest when its updates were over."""
-    return [k for k in summary.plan.job.tested if _improving(summary, strategy, k)]
-
-
 def _unfinished(summary: Summary) -> Iterator[str]:
     """Strategies with such models, and what makes all of them longer: the same in every line."""
     job = summary.plan.job
-    late = {strategy: unfinished(summary, strategy) for strategy in job.strategies}
+    late = {strategy: summary.unfinished(strategy.name) for strategy in job.strategies}
     late = {strategy: sources for strategy, sources in late.items() if sources}
     options = set().union(*(_longer(summary, strategy, late[strategy]) for strategy in late))
     for strategy, at_the_end in late.items():
         updates = float(summary.average(strategy.name, "updates")[at_the_end].max())
-        of = "" if len(at_the_end) == len(job.tested) else _models_of(summary, at_the_end)
+        names = listing((repr(job.names[k]) for k in at_the_end), 3)
+        of = "" if len(at_the_end) == len(job.tested) else f"of {names}, "
         yield (
             f"{strategy.name} was still improving when its updates were over ({of}the last "
             f"weights, of update {updates:.0f}, were the best): train longer with "
@@ -100,19 +78,8 @@ def _longer(summary: Summary, strategy: Strategy, sources: list[int]) -> set[str
     settings = summary.plan.job.settings_of(strategy)
     assert isinstance(settings, TrainedSettings)
     cells = [summary.cell(strategy.name, r) for r in range(summary.plan.repetitions)]
-    made = (int(c.updates[k]) for c in cells for k in sources if c.best[k] >= c.updates[k] > 0)
+    made = (int(c.updates[k]) for c in cells for k in sources if c.ended_at_best(k))
     return longer(settings, made)
-
-
-def _models_of(summary: Summary, sources: list[int]) -> str:
-    return f"of {listing((repr(summary.plan.job.names[k]) for k in sources), 3)}, "
-
-
-def _improving(summary: Summary, strategy: Strategy, k: int) -> bool:
-    """Whether the last weights were the best, in half of the repetitions or more."""
-    cells = [summary.cell(strategy.name, r) for r in range(summary.plan.repetitions)]
-    last = [bool(cell.updates[k] > 0 and cell.best[k] >= cell.updates[k]) for cell in cells]
-    return 2 * sum(last) >= len(last)
 
 
 def _deaf(summary: Summary, baseline: str) -> Iterator[str]:

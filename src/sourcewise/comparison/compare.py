@@ -1,32 +1,32 @@
 """`compare`: one model for all sources, or one each?"""
 
-import csv
-import io
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sourcewise.comparison import cells as kept
 from sourcewise.comparison.document import Finished, comparison_result
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, Plan, Shared
+from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
-from sourcewise.comparison.scores import CellScores
 from sourcewise.comparison.summary import Summary
-from sourcewise.comparison.tables import write_tables
+from sourcewise.comparison.tables import (
+    TRAINING,
+    clear_training,
+    load_cell,
+    save_cell,
+    write_tables,
+)
 from sourcewise.comparison.warnings import warnings_of
 from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, Work, share
-from sourcewise.fitting.run import Comparison, load
+from sourcewise.fitting.run import Comparison, load_models, save_models, save_samples
 from sourcewise.fitting.search import search
-from sourcewise.fitting.store import load_models, save_models, save_samples
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult, Trial
@@ -70,37 +70,23 @@ def compare(
         InputError: whatever is wrong with the data or settings.
     """
     execution, changes = Execution.taken_from(changes)
-    run = ComparisonRun(prepare(data, _settings(settings, changes)), execution)
-    return execute(run, out, overwrite, progress)
-
-
-def _settings(settings: CompareSettings | None, changes: Mapping[str, Any]) -> CompareSettings:
-    changes = dict(changes)
     if isinstance(changes.get("strategies"), list | tuple):
         changes["strategies"] = ",".join(changes["strategies"])
-    if isinstance(changes.get("log"), str):
-        changes["log"] = (changes["log"],)
-    return CompareSettings.parse({**(settings.model_dump() if settings else {}), **changes})
+    run = ComparisonRun(prepare(data, CompareSettings.changed(settings, changes)), execution)
+    return execute(run, out, overwrite, progress)
 
 
 @dataclass
 class Outcome:
-    """What a comparison found.
+    """What a comparison found."""
 
-    Args:
-        plan: with the settings of a search, if there was one.
-        trials: what the search tried, by strategy.
-        results: cell name to strategy name to scores.
-        models: those to keep, by strategy.
-    """
-
-    plan: Plan
-    trials: dict[str, list[Trial]]
+    plan: Plan  # with the settings of a search, if there was one
+    trials: dict[str, list[Trial]]  # what the search tried, by strategy
     results: Results = field(default_factory=dict)
-    models: Models = field(default_factory=dict)
+    models: Models = field(default_factory=dict)  # those to keep
 
 
-class ComparisonRun(Runnable[Outcome, Comparison]):
+class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
     """A comparison, ready to run; see `fitting.execute`."""
 
     FILES: ClassVar = (
@@ -113,14 +99,8 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
     )
 
     def __init__(self, prepared: Prepared, execution: Execution | None = None):
-        self.prepared, self.config = prepared, prepared.config
-        self.execution = execution or Execution()
+        super().__init__(prepared, execution)
         self.started = time.perf_counter(), time.process_time()
-
-    @property
-    def data_name(self) -> str:
-        """Of the data."""
-        return self.prepared.plan.job.data.name
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The search, all cells, and the models to keep."""
@@ -134,7 +114,7 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
         plan, trials = self.prepared.plan, self.prepared.trials
         if not trials:
             return Outcome(plan, {})
-        folder = path and path / kept.TRAINING / "search"
+        folder = path and path / TRAINING / "search"
         shared = plan.shared(0)
         split = next(plan.splits(Cell(0, None), shared.fold))
         noise = Noise(plan.seed).of("search")
@@ -148,11 +128,9 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
         """Samples, times, numbers, and `result.json`."""
         save_samples(folder.path, outcome.models, Noise(outcome.plan.seed).of("samples"))
         found = self._result(outcome, str(folder.path))
-        text = io.StringIO()
         wall, cpu = self.started
-        spent = time.perf_counter() - wall, time.process_time() - cpu
-        csv.writer(text).writerows([("wall_seconds", "cpu_seconds"), spent])
-        write_atomic(folder / "log.csv", text.getvalue())
+        spent = f"{time.perf_counter() - wall},{time.process_time() - cpu}"
+        write_atomic(folder / "log.csv", f"wall_seconds,cpu_seconds\r\n{spent}\r\n")
         write_tables(folder, outcome.plan, outcome.results)
         write_json(folder / "result.json", to_json(found))
 
@@ -160,27 +138,16 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
         """In memory."""
         return Comparison(self._result(outcome, None), lambda: outcome.models)
 
-    def load(self, path: Path) -> Comparison:
-        """From a folder."""
-        comparison = load(path)
-        assert isinstance(comparison, Comparison)
-        return comparison
-
     def tidy(self, path: Path) -> None:
         """Finished cells are in the tables now."""
         shutil.rmtree(path / "cells", ignore_errors=True)
 
     def _result(self, outcome: Outcome, run: str | None) -> ComparisonResult:
         prepared = replace(self.prepared, plan=outcome.plan)
-        finished = Finished(
-            prepared,
-            Summary(outcome.plan, outcome.results),
-            BASELINE,
-            warnings_of(prepared, outcome.results),
-            outcome.models,
-            outcome.trials,
-        )
-        return comparison_result(finished, run)
+        summary = Summary(outcome.plan, outcome.results)
+        warnings = warnings_of(prepared, outcome.results)
+        found = warnings, outcome.models, outcome.trials
+        return comparison_result(Finished(prepared, summary, BASELINE, *found), run)
 
 
 @dataclass(frozen=True)
@@ -217,17 +184,14 @@ class _Work:
     def _finished(self, cell: Cell, keeps: bool) -> bool:
         """Whether a cell was finished earlier, with its models if they are to be kept."""
         names = [strategy.name for strategy in self.outcome.plan.job.strategies]
-        scores = kept.load_cell(self.path, cell, names) if self.path else None
-        if self.path is None or scores is None:
+        try:
+            scores = load_cell(self.path, cell, names) if self.path else None
+            models = load_models(self.path) if self.path and scores and keeps else {}
+        except (InputError, KeyError):  # a damaged file counts as not finished
             return False
-        if keeps:
-            try:
-                models = load_models(self.path)
-            except (InputError, KeyError):
-                return False
-            if set(models) != set(names):
-                return False
-            self.outcome.models.update(models)
+        if scores is None or (keeps and set(models) != set(names)):
+            return False
+        self.outcome.models.update(models)
         self.outcome.results[str(cell)] = scores
         return True
 
@@ -239,7 +203,7 @@ class _Work:
             cell,
             shared,
             execution=self.execution,
-            folder=self.path and self.path / kept.TRAINING / str(cell),
+            folder=self.path and self.path / TRAINING / str(cell),
             progress=progress,
             keep=models.__setitem__ if keeps else None,
         )
@@ -247,10 +211,10 @@ class _Work:
         if self.path is not None and self.processes.first:
             if keeps:
                 save_models(self.path, models, plan.job)
-            kept.save_cell(self.path, cell, scores)
+            save_cell(self.path, cell, scores)
 
     def _fit_all(self) -> None:
-        plan, folder = self.outcome.plan, self.path and self.path / kept.TRAINING / "kept"
+        plan, folder = self.outcome.plan, self.path and self.path / TRAINING / "kept"
         work = Work(plan.noise(0), self.execution, folder)
         models = fit_all(plan.job, plan.shared(0).rows, plan.folds(0), work)
         self.outcome.models.update(models)
@@ -263,4 +227,4 @@ class _Work:
         if self.path is not None:
             self.processes.meet()
             if self.processes.first:
-                kept.clear_training(self.path, cell)
+                clear_training(self.path, cell)

@@ -6,15 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.plan import Cell, Plan, Shared
-from sourcewise.comparison.scores import CellScores, Scores
+from sourcewise.comparison.plan import Cell, CellScores, Plan, Scores, Shared
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
-from sourcewise.fitting.encoded import Encoded, encoded_batch
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
-from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
-from sourcewise.forms.x import take
+from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch, fit_strategy
+from sourcewise.forms import take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
@@ -37,15 +35,7 @@ def evaluate_cell(
 ) -> dict[str, CellScores]:
     """Train and score every strategy on every split of a cell, or on the first few.
 
-    Args:
-        plan: of the comparison.
-        cell: which.
-        shared: from `shared`.
-        splits: how many of its splits; None: all.
-        execution: where and how fast to train.
-        folder: where training may leave checkpoints; None: nowhere.
-        progress: called with (done, in all).
-        keep: called with the name and models of every strategy.
+    Checkpoints go to the folder, if there is one; `keep` gets the models of every strategy.
     """
     chosen = list(plan.splits(cell, shared.fold))[:splits]
     per_split = []
@@ -72,7 +62,8 @@ def _collected(
     for split, score in zip(splits, scores, strict=True):
         by_row[split.test] = score.test
     scored = torch.cat([split.test for split in splits]).sort().values
-    _refuse_non_finite(by_row[scored], name)
+    if bad := int((~by_row[scored].isfinite()).sum()):
+        raise FloatingPointError(f"{name}: {bad} of {len(scored)} scores are not finite")
     sums, sizes = torch.zeros(2, K, dtype=torch.float64)
     sums.index_add_(0, y[scored], by_row[scored])
     sizes.index_add_(0, y[scored], plan.job.sizes[scored])
@@ -105,29 +96,12 @@ def _collected(
     )
 
 
-def _refuse_non_finite(scores: Tensor, strategy: str) -> None:
-    if not bool(scores.isfinite().all()):
-        bad = int((~scores.isfinite()).sum())
-        raise FloatingPointError(f"{strategy}: {bad} of {len(scores)} scores are not finite")
-
-
 def evaluate(
-    job: Job,
-    rows: Rows,
-    split: Split,
-    shuffled: Tensor,
-    work: Work,
-    keep: Keep | None = None,
+    job: Job, rows: Rows, split: Split, shuffled: Tensor, work: Work, keep: Keep | None = None
 ) -> Mapping[str, Scores]:
     """Train every strategy on the training rows of a split and measure it on its test rows.
 
-    Args:
-        job: what is compared.
-        rows: all n rows.
-        split: which train and which test.
-        shuffled: (n,) permuted labels, for the control that trains on them.
-        work: randomness, folder and progress of the training.
-        keep: called with each strategy's name and models.
+    Labels (n,) are `shuffled` for the control that trains on such; `keep` gets the models.
     """
     encoded = Encoded.of(job, rows, split)
     test = encoded_batch(job, encoded.encoder, rows, split.test)

@@ -11,11 +11,9 @@ from sourcewise.comparison.evaluate import evaluate, evaluate_cell
 from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
-from sourcewise.families.registry import family, suited
-from sourcewise.fitting.job import Work
-from sourcewise.fitting.prepare import configuration, prepare_job
+from sourcewise.fitting.job import Job, Work
+from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
-from sourcewise.fitting.settings import FitSettings
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
@@ -45,31 +43,24 @@ class CompareSettings(FitSettings):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A comparison that is checked and ready to run.
+    """A comparison that is checked and ready to run."""
 
-    Args:
-        plan: how rows are split.
-        screened: what happened to the table.
-        too_few: names of the sources that are not tested, and why.
-        trials: settings to try per strategy.
-        config: what identifies it: settings with all that they came to, versions, fingerprint.
-    """
+    plan: Plan  # how rows are split
+    screened: Screened  # what happened to the table
+    too_few: dict[str, str]  # names of the sources that are not tested, and why
+    trials: int  # settings to try per strategy
+    config: dict[str, Any]  # all that identifies it: resolved settings, versions, fingerprint
 
-    plan: Plan
-    screened: Screened
-    too_few: dict[str, str]
-    trials: int
-    config: dict[str, Any]
+    @property
+    def job(self) -> Job:
+        """What is compared."""
+        return self.plan.job
 
     def rehearsal(self) -> Rehearsal:
         """All models on the first split."""
         shared = self.plan.shared(0)
         split = next(self.plan.splits(self.plan.cells[0], shared.fold))
         return Rehearsal(self.plan.job, shared.rows, split, shared.shuffled)
-
-    def effective_settings(self) -> dict[str, str | int | float]:
-        """What the family's settings come to for these data."""
-        return self.rehearsal().effective_settings()
 
     def seconds(self) -> float:
         """That the comparison will take, its search included, if no training stops early."""
@@ -89,9 +80,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     Raises:
         InputError: whatever is wrong with the data or settings.
     """
-    if not isinstance(data, Sources):
-        raise InputError(f"compare needs Sources, not {type(data).__name__}: use sourcewise.read")
-    chosen = family(settings.model) if settings.model != "auto" else suited(data)
+    chosen = chosen_family("compare", data, settings)
     _check_trials(settings, chosen)
     _check_names(data)
     strategies = parse_strategies(settings.strategies, tuple(data.names))
@@ -106,7 +95,11 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     plan = replace(plan, job=replace(job, tested=_tested(plan, too_few, settings.min_rows)))
     config = configuration(data, settings, job, scope=scope)
     prepared = Prepared(plan, screened, too_few, settings.trials, config)
-    _rehearse(prepared)
+    if chosen.trained:
+        prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
+    else:  # an exact fit is tried on a small split
+        cell = plan.cells[-1]
+        evaluate_cell(plan, cell, plan.shared(cell.repetition), splits=1)
     return prepared
 
 
@@ -118,16 +111,6 @@ def _check_trials(settings: CompareSettings, chosen: Family) -> None:
             "--trials needs --scope 'these models': settings found on the rows of one split would "
             "have seen the test rows of the others"
         )
-
-
-def _rehearse(prepared: Prepared) -> None:
-    """Raise what would stop the comparison later; an exact fit is tried on a small split."""
-    plan = prepared.plan
-    if plan.job.family.trained:
-        prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
-    else:
-        cell = plan.cells[-1]
-        evaluate_cell(plan, cell, plan.shared(cell.repetition), splits=1)
 
 
 def _one_split(plan: Plan) -> float:

@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sourcewise.comparison.plan import BASELINE, GROUPS, Cell, Plan
-from sourcewise.comparison.scores import CellScores
+from sourcewise.comparison.plan import BASELINE, GROUPS, Cell, CellScores, Plan
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
@@ -27,15 +26,10 @@ Results = Mapping[str, Mapping[str, CellScores]]
 
 @dataclass(frozen=True)
 class Summary:
-    """Intervals of the sources' scores per unit, and of sums of them, in either scope.
+    """Intervals of the sources' scores per unit, and of sums of them, in either scope."""
 
-    Args:
-        plan: how the scores were made.
-        results: cell name to strategy name to scores.
-    """
-
-    plan: Plan
-    results: Results
+    plan: Plan  # how the scores were made
+    results: Results  # cell name to strategy name to scores
 
     def cell(self, strategy: str, repetition: int, deletion: int | None = None) -> CellScores:
         """The scores of a strategy in a cell."""
@@ -65,6 +59,18 @@ class Summary:
         blocks = [next(block for block in s.partition if k in block) for s in (one, other)]
         alike = job.settings_of(one) == job.settings_of(other)
         return alike and blocks[0] == blocks[1] and one.shuffled == other.shuffled
+
+    def unfinished(self, strategy: str) -> list[int]:
+        """The tested sources whose model was still improving when its updates were over.
+
+        The last weights were its best, in half of the repetitions or more.
+        """
+        cells = [self.cell(strategy, r) for r in range(self.plan.repetitions)]
+
+        def improving(k: int) -> bool:
+            return 2 * sum(cell.ended_at_best(k) for cell in cells) >= len(cells)
+
+        return [k for k in self.plan.job.tested if improving(k)]
 
     def source(self, k: int) -> np.ndarray:
         """(K,) weights that pick one source."""
@@ -175,7 +181,7 @@ class Summary:
     def _widened(
         self, interval: Interval, signs: Mapping[str, float], weights: np.ndarray
     ) -> Interval:
-        """Errors of normalisers taken in; where one model is in both arms, its log Z cancels.
+        """Errors of normalisers taken in; where both strategies share a model, its log Z cancels.
 
         The jackknife sees little of them, as deletions share the draws of simulations: what it
         does see (each simulates for weights of its own), and the spread of seeds, is counted

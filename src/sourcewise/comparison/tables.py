@@ -1,18 +1,56 @@
-"""The numbers of a comparison as files: a tidy table, scores of rows, marks of rows."""
+"""The files of a comparison: finished cells to go on from, a tidy table, scores and marks of rows.
 
+`cells/` holds what is finished so far, and `training/` the checkpoints of what is not.
+"""
+
+import contextlib
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
 
-from sourcewise.comparison.plan import Cell, Plan
-from sourcewise.comparison.scores import CellScores
-from sourcewise.files import RunFolder, write_atomic, write_tensors
+from sourcewise.comparison.plan import Cell, CellScores, Plan
+from sourcewise.files import RunFolder, read_tensors, write_atomic, write_tensors
 
-__all__ = ["write_tables"]
+__all__ = ["TRAINING", "clear_training", "load_cell", "save_cell", "write_tables"]
 
+
+TRAINING = "training"
 Results = Mapping[str, Mapping[str, CellScores]]
+
+
+def clear_training(folder: Path, cell: str) -> None:
+    """Remove the checkpoints of a finished cell; the logs of its training stay."""
+    for path in sorted((folder / TRAINING / cell).rglob("*"), reverse=True):
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # it holds a log
+                path.rmdir()
+        elif path.suffix != ".csv":
+            path.unlink()
+
+
+def save_cell(folder: Path, cell: Cell, scores: Mapping[str, CellScores]) -> None:
+    """Keep a finished cell."""
+    (folder / "cells").mkdir(exist_ok=True)
+    every = (score.tensors(name) for name, score in scores.items())
+    tensors = {key: value for tensors in every for key, value in tensors.items()}
+    write_tensors(folder / "cells" / f"{cell}.safetensors", tensors)
+
+
+def load_cell(folder: Path, cell: Cell, names: list[str]) -> dict[str, CellScores] | None:
+    """A cell finished earlier, or None.
+
+    Raises:
+        InputError: a damaged file.
+        KeyError: one that lacks something.
+    """
+    path = folder / "cells" / f"{cell}.safetensors"
+    if not path.exists():
+        return None
+    tensors = read_tensors(path)
+    return {name: CellScores.of(tensors, name) for name in names}
 
 
 def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
@@ -70,10 +108,6 @@ def _scores(plan: Plan, results: Results) -> dict[str, torch.Tensor]:
         rows = [results[str(Cell(r, None))][name].rows for r in seeds]
         tensors[f"{plan.job.metric.key}/{name}"] = torch.stack(rows)
         if deletions:
-            tensors[f"replicates/{name}"] = torch.stack(
-                [
-                    torch.stack([results[str(Cell(r, g))][name].test for g in deletions])
-                    for r in seeds
-                ]
-            )
+            tests = ([results[str(Cell(r, g))][name].test for g in deletions] for r in seeds)
+            tensors[f"replicates/{name}"] = torch.stack([torch.stack(each) for each in tests])
     return tensors

@@ -1,16 +1,68 @@
-"""The verdict in words: who is better, for whom, which strategy to use, and what says so."""
+"""Every strategy against the baseline, per source and on average, with tests."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sourcewise.comparison.summary import Summary
 from sourcewise.errors import listing
-from sourcewise.results.comparison import Difference, Verdict
+from sourcewise.results.comparison import MACRO, Difference, Verdict
 from sourcewise.results.text import few_degrees, quoted
-from sourcewise.statistics import judge_overall
+from sourcewise.statistics import Interval, holm, judge, judge_overall, would_decide
 from sourcewise.strategies import Strategy
 
-__all__ = ["Choice", "recommend", "verdict_of"]
+__all__ = ["Choice", "differences", "recommend", "verdict_of"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A difference before tests are adjusted for each other."""
+
+    strategy: Strategy
+    source: str
+    interval: Interval
+    tested: bool  # the same model in both strategies is no test
+
+    @property
+    def tests(self) -> tuple[bool, bool]:
+        """Tests are adjusted together: of sources or averages, of rivals or controls."""
+        return self.source == MACRO, self.strategy.shuffled
+
+
+def differences(summary: Summary, baseline: str) -> list[Difference]:
+    """Per source and macro, for every rival; Holm over all tests that are no controls."""
+    rivals = [s for s in summary.plan.job.strategies if s.name != baseline]
+    rows = [row for strategy in rivals for row in _rows(summary, strategy, baseline)]
+    adjusted: dict[int, tuple[float, int]] = {}
+    for tests in dict.fromkeys(row.tests for row in rows):
+        chosen = [i for i, row in enumerate(rows) if row.tests == tests and row.tested]
+        stepped = holm([rows[i].interval.p for i in chosen])
+        adjusted |= {i: (p, len(chosen)) for i, p in zip(chosen, stepped, strict=True)}
+    return [
+        _difference(summary, row, baseline, *adjusted.get(i, (1.0, 1)))
+        for i, row in enumerate(rows)
+    ]
+
+
+def _rows(summary: Summary, strategy: Strategy, baseline: str) -> list[_Row]:
+    name, job, rows = strategy.name, summary.plan.job, []
+    for k in job.tested:
+        interval = summary.difference(name, baseline, summary.source(k))
+        tested = not summary.same_model(name, baseline, k)
+        rows.append(_Row(strategy, job.names[k], interval, tested))
+    macro = summary.difference(name, baseline, summary.macro)
+    return [*rows, _Row(strategy, MACRO, macro, any(row.tested for row in rows))]
+
+
+def _difference(
+    summary: Summary, row: _Row, baseline: str, p_holm: float, tests: int
+) -> Difference:
+    """A row with its verdict; `tests` were adjusted together."""
+    job, interval, region = summary.plan.job, row.interval, summary.region
+    verdict = judge(interval, p_holm, region)
+    lacks = would_decide(interval, region, tests) if verdict == "undecided" else None
+    head = row.source, row.strategy.name, baseline, job.metric.key, job.unit
+    ends = interval.value, interval.low, interval.high, interval.standard_error
+    return Difference(*head, *ends, float(interval.df), interval.p, p_holm, verdict, lacks)
 
 
 @dataclass(frozen=True)
@@ -23,19 +75,9 @@ class Choice:
 
 
 def verdict_of(
-    summary: Summary,
-    baseline: str,
-    too_few: Mapping[str, str],
-    differences: Sequence[Difference],
+    summary: Summary, baseline: str, too_few: Mapping[str, str], differences: Sequence[Difference]
 ) -> Verdict:
-    """The verdict on the main rival (pooled if it runs), and the strategy to use.
-
-    Args:
-        summary: the numbers.
-        baseline: what differences are taken from.
-        too_few: names of the sources that are not tested.
-        differences: of all strategies.
-    """
+    """The verdict on the main rival (pooled if it runs), and the strategy to use."""
     job = summary.plan.job
     rivals = [s for s in job.strategies if not s.shuffled and s.name != baseline]
     main = next((s for s in rivals if s.name == "pooled"), rivals[0]).name
@@ -88,15 +130,10 @@ def _finding(overall: str, average: Difference, per_source: Mapping[str, str]) -
 
 @dataclass(frozen=True)
 class _Side:
-    """Where a rival stands: its verdict, and the sources that decide where its average does not.
+    """Where a rival stands: on average, and by the sources that decide where that does not."""
 
-    Args:
-        average: its difference on average.
-        decided: the sources with a verdict for one side, and which.
-    """
-
-    average: Difference
-    decided: Mapping[str, str]
+    average: Difference  # its difference on average
+    decided: Mapping[str, str]  # the sources with a verdict for one side, and which
 
     @classmethod
     def of(cls, strategy: str, differences: Iterable[Difference]) -> "_Side":
@@ -135,11 +172,7 @@ def recommend(
     Where the average does not decide, the sources do, if those that decide agree with each other
     and with its sign.
 
-    Args:
-        rivals: that may be recommended beside the baseline.
-        strategies: all of them, the baseline too.
-        baseline: what differences are taken from.
-        differences: of all strategies.
+    Rivals are those that may be recommended beside the baseline: no controls.
     """
     sides = {s.name: _Side.of(s.name, differences) for s in rivals}
     better = [name for name, side in sides.items() if side.verdict == "pool"]

@@ -1,17 +1,25 @@
 """What is to be said of the data of a comparison before its numbers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from sourcewise.comparison.duplicates import near_duplicates, repeats
-from sourcewise.comparison.plan import BASELINE
+import numpy as np
+import torch
+from torch import Tensor
+
+from sourcewise.comparison.evaluate import evaluate_cell
+from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan
 from sourcewise.comparison.prepare import Prepared
-from sourcewise.comparison.scores import CellScores
-from sourcewise.comparison.sensitivity import prior_matters
-from sourcewise.errors import counted, listing
+from sourcewise.errors import InputError, counted, listing
+from sourcewise.forms import Ragged, as_table
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+from sourcewise.splits import identical, repeats_by_chance
 
-__all__ = ["warnings_of"]
+__all__ = ["near_duplicates", "repeats", "warnings_of"]
 
 Results = Mapping[str, Mapping[str, CellScores]]
+CLOSE = 1e-3  # standard deviations
 
 
 def warnings_of(prepared: Prepared, results: Results) -> list[str]:
@@ -24,25 +32,151 @@ def warnings_of(prepared: Prepared, results: Results) -> list[str]:
             f"{counted(len(prepared.too_few), 'source')} with too few rows to be tested ({told}); "
             "their rows still train the shared models"
         )
-    found = (
-        repeats(plan.job.data),
-        near_duplicates(plan.job.data),
-        prior_matters(plan, results, BASELINE),
-    )
+    data = plan.job.data
+    found = repeats(data), near_duplicates(data), _prior_matters(plan, results, BASELINE)
     return [*warnings, *(text for text in found if text)]
 
 
 def _left_out(prepared: Prepared) -> list[str]:
     """One line per reason; with many reasons, one per kind of reason, without the sources."""
-    items = [(item.column, item.reason) for item in prepared.screened.left_out]
-    if len({reason for _, reason in items}) > 3:
-        items = [
-            (column, f"{reason.split(' within ')[0]} within a source") for column, reason in items
-        ]
-    by_reason: dict[str, list[str]] = {}
-    for column, reason in items:
-        by_reason.setdefault(reason, []).append(column)
+    by_reason = prepared.screened.left_out_by_reason()
+    if len(by_reason) > 3:
+        by_reason = prepared.screened.left_out_by_reason(
+            lambda reason: f"{reason.split(' within ')[0]} within a source"
+        )
     return [
         f"{counted(len(names), 'column')} left out ({listing(names, 6)}): {reason}"
         for reason, names in by_reason.items()
     ]
+
+
+def repeats(data: Sources) -> str | None:
+    """A warning that tells what was made of identical rows, or None if there are few."""
+    x = data.rows
+    same = identical(x)
+    if isinstance(x, Ragged):
+        return _shared_sequences(data, same)
+    repeated = len(same) - len(same.unique())
+    if repeated == 0:
+        return None
+    if data.group is not None:
+        units = len(data.units.unique())
+        return f"{repeated} rows repeat another row; the {units} groups alone are kept together"
+    if repeats_by_chance(x, same):
+        return (
+            f"{repeated} of {len(data)} rows repeat another row, no more than columns with so few "
+            "values do by chance: they are not kept together"
+        )
+    if len(same.unique()) < len(same) / 2:
+        return f"{repeated} of {len(data)} rows repeat another row and are kept together with it"
+    return None
+
+
+def _shared_sequences(data: Sources, same: Tensor) -> str | None:
+    """How many different sequences stand in more than one source, and what was made of them."""
+    pairs = torch.stack([same, data.y], 1).unique(dim=0)
+    several = int((torch.bincount(pairs[:, 0]) > 1).sum())
+    if several == 0:
+        return None
+    apart = "" if torch.equal(data.units, same) else "not "
+    return (
+        f"{several} different texts stand in more than one source; copies of a text are {apart}"
+        "kept together in splits"
+    )
+
+
+def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
+    """A warning that counts the rows with a near copy, not identical, in another unit.
+
+    A near copy differs by at most `close` standard deviations in every column. Identical rows are
+    no danger: they are kept together. Sequences are not looked at: they have no columns.
+
+    Returns:
+        One line, or None if there are none.
+    """
+    if isinstance(data.x, Ragged):
+        return None
+    from scipy.spatial import cKDTree
+
+    rows = as_table(data.x).matrix().numpy()
+    complete = ~np.isnan(rows).any(1)
+    scale = rows[complete].std(0) if complete.any() else np.ones(rows.shape[1])
+    rows = rows[complete] / np.where(scale > 0, scale, 1)
+    y, unit = data.y.numpy()[complete], data.units.numpy()[complete]
+    # One representative per unit and value keeps the search small where many rows are identical.
+    first = np.unique(unit, return_index=True)[1] if data.group is None else np.arange(len(rows))
+    tree = cKDTree(rows[first])
+    distance, index = tree.query(rows[first], k=2, p=np.inf, distance_upper_bound=close, workers=1)
+    near = index[:, 1] < len(first)
+    here, there = first[near], first[index[near, 1]]
+    apart = (unit[here] != unit[there]) & (distance[near, 1] > 0)
+    across = apart & (y[here] != y[there])
+    if not apart.any() or _near_by_chance(rows[first], y[first], close, int(near.sum())):
+        return None
+    return (
+        f"{apart.sum()} rows have a near copy (within {close:g} standard deviations in every "
+        f"column) in other rows, {across.sum()} of them in another source: if they stem from one "
+        "case, keep them together with --group"
+    )
+
+
+def _near_by_chance(rows: np.ndarray, y: np.ndarray, close: float, found: int) -> bool:
+    """Whether independent columns would have at least half as many near copies by chance.
+
+    As `splits.repeats_by_chance` asks of identical rows: every column is permuted by itself within
+    its source, which keeps its values and undoes what two rows have in common.
+
+    Rows (n, d) are scaled; `found` of them have a near copy, identical ones included.
+    """
+    from scipy.spatial import cKDTree
+
+    noise, mixed = Noise(0).of("near copies"), rows.copy()
+    for k in np.unique(y).tolist():
+        mine = np.flatnonzero(y == k)
+        for j in range(rows.shape[1]):
+            mixed[mine, j] = rows[mine[noise.of(k, j).permutation(len(mine)).numpy()], j]
+    distance, _ = cKDTree(mixed).query(mixed, k=2, p=np.inf, distance_upper_bound=close, workers=1)
+    return found <= 2 * int(np.isfinite(distance[:, 1]).sum())
+
+
+def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
+    """A warning if the first repetition tells another story without it.
+
+    A prior helps where rows are few, and costs where it is wrong, in each strategy by another
+    amount. Another story: the difference falls on another side of the region of equivalence, or
+    the best strategy gains more than it.
+
+    Returns:
+        One line, or None: no prior, the same story, or no fit without it.
+    """
+    prior = plan.job.settings.without_prior()
+    if prior is None:
+        return None
+    bare = replace(plan, job=replace(plan.job, settings=prior.without))
+    try:
+        without = evaluate_cell(bare, Cell(0, None), bare.shared(0))
+    except InputError:
+        return None  # it cannot be fitted: the prior is needed
+    rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]
+    main = "pooled" if "pooled" in rivals else rivals[0]
+    tested = list(plan.job.tested)
+    with_, bare_ = (  # macro means of each strategy
+        {name: float(score.test[tested].mean()) for name, score in scores.items()}
+        for scores in (results[str(Cell(0, None))], without)
+    )
+    region = plan.job.metric.region(plan.job.coding, with_[baseline])
+    before, after = (levels[main] - levels[baseline] for levels in (with_, bare_))
+    best_before, best_after = (
+        max(levels[name] for name in (*rivals, baseline)) for levels in (with_, bare_)
+    )
+    if _side(before, region) == _side(after, region) and best_after - best_before <= region:
+        return None
+    return (
+        f"the {prior.name} matters: without it ({prior.option}) {main} minus {baseline} is "
+        f"{after:+.3g} instead of {before:+.3g}, and the best strategy's log-likelihood "
+        f"{best_after:.4g} instead of {best_before:.4g} (first repetition); prefer the higher"
+    )
+
+
+def _side(difference: float, region: float) -> int:
+    return (difference > region) - (difference < -region)

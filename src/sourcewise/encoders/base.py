@@ -12,9 +12,7 @@ from typing import Any, Literal, Protocol, Self
 import torch
 from torch import Tensor
 
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Kind
-from sourcewise.forms.x import X
+from sourcewise.forms import Kind, Ragged, X
 from sourcewise.randomness import ExampleNoise
 
 __all__ = [
@@ -48,13 +46,9 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class TensorRows:
-    """Prepared rows as tensors (n, ...).
+    """Prepared rows as tensors (n, ...)."""
 
-    Args:
-        values: (n, d) a number for each column.
-    """
-
-    values: Tensor
+    values: Tensor  # (n, d) a number for each column
 
     def __len__(self) -> int:
         return len(self.values)
@@ -67,24 +61,15 @@ class TensorRows:
 
 @dataclass(frozen=True)
 class CodedColumn:
-    """A named column as a coding takes it.
+    """A named column as a coding takes it."""
 
-    Args:
-        name: the column's name.
-        kind: number or category.
-        categories: the texts of a category.
-        log: whether its logarithm is taken.
-        resolution: the step between recorded numbers, if it has ties.
-        missing: whether a gap has a code.
-        facts: what of it a result tells.
-    """
-
-    name: str
-    kind: Kind = "number"
-    categories: tuple[str, ...] = ()
-    log: bool = False
-    resolution: float | None = None
-    missing: bool = False
+    name: str  # the column's name
+    kind: Kind = "number"  # number or category
+    categories: tuple[str, ...] = ()  # the texts of a category
+    log: bool = False  # whether its logarithm is taken
+    resolution: float | None = None  # the step between recorded numbers, if it has ties
+    missing: bool = False  # whether a gap has a code
+    # What documents tell of it.
     facts: tuple[str, ...] = ("name", "kind", "categories", "log", "resolution", "missing")
 
     def to_json(self) -> Document:
@@ -94,17 +79,11 @@ class CodedColumn:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Symbols of some rows that an encoder has not seen in training.
+    """Symbols of some rows that an encoder has not seen in training."""
 
-    Args:
-        count: how many.
-        among: of how many symbols.
-        symbols: which, each once.
-    """
-
-    count: int
-    among: int
-    symbols: tuple[str, ...]
+    count: int  # how many
+    among: int  # of how many symbols
+    symbols: tuple[str, ...]  # which, each once
 
 
 class Encoder(ABC):
@@ -154,9 +133,9 @@ class Coding(ABC):
     gaps: Gaps = "refuse"
 
     @property
-    @abstractmethod
     def variables(self) -> int:
         """Coordinates of one unit: columns of a row, 1 for a symbol."""
+        return len(self.coded_columns) or 1
 
     @property
     def alphabet_size(self) -> int | None:

@@ -28,23 +28,14 @@ __all__ = ["Bins", "cut_cells", "cut_values", "usual_bins"]
 
 @dataclass(frozen=True)
 class Bins:
-    """The map G and its inverse.
+    """The map G and its inverse."""
 
-    Args:
-        knots: (P,) increasing values.
-        heights: (P,) G there, increasing, inside (0, count).
-        count: B, the number of bins.
-        lower: scale of the tail below the first knot.
-        upper: scale of the tail above the last.
-        single: (P,) whether the piece that starts at a knot is the cell of one recorded value.
-    """
-
-    knots: Tensor
-    heights: Tensor
-    count: int
-    lower: float
-    upper: float
-    single: Tensor
+    knots: Tensor  # (P,) increasing values
+    heights: Tensor  # (P,) G there, increasing, inside (0, count)
+    count: int  # B, the number of bins
+    lower: float  # scale of the tail below the first knot
+    upper: float  # scale of the tail above the last
+    single: Tensor  # (P,) whether the piece from a knot is the cell of one recorded value
 
     def codes(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) int64 codes of values, and (n,) `log G'(v)`."""
@@ -131,18 +122,16 @@ def cut_values(v: Tensor, bins: int) -> Bins:
     if len(v) == 0:
         return _around(0.0, 1.0)
     shares = torch.arange(1, bins, dtype=torch.float64) / bins
-    knots = torch.quantile(v, shares).unique() if len(v) < 10**7 else _quantiles(v, shares)
+    if len(v) < 10**7:
+        knots = torch.quantile(v, shares).unique()
+    else:  # which `torch.quantile` refuses
+        knots = v.sort().values[(shares * len(v)).long()].unique()
     spread = float(v.std(correction=0)) or abs(float(v[0])) or 1.0
     lower, upper = knots[0] - v[v < knots[0]], v[v >= knots[-1]] - knots[-1]
     heights = torch.arange(1.0, len(knots) + 1, dtype=torch.float64)
     single = torch.zeros(len(knots), dtype=torch.bool)
     scales = _scale(lower, spread), _scale(upper, spread)
     return Bins(knots, heights, len(knots) + 1, *scales, single)
-
-
-def _quantiles(v: Tensor, shares: Tensor) -> Tensor:
-    """`torch.quantile` refuses very many values."""
-    return v.sort().values[(shares * len(v)).long()].unique()
 
 
 def _scale(excess: Tensor, spread: float) -> float:

@@ -18,12 +18,14 @@ from torch import Tensor
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
 from sourcewise.encoders.numeric import NumericCoding, NumericRows
 from sourcewise.errors import InputError
-from sourcewise.forms.table import Column, Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
-from sourcewise.screening.recorded import NumericColumn
+from sourcewise.screening.base import Image, Screened
+from sourcewise.screening.box import grid_cells
+from sourcewise.screening.options import BoxOptions
+from sourcewise.screening.recorded import NumericColumn, decimals, recorded_columns, resolution
 
-__all__ = ["MARGIN", "BoxCoding", "BoxEncoder"]
+__all__ = ["MARGIN", "BoxCoding", "BoxEncoder", "plan"]
 
 MARGIN = 0.05
 ROUNDING = 1e-9  # of a side: ends of a box are sums and logarithms
@@ -48,11 +50,6 @@ class BoxCoding(Coding):
     shape: tuple[int, int, int] | None = None
     cells: int | None = None
     array: tuple[int, ...] = ()
-
-    @property
-    def variables(self) -> int:
-        """The number of columns, D."""
-        return len(self.columns)
 
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
@@ -121,25 +118,22 @@ class BoxCoding(Coding):
         """Spreads are those of the rows; nothing else is fitted."""
         encoder = BoxEncoder(self, ())
         z, _ = encoder.encode(rows, y)
-        return replace(encoder, spread=tuple(_spread(z, y, K).tolist()))
+        counts = torch.bincount(y, minlength=K).clamp(min=1).double()[:, None]
+        means = torch.zeros(K, z.shape[1], dtype=z.dtype).index_add_(0, y, z) / counts
+        spread = (z - means[y]).square().mean(0).sqrt()
+        return replace(encoder, spread=tuple(spread.tolist()))
 
 
 @dataclass(frozen=True)
 class BoxEncoder(Encoder):
-    """The affine map of the box onto the cube.
+    """The affine map of the box onto the cube."""
 
-    Args:
-        box: where each column lies.
-        spread: (D,) standard deviations of the coordinates within the sources of the training
-            rows: one scale for all strategies.
-    """
-
-    box: BoxCoding
-    spread: tuple[float, ...]
+    box: BoxCoding  # where each column lies
+    spread: tuple[float, ...]  # (D,) standard deviations within sources, of training rows
 
     @property
     def coding(self) -> BoxCoding:
-        """The coding that it was fitted under: the box."""
+        """The coding that it was fitted under."""
         return self.box
 
     @property
@@ -210,8 +204,50 @@ class BoxEncoder(Encoder):
         return cls(coding, tuple(document["spread"]))
 
 
-def _spread(z: Tensor, y: Tensor, K: int) -> Tensor:
-    """(D,) standard deviations within sources."""
-    counts = torch.bincount(y, minlength=K).clamp(min=1).double()[:, None]
-    means = torch.zeros(K, z.shape[1], dtype=z.dtype).index_add_(0, y, z) / counts
-    return (z - means[y]).square().mean(0).sqrt()
+def plan(screened: Screened, options: BoxOptions | None = None) -> BoxCoding:
+    """The coding of a sample of numbers, or of pixels."""
+    table = screened.table
+    if screened.image is not None:
+        return _of_image(table, screened.image)
+    columns = recorded_columns(table, screened.log)
+    if options is None or options.nodes is None:
+        return _widened(table, columns)
+    return _of_grid(table, columns, grid_cells(table, columns, options.nodes))
+
+
+def _widened(table: Table, columns: tuple[NumericColumn, ...]) -> BoxCoding:
+    """The range of each prepared column, widened by 5 % at both ends."""
+    ends = [column.reach(table.columns[column.name]) for column in columns]
+    margins = [MARGIN * (high - low) for low, high in ends]
+    lows = tuple(low - margin for (low, _), margin in zip(ends, margins, strict=True))
+    highs = tuple(high + margin for (_, high), margin in zip(ends, margins, strict=True))
+    return BoxCoding(columns, lows, highs)
+
+
+def _of_grid(table: Table, columns: tuple[NumericColumn, ...], cells: int) -> BoxCoding:
+    """A box that ends with its cells.
+
+    A column on a lattice starts at its lowest value and has one cell per step, so that no cell
+    holds parts of two values; values in between that never occur have theirs too.
+    """
+    ends = [_aligned(column, table, cells) for column in columns]
+    lows, highs = zip(*ends, strict=True)
+    return BoxCoding(columns, tuple(lows), tuple(highs), cells=cells)
+
+
+def _aligned(column: NumericColumn, table: Table, cells: int) -> tuple[float, float]:
+    """Where cells of the lattice end; without one, those of the range, a little wider."""
+    low, high = column.reach(table.columns[column.name])
+    if column.step is not None:
+        return low, low + cells * column.step
+    margin = 1e-6 * (high - low)
+    return low - margin, high + margin
+
+
+def _of_image(table: Table, image: Image) -> BoxCoding:
+    """Pixels have one lattice and one box, those of all pixels together."""
+    every = torch.cat([values.double() for values in table.columns.values()])
+    low, step, places = float(every.min()), resolution(every), decimals(every)
+    columns = tuple(NumericColumn(name, False, step, low, places) for name in table.names)
+    high, D = float(every.max()) + (step or 0.0), len(columns)
+    return BoxCoding(columns, (low,) * D, (high,) * D, shape=image.shape, array=image.array)

@@ -13,6 +13,8 @@ Every column becomes one integer per row, z in {0, ..., codes - 1}:
 is `z + u`: the code, and a uniform u on [0, 1) that says where inside the bin or the shared code.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,18 +22,15 @@ from torch import Tensor
 
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values, usual_bins
-from sourcewise.encoders.levels import Levels
-from sourcewise.encoders.mixed_rows import MixedColumn, MixedRows, prepare_mixed
-from sourcewise.encoders.ordering import dependence_order
+from sourcewise.encoders.mixed_columns import Levels, MixedColumn, MixedRows, prepare_mixed
 from sourcewise.errors import unknown
-from sourcewise.forms.table import Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import MixedOptions
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
 
-__all__ = ["MixedCoding", "MixedEncoder", "plan"]
+__all__ = ["MixedCoding", "MixedEncoder", "dependence_order", "mutual_information", "plan"]
 
 GIVEN, INFORMATION = ("given",), ("information",)
 
@@ -64,22 +63,12 @@ def plan(screened: Screened, options: MixedOptions | None = None) -> "MixedCodin
 
 @dataclass(frozen=True)
 class MixedCoding(Coding):
-    """Columns of any kind; scores are per row.
-
-    Args:
-        columns: how each is encoded.
-        options: bins, and the order of columns.
-    """
+    """Columns of any kind; scores are per row."""
 
     gaps = "value"
 
-    columns: tuple[MixedColumn, ...]
-    options: MixedOptions
-
-    @property
-    def variables(self) -> int:
-        """The number of columns."""
-        return len(self.columns)
+    columns: tuple[MixedColumn, ...]  # how each is encoded
+    options: MixedOptions  # bins, and the order of columns
 
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
@@ -119,17 +108,11 @@ class MixedCoding(Coding):
 
 @dataclass(frozen=True)
 class MixedEncoder(Encoder):
-    """Codes of every column, in the order in which a model takes them.
+    """Codes of every column, in the order in which a model takes them."""
 
-    Args:
-        columns: how each column is encoded, in the order of the table.
-        maps: its bins or levels.
-        order: (C,) which column comes first, second, ... in z.
-    """
-
-    columns: tuple[MixedColumn, ...]
-    maps: tuple[Bins | Levels, ...]
-    order: tuple[int, ...]
+    columns: tuple[MixedColumn, ...]  # how each column is encoded, in the order of the table
+    maps: tuple[Bins | Levels, ...]  # its bins or levels
+    order: tuple[int, ...]  # (C,) which column comes first, second, ... in z.
 
     @property
     def sizes(self) -> Sizes:
@@ -222,3 +205,55 @@ def _decoded(column: MixedColumn, item: Bins | Levels, z: Tensor, gaps: Tensor) 
         own = column.number.rounded(v.exp() if column.number.log else v)
         x = torch.where(item.recorded(z), own, x)
     return x.masked_fill(gaps, torch.nan)
+
+
+def mutual_information(a: Tensor, b: Tensor) -> float:
+    """`I(a; b)` in nats of two columns of codes, 0 at least.
+
+    The plug-in estimate less its bias `(A - 1)(B - 1) / 2n` for A and B observed codes (Miller,
+    "Note on the bias of information estimates", 1955).
+
+    >>> a = torch.tensor([0, 0, 1, 1]).repeat(500)
+    >>> round(mutual_information(a, 1 - a), 2), mutual_information(a, torch.tensor([0, 1] * 1000))
+    (0.69, 0.0)
+
+    Args:
+        a: (n,) integers from 0.
+        b: (n,) likewise.
+    """
+    n = len(a)
+    if n == 0:
+        return 0.0
+    B = int(b.max()) + 1
+    joint = torch.bincount(a * B + b, minlength=(int(a.max()) + 1) * B).double().view(-1, B)
+    p, q = joint.sum(1), joint.sum(0)
+    bias = (int((p > 0).sum()) - 1) * (int((q > 0).sum()) - 1) / (2 * n)
+    plain = (_nlogn(joint) - _nlogn(p) - _nlogn(q)) / n + math.log(n)
+    return max(0.0, plain - bias)
+
+
+def _nlogn(counts: Tensor) -> float:
+    return float(torch.xlogy(counts, counts).sum())
+
+
+def dependence_order(z: Tensor) -> list[int]:
+    """Columns of codes z, (n, C), as Prim's algorithm adds them to the dependence tree.
+
+    The tree has the largest sum of mutual informations (Chow and Liu 1968). It starts at the
+    column with the most information about the others; among equals, the first comes first.
+    """
+    C = z.shape[1]
+    shared = torch.zeros(C, C, dtype=torch.float64)
+    for i in range(C):
+        for j in range(i):
+            shared[i, j] = shared[j, i] = mutual_information(z[:, i], z[:, j])
+    order = [_first_largest(shared.sum(1).tolist())]
+    while len(order) < C:
+        reach = shared[order].amax(0)
+        reach[order] = -1.0
+        order.append(_first_largest(reach.tolist()))
+    return order
+
+
+def _first_largest(values: Sequence[float]) -> int:
+    return max(range(len(values)), key=lambda j: values[j])

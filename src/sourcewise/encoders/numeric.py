@@ -22,8 +22,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
-from sourcewise.forms.table import Column, Table, as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
@@ -50,21 +49,13 @@ class NumericRows(TensorRows):
 
 @dataclass(frozen=True)
 class NumericEncoder(Encoder):
-    """Standardises, and fills in missing values; fitted on training rows of all sources.
+    """Standardises, and fills in missing values; fitted on training rows of all sources."""
 
-    Args:
-        columns: how each column is encoded.
-        mean: m, (d,).
-        scale: s, (d,).
-        fill_mean: (K, d) standardised means of the sources, or None if nothing was missing.
-        fill_covariance: (d, d) within sources, likewise.
-    """
-
-    columns: tuple[NumericColumn, ...]
-    mean: Tensor
-    scale: Tensor
-    fill_mean: Tensor | None = None
-    fill_covariance: Tensor | None = None
+    columns: tuple[NumericColumn, ...]  # how each column is encoded
+    mean: Tensor  # m, (d,)
+    scale: Tensor  # s, (d,)
+    fill_mean: Tensor | None = None  # (K, d) standardised means of sources; None: no gaps
+    fill_covariance: Tensor | None = None  # (d, d) within sources, likewise
 
     @property
     def sizes(self) -> Sizes:
@@ -136,20 +127,11 @@ class NumericEncoder(Encoder):
 
 @dataclass(frozen=True)
 class NumericCoding(Coding):
-    """Numbers by columns; scores are per row.
-
-    Args:
-        columns: how each is encoded.
-    """
+    """Numbers by columns; scores are per row."""
 
     gaps = "impute"
 
-    columns: tuple[NumericColumn, ...]
-
-    @property
-    def variables(self) -> int:
-        """The number of columns."""
-        return len(self.columns)
+    columns: tuple[NumericColumn, ...]  # how each is encoded
 
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
@@ -161,12 +143,7 @@ class NumericCoding(Coding):
         )
 
     def prepare(self, x: X, noise: ExampleNoise) -> NumericRows:
-        """Dequantise and take logarithms: all that needs no fitting.
-
-        Args:
-            x: n rows with these columns.
-            noise: one stream per row.
-        """
+        """Dequantise and take logarithms: all that needs no fitting."""
         values = as_table(x).select(column.name for column in self.columns).matrix()
         tied = [j for j, column in enumerate(self.columns) if column.resolution is not None]
         if tied:

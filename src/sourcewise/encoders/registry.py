@@ -18,7 +18,7 @@ PLANS = {
     "text": "sourcewise.encoders.text:plan",
     "tokens": "sourcewise.encoders.tokens:plan",
     "mixed": "sourcewise.encoders.mixed:plan",
-    "box": "sourcewise.encoders.box_plan:plan",
+    "box": "sourcewise.encoders.box:plan",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {
@@ -33,10 +33,7 @@ ENCODERS = {
 def plan(coding: str, screened: "Screened", options: CodingOptions | None = None) -> "Coding":
     """How the examples of a sample are encoded.
 
-    Args:
-        coding: a family's `coding`.
-        screened: the sample, screened for this coding under these options.
-        options: those of the coding, as the family's settings say; None: the usual ones.
+    The sample is screened for this coding under these options; None: the usual ones.
     """
     planned = resolve_name(PLANS[coding])
     return planned(screened) if options is None else planned(screened, options)

@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.encoders.base import Coding, Document, Encoder, Sizes, Unknown
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import X
+from sourcewise.forms import Ragged, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import LONGEST, Symbols, TextOptions
@@ -46,37 +45,26 @@ def plan(screened: Screened, options: TextOptions | None = None) -> "TextCoding"
 
 @dataclass(frozen=True)
 class TextCoding(Coding):
-    """How text is encoded; scores are per symbol.
-
-    Args:
-        symbols: "characters" or "bytes".
-        longest: the longest example that is taken, in symbols.
-    """
+    """How text is encoded; scores are per symbol."""
 
     unit = "symbol"
 
-    symbols: Symbols = "characters"
-    longest: int = LONGEST
-
-    @property
-    def variables(self) -> int:
-        """1: a symbol."""
-        return 1
+    symbols: Symbols = "characters"  # "characters" or "bytes"
+    longest: int = LONGEST  # the longest example that is taken, in symbols
 
     def prepare(self, x: X, noise: ExampleNoise | None = None) -> Ragged:
         """Code points or bytes; checks that x is text and no example longer than `longest`."""
         text = as_text(x)
         refuse_long(text, self.symbols, self.longest)
-        return text if self.symbols == "characters" else _utf8(text)
+        if self.symbols == "characters":
+            return text
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), symbols_of(text, "bytes").cumsum(0)])
+        raw = bytearray("".join(text.strings()).encode())
+        values = torch.frombuffer(raw, dtype=torch.uint8) if raw else torch.empty(0)
+        return Ragged(values.long(), ends)
 
     def fit(self, rows: Ragged, y: Tensor, K: int) -> "TextEncoder":
-        """Choose the vocabulary: characters that occur at least twice in these rows.
-
-        Args:
-            rows: the training rows of all sources, prepared.
-            y: (n,) their sources.
-            K: number of sources.
-        """
+        """Choose the vocabulary: characters that occur at least twice in these rows."""
         if self.symbols == "bytes":
             return TextEncoder("bytes")
         points, counts = rows.values.unique(return_counts=True)
@@ -96,14 +84,10 @@ class TextEncoder(Encoder):
     >>> z, log_det = encoder.encode(rows, torch.tensor([0, 1]))
     >>> encoder.sizes, z.take(torch.tensor([1])).values.tolist(), encoder.decode(z).strings()
     ({'vocabulary': 3}, [1, 0, 1], ['abba', 'a\ufffda'])
-
-    Args:
-        symbols: "characters" or "bytes".
-        vocabulary: the code points of ids 1, ..., V - 1, increasing; () for bytes.
     """
 
-    symbols: Symbols
-    vocabulary: tuple[int, ...] = ()
+    symbols: Symbols  # "characters" or "bytes"
+    vocabulary: tuple[int, ...] = ()  # increasing code points of ids 1, ..., V - 1; () for bytes
 
     @property
     def sizes(self) -> Sizes:
@@ -160,10 +144,3 @@ def look_up(values: Tensor, alphabet: Sequence[int]) -> Tensor:
     known = torch.tensor(alphabet, dtype=torch.int64, device=values.device)
     at = torch.searchsorted(known, values).clamp(max=len(alphabet) - 1)
     return torch.where(known[at] == values, at, -1)
-
-
-def _utf8(x: Ragged) -> Ragged:
-    ends = torch.cat([torch.zeros(1, dtype=torch.int64), symbols_of(x, "bytes").cumsum(0)])
-    raw = bytearray("".join(x.strings()).encode())
-    values = torch.frombuffer(raw, dtype=torch.uint8) if raw else torch.empty(0)
-    return Ragged(values.long(), ends)

@@ -14,9 +14,7 @@ from torch import Tensor
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
 from sourcewise.encoders.text import look_up
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Column, Table
-from sourcewise.forms.x import X
+from sourcewise.forms import Column, Ragged, Table, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.tokens import alphabet_of, refuse_other_lengths, whole_numbers
@@ -36,18 +34,12 @@ class TokenCoding(Coding):
     >>> coding = TokenCoding.of(Ragged.of_strings(["ACGT", "AACC"]))
     >>> coding.M, coding.D, coding.prepare(Ragged.of_strings(["GATT"])).values.tolist()
     (4, 4, [[2, 0, 3, 3]])
-
-    Args:
-        M: number of symbols.
-        D: length of a row.
-        alphabet: the code points of the symbols, increasing, for text; None for numbers.
-        columns: the named columns of a table.
     """
 
-    M: int
-    D: int
-    alphabet: tuple[int, ...] | None = None
-    columns: tuple[Column, ...] = ()
+    M: int  # number of symbols
+    D: int  # length of a row
+    alphabet: tuple[int, ...] | None = None  # increasing code points of text; None for numbers
+    columns: tuple[Column, ...] = ()  # the named columns of a table
 
     @classmethod
     def of(cls, x: X) -> "TokenCoding":
@@ -90,27 +82,24 @@ class TokenCoding(Coding):
 
     def fit(self, rows: TensorRows, y: Tensor, K: int) -> "TokenEncoder":
         """Nothing is fitted."""
-        return TokenEncoder(self.M, self.D, self.alphabet, self.columns)
+        return TokenEncoder(self)
 
 
 @dataclass(frozen=True)
 class TokenEncoder(Encoder):
     """Symbols <-> ids; see `TokenCoding`."""
 
-    M: int
-    D: int
-    alphabet: tuple[int, ...] | None = None
-    columns: tuple[Column, ...] = ()
-
-    @property
-    def sizes(self) -> Sizes:
-        """`M` symbols, `D` positions."""
-        return {"M": self.M, "D": self.D}
+    tokens: TokenCoding
 
     @property
     def coding(self) -> TokenCoding:
         """The coding that it was fitted under."""
-        return TokenCoding(self.M, self.D, self.alphabet, self.columns)
+        return self.tokens
+
+    @property
+    def sizes(self) -> Sizes:
+        """`M` symbols, `D` positions."""
+        return {"M": self.tokens.M, "D": self.tokens.D}
 
     def encode(self, rows: TensorRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n, D) int64 ids, and (n,) zeros: ids are the rows themselves."""
@@ -118,31 +107,27 @@ class TokenEncoder(Encoder):
 
     def decode(self, z: Tensor) -> X:
         """Back to a matrix, a table or text, as the sample was."""
-        if self.alphabet is not None:
-            points = torch.tensor(self.alphabet, device=z.device)[z].flatten()
-            return Ragged(points, torch.arange(len(z) + 1) * self.D)
-        if not self.columns:
+        alphabet, columns = self.tokens.alphabet, self.tokens.columns
+        if alphabet is not None:
+            points = torch.tensor(alphabet, device=z.device)[z].flatten()
+            return Ragged(points, torch.arange(len(z) + 1) * self.tokens.D)
+        if not columns:
             return z
-        cells = dict(zip((c.name for c in self.columns), z.double().T, strict=True))
-        return Table(cells, self.columns)
+        return Table(dict(zip((c.name for c in columns), z.double().T, strict=True)), columns)
 
     def to_json(self) -> Document:
         """All of it as plain values."""
+        alphabet, columns = self.tokens.alphabet, self.tokens.columns
         return {
             "kind": "tokens",
-            "M": self.M,
-            "D": self.D,
-            "alphabet": None if self.alphabet is None else list(self.alphabet),
-            "columns": [column.name for column in self.columns],
+            **self.sizes,
+            "alphabet": None if alphabet is None else list(alphabet),
+            "columns": [column.name for column in columns],
         }
 
     @classmethod
     def from_json(cls, document: Document) -> "TokenEncoder":
         """The inverse of `to_json`."""
-        alphabet = document["alphabet"]
-        return cls(
-            document["M"],
-            document["D"],
-            None if alphabet is None else tuple(alphabet),
-            tuple(Column(name) for name in document["columns"]),
-        )
+        alphabet, columns = document["alphabet"], map(Column, document["columns"])
+        points = None if alphabet is None else tuple(alphabet)
+        return cls(TokenCoding(document["M"], document["D"], points, tuple(columns)))

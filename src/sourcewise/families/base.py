@@ -24,7 +24,6 @@ __all__ = [
     "HasDensity",
     "Occasion",
     "SharedError",
-    "diagnostic_facts",
 ]
 
 Carried = dict[str, Tensor]  # what training takes along beside the parameters
@@ -138,20 +137,6 @@ class Diagnostic:
             return str(self.values[0])
         return " to ".join(dict.fromkeys(map(self.shown, (min(self.values), max(self.values)))))
 
-    def to_json(self) -> dict[str, Any]:
-        """Its entry in documents."""
-        told = {"name": self.name, "values": list(self.values), "unit": self.unit}
-        return told | {"words": self.words, "setting": self.setting}
-
-
-def diagnostic_facts(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
-    """Their keys in documents: `fitted`, `resolved`, `diagnostics`."""
-    return {
-        "fitted": {d.name: list(d.values) for d in diagnostics if not d.setting},
-        "resolved": {d.name: d.values[0] for d in diagnostics if d.setting},
-        "diagnostics": [d.to_json() for d in diagnostics],
-    }
-
 
 class Refusing(Protocol):
     """What training a model took, as far as cautions ask."""
@@ -170,14 +155,14 @@ class Diagnosed:
     efforts: Sequence[Refusing] = ()
 
     @property
-    def fitted(self) -> dict[str, list[float]]:
+    def fitted(self) -> dict[str, list[Any]]:
         """What fitting found, by name."""
-        return diagnostic_facts(self.diagnostics)["fitted"]
+        return {d.name: list(d.values) for d in self.diagnostics if not d.setting}
 
     @property
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> dict[str, str | int | float]:
         """What settings came to, by name."""
-        return diagnostic_facts(self.diagnostics)["resolved"]
+        return {d.name: d.values[0] for d in self.diagnostics if d.setting}
 
 
 @dataclass(frozen=True)

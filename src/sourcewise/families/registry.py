@@ -9,13 +9,17 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from sourcewise.errors import InputError, unknown
+from sourcewise.errors import InputError, Unsuited, unknown
 from sourcewise.families.family import Family
+from sourcewise.screening import registry
+from sourcewise.screening.options import Rules
 
 if TYPE_CHECKING:
+    from sourcewise.families.settings import FamilySettings
+    from sourcewise.screening.base import Screened
     from sourcewise.sources import Sources
 
-__all__ = ["families", "family", "suited"]
+__all__ = ["families", "family", "screen", "suited"]
 
 GROUP = "sourcewise.families"
 OURS = (
@@ -59,3 +63,19 @@ def suited(data: "Sources") -> Family:
         if item.suits(data):
             return item
     raise InputError(f"{data.name}: no family suits these data by itself: name one by --model")
+
+
+def screen(
+    chosen: Family, data: "Sources", settings: "FamilySettings", rules: Rules
+) -> "Screened":
+    """What of a sample a family can use.
+
+    Raises:
+        InputError: those of its coding's screening.
+    """
+    try:
+        return registry.screen(chosen.coding, data, rules, settings.coding_options())
+    except Unsuited as error:
+        others = [item.name for item in families().values() if item.suits(data)]
+        told = " or ".join(f"--model {name}" for name in others if name != chosen.name)
+        raise Unsuited(f"{error}; {told} takes such data" if told else str(error)) from None

@@ -34,17 +34,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Prior:
-    """What draws estimates away from what the rows say, and how to do without.
+    """What draws estimates away from what the rows say, and how to do without."""
 
-    Args:
-        name: what it is called.
-        option: what turns it off on the command line.
-        without: the settings without it.
-    """
-
-    name: str
-    option: str
-    without: "FamilySettings"
+    name: str  # what it is called
+    option: str  # what turns it off on the command line
+    without: "FamilySettings"  # the settings without it
 
 
 class FamilySettings(Settings):

@@ -6,8 +6,7 @@ from typing import TypeVar
 from sourcewise.families.base import ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job
-from sourcewise.forms.table import Table
-from sourcewise.forms.x import X
+from sourcewise.forms import Table
 from sourcewise.results.contract import known
 from sourcewise.results.data import (
     Column,
@@ -35,6 +34,7 @@ def data_facts(
 ) -> DataFacts[Source]:
     """What holds of the data whatever is done with it, and what the run says of its sources."""
     data, coding = job.data, job.coding
+    table = data.x if isinstance(data.x, Table) else Table({}, ())  # nothing else has gaps
     return DataFacts(
         name=data.name,
         fingerprint=fingerprint,
@@ -48,7 +48,7 @@ def data_facts(
         dropped_rows=screened.dropped,
         imputed_cells=screened.imputed,
         missing=missing,
-        missing_cells=_missing_cells(data.x),
+        missing_cells=sum(int(table.missing(name).sum()) for name in table.names),
         sources=tuple(sources),
         units=units,
         duplicate_rows=duplicate_rows,
@@ -78,11 +78,6 @@ def validated_by(model: ConditionalModel, unit: str) -> str:
     """What losses of validation rows are, in words."""
     likelihood = f"minus log-likelihood of rows as encoded for training, {unit}"
     return model.validated_by or likelihood
-
-
-def _missing_cells(x: X) -> int:
-    """Cells of a table without a value; nothing else has gaps."""
-    return sum(int(x.missing(name).sum()) for name in x.names) if isinstance(x, Table) else 0
 
 
 def longer(settings: TrainedSettings, made: Iterable[int]) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sourcewise.encoders.base import Coding
+from sourcewise.encoders.base import Coding, Rows
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
 from sourcewise.families.settings import FamilySettings, TrainedSettings
@@ -17,7 +17,7 @@ from sourcewise.sources import Sources
 from sourcewise.splits import hold_out
 from sourcewise.strategies import Strategy
 
-__all__ = ["Job", "Progress", "Split", "Work", "share"]
+__all__ = ["Job", "Progress", "Split", "Work", "prepared_rows", "share", "shuffled_labels"]
 
 Progress = Callable[[int, int], None]
 
@@ -75,23 +75,31 @@ class Job:
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of rows.
+    """Indices of rows."""
 
-    Args:
-        train: that models are trained on, of all sources.
-        valid: that tell when to stop, likewise; none for an exact fit.
-        test: that models are scored on, of tested sources.
-    """
-
-    train: Tensor
-    valid: Tensor
-    test: Tensor
+    train: Tensor  # that models are trained on, of all sources
+    valid: Tensor  # that tell when to stop, likewise; none for an exact fit
+    test: Tensor  # that models are scored on, of tested sources
 
     @classmethod
     def of(cls, job: Job, train: Tensor, test: Tensor, noise: Noise) -> "Split":
         """Set the validation rows apart from the training rows, the same for all strategies."""
         held = hold_out(job.data.units[train], job.data.y[train], job.validation, noise)
         return cls(train[~held], train[held], test)
+
+
+def prepared_rows(job: Job, noise: Noise) -> Rows:
+    """All rows with everything done that needs no fitting, once per repetition."""
+    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
+
+
+def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:
+    """Labels permuted inside each fold, so that every training set keeps its counts."""
+    out = y.clone()
+    for part in fold.unique().tolist():
+        rows = (fold == part).nonzero().squeeze(1)
+        out[rows] = y[rows[noise.of("shuffle", part).permutation(len(rows))]]
+    return out
 
 
 def share(progress: Progress | None, i: int, of: int) -> Progress | None:
@@ -101,21 +109,13 @@ def share(progress: Progress | None, i: int, of: int) -> Progress | None:
 
 @dataclass(frozen=True)
 class Work:
-    """How and where one split is worked on.
+    """How and where one split is worked on."""
 
-    Args:
-        noise: of all training on it.
-        execution: where and how fast.
-        folder: where training may leave checkpoints; None: nowhere.
-        progress: called with (done, in all).
-        probe: whether to ask what the labels are worth to each strategy.
-    """
-
-    noise: Noise
-    execution: Execution = field(default_factory=Execution)
-    folder: Path | None = None
-    progress: Progress | None = None
-    probe: bool = False
+    noise: Noise  # of all training on it
+    execution: Execution = field(default_factory=Execution)  # where and how fast
+    folder: Path | None = None  # where training may leave checkpoints; None: nowhere
+    progress: Progress | None = None  # called with (done, in all)
+    probe: bool = False  # whether to ask what the labels are worth to each strategy
 
     def part(self, i: int, of: int, name: str) -> "Work":
         """Of part i of equal parts; its name is that of its folder, not of its noise."""

@@ -28,11 +28,7 @@ PROBED, OTHERS = 2000, 4  # rows, and other labels for each, at most
 def label_effect(model: PartitionedModel, own: Tensor, held_out: HeldOut, noise: Noise) -> Tensor:
     """(2,) effect and change (see above); NaN if no row has another label to take.
 
-    Args:
-        model: trained.
-        own: (n,) log density of the rows under their own label, in original units.
-        held_out: the rows.
-        noise: which rows and which labels.
+    `own` (n,) are the rows' log densities under their own label, in original units.
     """
     batch, y = held_out.batch, held_out.batch.y
     circles = _circles(model)

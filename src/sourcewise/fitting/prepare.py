@@ -1,21 +1,53 @@
-"""What is settled before anything is fitted: family, settings, columns."""
+"""What is settled before anything is fitted: settings, family, columns."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import Field
 
 from sourcewise.encoders.registry import plan
+from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
-from sourcewise.families.screening import screen
+from sourcewise.families.registry import family, screen, suited
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
-from sourcewise.fitting.settings import FitSettings
 from sourcewise.metrics.registry import metrics_of
 from sourcewise.screening.base import Screened
-from sourcewise.screening.options import Rules
+from sourcewise.screening.options import Missing, Rules
+from sourcewise.settings import Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 
-__all__ = ["configuration", "prepare_job"]
+__all__ = ["FitSettings", "chosen_family", "configuration", "prepare_job"]
+
+
+class FitSettings(Settings):
+    """What is fitted to the data, whatever for."""
+
+    model: str = Field(default="auto", description="auto or a family's name")
+    set: dict[str, Any] = Field(default_factory=dict, description="the family's settings")
+    seed: int = Field(default=0, description="of all random choices")
+    metric: str = Field(
+        default="auto", description="auto (the family's first) or another that it offers"
+    )
+    missing: Missing = Field(default="refuse", description="refuse, drop, impute")
+    log: tuple[str, ...] = Field(default=(), description="column names, or all")
+
+    @classmethod
+    def changed(cls, settings: Self | None, changes: Mapping[str, object]) -> Self:
+        """Settings, the usual ones if None, with some fields given by name."""
+        given = {**(settings.model_dump() if settings else {}), **changes}
+        if isinstance(given.get("log"), str):
+            given["log"] = (given["log"],)
+        return cls.parse(given)
+
+
+def chosen_family(verb: str, data: object, settings: FitSettings) -> Family:
+    """The family that is named, or the one that suits the data; these must have been read."""
+    if not isinstance(data, Sources):
+        raise InputError(f"{verb} needs Sources, not {type(data).__name__}: use sourcewise.read")
+    return family(settings.model) if settings.model != "auto" else suited(data)
 
 
 def prepare_job(
@@ -27,12 +59,7 @@ def prepare_job(
 ) -> tuple[Job, Screened]:
     """The job, of which all sources with rows are tested, and what happened to the columns.
 
-    Args:
-        data: the sample.
-        settings: of the run.
-        family: what is fitted.
-        strategies: how.
-        min_rows: sources with fewer rows are not looked at in screening.
+    Sources with fewer rows than `min_rows` are not looked at in screening.
     """
     Execution.refuse(settings.set)
     own = family.parse(settings.set)
@@ -49,11 +76,7 @@ def configuration(
 ) -> dict[str, Any]:
     """What identifies a run: settings with all that they came to, fingerprint, versions.
 
-    Args:
-        data: the sample as it was read.
-        settings: of the run.
-        job: what they came to.
-        **more: settings that something else came to.
+    `data` is the sample as it was read; `more` are settings that something else came to.
     """
     blocks = {
         s.name: [[job.names[k] for k in block] for block in s.partition] for s in job.strategies

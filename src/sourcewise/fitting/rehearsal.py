@@ -18,11 +18,10 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
-from sourcewise.families.base import Carried, ConditionalModel, Diagnosed, Diagnostic
+from sourcewise.families.base import Carried, ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.strategy import untrained
+from sourcewise.fitting.strategy import Encoded, untrained
 from sourcewise.randomness import Noise
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe
@@ -38,19 +37,12 @@ MOST = 1000  # rows that training begins with
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """All models of all strategies on one split, as training will meet them.
+    """All models of all strategies on one split, as training will meet them."""
 
-    Args:
-        job: what is to be trained.
-        rows: all n rows.
-        split: which train.
-        shuffled: (n,) permuted labels, for the control that trains on them.
-    """
-
-    job: Job
-    rows: Rows
-    split: Split
-    shuffled: Tensor
+    job: Job  # what is to be trained
+    rows: Rows  # all n rows
+    split: Split  # which train
+    shuffled: Tensor  # (n,) permuted labels, for the control that trains on them
 
     def check(self, noise: Noise) -> None:
         """Raise what would stop the training later.
@@ -70,7 +62,7 @@ class Rehearsal:
 
     def effective_settings(self) -> dict[str, str | int | float]:
         """What the family's settings come to for these data; of all strategies."""
-        return Diagnosed(next(self._blocks()).settled()).resolved
+        return Diagnosed(next(self._blocks()).model.diagnostics()).resolved
 
     def seconds(self) -> float:
         """That training all strategies once will take, if no training stops early."""
@@ -103,10 +95,6 @@ class _Block:
     def batch(self, index: Tensor) -> Batch:
         """Some of its rows."""
         return replace(self.encoded.filled.at(self.rows[index]), y=self.y[index])
-
-    def settled(self) -> list[Diagnostic]:
-        """What its settings came to."""
-        return [item for item in self.model.diagnostics() if item.setting]
 
     @property
     def recipe(self) -> Recipe:

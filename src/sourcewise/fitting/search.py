@@ -19,9 +19,8 @@ from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.execution import Execution
 from sourcewise.families.settings import FamilySettings, Range, TrainedSettings
 from sourcewise.files import read_json, write_json
-from sourcewise.fitting.encoded import Encoded
 from sourcewise.fitting.job import Job, Progress, Split, Work, share
-from sourcewise.fitting.strategy import TrainedStrategy, fit_strategy
+from sourcewise.fitting.strategy import Encoded, TrainedStrategy, fit_strategy
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Trial
 from sourcewise.strategies import Strategy
@@ -46,16 +45,8 @@ def search(
 ) -> tuple[Job, dict[str, list[Trial]]]:
     """The job with the best settings of every strategy, and all trials.
 
-    Args:
-        job: what is compared.
-        rows: all n rows.
-        split: which of them train, and which judge; its test rows play no part.
-        shuffled: (n,) permuted labels, for the control that trains on them.
-        noise: of the search.
-        trials: of each strategy.
-        execution: where and how fast to train.
-        folder: where finished trials are kept, so that an interrupted search goes on.
-        progress: called with (done, in all).
+    The split's test rows play no part. Labels (n,) are `shuffled` for a control.
+    Finished trials are kept in the folder, so that an interrupted search goes on.
     """
     settings, encoded = job.settings, Encoded.of(job, rows, split)
     assert isinstance(settings, TrainedSettings)
@@ -80,7 +71,7 @@ def search(
         told = share(progress, i, len(job.strategies))
         found[strategy.name] = _trials(settings.SPACE, worth, trials, int(seed), place, told)
     tuned: dict[str, FamilySettings] = {
-        name: settings.parse(settings.model_dump() | _best(done).changes)
+        name: settings.parse(settings.model_dump() | min(done, key=_worth).changes)
         for name, done in found.items()
     }
     return replace(job, tuned=tuned), found
@@ -113,7 +104,7 @@ def _trials(
                 folder.mkdir(parents=True, exist_ok=True)
                 write_json(folder / f"trial-{number:04d}.json", vars(trial))
         if asked is not None:
-            study.tell(asked, FAILED if trial.validation is None else trial.validation)
+            study.tell(asked, _worth(trial))
         done.append(trial)
         if progress is not None:
             progress(number + 1, trials)
@@ -151,8 +142,5 @@ def _loss(job: Job, trained: TrainedStrategy, split: Split) -> float:
     return total / weight
 
 
-def _best(trials: list[Trial]) -> Trial:
-    def loss(trial: Trial) -> float:
-        return FAILED if trial.validation is None else trial.validation
-
-    return min(trials, key=loss)
+def _worth(trial: Trial) -> float:
+    return FAILED if trial.validation is None else trial.validation

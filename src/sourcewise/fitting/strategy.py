@@ -1,4 +1,4 @@
-"""A strategy in training, and what comes of it."""
+"""Rows of a split as tensors, a strategy in training on them, and what comes of it."""
 
 from dataclasses import dataclass, replace
 
@@ -9,15 +9,58 @@ from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.fitting.encoded import Encoded, shuffled_labels
-from sourcewise.fitting.job import Job, Split, Work
+from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 from sourcewise.training import Effort, TrainingData, fit
 
-__all__ = ["TrainedStrategy", "fit_all", "fit_strategy", "untrained", "whole_split"]
+__all__ = [
+    "Encoded",
+    "TrainedStrategy",
+    "encoded_batch",
+    "fit_all",
+    "fit_strategy",
+    "untrained",
+    "whole_split",
+]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of a split as tensors; the encoder is fitted on training and validation rows."""
+
+    encoder: Encoder  # shared by all strategies
+    scored: Batch  # training rows as metrics take them, with their true sources
+    log_det: Tensor  # (n_train,) log |dz/dx|
+    filled: Batch  # the same as training takes them
+    valid: Batch  # validation rows, likewise
+
+    @classmethod
+    def of(cls, job: Job, rows: Rows, split: Split) -> "Encoded":
+        """Fit the encoder and encode."""
+        y = job.data.y
+        known = torch.cat([split.train, split.valid]).sort().values
+        encoder = job.coding.fit(rows.take(known), y[known], job.data.K)
+        scored, log_det = encoded_batch(job, encoder, rows, split.train)
+        valid, _ = encoded_batch(job, encoder, rows, split.valid)
+        filled = _filled(scored, encoder, rows.take(split.train))
+        return cls(
+            encoder, scored, log_det, filled, _filled(valid, encoder, rows.take(split.valid))
+        )
+
+
+def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
+    """Some rows as metrics take them, and (B,) the log |dz/dx|."""
+    z, log_det = encoder.encode(rows.take(index), job.data.y[index])
+    c = None if job.data.c is None else job.data.c[index]
+    return Batch(z, job.data.y[index], c, job.sizes[index]), log_det
+
+
+def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
+    """As training takes them: without gaps."""
+    return replace(batch, x=encoder.fill(batch.x, rows, batch.y))
 
 
 @dataclass(frozen=True)
@@ -34,13 +77,7 @@ class TrainedStrategy:
         return Diagnosed(self.model.diagnostics(), self.efforts)
 
     def held_out(self, data: Sources, rows: Rows, sizes: Tensor) -> HeldOut:
-        """Rows as metrics take them.
-
-        Args:
-            data: n rows, in original units.
-            rows: the same with everything done that needs no fitting.
-            sizes: (n,) their units.
-        """
+        """Rows as metrics take them."""
         z, log_det = self.encoder.encode(rows, data.y)
         return HeldOut(data.x, Batch(z, data.y, data.c, sizes), log_det)
 
@@ -84,11 +121,7 @@ def whole_split(job: Job, noise: Noise) -> Split:
 def fit_all(job: Job, rows: Rows, fold: Tensor, work: Work) -> dict[str, TrainedStrategy]:
     """Every strategy trained on all rows: the models to keep.
 
-    Args:
-        job: what is trained.
-        rows: all n rows.
-        fold: (n,) within which labels are shuffled, for the control that trains on such.
-        work: randomness of the repetition, and how and where.
+    Within a fold (n,) labels are shuffled, for the control that trains on such.
     """
     y, noise = job.data.y, work.noise
     split = whole_split(job, noise)

@@ -16,9 +16,9 @@ import numpy as np
 from sourcewise.errors import InputError, listing
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
-from sourcewise.lifecycle.rows import known_rows, read_rows
-from sourcewise.lifecycle.score import SMALLEST, Scored, score_of
+from sourcewise.lifecycle.score import SMALLEST, Scored, known_rows, reading_options, score_of
 from sourcewise.metrics.registry import metric
+from sourcewise.readers.read import read
 from sourcewise.results.comparison import MACRO
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.data import SourceFacts
@@ -94,7 +94,7 @@ def evaluate(
     run = run if isinstance(run, Run) else load(run)
     names = dict.fromkeys(map(run.strategy, strategies or run.strategies))
     if not isinstance(data, Sources):
-        data = read_rows(run, str(data), reading)
+        data = read(data, **reading_options(run, str(data), reading))
     elif reading:
         raise InputError(f"options that do not apply to Sources: {listing(reading)}")
     deciding, missing = metric(run.settings.metric), missing or run.settings.missing

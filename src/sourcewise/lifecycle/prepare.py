@@ -6,12 +6,9 @@ from typing import Any
 from pydantic import Field
 
 from sourcewise.errors import InputError, listing
-from sourcewise.families.registry import family, suited
-from sourcewise.fitting.encoded import prepared_rows
-from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.prepare import configuration, prepare_job
+from sourcewise.fitting.job import Job, Split, prepared_rows
+from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
-from sourcewise.fitting.settings import FitSettings
 from sourcewise.fitting.strategy import whole_split
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
@@ -31,19 +28,12 @@ class TrainSettings(FitSettings):
 
 @dataclass(frozen=True)
 class PreparedTraining:
-    """A training that is checked and ready to run.
+    """A training that is checked and ready to run."""
 
-    Args:
-        job: what is trained.
-        seed: of all random choices.
-        screened: what happened to the table.
-        config: what identifies it: settings with all that they came to, versions, fingerprint.
-    """
-
-    job: Job
-    seed: int
-    screened: Screened
-    config: dict[str, Any]
+    job: Job  # what is trained
+    seed: int  # of all random choices
+    screened: Screened  # what happened to the table
+    config: dict[str, Any]  # all that identifies it: resolved settings, versions, fingerprint
 
     @property
     def strategy(self) -> Strategy:
@@ -65,10 +55,6 @@ class PreparedTraining:
         rows = prepared_rows(self.job, self.noise)
         return Rehearsal(self.job, rows, self.split, self.job.data.y)
 
-    def effective_settings(self) -> dict[str, str | int | float]:
-        """What the family's settings come to for these data."""
-        return self.rehearsal().effective_settings()
-
 
 def prepare(data: Sources, settings: TrainSettings) -> PreparedTraining:
     """Check everything and choose columns.
@@ -76,9 +62,7 @@ def prepare(data: Sources, settings: TrainSettings) -> PreparedTraining:
     Raises:
         InputError: whatever is wrong with the data or settings.
     """
-    if not isinstance(data, Sources):
-        raise InputError(f"train needs Sources, not {type(data).__name__}: use sourcewise.read")
-    chosen = family(settings.model) if settings.model != "auto" else suited(data)
+    chosen = chosen_family("train", data, settings)
     strategy = _strategy(settings.strategy, data)
     job, screened = prepare_job(data, settings, chosen, (strategy,))
     config = {"kind": "train", **configuration(data, settings, job)}

@@ -1,11 +1,11 @@
-"""`sample`: draws from saved models, in the original types.
+"""`sample`: draws from saved models, in the original types, on the screen or in a file.
 
 A draw is keyed by (seed, source, its number within the source): more draws begin with the same
 ones, and those of a source do not depend on which other sources are asked for.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,21 +19,27 @@ from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import as_table
-from sourcewise.forms.x import X
+from sourcewise.forms import Ragged, X, as_table
 from sourcewise.randomness import Noise
 from sourcewise.results.contract import Json, to_json
-from sourcewise.results.export import as_frame, number, values
-from sourcewise.results.samples import Names, SamplesResult
+from sourcewise.results.samples import Names, SamplesResult, as_frame, number, values
 from sourcewise.results.text import brief, note_lines, resolved_lines
 
 if TYPE_CHECKING:
     import pandas as pd
+import io
 
-__all__ = ["Samples", "sample"]
+import numpy as np
+
+from sourcewise.files import write_atomic
+from sourcewise.forms import Table
+from sourcewise.readers.registry import ARRAYS, JSON_LINES, PLAIN, TABLE
+from sourcewise.results.samples import as_csv, as_json_lines
+
+__all__ = ["ENDINGS", "Samples", "check_file", "sample", "write_samples"]
 
 MOST = 10_000_000
+ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS))
 SHOWN = 4  # digits of a column's spread on the screen
 MOST_PLACES = 9
 
@@ -192,7 +198,8 @@ def _lines(samples: Samples) -> Iterator[str]:
 def _shown(samples: Samples, rows: Tensor) -> list[str]:
     x = samples.x
     if isinstance(x, Ragged):
-        return [_printable(text) for text in x.take(rows).strings()]
+        texts = x.take(rows).strings()  # what cannot be printed is shown as an escape
+        return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in text) for text in texts]
     table = as_table(x).take(rows)
     every = as_table(x)
     columns = {n: _column(table.cells(n).tolist(), every.cells(n).tolist()) for n in table.names}
@@ -224,6 +231,62 @@ def _column(cells: list[Any], every: list[Any]) -> list[str]:
     return ["" if number(cell) is None else f"{cell:.{places}f}" for cell in cells]
 
 
-def _printable(text: str) -> str:
-    """A text on one line: what cannot be printed as an escape."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+def check_file(path: Path) -> None:
+    """Raise if samples cannot be written there, whatever they are.
+
+    Raises:
+        InputError: another ending, or no such folder.
+    """
+    if path.suffix not in ENDINGS:
+        raise InputError(f"{path}: samples go to {listing(ENDINGS)} files")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder")
+
+
+def write_samples(samples: Samples, path: Path) -> None:
+    """Write the samples, in the way that the file's ending says.
+
+    Raises:
+        InputError: an ending that these samples have no form for.
+    """
+    check_file(path)
+    forms = dict(zip(ENDINGS, (_rows(as_csv), _rows(as_json_lines), _texts, _arrays), strict=True))
+    write_atomic(path, forms[path.suffix](samples))
+
+
+def _rows(form: Callable[..., str]) -> Callable[[Samples], str]:
+    return lambda samples: form(samples.x, samples.labels, *samples.columns)
+
+
+def _texts(samples: Samples) -> str:
+    """One text a line: what `read` takes as one source."""
+    if not isinstance(samples.x, Ragged):
+        raise InputError("a .txt file holds texts, and these samples are rows: .csv, .jsonl, .npz")
+    sources = dict.fromkeys(samples.labels)
+    if len(sources) > 1:
+        raise InputError(
+            f"a .txt file holds one source, not {len(sources)}: --source NAME, or .jsonl"
+        )
+    texts = samples.x.strings()
+    for i, text in enumerate(texts):
+        if len(text.splitlines()) > 1 or not text.strip():
+            raise InputError(f"sample {i + 1} holds a line break, or nothing: use .jsonl")
+    return "\n".join(texts) + "\n"
+
+
+def _arrays(samples: Samples) -> bytes:
+    """`x` and `y`, the names of the sources, or their numbers if they have no others."""
+    x = samples.x
+    if isinstance(x, Ragged):
+        raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
+    if isinstance(x, Table) and any(column.kind == "category" for column in x.schema):
+        raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
+    values = as_table(x).matrix().numpy() if isinstance(x, Table) else x.numpy(force=True)
+    raw = io.BytesIO()
+    y = np.array(samples.labels)
+    if all(str(k) == name for k, name in enumerate(samples.names)):
+        y = y.astype(np.int64)
+    np.savez(raw, x=values, y=y)
+    return raw.getvalue()

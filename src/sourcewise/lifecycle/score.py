@@ -1,31 +1,186 @@
-"""New rows under the models of a strategy: scores, and intervals of their means.
+"""New rows under saved models: read like the training data, matched by name, and scored.
 
 The score of a source is the sum of what its rows contribute to the metric, over the sum of their
 sizes (rows or symbols). Errors that all rows of a source share widen its interval.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from sourcewise.errors import listing
+from sourcewise.encoders.base import Coding, Rows
+from sourcewise.errors import InputError, listing
 from sourcewise.families.base import Diagnosed
+from sourcewise.files import read_tensors
 from sourcewise.fitting.facts import diagnostics_of, fitted_of
+from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.lifecycle.rows import matched, new_characters, rough
+from sourcewise.forms import Column, Ragged, Table, as_table
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
+from sourcewise.readers.arrays import array_names
+from sourcewise.readers.registry import ARRAYS, format_of
 from sourcewise.results.comparison import Worst
+from sourcewise.results.contract import Json, to_json
 from sourcewise.results.evaluation import Score, ScoredSource, ScoredStrategy
+from sourcewise.screening.base import Screened, handle_missing, refuse_infinite, take_logarithms
 from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
-__all__ = ["SMALLEST", "Scored", "score_of"]
+__all__ = ["SMALLEST", "Scored", "known_rows", "matched", "reading_options", "rough", "score_of"]
 
+Options = Mapping[str, Any]  # of `read`, by name
+
+FEW = 10
 SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
+
+
+def reading_options(run: Run, data: str, given: Options) -> Json:
+    """How to read DATA for a run: as its own data, columns being those of the models.
+
+    Options that the user gave go first; an empty one takes an option away.
+    """
+    own, coding = to_json(run.settings.data), next(iter(run.models.values())).encoder.coding
+    kinds = {column.name: column.kind for column in coding.coded_columns}
+    kind = format_of(Path(data))
+    applies = kind.options if kind else ()
+    inherited = [name for name in ("source", "group", "text", "chunk") if name in applies]
+    if kind is ARRAYS and own["source"] not in array_names(data):
+        inherited = []
+    options = {name: own[name] for name in inherited if own[name]}
+    if kinds and "types" in applies:
+        options |= {"columns": list(kinds), "types": kinds}
+    for name, value in given.items():
+        if value is not None:
+            options[name] = {**options.get(name, {}), **value} if name == "types" else value
+    return {name: value for name, value in options.items() if value}
+
+
+def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screened:
+    """The rows with the columns of the models, sources numbered as theirs.
+
+    Raises:
+        InputError: a source or column that the models do not know, missing or infinite values.
+    """
+    names = fitted.model.names
+    present = [data.names[k] for k in data.counts.nonzero().squeeze(1).tolist()]
+    strange = [name for name in present if name not in names]
+    if strange:
+        raise InputError(
+            f"{data.name}: no model knows the sources {listing(map(repr, strange), 5)} (known: "
+            f"{listing(names, 12)})"
+        )
+    number = torch.tensor([names.index(n) if n in names else -1 for n in data.names])
+    coding = fitted.encoder.coding
+    x = data.x
+    # Only what has named columns is matched by name; `prepare` checks text and plain symbols.
+    if coding.coded_columns:
+        x = _columns(data, coding)
+    data = replace(data, x=x, y=number[data.y], names=names)
+    screened = Screened(data)
+    if isinstance(x, Table):
+        refuse_infinite(screened)
+        _missing(screened, coding, missing)
+        take_logarithms(screened, [c.name for c in coding.coded_columns if c.log])
+    return screened
+
+
+def _columns(data: Sources, coding: Coding) -> Table:
+    """The columns of the models, of the kinds that they have there."""
+    wanted = [column.name for column in coding.coded_columns]
+    table = as_table(data.x) if isinstance(data.x, Table) else _named(data, wanted)
+    table = table.select(wanted)
+    for column, found in zip(coding.coded_columns, table.schema, strict=True):
+        kind = column.kind
+        if found.kind != kind and not bool(table.missing(found.name).all()):
+            raise InputError(
+                f"column {found.name!r} is read as {found.kind}, but the models have it as {kind}:"
+                f" read it with --types {found.name}={kind}"
+            )
+    return table
+
+
+def _named(data: Sources, wanted: list[str]) -> Table:
+    """Rows of an array as a table: its columns are x1, x2, ..., or those of the models in order.
+
+    The latter where numbers agree and names do not, as in an array of the models' own samples.
+    """
+    table = as_table(data.x)
+    if len(table.names) < len(wanted):
+        raise InputError(
+            f"{data.name}: rows of {len(table.names)} numbers, the models have {len(wanted)} "
+            "columns"
+        )
+    if len(table.names) > len(wanted) or set(wanted) <= set(table.names):
+        return table
+    columns = dict(zip(wanted, table.columns.values(), strict=True))
+    return Table(columns, tuple(Column(name) for name in wanted))
+
+
+def _missing(screened: Screened, coding: Coding, missing: Missing) -> None:
+    """As for training: by what the coding makes of gaps; `drop` leaves their rows out."""
+    if coding.gaps == "value" and missing != "drop":
+        return  # a gap where there was none is refused by the coding
+    if coding.gaps == "impute" and missing == "impute":
+        gaps = sum(int(screened.table.missing(name).sum()) for name in screened.table.names)
+        if gaps:
+            screened.imputed = gaps
+            screened.warnings.append(
+                f"{gaps} missing cells: these rows are scored on their observed columns"
+            )
+        return
+    handle_missing(screened, missing, imputes=coding.gaps == "impute")
+
+
+def rough(data: Sources) -> str | None:
+    """A warning about sources with so few rows that their intervals mean little."""
+    few = [data.names[k] for k in range(data.K) if 0 < int(data.counts[k]) < FEW]
+    names = listing(map(repr, few), 5)
+    return f"fewer than {FEW} rows of {names}: a rough interval, if any" if few else None
+
+
+def _new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
+    """A warning that counts the characters which the models have no symbol for."""
+    unknown = fitted.encoder.unknown(rows)
+    if unknown is None:
+        return None
+    found = listing(map(repr, unknown.symbols), 6)
+    return (
+        f"{unknown.count} of {unknown.among} characters are unknown to the models ({found}): each "
+        "scored as any character outside the vocabulary, alike under all strategies"
+    )
+
+
+def known_rows(run: Run, data: Sources, fingerprint: str, metric: Metric) -> str | None:
+    """A warning if rows of the data were among those that the models come from."""
+    better = "high" if metric.higher_is_better else "low"
+    same = (
+        f"these are the very rows that the models come from: their {metric.name} is too {better} "
+        "for new rows"
+    )
+    if run.result.data.fingerprint == fingerprint:
+        return same
+    place = run.result.run and Path(run.result.run) / "rows.safetensors"
+    if not place or not place.exists():
+        return None
+    mine, theirs = data.marks, read_tensors(place)["mark"]
+    # The fingerprint is of all columns; the marks are of those that the models use.
+    if torch.equal(mine.sort().values, theirs.sort().values):
+        return same
+    known = torch.isin(mine, theirs)
+    share = float(known.double().mean())
+    if not share:
+        return None
+    what = "texts" if isinstance(data.x, Ragged) else "rows"
+    return (
+        f"{int(known.sum())} of {len(data)} {what} ({share:.0%}) equal one of the same source "
+        "that the models come from: copies, or chance where few values are possible"
+    )
 
 
 @dataclass(frozen=True)
@@ -59,8 +214,11 @@ class Scored:
             at = data.take(inside), prepared.take(inside), sizes[inside]
             found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
             rows[inside], error = found.rows, found.shared
-        _refuse_non_finite(rows, inside)
-        notes = (*screened.warnings, rough(data), new_characters(prepared, trained))
+        bad = inside[~rows[inside].isfinite()].tolist()
+        if bad:
+            told = f"first: row {bad[0] + 1} of those used"
+            raise FloatingPointError(f"{len(bad)} of {len(inside)} scores are not finite ({told})")
+        notes = (*screened.warnings, rough(data), _new_characters(prepared, trained))
         warnings = [text for text in notes if text]
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
         return cls(data, metric, metric.unit(coding), *arrays, trained.diagnosed, coding.variables)
@@ -100,9 +258,7 @@ class Scored:
     ) -> Interval | float | None:
         """Of the equal-weight mean over sources; the mean alone if there are too few rows.
 
-        Args:
-            sources: that the mean is over.
-            less: what the scores are compared with; above 0 favours these models.
+        Compared with the scores that are `less`, above 0 favours these models.
         """
         if not sources:
             return None
@@ -119,28 +275,16 @@ class Scored:
         interval = rows_and_seeds(rows[None, used], units, weights, y[used], sizes=sizes)
         if less is None:
             return with_shared_errors(interval, weights, [(1.0, self.error)])
-        same = [k for k in sources if self._same_model(rows[used & (y == k)], less, k)]
-        weights[same] = 0.0  # log Z cancels
+        for k in sources:  # one model in both, but for rounding: its log Z cancels
+            alike = np.array_equal(self.error[k], less.error[k])
+            if alike and bool((abs(rows[used & (y == k)]) < SMALLEST).all()):
+                weights[k] = 0.0
         sign = self.metric.sign
         return with_shared_errors(interval, weights, [(sign, self.error), (-sign, less.error)])
 
     def gains(self, less: "Scored") -> np.ndarray:
         """(n,) what each row gains under these models, NaN where either has none of its source."""
         return self.metric.sign * (self.rows - less.rows)
-
-    def _same_model(self, gains: np.ndarray, less: "Scored", k: int) -> bool:
-        """Whether one model scores a source in both: scores agree, but for rounding."""
-        alike = np.array_equal(self.error[k], less.error[k])
-        return alike and bool((abs(gains) < SMALLEST).all())
-
-
-def _refuse_non_finite(rows: torch.Tensor, inside: torch.Tensor) -> None:
-    bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
-    if len(bad):
-        row = int(inside[bad[0]]) + 1
-        raise FloatingPointError(
-            f"{len(bad)} of {len(inside)} scores are not finite (first: row {row} of those used)"
-        )
 
 
 def score_of(interval: Interval | float | None) -> Score:

@@ -2,22 +2,36 @@
 
 import csv
 import io
+import math
 import shutil
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+
+from sourcewise.errors import listing
 from sourcewise.execution import Execution
+from sourcewise.families.base import Occasion
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.files import RunFolder, write_atomic, write_json, write_tensors
-from sourcewise.fitting.encoded import prepared_rows
 from sourcewise.fitting.execute import Runnable, execute
-from sourcewise.fitting.job import Progress, Work
-from sourcewise.fitting.run import Trained, load
-from sourcewise.fitting.store import save_models
+from sourcewise.fitting.facts import (
+    data_facts,
+    diagnostics_of,
+    fitted_of,
+    longer,
+    source_facts,
+    validated_by,
+)
+from sourcewise.fitting.job import Job, Progress, Split, Work, prepared_rows
+from sourcewise.fitting.run import Trained, save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
-from sourcewise.lifecycle.document import training_result
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
-from sourcewise.results.contract import to_json
+from sourcewise.results.contract import known, to_json
+from sourcewise.results.data import DataFacts, TrainedSource
+from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS
 
@@ -25,6 +39,7 @@ __all__ = ["TrainSettings", "TrainingRun", "train"]
 
 TRAINING = "training"
 Outcome = tuple[dict[str, TrainedStrategy], float]
+Seconds = Mapping[str, float] | float
 
 
 def train(
@@ -57,27 +72,15 @@ def train(
         InputError: whatever is wrong with the data or settings.
         TrainingFailed: the loss is not finite.
     """
-    if isinstance(changes.get("log"), str):
-        changes["log"] = (changes["log"],)
-    given = settings.model_dump() if settings else {}
     execution, changes = Execution.taken_from(changes)
-    run = TrainingRun(prepare(data, TrainSettings.parse({**given, **changes})), execution)
+    run = TrainingRun(prepare(data, TrainSettings.changed(settings, changes)), execution)
     return execute(run, out, overwrite, progress)
 
 
-class TrainingRun(Runnable[Outcome, Trained]):
+class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
     """A training, ready to run; see `fitting.execute`."""
 
     FILES: ClassVar = ("models", "rows.safetensors", "log.csv", "result.json")
-
-    def __init__(self, prepared: PreparedTraining, execution: Execution | None = None):
-        self.prepared, self.config = prepared, prepared.config
-        self.execution = execution or Execution()
-
-    @property
-    def data_name(self) -> str:
-        """Of the data."""
-        return self.prepared.job.data.name
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The models and the seconds that it took; the models that `compare` keeps of all rows."""
@@ -95,9 +98,11 @@ class TrainingRun(Runnable[Outcome, Trained]):
         partition = models[self.prepared.strategy.name].model.partition
         blocks = ["+".join(job.names[k] for k in block) for block in partition]
         lines = _log_lines(folder / TRAINING, blocks)
-        write_atomic(folder / "log.csv", _csv([FIELDS, *lines]))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([FIELDS, *lines])
+        write_atomic(folder / "log.csv", text.getvalue())
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
-        found = training_result(self.prepared, models, spent, str(folder.path))
+        found = _training_result(self.prepared, models, spent, str(folder.path))
         write_json(folder / "result.json", to_json(found))
 
     def result(self, outcome: Outcome) -> Trained:
@@ -105,13 +110,7 @@ class TrainingRun(Runnable[Outcome, Trained]):
         models, seconds = outcome
         for item in models.values():
             item.model.eval()
-        return Trained(training_result(self.prepared, models, seconds, None), lambda: models)
-
-    def load(self, path: Path) -> Trained:
-        """From a folder."""
-        trained = load(path)
-        assert isinstance(trained, Trained)
-        return trained
+        return Trained(_training_result(self.prepared, models, seconds, None), lambda: models)
 
     def tidy(self, path: Path) -> None:
         """Checkpoints and the logs that `log.csv` is made of."""
@@ -143,7 +142,100 @@ def _seconds(lines: list[list[str]], block: str) -> float:
     return total + last
 
 
-def _csv(rows: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def _training_result(
+    prepared: PreparedTraining,
+    trained: Mapping[str, TrainedStrategy],
+    seconds: Seconds,
+    run: str | None,
+) -> TrainingResult:
+    """Put the result together; see docs for its keys.
+
+    Blocks that train at the same time share their seconds; one number is that of all.
+    """
+    job, split, config = prepared.job, prepared.split, prepared.config
+    name = prepared.strategy.name
+    item = trained[name]
+    models = tuple(_model(job, split, item, j, seconds) for j in range(len(item.efforts)))
+    return TrainingResult(
+        schema_version=1,
+        kind="train",
+        data=_data(prepared, split),
+        strategy=Blocks(name, tuple(model.sources for model in models)),
+        unit=job.unit,
+        models=models,
+        fitted=fitted_of(item.diagnosed),
+        resolved=item.diagnosed.resolved,
+        diagnostics=diagnostics_of(item.diagnosed),
+        validated_by=validated_by(item.model, job.unit) if job.family.trained else None,
+        warnings=tuple(_warnings(prepared, item, models)),
+        run=run,
+        settings=config["settings"],
+        versions=config["versions"],
+    )
+
+
+def _data(prepared: PreparedTraining, split: Split) -> DataFacts[TrainedSource]:
+    job, config = prepared.job, prepared.config
+    train, valid = (
+        torch.bincount(job.data.y[rows], minlength=job.data.K)
+        for rows in (split.train, split.valid)
+    )
+    sources = [
+        TrainedSource(**vars(source_facts(job, k)), n_train=int(train[k]), n_valid=int(valid[k]))
+        for k in range(job.data.K)
+    ]
+    missing = config["settings"]["missing"]
+    return data_facts(job, prepared.screened, config["fingerprint"], missing, sources)
+
+
+def _model(
+    job: Job, split: Split, item: TrainedStrategy, j: int, seconds: Seconds
+) -> TrainedModel:
+    """What training one block took."""
+    block, effort = torch.tensor(item.model.partition.blocks[j]), item.efforts[j]
+    names = tuple(job.names[k] for k in block.tolist())
+    spent = seconds["+".join(names)] if isinstance(seconds, Mapping) else seconds
+    loss = None if effort.validation is None else known(effort.validation)
+    return TrainedModel(
+        sources=names,
+        parameters=item.model.block(j).free_parameters,
+        n_train=int(torch.isin(job.data.y[split.train], block).sum()),
+        n_valid=int(torch.isin(job.data.y[split.valid], block).sum()),
+        examples_seen=effort.examples_seen,
+        updates=effort.updates,
+        best=effort.best,
+        validation=loss,
+        how=effort.how,
+        refused=effort.refused,
+        seconds=round(spent, 4),
+        best_reason="the last weights were kept" if effort.best is None else None,
+        validation_reason="there are no validation rows" if loss is None else None,
+    )
+
+
+def _warnings(
+    prepared: PreparedTraining, item: TrainedStrategy, models: Sequence[TrainedModel]
+) -> Iterator[str]:
+    """What to know before the models are used, one line each."""
+    job, name = prepared.job, prepared.strategy.name
+    region = job.metric.region(job.coding, math.nan)
+    occasion = Occasion("train", region, job.coding.variables)
+    yield from prepared.screened.warnings
+    by_reason = prepared.screened.left_out_by_reason().items()
+    yield from (f"left out {listing(names, 6)}: {why}" for why, names in by_reason)
+    yield from _unfinished(job.settings_of(prepared.strategy), models)
+    said = job.family.model_class.cautions({name: item.diagnosed}, occasion)
+    yield from (caution.text for caution in said if caution.text)
+
+
+def _unfinished(settings: object, models: Sequence[TrainedModel]) -> Iterator[str]:
+    """Models whose validation loss was lowest when their updates were over."""
+    late = [model for model in models if model.best == model.updates > 0]
+    if late and isinstance(settings, TrainedSettings):
+        options = sorted(longer(settings, (model.updates for model in late)))
+        names = listing([repr("+".join(model.sources)) for model in late], 3)
+        which = "" if len(late) == len(models) else f"of {names} "
+        yield (
+            f"training {which}was still improving when its updates were over (the last weights "
+            f"were the best): train longer with {' '.join(options)}"
+        )

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Coding, Encoder
-from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.forms.x import X
+from sourcewise.families.base import ConditionalModel
+from sourcewise.forms import X
 from sourcewise.randomness import Noise
 
 __all__ = ["Contributions", "HeldOut", "Metric", "Trained"]
@@ -29,8 +29,8 @@ class Trained(Protocol):
     """A strategy that a metric measures."""
 
     @property
-    def model(self) -> PartitionedModel:
-        """Its models."""
+    def model(self) -> ConditionalModel:
+        """Its models behind the face of one: a `PartitionedModel`."""
         ...
 
     @property
@@ -41,17 +41,11 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows that strategies are measured on; they share the encoder.
+    """Rows that strategies are measured on; they share the encoder."""
 
-    Args:
-        x: n rows, in original units.
-        batch: the same encoded, x being z.
-        log_det: (n,) log |dz/dx|.
-    """
-
-    x: X
-    batch: Batch
-    log_det: Tensor
+    x: X  # n rows, in original units
+    batch: Batch  # the same encoded, x being z
+    log_det: Tensor  # (n,) log |dz/dx|
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,7 @@ def metric(name: str) -> Metric:
 def metrics_of(family: Family, wanted: str = "auto") -> tuple[Metric, tuple[Metric, ...]]:
     """The metric that decides, and those that are shown beside it.
 
-    Args:
-        family: what is trained.
-        wanted: one of those that it offers; auto: the first that decides.
+    `auto` is the first that decides.
 
     Raises:
         InputError: the family does not offer it, or it decides nothing.

@@ -32,7 +32,9 @@ def from_arrays(
         raise InputError(f"x has shape {x.shape} and y {y.shape}: y needs one entry per row of x")
     if len(x) and not x.size:
         raise InputError(f"x has shape {x.shape}: its rows hold no values")
-    _refuse_infinite(x)
+    if x.dtype.kind == "f" and np.isinf(x).any():
+        row = int(np.isinf(x.reshape(len(x), -1)).any(1).argmax()) + 1
+        raise InputError(f"x holds infinite values (first: row {row})")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise InputError("y holds NaN or infinity")
     if names is not None:
@@ -79,12 +81,6 @@ def _texts(names: Any, y: np.ndarray) -> list[str]:
     if y.size and y.max() >= len(texts):
         raise InputError(f"{len(texts)} names, but y goes up to {y.max()}: name each source")
     return texts
-
-
-def _refuse_infinite(x: np.ndarray) -> None:
-    if x.dtype.kind == "f" and np.isinf(x).any():
-        row = int(np.isinf(x.reshape(len(x), -1)).any(1).argmax()) + 1
-        raise InputError(f"x holds infinite values (first: row {row})")
 
 
 def read_npz(path: Path, options: ReadOptions, name: str) -> Sources:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sourcewise.errors import InputError
-from sourcewise.forms.table import Column, Table, as_table
+from sourcewise.forms import Column, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.truths.gaussian import paper_gaussian

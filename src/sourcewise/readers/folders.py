@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from sourcewise.errors import InputError, listing
+from sourcewise.readers.files import read_lines, stem
 from sourcewise.readers.frames import MOST_SOURCES, natural
-from sourcewise.readers.plain import read_lines, stem
 from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.texts import labelled
 from sourcewise.sources import Sources
@@ -25,10 +25,7 @@ def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
     """A folder of text: file = source and line (or FASTA record) = example, or of folders:
     folder = source and file = example.
 
-    Args:
-        path: the folder. Hidden files in it are left alone, any others must be text.
-        options: chunk cuts longer examples into pieces of so many characters.
-        name: what the data set is called.
+    Hidden files in it are left alone, any others must be text.
     """
     files, folders = _entries(path)
     if folders and files:

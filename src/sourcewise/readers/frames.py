@@ -1,7 +1,7 @@
 """A pandas DataFrame -> `Sources`: which column is the source, and what kind each column is."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing, unknown
-from sourcewise.forms.table import Column, Kind, Table
+from sourcewise.forms import Column, Kind, Table
 from sourcewise.readers.files import refuse_repeated
 from sourcewise.readers.registry import ReadOptions
-from sourcewise.readers.text_columns import default_text, refuse_for_text, strings
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_SOURCES", "from_frame", "natural"]
+__all__ = ["MOST_SOURCES", "from_frame", "may_be_text", "natural", "strings"]
 
 MOST_SOURCES = 10_000
 _KINDS = ("number", "category", "date")
@@ -39,26 +38,20 @@ def from_frame(
     y, source_names = _labels(frame[label], label)
     keys = frame.groupby(list(group), sort=False, dropna=False).ngroup() if group else None
     together = None if keys is None else torch.from_numpy(keys.to_numpy(np.int64, copy=True))
-    text = options.text or default_text(frame, label, options)
+    text = options.text or _default_text(frame, label, options)
     if text is not None:
-        refuse_for_text(text, label, options)
-        return text_sources(
-            strings(frame[text], place),
-            y,
-            source_names,
-            name=name,
-            place=place,
-            chunk=options.chunk,
-            group=together,
-            group_by=group,
-        )
+        _refuse_for_text(text, label, options)
+        how = {"name": name, "place": place, "chunk": options.chunk}
+        texts = strings(frame[text], place)
+        return text_sources(texts, y, source_names, group=together, group_by=group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
     left = {label, *options.ignore, *(() if options.columns else group)}
     chosen = [column for column in (options.columns or frame.columns) if column not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
-    table = _table(frame[chosen], options.types)
+    parsed = [_parse(frame[column], options.types.get(column)) for column in chosen]
+    table = Table({c.name: values for c, values in parsed}, tuple(c for c, _ in parsed))
     return Sources(table, y, source_names, together, group, name)
 
 
@@ -73,12 +66,6 @@ def _check_names(frame: "pd.DataFrame", name: str, options: ReadOptions) -> None
         if given not in names:
             raise unknown("column", given, names)
     refuse_repeated(list(columns), "columns")
-
-
-def _table(frame: "pd.DataFrame", types: Mapping[str, Kind]) -> Table:
-    """All columns, each by the rule in `sourcewise.read` or as `types` says."""
-    parsed = [_parse(frame[column], types.get(column)) for column in frame.columns]
-    return Table({c.name: values for c, values in parsed}, tuple(c for c, _ in parsed))
 
 
 def _plain(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -125,15 +112,12 @@ def _labels(column: "pd.Series", name: str) -> tuple[Tensor, list[str]]:
             f"the source column {name!r} has {len(values)} different values in {len(column)} rows "
             f"(at most {MOST_SOURCES}): is it an identifier? choose another with --source"
         )
-    texts = [_text(value) for value in values]
+    whole = (int(v) if isinstance(v, float) and v.is_integer() else v for v in values)
+    texts = list(map(str, whole))
     order = sorted(range(len(texts)), key=lambda i: natural(texts[i]))
     rank = np.empty(len(texts), np.int64)
     rank[order] = np.arange(len(texts))
     return torch.from_numpy(rank[codes]), [texts[i] for i in order]
-
-
-def _text(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def natural(text: str) -> tuple[tuple[float, str], ...]:
@@ -231,3 +215,41 @@ def _seconds(column: "pd.Series") -> Tensor:
     stamps = column.dt.as_unit("s").astype("int64").to_numpy(np.float64, copy=True)
     stamps[column.isna().to_numpy()] = np.nan
     return torch.from_numpy(stamps)
+
+
+def may_be_text(label: str, options: ReadOptions) -> bool:
+    """Whether a column called `text` would be the examples, since no option chooses a table."""
+    left = (label, *options.ignore, *options.group)
+    return not options.columns and not options.types and "text" not in left
+
+
+def _default_text(frame: "pd.DataFrame", label: str, options: ReadOptions) -> str | None:
+    """The column called `text`, if it holds text and no option chooses a table."""
+    import pandas as pd
+
+    if "text" not in frame.columns or not may_be_text(label, options):
+        return None
+    return None if pd.api.types.is_numeric_dtype(frame["text"].dtype) else "text"
+
+
+def _refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
+    """Raise if an option speaks of a table, or against the column of text."""
+    used = [name for name in ("columns", "types") if name in options.given]
+    if used:
+        raise InputError(f"options that do not apply to text ({text!r}): {listing(used)}")
+    if text == label or text in options.ignore:
+        where = "is the source" if text == label else "is left out with --ignore"
+        raise InputError(f"the column of text {text!r} {where}")
+
+
+def strings(column: "pd.Series", place: Callable[[int], str]) -> list[str]:
+    """The cells of a column of text; others than strings are an `InputError`."""
+    import pandas as pd
+
+    values = column.tolist()
+    for i, value in enumerate(values):
+        if not isinstance(value, str):
+            empty = pd.api.types.is_scalar(value) and pd.isna(value)
+            what = "is empty" if empty else f"holds {value!r:.40}, no text"
+            raise InputError(f"{place(i)}: the column of text {str(column.name)!r} {what}")
+    return values

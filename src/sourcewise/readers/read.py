@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from sourcewise.errors import InputError, listing, unknown
-from sourcewise.forms.table import Kind
+from sourcewise.forms import Kind
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
+from sourcewise.readers.files import stem, suffix
 from sourcewise.readers.frames import from_frame
-from sourcewise.readers.plain import stem, suffix
 from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
@@ -80,7 +80,11 @@ def _read(data: Any, options: ReadOptions) -> Sources:
         _refuse_others(_MADE, options)
         return data
     if isinstance(data, tuple):
-        return _read_tuple(data, options)
+        if len(data) not in (2, 3):
+            allowed = "allowed are (x, y), (x, y, names)"
+            raise InputError(f"cannot read a tuple of {len(data)}: {allowed}")
+        _refuse_others(_PAIR, options, arrays=True)
+        return from_arrays(*data)
     if hasattr(data, "columns"):
         return from_frame(data, options, "data")
     if not isinstance(data, str | Path):
@@ -89,13 +93,6 @@ def _read(data: Any, options: ReadOptions) -> Sources:
         _refuse_others(str(data), options, "columns", "ignore")
         return built_in(str(data), options.columns or (), options.ignore)
     return _read_path(Path(data), options)
-
-
-def _read_tuple(data: tuple[Any, ...], options: ReadOptions) -> Sources:
-    if len(data) not in (2, 3):
-        raise InputError(f"cannot read a tuple of {len(data)}: allowed are (x, y), (x, y, names)")
-    _refuse_others(_PAIR, options, arrays=True)
-    return from_arrays(*data)
 
 
 def _read_path(path: Path, options: ReadOptions) -> Sources:

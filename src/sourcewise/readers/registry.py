@@ -10,10 +10,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from sourcewise.readers.plain import suffix
+from sourcewise.readers.files import suffix
 
 if TYPE_CHECKING:
-    from sourcewise.forms.table import Kind
+    from sourcewise.forms import Kind
     from sourcewise.sources import Sources
 
 __all__ = [
@@ -54,21 +54,13 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file.
+    """A kind of file."""
 
-    Args:
-        suffixes: the endings that help names, in small letters.
-        reader: "module:function" that reads one.
-        options: of `sourcewise.read` that apply.
-        gz: whether it may be gzipped too, with .gz after the ending.
-        others: endings that are read as well.
-    """
-
-    suffixes: tuple[str, ...]
-    reader: str
-    options: tuple[str, ...]
-    gz: bool = False
-    others: tuple[str, ...] = ()
+    suffixes: tuple[str, ...]  # the endings that help names, in small letters
+    reader: str  # "module:function" that reads one
+    options: tuple[str, ...]  # of `sourcewise.read` that apply
+    gz: bool = False  # whether it may be gzipped too, with .gz after the ending
+    others: tuple[str, ...] = ()  # endings that are read as well
 
     @property
     def endings(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
 
@@ -17,19 +17,11 @@ Place = Callable[[int], str]  # where an example stands: "FILE, line 3"
 
 
 def labelled(
-    examples: Sequence[tuple[int, str, str]],
-    names: Sequence[str],
-    *,
-    name: str,
-    chunk: int | None,
+    examples: Sequence[tuple[int, str, str]], names: Sequence[str], *, name: str, chunk: int | None
 ) -> Sources:
     """Examples that each know their source and place.
 
-    Args:
-        examples: (index of the source, place, text) of each.
-        names: the sources' names.
-        name: what the data set is called.
-        chunk: cut longer examples into pieces of so many characters.
+    Of each example: the index of its source, its place, and its text.
     """
     y = torch.tensor([source for source, _, _ in examples], dtype=torch.int64)
     texts = [text for _, _, text in examples]
@@ -52,15 +44,7 @@ def text_sources(
     With `chunk`, the pieces of one text form a group, unless there are groups already; so do the
     pieces of identical texts.
 
-    Args:
-        texts: n strings.
-        y: (n,) their sources.
-        names: the sources' names.
-        name: what the data set is called.
-        place: index to where the example stands, for messages.
-        chunk: cut longer examples into pieces of so many characters.
-        group: (n,) what belongs together, or None.
-        group_by: the columns that the group was made of.
+    With `place` a message says where an example stands; `chunk` cuts longer ones into pieces.
     """
     x = Ragged.of_strings(texts)
     _refuse_surrogates(x, place)

@@ -43,13 +43,7 @@ _AXES = {"n": "examples $n$", "K": "sources $K$"}
 
 
 def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
-    """Write the bounds and the laws over n or K, one colour per strategy.
-
-    Args:
-        case: whose name and sizes stand above.
-        curves: of this case, from `bounds.calculator.curves`.
-        path: the file; its ending, .svg, .png or .pdf, chooses the format.
-    """
+    """Write the bounds and the laws over n or K, one colour per strategy."""
     places, over = curves.places, curves.over
 
     def fill(figure: "Figure") -> None:
@@ -106,10 +100,7 @@ def _legend(figure: "Figure", names: Iterable[str], forms: Iterable[str]) -> Non
 def write_picture(path: Path, size: tuple[float, float], fill: "Callable[[Figure], None]") -> None:
     """Write a figure; the same one gives the same bytes.
 
-    Args:
-        path: the file; its ending, .svg, .png or .pdf, chooses the format.
-        size: width and height in inches.
-        fill: draws on the figure.
+    The ending, .svg, .png or .pdf, chooses the format; sizes are in inches.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure

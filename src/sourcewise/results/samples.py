@@ -1,10 +1,18 @@
 """Where samples come from: the contract of `sample --json`, the draws left out."""
 
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from sourcewise.forms import Ragged, Table, X, as_table
 from sourcewise.results.data import Resolved
 
-__all__ = ["Names", "SamplesResult"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Names", "SamplesResult", "as_csv", "as_frame", "as_json_lines", "number", "values"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +38,60 @@ class SamplesResult:
     resolved: Resolved
     warnings: tuple[str, ...]
     reading: Names
+
+
+def as_frame(
+    x: X, labels: Sequence[str], source: str = "source", text: str = "text"
+) -> "pd.DataFrame":
+    """A DataFrame with the source's column first; missing values are NaN or None.
+
+    Labels (n,) name the sources of n draws; `source` and `text` are what the columns are called.
+    """
+    import pandas as pd
+
+    if isinstance(x, Ragged):
+        return pd.DataFrame({source: labels, text: x.strings()})
+    table = as_table(x)
+    frame = pd.DataFrame({name: table.cells(name) for name in table.names})
+    frame.insert(0, source, labels, True)
+    return frame
+
+
+def as_csv(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:
+    """See `as_frame`; numbers with the fewest digits that read back as the same float."""
+    frame = as_frame(x, labels, source, text)
+    return frame.to_csv(index=False, float_format=_digits, lineterminator="\n")
+
+
+def _digits(value: float) -> str:
+    return str(number(float(value)))
+
+
+def as_json_lines(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:
+    """One object a draw: the source, and its text, its columns or its numbers."""
+    lines = []
+    for label, value in zip(labels, values(x), strict=True):
+        row = {text: value} if isinstance(value, str) else value
+        row = row if isinstance(row, dict) else {"x": row}
+        lines.append(json.dumps({source: label, **row}, ensure_ascii=False))
+    return "\n".join(lines) + "\n"
+
+
+def values(x: X) -> list[Any]:
+    """Each draw: a text, a row by column, or (of a matrix) a list of numbers."""
+    if isinstance(x, Ragged):
+        return x.strings()
+    if isinstance(x, Table):
+        columns = [x.cells(name).tolist() for name in x.names]
+        rows = zip(*columns, strict=True)
+        return [dict(zip(x.names, map(number, row), strict=True)) for row in rows]
+    return x.tolist()
+
+
+def number(value: Any) -> Any:
+    """A cell as JSON has it: whole numbers without a point, missing as null."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    return value

@@ -4,21 +4,21 @@ A box is settled by the range of each column over the whole sample, so a few val
 it empty; a grid of cells on it, by the steps of the columns.
 """
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, listing
-from sourcewise.forms.table import Table
+from sourcewise.forms import Table, X
 from sourcewise.screening import numeric
-from sourcewise.screening.base import Screened
+from sourcewise.screening.base import Image, Screened, handle_missing, refuse_infinite
 from sourcewise.screening.options import USUAL, BoxOptions, Rules
-from sourcewise.screening.pixels import pixels
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
 from sourcewise.sources import Sources
 
-__all__ = ["grid_cells", "screen"]
+__all__ = ["grid_cells", "pixels", "screen"]
 
 CROWDED = 0.05  # of the range, that the middle 99 % of a column fill at least
 SLOW = 1 << 15  # cells per update; about a tenth of a second on one core
@@ -27,10 +27,7 @@ SLOW = 1 << 15  # cells per update; about a tenth of a second on one core
 def screen(data: Sources, rules: Rules = USUAL, options: BoxOptions | None = None) -> Screened:
     """Columns and rows for a density on a box; as `numeric.screen`, and `pixels` for images.
 
-    Args:
-        data: the sample.
-        rules: what is asked of it; missing values are refused or dropped.
-        options: are the columns pixels, and is the box a grid?
+    Missing values are refused or dropped.
 
     Raises:
         InputError: those of `numeric.screen`, missing="impute" where values are missing, those of
@@ -52,11 +49,6 @@ def grid_cells(
     table: Table, columns: tuple[NumericColumn, ...], nodes: int | Literal["auto"]
 ) -> int:
     """Cells along each axis of a grid: one per step of the column that has the most.
-
-    Args:
-        table: the sample's columns.
-        columns: how each was recorded.
-        nodes: as many cells, or "auto".
 
     Raises:
         InputError: fewer cells than steps; "auto" where a column has no lattice.
@@ -118,3 +110,47 @@ def _point_out_many_cells(
         f"the grid has {cells}^{D} cells{why}, and every update takes them all for each source: "
         f"slow (--dry-run tells how long); {instead}"
     )
+
+
+def pixels(data: Sources, image: tuple[int, ...], rules: Rules) -> Screened:
+    """Rows whose columns are pixels, all of them kept, however constant.
+
+    Args:
+        data: the sample: an array (n, H, W) or (n, C, H, W), or columns channel by channel and
+            row by row.
+        image: channels, height and width, where the array does not tell.
+        rules: rows with gaps are refused or dropped; logarithms cannot be taken.
+
+    Raises:
+        InputError: no shape of an image, a shape that does not fit, gaps, logarithms.
+    """
+    screened = Screened.columns_of(data)
+    if rules.log or rules.missing == "impute":
+        raise InputError("pixels: --log and --missing impute do not go with images")
+    x, shape = data.x, _shape(data.x, image)
+    array = tuple(x.shape[1:]) if isinstance(x, Tensor) and x.ndim > 2 else ()
+    screened.image = Image(shape, array)
+    refuse_infinite(screened)
+    handle_missing(screened, rules.missing, imputes=False)
+    columns = screened.table.columns
+    if len(columns) != math.prod(shape):
+        raise InputError(
+            f"setting image: {','.join(map(str, shape))} are {math.prod(shape)} pixels, but there "
+            f"are {len(columns)} columns"
+        )
+    low = min(float(values.min()) for values in columns.values())
+    if all(bool((values == low).all()) for values in columns.values()):
+        raise InputError(f"{data.name}: all pixels are {low:g}")
+    return screened
+
+
+def _shape(x: X, image: tuple[int, ...]) -> tuple[int, int, int]:
+    """Channels, height and width; a setting goes before the array's own axes."""
+    if not image and isinstance(x, Tensor) and x.ndim in (3, 4):
+        image = (1, *x.shape[1:]) if x.ndim == 3 else tuple(x.shape[1:])
+    if len(image) != 3:
+        raise InputError(
+            "images are needed: --set image=CHANNELS,HEIGHT,WIDTH, or an array (n, H, W) or "
+            "(n, C, H, W)"
+        )
+    return image[0], image[1], image[2]

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 import torch
 
 from sourcewise.errors import InputError, listing, unknown
-from sourcewise.screening.base import Screened, per_source, tested_sources
-from sourcewise.screening.checks import (
+from sourcewise.screening.base import (
+    Screened,
     handle_missing,
     leave_out_dates,
+    per_source,
     point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
+    tested_sources,
 )
 from sourcewise.screening.options import USUAL, MixedOptions, Rules
 from sourcewise.screening.recorded import TIED
@@ -28,11 +30,7 @@ __all__ = ["screen"]
 def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = None) -> Screened:
     """Choose the columns and rows that a model of mixed tables can use.
 
-    Args:
-        data: the sample.
-        rules: what is asked of it; missing values are a value of their own, unless their rows are
-            dropped.
-        options: matter to the coding only.
+    Missing values are a value of their own, unless their rows are dropped.
 
     Raises:
         InputError: `missing="impute"`, non-positive values under `log`, infinite values, no column

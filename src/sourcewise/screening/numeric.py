@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import Unsuited, listing, unknown
-from sourcewise.screening.base import Screened, per_source, tested_sources
-from sourcewise.screening.checks import (
+from sourcewise.screening.base import (
+    Screened,
     handle_missing,
     leave_out_dates,
+    per_source,
     point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
+    tested_sources,
 )
 from sourcewise.screening.options import USUAL, Rules
 from sourcewise.screening.recorded import resolution
@@ -165,7 +167,9 @@ def _misfits(screened: Screened) -> None:
         share = float(counts.max()) / len(present)
         if share > 0.5 and len(counts) > 2:
             spiked.append(f"{name} {share:.0%}")
-        elif name not in screened.log and _cured_by_log(present):
+        elif name in screened.log or not bool((present > 0).all()):
+            continue
+        elif _skewness(present) > 2 > abs(_skewness(present.log())):
             skewed.append(name)
     if spiked:
         screened.warnings.append(
@@ -175,11 +179,6 @@ def _misfits(screened: Screened) -> None:
         screened.warnings.append(
             f"skewed columns of values above 0: consider --log {','.join(skewed)}"
         )
-
-
-def _cured_by_log(values: Tensor) -> bool:
-    positive = bool((values > 0).all())
-    return positive and _skewness(values) > 2 > abs(_skewness(values.log()))
 
 
 def _skewness(values: Tensor) -> float:

@@ -50,15 +50,10 @@ class CodingOptions:
 
 @dataclass(frozen=True)
 class TextOptions(CodingOptions):
-    """How text is encoded.
+    """How text is encoded."""
 
-    Args:
-        symbols: what a symbol is; bytes are those of UTF-8.
-        longest: the longest example that is taken, in symbols.
-    """
-
-    symbols: Symbols = "characters"
-    longest: int = LONGEST
+    symbols: Symbols = "characters"  # what a symbol is; bytes are those of UTF-8
+    longest: int = LONGEST  # the longest example that is taken, in symbols
 
 
 @dataclass(frozen=True)

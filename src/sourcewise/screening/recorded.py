@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.forms.table import Table
+from sourcewise.forms import Table
 
 __all__ = ["TIED", "NumericColumn", "decimals", "recorded_columns", "resolution"]
 
@@ -22,21 +22,13 @@ MOST_DECIMALS = 9
 
 @dataclass(frozen=True)
 class NumericColumn:
-    """How a column is encoded: its logarithm or itself; if it has ties, its lattice.
+    """How a column is encoded: its logarithm or itself; if it has ties, its lattice."""
 
-    Args:
-        name: the column's name.
-        log: take its logarithm.
-        resolution: r, the step between recorded values, or None.
-        origin: a recorded value: the lattice is `origin + r Z`.
-        decimals: with how many all values were recorded, ties or not; None: no fixed number.
-    """
-
-    name: str
-    log: bool = False
-    resolution: float | None = None
-    origin: float = 0.0
-    decimals: int | None = None
+    name: str  # the column's name
+    log: bool = False  # take its logarithm
+    resolution: float | None = None  # r, the step between recorded values, or None
+    origin: float = 0.0  # a recorded value: the lattice is `origin + r Z`
+    decimals: int | None = None  # of all recorded values, ties or not; None: no fixed number
 
     @property
     def step(self) -> float | None:

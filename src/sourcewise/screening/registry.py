@@ -26,12 +26,6 @@ def screen(
 ) -> "Screened":
     """What of a sample can be used under a coding.
 
-    Args:
-        coding: its name, a family's `coding`.
-        data: the sample.
-        rules: what is asked of it.
-        options: those of the coding, as the family's settings say; None: the usual ones.
-
     Raises:
         InputError: a sample that cannot be used; `Unsuited` if that is for its form.
     """

@@ -4,32 +4,30 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited, listing
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.x import X
-from sourcewise.screening.base import Screened
-from sourcewise.screening.checks import refuse_table_options
+from sourcewise.forms import Ragged, X
+from sourcewise.screening.base import Screened, refuse_table_options
 from sourcewise.screening.options import USUAL, Rules, Symbols, TextOptions
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
 
-__all__ = ["as_text", "refuse_long", "screen", "screen_text", "symbols_of"]
+__all__ = ["as_text", "refuse_long", "screen", "symbols_of"]
 
 
 def screen(data: Sources, rules: Rules = USUAL, options: TextOptions | None = None) -> Screened:
     """Check a sample of text.
-
-    Args:
-        data: the sample; x must be text.
-        rules: what is asked of it; sources with few rows are not tested.
-        options: what a symbol is, and how many an example may have.
 
     Raises:
         InputError: no text, an example that is too long, an option that does not apply.
     """
     options = options or TextOptions()
     refuse_table_options("text", rules)
-    refuse_long(as_text(data.x), options.symbols, options.longest)
-    return Screened(data, warnings=screen_text(data, rules.min_rows))
+    x = as_text(data.x)
+    refuse_long(x, options.symbols, options.longest)
+    count = int((x.lengths == 0).sum())
+    empty = f"{count} of {len(x)} texts are empty" if count else ""
+    edges = "" if data.group_by == ("document",) else _edges(x)  # chunks end anywhere
+    warnings = [empty, edges, _repeated(data, x), *_narrow(data, x, rules.min_rows)]
+    return Screened(data, warnings=list(filter(None, warnings)))
 
 
 def as_text(x: X) -> Ragged:
@@ -44,7 +42,10 @@ def as_text(x: X) -> Ragged:
 
 def symbols_of(text: Ragged, symbols: Symbols) -> Tensor:
     """(n,) int64 symbols of each example: characters, or bytes of UTF-8."""
-    return text.lengths if symbols == "characters" else text.sums(_bytes_each(text.values)).long()
+    if symbols == "characters":
+        return text.lengths
+    points = text.values
+    return text.sums(1 + (points >= 0x80).long() + (points >= 0x800) + (points >= 0x10000)).long()
 
 
 def refuse_long(text: Ragged, symbols: Symbols, longest: int) -> None:
@@ -58,24 +59,6 @@ def refuse_long(text: Ragged, symbols: Symbols, longest: int) -> None:
             f"modelled: --chunk {longest // 2} cuts longer texts when they are read; --set "
             "longest=N takes them whole"
         )
-
-
-def screen_text(data: Sources, min_rows: int) -> list[str]:
-    """Warnings about text that a model may trip over; nothing is left out.
-
-    Args:
-        data: the sample; x must be text.
-        min_rows: sources with fewer rows are not tested.
-    """
-    x = as_text(data.x)
-    edges = "" if data.group_by == ("document",) else _edges(x)  # chunks end anywhere
-    warnings = [_empty(x), edges, _repeated(data, x), *_narrow(data, x, min_rows)]
-    return [warning for warning in warnings if warning]
-
-
-def _empty(x: Ragged) -> str:
-    count = int((x.lengths == 0).sum())
-    return f"{count} of {len(x)} texts are empty" if count else ""
 
 
 def _edges(x: Ragged) -> str:
@@ -115,7 +98,3 @@ def _narrow(data: Sources, x: Ragged, min_rows: int) -> list[str]:
         if found:
             out.append(f"{what.format(min_rows)} {listing(found, 5)}")
     return out
-
-
-def _bytes_each(points: Tensor) -> Tensor:
-    return 1 + (points >= 0x80).long() + (points >= 0x800).long() + (points >= 0x10000).long()

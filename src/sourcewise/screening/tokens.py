@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import Table, as_table
-from sourcewise.forms.x import X
-from sourcewise.screening.base import Screened
-from sourcewise.screening.checks import refuse_table_options
+from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.screening.base import Screened, refuse_table_options
 from sourcewise.screening.options import USUAL, Rules
 from sourcewise.sources import Sources
 
@@ -38,17 +35,11 @@ def screen(data: Sources, rules: Rules = USUAL) -> Screened:
 
 @dataclass(frozen=True)
 class Alphabet:
-    """What the rows of a sample are made of.
+    """What the rows of a sample are made of."""
 
-    Args:
-        M: number of symbols.
-        D: length of a row.
-        points: the code points of the symbols, increasing, for text; None for numbers.
-    """
-
-    M: int
-    D: int
-    points: tuple[int, ...] | None = None
+    M: int  # number of symbols
+    D: int  # length of a row
+    points: tuple[int, ...] | None = None  # increasing code points of text; None for numbers
 
 
 def alphabet_of(x: X) -> Alphabet:

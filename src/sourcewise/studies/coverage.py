@@ -19,8 +19,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sourcewise.comparison import CompareSettings, compare, prepare
+from sourcewise.comparison.compare import compare
 from sourcewise.comparison.plan import FOLDS
+from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.encoders.numeric import NumericEncoder
 from sourcewise.fitting import job as fitted_job
 from sourcewise.fitting.strategy import fit_all

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch, joined
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 
 __all__ = ["Batches", "TrainingData"]

@@ -10,7 +10,7 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.forms.x import content
+from sourcewise.forms import content
 from sourcewise.randomness import Noise
 from sourcewise.training.processes import Processes, deal_out
 from sourcewise.training.recipes.base import Member

@@ -12,7 +12,7 @@ from sourcewise.errors import InputError
 from sourcewise.families.registry import family
 from sourcewise.families.table.model import TableModel
 from sourcewise.families.table.settings import TableSettings
-from sourcewise.forms.table import Column, Table
+from sourcewise.forms import Column, Table
 from sourcewise.metrics.distributions import log_prob
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened

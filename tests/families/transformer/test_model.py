@@ -10,7 +10,7 @@ from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.transformer.model import Transformer
 from sourcewise.families.transformer.settings import TransformerSettings
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.metrics.distributions import log_prob
 from sourcewise.networks.cache import Cache
 from sourcewise.randomness import Noise

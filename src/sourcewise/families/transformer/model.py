@@ -16,7 +16,7 @@ from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.base import BatchNoise, ConditionalModel, Density
 from sourcewise.families.transformer.settings import TransformerSettings
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.networks.cache import Cache
 from sourcewise.networks.layers import Embedding, Linear
 from sourcewise.networks.packing import Packed

@@ -6,7 +6,7 @@ distance to each other; the draws' own noise is an error that all rows of a sour
 
 import torch
 
-from sourcewise.forms.table import as_table
+from sourcewise.forms import as_table
 from sourcewise.metrics.base import Contributions, Metric
 
 DRAWS = 128

@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sourcewise as sw
-from sourcewise.forms.ragged import Ragged
-from sourcewise.forms.table import as_table
-from sourcewise.forms.x import content, take
+from sourcewise.forms import Ragged, as_table, content, take
 
 STRINGS = st.lists(st.text(max_size=8), max_size=12)
 SOME = ["no", "", "𝄞🎈é", "yes", ""]

@@ -1,0 +1,249 @@
+"""The forms of x: a plain tensor, a `Table` of named columns, or `Ragged` sequences.
+
+All forms have a length, `take(index)`, `to(device)` and bytes for a fingerprint.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Literal, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sourcewise.errors import InputError, Unsuited, unknown
+
+__all__ = ["Column", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences of integers, of different lengths: strings as code points, symbols as ids.
+
+    >>> words = Ragged.of_strings(["no", "", "yes"])
+    >>> words.lengths.tolist(), words.take(torch.tensor([2])).strings()
+    ([2, 0, 3], ['yes'])
+    >>> words.padded().tolist()
+    [[110, 111, -1], [-1, -1, -1], [121, 101, 115]]
+
+    Args:
+        values: (total,) int64, one sequence after another, each entry >= 0.
+        offsets: (n + 1,) int64: sequence i is `values[offsets[i]:offsets[i + 1]]`.
+    """
+
+    values: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def of(cls, sequences: Iterable[Sequence[int]]) -> "Ragged":
+        """From sequences of integers."""
+        parts = [torch.as_tensor(list(s), dtype=torch.int64) for s in sequences]
+        ends = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
+        return cls(torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64), ends)
+
+    @classmethod
+    def of_strings(cls, strings: Iterable[str]) -> "Ragged":
+        """Strings as Unicode code points."""
+        strings = list(strings)
+        points = np.frombuffer("".join(strings).encode("utf-32-le", "surrogatepass"), "<u4")
+        ends = torch.tensor([0, *map(len, strings)]).cumsum(0)
+        return cls(torch.from_numpy(points.astype(np.int64)), ends)
+
+    @classmethod
+    def of_padded(cls, padded: Tensor) -> "Ragged":
+        """The inverse of `padded`: (n, T), a sequence ends where the first negative entry is."""
+        inside = (padded >= 0).cumprod(1).bool()
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), inside.sum(1).cpu().cumsum(0)])
+        return cls(padded[inside], ends)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Ragged"]) -> "Ragged":
+        """The sequences of all parts, one part after another."""
+        lengths = torch.cat([part.lengths for part in parts])
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        return cls(torch.cat([part.values for part in parts]), ends)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """(n,) entries of each sequence."""
+        return self.offsets.diff()
+
+    def strings(self) -> list[str]:
+        """The inverse of `of_strings`."""
+        points = self.values.cpu().numpy().astype("<u4")
+        text = points.tobytes().decode("utf-32-le", "surrogatepass")
+        return [text[a:b] for a, b in pairwise(self.offsets.tolist())]
+
+    def take(self, index: Tensor) -> "Ragged":
+        """The sequences at `index` (integers or a mask)."""
+        index = torch.arange(len(self))[index.cpu()]
+        lengths = self.lengths[index]
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        within = torch.arange(int(ends[-1])) - ends[:-1].repeat_interleave(lengths)
+        starts = self.offsets[index].repeat_interleave(lengths)
+        return Ragged(self.values[(starts + within).to(self.values.device)], ends)
+
+    def to(self, device: str | torch.device) -> "Ragged":
+        """The same sequences with their values on another device; offsets stay on the CPU."""
+        return Ragged(self.values.to(device), self.offsets)
+
+    def padded(self, index: Tensor | None = None, fill: int = -1) -> Tensor:
+        """(*index.shape, T) the sequences at `index` (all: (n, T)), `fill` after their ends."""
+        rows = torch.arange(len(self))
+        index = rows if index is None else rows[index.cpu()]
+        lengths = self.lengths[index]
+        at = torch.arange(int(lengths.max()) if lengths.numel() else 0)
+        inside = at < lengths[..., None]
+        where = torch.where(inside, self.offsets[index][..., None] + at, 0)
+        if not len(self.values):
+            return torch.full(where.shape, fill, device=self.values.device)
+        device = self.values.device
+        return torch.where(inside.to(device), self.values[where.to(device)], fill)
+
+    def sums(self, entries: Tensor) -> Tensor:
+        """(n,) float64 sums over each sequence of one number per entry, on the CPU.
+
+        Args:
+            entries: (total,) whole numbers or truth values.
+        """
+        total = torch.cat([torch.zeros(1, dtype=torch.int64), entries.long().cpu().cumsum(0)])
+        return total[self.offsets].diff().double()
+
+
+Kind = Literal["number", "category", "date"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Name and kind of a column; `categories[code]` is the text of a category."""
+
+    name: str
+    kind: Kind = "number"
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns of one length.
+
+    Args:
+        columns: name to (n,) tensor: float64 for numbers and dates (seconds since 1970), NaN where
+            missing; int64 codes for categories, -1 where missing.
+        schema: the columns in order.
+    """
+
+    columns: Mapping[str, Tensor]
+    schema: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.schema]
+        if len(set(names)) != len(names):
+            raise InputError(f"duplicate column names: {_repeated(names)}")
+        if set(names) != set(self.columns):
+            raise ValueError("schema and columns name different columns")
+        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.schema else 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.schema)
+
+    def take(self, index: Tensor) -> "Table":
+        """The rows at `index` (integers or a mask)."""
+        return replace(self, columns={name: v[index] for name, v in self.columns.items()})
+
+    def to(self, device: str | torch.device) -> "Table":
+        """The same table on another device."""
+        return replace(self, columns={name: v.to(device) for name, v in self.columns.items()})
+
+    def select(self, names: Iterable[str]) -> "Table":
+        """Only these columns, in this order; an unknown name is an `InputError`."""
+        by_name = {column.name: column for column in self.schema}
+        wanted = list(names)
+        for name in wanted:
+            if name not in by_name:
+                raise unknown("column", name, by_name)
+        if len(set(wanted)) != len(wanted):
+            raise InputError(f"duplicate column names: {_repeated(wanted)}")
+        return Table({n: self.columns[n] for n in wanted}, tuple(by_name[n] for n in wanted))
+
+    def drop(self, names: Iterable[str]) -> "Table":
+        """All columns but these; an unknown name is an `InputError`."""
+        dropped = set(self.select(names).names)
+        return self.select(name for name in self.names if name not in dropped)
+
+    def missing(self, name: str) -> Tensor:
+        """(n,) mask of the rows where a column has no value."""
+        values = self.columns[name]
+        return values.isnan() if values.is_floating_point() else values < 0
+
+    def cells(self, name: str) -> np.ndarray:
+        """(n,) a column as files show it: numbers, or the texts of categories (missing: None)."""
+        column = next(column for column in self.schema if column.name == name)
+        values = self.columns[name].cpu()
+        if column.kind != "category":
+            return values.numpy()
+        texts = [column.categories[code] if code >= 0 else None for code in values.tolist()]
+        return np.array(texts, dtype=object)
+
+    def matrix(self) -> Tensor:
+        """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""
+        if not self.schema:
+            return torch.empty(0, 0, dtype=torch.float64)
+        cells = [
+            self.columns[name].double().masked_fill(self.missing(name), torch.nan)
+            for name in self.names
+        ]
+        return torch.stack(cells, 1)
+
+
+def as_table(x: Tensor | Table | Ragged) -> Table:
+    """A table as it is; a matrix (n, d) with its columns named x1, ..., xd.
+
+    >>> as_table(Tensor([[1, 2, 3]])).names
+    ('x1', 'x2', 'x3')
+    """
+    if isinstance(x, Table):
+        return x
+    if isinstance(x, Ragged):
+        raise Unsuited("text and sequences have no columns: this needs a table")
+    flat = x.reshape(len(x), -1).double()
+    names = [f"x{j + 1}" for j in range(flat.shape[1])]
+    return Table(dict(zip(names, flat.T, strict=True)), tuple(Column(name) for name in names))
+
+
+def _repeated(names: list[str]) -> str:
+    return ", ".join(sorted({repr(name) for name in names if names.count(name) > 1}))
+
+
+X = Tensor | Table | Ragged
+
+
+F = TypeVar("F", bound=X)
+
+
+def take(x: F, index: Tensor) -> F:
+    """Some of the examples, in whatever form."""
+    return cast(F, x[index] if isinstance(x, Tensor) else x.take(index))
+
+
+def content(x: X) -> Iterator[bytes]:
+    """The bytes that identify x: names, kinds, categories, shapes and values."""
+    if isinstance(x, Ragged):
+        yield from content(x.offsets)
+        yield from content(x.values)
+    elif isinstance(x, Table):
+        for column in x.schema:
+            yield repr((column.name, column.kind, column.categories)).encode()
+            yield from content(x.columns[column.name])
+    else:
+        yield repr((tuple(x.shape), str(x.dtype))).encode()
+        yield x.detach().cpu().contiguous().numpy().tobytes()

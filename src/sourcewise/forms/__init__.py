@@ -1,1 +1,0 @@
-"""The forms of x: plain tensors, tables of named columns, sequences of different lengths."""
