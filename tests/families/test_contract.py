@@ -15,7 +15,7 @@ from sourcewise.families.base import Caution, HasDensity, Occasion
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.registry import metric
 from sourcewise.randomness import Noise
