@@ -15,9 +15,9 @@ from time import process_time
 import numpy as np
 
 from sourcewise.theory.asymptotic import asymptotic_bound
-from sourcewise.theory.gaussian import asymptotic_tv_balanced, m_blocks
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
 from sourcewise.theory.gaussian.drawn import Shares, localized_drawn
+from sourcewise.theory.gaussian.laws import asymptotic_tv_balanced, m_blocks
 from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.general import paper, refined, simple
 

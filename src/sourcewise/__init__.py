@@ -14,25 +14,25 @@ _HOMES = {
     "Noise": "sourcewise.randomness",
     "Partition": "sourcewise.partition",
     "Sources": "sourcewise.sources",
-    "compare": "sourcewise.comparison",
-    "evaluate": "sourcewise.lifecycle",
+    "compare": "sourcewise.comparison.compare",
+    "evaluate": "sourcewise.lifecycle.evaluate",
     "load": "sourcewise.fitting.run",
     "read": "sourcewise.readers.read",
     "report": "sourcewise.report",
-    "sample": "sourcewise.lifecycle",
-    "train": "sourcewise.lifecycle",
+    "sample": "sourcewise.lifecycle.sample",
+    "train": "sourcewise.lifecycle.train",
 }
 
 __all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from sourcewise.comparison import compare as compare
+    from sourcewise.comparison.compare import compare as compare
     from sourcewise.errors import InputError as InputError
     from sourcewise.fitting.run import Comparison as Comparison
     from sourcewise.fitting.run import load as load
-    from sourcewise.lifecycle import evaluate as evaluate
-    from sourcewise.lifecycle import sample as sample
-    from sourcewise.lifecycle import train as train
+    from sourcewise.lifecycle.evaluate import evaluate as evaluate
+    from sourcewise.lifecycle.sample import sample as sample
+    from sourcewise.lifecycle.train import train as train
     from sourcewise.partition import Partition as Partition
     from sourcewise.randomness import Noise as Noise
     from sourcewise.readers.read import read as read

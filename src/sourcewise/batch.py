@@ -87,10 +87,7 @@ def joined(parts: Sequence[Batch]) -> Batch:
 
 def _joined(parts: Sequence[Tensor | Ragged]) -> Tensor | Ragged:
     if isinstance(parts[0], Ragged):
-        ragged = [part for part in parts if isinstance(part, Ragged)]
-        lengths = torch.cat([part.lengths for part in ragged])
-        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        return Ragged(torch.cat([part.values for part in ragged]), offsets)
+        return Ragged.joined([part for part in parts if isinstance(part, Ragged)])
     return torch.cat([part for part in parts if isinstance(part, Tensor)])
 
 

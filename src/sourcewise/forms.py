@@ -58,6 +58,13 @@ class Ragged:
         ends = torch.cat([torch.zeros(1, dtype=torch.int64), inside.sum(1).cpu().cumsum(0)])
         return cls(padded[inside], ends)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Ragged"]) -> "Ragged":
+        """The sequences of all parts, one part after another."""
+        lengths = torch.cat([part.lengths for part in parts])
+        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+        return cls(torch.cat([part.values for part in parts]), ends)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

@@ -11,9 +11,10 @@ import torch
 from scipy.stats import multivariate_normal
 
 import sourcewise as sw
-from sourcewise.comparison import CompareSettings, prepare
+from sourcewise.comparison import verdict
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
+from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.families.base import SharedError
 from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.forms import as_table
@@ -290,7 +291,7 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         computed.append((str(cell), splits))
         return evaluate_cell(plan, cell, shared, splits, **how)
 
-    for name in ("compare", "sensitivity"):
+    for name in ("compare", "warnings"):
         module = sys.modules[f"sourcewise.comparison.{name}"]
         monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)
@@ -496,11 +497,9 @@ def test_errors_of_a_model_in_both_arms_cancel(monkeypatch):
 
 
 def test_holm_counts_tests_that_normalisers_hide(monkeypatch):
-    from sourcewise.comparison import differences
-
     families = []
-    whole = differences.holm
-    monkeypatch.setattr(differences, "holm", lambda p: families.append(len(p)) or whole(p))
+    whole = verdict.holm
+    monkeypatch.setattr(verdict, "holm", lambda p: families.append(len(p)) or whole(p))
     wrong_by(monkeypatch, 0.0, 0.0, 9.0)
     data = sw.read("wine", columns=["ash", "hue"])
     sw.compare(data, seeds=1, strategies=["groups:class_0+class_1", "separate"])

@@ -15,7 +15,7 @@ from sourcewise.families.base import Caution, HasDensity, Occasion
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms.ragged import Ragged
+from sourcewise.forms import Ragged
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.registry import metric
 from sourcewise.randomness import Noise
@@ -185,7 +185,7 @@ def test_what_it_says_of_itself_can_be_told(family, trained):
     assert trained.model.free_parameters > 0
     for item in trained.model.diagnostics():
         assert item.words
-        json.dumps(item.to_json())
+        json.dumps([item.name, item.values, item.unit])
     strategies = {"separate": trained.diagnosed, "pooled": trained.diagnosed}
     for purpose in ("compare", "train", "evaluate", "sample"):
         occasion = Occasion(purpose, region=0.01, variables=2)

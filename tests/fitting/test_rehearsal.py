@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sourcewise.comparison import CompareSettings, prepare
+from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting import rehearsal

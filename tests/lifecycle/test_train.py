@@ -16,7 +16,7 @@ import torch
 import sourcewise as sw
 from sourcewise.errors import InputError
 from sourcewise.files import read_json, read_tensors
-from sourcewise.lifecycle import Trained
+from sourcewise.fitting.run import Trained
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 ARM = {"embedding": 4, "width": 8, "depth": 2, "batch": 20, "passes": 2, "check": 3}

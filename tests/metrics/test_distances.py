@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from sourcewise.errors import InputError
-from sourcewise.metrics.kullback_leibler import kl_monte_carlo, kullback_leibler
+from sourcewise.metrics.likelihood import kl_monte_carlo, kullback_leibler
 from sourcewise.metrics.total_variation import (
     total_variation,
     tv_gaussian_1d,

@@ -3,7 +3,7 @@
 import torch
 
 from sourcewise.forms import Column, Ragged, Table
-from sourcewise.screening.content import content
+from sourcewise.screening.base import content
 from sourcewise.sources import Sources
 
 Y = torch.tensor([0, 0, 0, 1, 1, 1])

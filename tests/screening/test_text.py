@@ -44,7 +44,7 @@ def test_screening_points_out_and_keeps_everything():
 def test_options_of_tables_are_refused(options):
     for coding in ("text", "tokens"):
         with pytest.raises(sw.InputError, match=r"options that do not apply to .*: --"):
-            screen("text", coding, sources(["ab", "cd"]), Rules(**options))
+            screen(coding, sources(["ab", "cd"]), Rules(**options))
 
 
 def test_options_say_what_a_symbol_is_and_how_many_there_may_be():

@@ -9,7 +9,6 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.families.arm.model import Arm
 from sourcewise.randomness import Noise
-from sourcewise.studies.arm.plot import PICTURE
 from sourcewise.studies.arm.search import ArmSearchSettings
 from sourcewise.studies.arm.search import grid as search
 from sourcewise.studies.arm.settings import (
@@ -20,9 +19,8 @@ from sourcewise.studies.arm.settings import (
     ArmStudySettings,
     Cell,
 )
-from sourcewise.studies.arm.simulation import draw_truth, measure
-from sourcewise.studies.arm.study import grid
-from sourcewise.studies.arm.table import ArmTable, distance
+from sourcewise.studies.arm.study import draw_truth, grid, measure
+from sourcewise.studies.arm.table import PICTURE, ArmTable, distance
 from sourcewise.studies.blocks import sample
 from sourcewise.theory.asymptotic import asymptotic_bound
 

@@ -6,8 +6,7 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.studies.crossing.plot import PICTURE
-from sourcewise.studies.crossing.points import Crossing, CrossingSettings
+from sourcewise.studies.crossing.points import PICTURE, Crossing, CrossingSettings
 from sourcewise.studies.crossing.study import grid
 
 K, D, N = 3, 3, 8000

@@ -10,13 +10,10 @@ from sourcewise.errors import InputError
 from sourcewise.families.energy.model import Energy
 from sourcewise.randomness import Noise
 from sourcewise.studies.blocks import sample
-from sourcewise.studies.energy.information import laws, scores
-from sourcewise.studies.energy.plot import PICTURE
 from sourcewise.studies.energy.settings import Cell, EnergyStudySettings
-from sourcewise.studies.energy.simulation import measure
-from sourcewise.studies.energy.study import grid
-from sourcewise.studies.energy.table import EnergyStudy
-from sourcewise.studies.energy.truth import apart, draw_truth, layers, log_densities
+from sourcewise.studies.energy.study import grid, measure
+from sourcewise.studies.energy.table import PICTURE, EnergyStudy
+from sourcewise.studies.energy.truth import apart, draw_truth, laws, layers, log_densities, scores
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.energy import bracketing
 from sourcewise.theory.general import refined

@@ -9,7 +9,6 @@ import torch
 from sourcewise.errors import InputError
 from sourcewise.metrics.total_variation import total_variation
 from sourcewise.randomness import Noise
-from sourcewise.studies.figure1.plot import PICTURE
 from sourcewise.studies.figure1.settings import PAPER, Figure1Settings
 from sourcewise.studies.figure1.simulation import (
     Distances,
@@ -23,8 +22,8 @@ from sourcewise.studies.figure1.simulation import (
     paper_estimates,
 )
 from sourcewise.studies.figure1.study import grid
-from sourcewise.studies.figure1.table import Figure1
-from sourcewise.theory.gaussian import expected_tv_pooled
+from sourcewise.studies.figure1.table import PICTURE, Figure1
+from sourcewise.theory.gaussian.laws import expected_tv_pooled
 from sourcewise.truths.gaussian import GaussianTruth, paper_gaussian
 
 SETUP = Setup(K=4, n=60, d=6, d1=4)
@@ -44,7 +43,7 @@ def result() -> Figure1:
 
 def loop_run(setup: Setup, run: int, noise: Noise) -> tuple[float, float]:
     """One run as one would write it: draw, fit source by source, measure against the truth."""
-    generator = noise.of("samples", *setup.key, run).generator()
+    generator = noise.of("samples", *setup, run).generator()
     y = torch.randint(setup.K, (setup.n,), generator=generator, dtype=torch.int32).long()
     truth = paper_gaussian(setup.K, setup.d, setup.d1)
     x = truth.mean[y] + torch.randn(setup.n, setup.d, generator=generator).double()

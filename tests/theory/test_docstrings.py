@@ -16,8 +16,8 @@ from sourcewise import theory
 
 HOME = "sourcewise.theory."
 SERVANTS = {"checks"}  # no formulas: they check arguments
-# Made by functions, never by users: what their fields hold is no range of arguments.
-RESULTS = {"Bound", "Change", "LearningCurve", "Cells", "Groups"}
+# Made by functions and methods, never by users: what their fields hold is no range of arguments.
+RESULTS = {"Bound", "Change", "LearningCurve", "Cells", "Groups", "Counts", "Shares", "Block"}
 SOURCE = re.compile(
     r"Theorem|Lemma|Definition|Proposition|[Ss]ections? \d|[Aa]ppendix|arXiv|\((19|20)\d\d\)"
 )
@@ -67,10 +67,10 @@ def arguments(text: str) -> dict[str, str]:
 
 
 def said_of_arguments(module, found) -> dict[str, str]:
-    """Own section, and that of another one for `arguments as for`."""
+    """Own section, and what another one says, for `arguments as for`."""
     said = arguments(found.__doc__)
-    for other in re.findall(r"[Aa]rguments as\s+for `(\w+)`", found.__doc__):
-        said = arguments(getattr(module, other).__doc__) | said
+    for other in re.findall(r"[Aa]rguments\s+as\s+for\s+`(\w+)`", found.__doc__):
+        said = said_of_arguments(module, getattr(module, other)) | said
     return said
 
 

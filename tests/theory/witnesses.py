@@ -1,4 +1,6 @@
-"""Brackets as objects: what the theory counts, built element by element, for tests and pictures.
+"""What tests hold the theory against, and pictures show: the average law, brackets as objects.
+
+The brackets are what the theory counts, built element by element:
 
 - of constant functions on an interval, the picture to have in mind (appendix G of the paper): the
   class `f(x) = theta` on [0, width], `low <= theta <= high`. Constants `low + j eps/width` bracket
@@ -19,6 +21,23 @@ from sourcewise.theory.gaussian.brackets import envelope_eta, gaussian_eta, log_
 from sourcewise.theory.mlp import nearest_centres
 
 Floats = NDArray[np.float64]
+
+
+def asymptotic_kl(p: float, n: float) -> float:
+    """`p / (2n)`: limit of the average Kullback-Leibler divergence (theory, section 3)."""
+    return p / (2 * n)
+
+
+def asymptotic_tv_by_source(v: ArrayLike, p: ArrayLike, n: float) -> float:
+    """`(2 pi n)^(-1/2) sum_k p_k sqrt(v_k)`, between the law and `asymptotic_bound`.
+
+    Separate training has `v_k = q/p_k`, q parameters per source; Gaussians trained pooled have
+    `v_k = d1/p_k + d - d1`.
+
+    >>> round(asymptotic_tv_by_source([10 / 0.2] * 5, [0.2] * 5, n=500), 4)
+    0.1262
+    """
+    return float(np.asarray(p) @ np.sqrt(v) / np.sqrt(2 * math.pi * n))
 
 
 def centres(B: float, cells: int) -> Floats:

@@ -118,7 +118,8 @@ def test_parts_are_held_as_the_whole_says():
     for kind, held in ((Unit, True), (Boosted, False)):
         model = kind(settings())
         fit(model, data(), names=NAMES)
-        norms = torch.cat([network[0].weight.norm(dim=-1) for network in model.networks])
+        weights = [p for name, p in model.named_parameters() if name.endswith("0.weight")]
+        norms = torch.cat([weight.norm(dim=-1) for weight in weights])
         assert bool(((norms - 1).abs() < 1e-6).all()) is held
 
 

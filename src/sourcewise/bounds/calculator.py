@@ -38,18 +38,12 @@ _MOST = 1e15  # examples, as in `planning.sample_size`
 
 @dataclass(frozen=True)
 class Strategy:
-    """The numbers of one strategy.
+    """The numbers of one strategy."""
 
-    Args:
-        blocks: J.
-        parameters: m.
-        bounds: {form: bound}; its value is nan where there is none.
-        expected: {"asymptotic", "law", "exact": average TV to expect}, where known.
-    """
-
-    blocks: int
-    parameters: int
-    bounds: Mapping[str, Bound]
+    blocks: int  # J
+    parameters: int  # m
+    bounds: Mapping[str, Bound]  # {form: bound}; its value is nan where there is none
+    # {"asymptotic", "law", "exact": average TV to expect}, where known
     expected: Mapping[str, float]
 
     def values(self) -> dict[str, float | None]:
@@ -65,23 +59,15 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Document:
-    """All numbers of a case.
+    """All numbers of a case."""
 
-    Args:
-        case: what was asked.
-        strategies: by name.
-        changes: what would help more.
-        target: average TV that sample sizes are for; None without them.
-        sample_sizes: {strategy: {form: examples, None for more than 10^15}}.
-        reasons: {form: why it does not exist, or what to know of it}.
-    """
-
-    case: Case
-    strategies: Mapping[str, Strategy]
-    changes: list[Change]
-    target: float | None
+    case: Case  # what was asked
+    strategies: Mapping[str, Strategy]  # by name
+    changes: list[Change]  # what would help more
+    target: float | None  # average TV that sample sizes are for; None without them
+    # {strategy: {form: examples, None for more than 10^15}}
     sample_sizes: Mapping[str, Mapping[str, int | None]]
-    reasons: Mapping[str, str]
+    reasons: Mapping[str, str]  # {form: why it does not exist, or what to know of it}
 
     @property
     def beta(self) -> float:
@@ -110,17 +96,13 @@ class Document:
 
 
 def document(case: Case, target: float | None = None) -> Document:
-    """All numbers of a case.
+    """All numbers of a case, with sample sizes for an average TV of `target`, in (0, 1), if given.
 
     >>> from sourcewise.bounds.registry import build
     >>> sizes = {"dim": 10, "specific": 5, "mean_bound": 5}
     >>> found = document(build("gaussian", {"sources": 5, "samples": 500, **sizes}))
     >>> round(found.strategies["pooled"].bounds["paper"].value, 4), round(found.ratio, 4)
     (2.3501, 0.7746)
-
-    Args:
-        case: from `registry.build`.
-        target: average TV to find sample sizes for, in (0, 1); none if None.
     """
     strategies = {name: _strategy(case, J) for name, J in case.strategies.items()}
     sizes = {}
@@ -134,7 +116,12 @@ def document(case: Case, target: float | None = None) -> Document:
     for form in ("localized", "localized_drawn"):
         if form not in case.forms:
             reasons[form] = f"not known for the {case.common.family} family"
-    return Document(case, strategies, _changes(case), target, sizes, reasons)
+
+    def sharp(m: ArrayLike, J: ArrayLike, n: ArrayLike) -> Bound:
+        return general.refined(case.sharp(m, J), n, case.delta)
+
+    changes = what_helps(sharp, case.shared, case.specific, case.K, case.n)
+    return Document(case, strategies, changes, target, sizes, reasons)
 
 
 def _or_none(value: float) -> float | None:
@@ -182,40 +169,18 @@ def _sample_sizes(case: Case, J: int, target: float) -> dict[str, int | None]:
     return found | {"asymptotic": math.ceil(by_law) if by_law <= _MOST else None}
 
 
-def _changes(case: Case) -> list[Change]:
-    return what_helps(
-        lambda m, J, n: general.refined(case.sharp(m, J), n, case.delta),
-        case.shared,
-        case.specific,
-        case.K,
-        case.n,
-    )
-
-
 @dataclass(frozen=True)
 class Curves:
-    """Bounds and laws of a case along one axis, for a plot.
-
-    Args:
-        over: "n" or "K".
-        places: values of it.
-        at: the case's own.
-        lines: {strategy: {form: values}}.
-    """
+    """Bounds and laws of a case along one axis, for a plot."""
 
     over: Literal["n", "K"]
-    places: list[float]
-    at: int
-    lines: Mapping[str, Mapping[str, list[float]]]
+    places: list[float]  # values of it
+    at: int  # the case's own
+    lines: Mapping[str, Mapping[str, list[float]]]  # {strategy: {form: values}}
 
 
 def curves(case: Case, over: str) -> Curves:
-    """Bounds and laws of a case over n or K; its own place lies among the places.
-
-    Args:
-        case: from `registry.build`.
-        over: "n" or "K".
-    """
+    """Bounds and laws of a case over n or K; its own place lies among the places."""
     if over != "n" and over != "K":
         raise InputError(f"--over must be n or K, got {over}")
     if over == "K" and (case.unequal or case.common.groups is not None):

@@ -48,32 +48,23 @@ class BoundClass:
 
 @dataclass(frozen=True)
 class Case:
-    """A class at given sizes. J blocks: 1 is pooled, K separate, the number of groups these.
+    """A class at given sizes. J blocks: 1 is pooled, K separate, the number of groups these."""
 
-    Args:
-        common: what is asked of every class.
-        own: the class's own options.
-        words: the sizes of one model, in words.
-        shared: P_shared.
-        specific: P_src.
-        loose: m parameters, J blocks -> the bracketing of `paper` and `simple`.
-        sharp: the bracketing of `refined`.
-        forms: {"localized", "localized_drawn": (K, n, J) -> that bound}, where known.
-        expected: {"law", "exact": (K, n, J) -> average TV to expect}, where known.
-        notes: {form: what to know of its values, or why they do not exist}.
-        unequal: sources have shares of their own, so that there is no other number of them.
-    """
-
-    common: Common
-    own: BoundClass
-    words: str
-    shared: float
-    specific: float
+    common: Common  # what is asked of every class
+    own: BoundClass  # the class's own options
+    words: str  # the sizes of one model, in words
+    shared: float  # P_shared
+    specific: float  # P_src
+    # m parameters, J blocks -> the bracketing of `paper` and `simple`
     loose: "Callable[[ArrayLike, ArrayLike], Bracketing]"
-    sharp: "Callable[[ArrayLike, ArrayLike], Bracketing]"
+    sharp: "Callable[[ArrayLike, ArrayLike], Bracketing]"  # the bracketing of `refined`
+    # {"localized", "localized_drawn": (K, n, J) -> that bound}, where known
     forms: "Mapping[str, Form]" = field(default_factory=dict)
+    # {"law", "exact": (K, n, J) -> average TV to expect}, where known
     expected: Mapping[str, Callable[[int, int, int], float]] = field(default_factory=dict)
+    # {form: what to know of its values, or why they do not exist}
     notes: Mapping[str, str] = field(default_factory=dict)
+    # sources have shares of their own, so that there is no other number of them
     unequal: bool = False
 
     @property

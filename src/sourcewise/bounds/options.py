@@ -48,18 +48,12 @@ class Range:
     a whole number from 1 to 1e+15 | above 0 and below 1
     >>> Range(1, whole=True).read("5"), Range(0).read(".5")
     (5, 0.5)
-
-    Args:
-        least: smallest number.
-        whole: whole numbers only.
-        open: the smallest number itself is excluded.
-        below: the first number that is too large; above 1e15 if None.
     """
 
-    least: float
-    whole: bool = False
-    open: bool = False
-    below: float | None = None
+    least: float  # smallest number
+    whole: bool = False  # whole numbers only
+    open: bool = False  # the smallest number itself is excluded
+    below: float | None = None  # the first number that is too large; above 1e15 if None
 
     def __contains__(self, number: float | Decimal) -> bool:
         low = number > self.least if self.open else number >= self.least
@@ -150,21 +144,13 @@ def _numbers(typed: Any) -> list[float]:
 
 @dataclass(frozen=True)
 class Option:
-    """An option as a class of bounds declares it; name and need are those of its field.
+    """An option as a class of bounds declares it; name and need are those of its field."""
 
-    Args:
-        metavar: what stands for its value in the help.
-        help: what it says, in one line.
-        values: what it takes.
-        name: of the field.
-        needed: the field has no default.
-    """
-
-    metavar: str
-    help: str
-    values: Values
-    name: str = ""
-    needed: bool = True
+    metavar: str  # what stands for its value in the help
+    help: str  # what it says, in one line
+    values: Values  # what it takes
+    name: str = ""  # of the field
+    needed: bool = True  # the field has no default
 
     @property
     def written(self) -> str:

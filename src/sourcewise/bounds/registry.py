@@ -1,30 +1,22 @@
 """The classes of bounds by name, and a case from what was typed. Listing them is light."""
 
 from collections.abc import Mapping
-from functools import cache
-from importlib import import_module
 
 from sourcewise.bounds.case import BoundClass, Case, Common
+from sourcewise.bounds.classes import Arm, Energy, Gaussian, General
 from sourcewise.bounds.options import declared, group_sizes
 from sourcewise.errors import InputError, listing, unknown
 
 __all__ = ["CLASSES", "bound_class", "build"]
 
-CLASSES = {
-    "gaussian": "sourcewise.bounds.gaussian:Gaussian",
-    "arm": "sourcewise.bounds.arm:Arm",
-    "energy": "sourcewise.bounds.energy:Energy",
-    "general": "sourcewise.bounds.general:General",
-}
+CLASSES = {"gaussian": Gaussian, "arm": Arm, "energy": Energy, "general": General}
 
 
-@cache
 def bound_class(name: str) -> type[BoundClass]:
     """The class of a name; an unknown name is an `InputError` that suggests the nearest."""
     if name not in CLASSES:
         raise unknown("family", name, CLASSES)
-    module, _, found = CLASSES[name].partition(":")
-    return getattr(import_module(module), found)
+    return CLASSES[name]
 
 
 def build(family: str, given: Mapping[str, object]) -> Case:

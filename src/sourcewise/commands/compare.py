@@ -29,8 +29,7 @@ def compare(
     set_: o.Set = None,
     metric: o.Metric = "auto",
     strategies: Annotated[
-        str,
-        typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv"),
+        str, typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv")
     ] = "pooled,separate",
     trials: Annotated[
         int, typer.Option(help="Settings to try per strategy, judged on validation rows.")
@@ -53,7 +52,8 @@ def compare(
     as_json: o.Json = False,
 ) -> None:
     """Train pooled and separate models and say which is better for which source."""
-    from sourcewise.comparison import CompareSettings, ComparisonRun, prepare
+    from sourcewise.comparison.compare import ComparisonRun
+    from sourcewise.comparison.prepare import CompareSettings, prepare
     from sourcewise.execution import Execution
     from sourcewise.fitting.execute import execute
 

@@ -43,13 +43,12 @@ Set = Annotated[
 Missing = Annotated[
     str,
     typer.Option(
-        help="Missing values: refuse, drop (their rows) or impute, where the family can fill them "
-        "in; families of mixed tables take them as values."
+        help="Missing values: refuse, drop (their rows), or impute where the family can; families "
+        "of mixed tables take them as values."
     ),
 ]
 Model = Annotated[
-    str,
-    typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data."),
+    str, typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data.")
 ]
 RunFolder = Annotated[
     Path, typer.Argument(help="The folder of a finished compare or train.", show_default=False)

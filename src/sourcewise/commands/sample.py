@@ -45,12 +45,7 @@ def sample(
         print_config({"run": str(run), **plan, **untimed}, as_json)
         return
     samples = draw(
-        opened,
-        strategy=strategy,
-        sources=source,
-        n=number,
-        seed=seed,
-        temperature=temperature,
+        opened, strategy=strategy, sources=source, n=number, seed=seed, temperature=temperature
     )
     if out is not None:
         write_samples(samples, out)

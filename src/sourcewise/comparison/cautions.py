@@ -9,11 +9,7 @@ from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.facts import longer
 from sourcewise.strategies import Strategy
 
-__all__ = [
-    "cautions",
-    "condition",
-    "estimand",
-]
+__all__ = ["cautions", "condition", "estimand"]
 
 DEAF = 0.02  # of what the label changes in separate models
 

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 from sourcewise.comparison.document import Finished, comparison_result
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, Plan, Shared
+from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
-from sourcewise.comparison.scores import CellScores
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import (
     TRAINING,
@@ -26,7 +25,7 @@ from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, Work, share
-from sourcewise.fitting.run import Comparison, load, load_models, save_models, save_samples
+from sourcewise.fitting.run import Comparison, load_models, save_models, save_samples
 from sourcewise.fitting.search import search
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
@@ -87,7 +86,7 @@ class Outcome:
     models: Models = field(default_factory=dict)  # those to keep
 
 
-class ComparisonRun(Runnable[Outcome, Comparison]):
+class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
     """A comparison, ready to run; see `fitting.execute`."""
 
     FILES: ClassVar = (
@@ -100,14 +99,8 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
     )
 
     def __init__(self, prepared: Prepared, execution: Execution | None = None):
-        self.prepared, self.config = prepared, prepared.config
-        self.execution = execution or Execution()
+        super().__init__(prepared, execution)
         self.started = time.perf_counter(), time.process_time()
-
-    @property
-    def data_name(self) -> str:
-        """Of the data."""
-        return self.prepared.plan.job.data.name
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The search, all cells, and the models to keep."""
@@ -144,12 +137,6 @@ class ComparisonRun(Runnable[Outcome, Comparison]):
     def result(self, outcome: Outcome) -> Comparison:
         """In memory."""
         return Comparison(self._result(outcome, None), lambda: outcome.models)
-
-    def load(self, path: Path) -> Comparison:
-        """From a folder."""
-        comparison = load(path)
-        assert isinstance(comparison, Comparison)
-        return comparison
 
     def tidy(self, path: Path) -> None:
         """Finished cells are in the tables now."""

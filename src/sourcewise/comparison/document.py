@@ -136,9 +136,7 @@ def _data(prepared: Prepared) -> DataFacts[ComparedSource]:
     job, config = prepared.plan.job, prepared.config
     sources = [
         ComparedSource(
-            **vars(source_facts(job, k)),
-            tested=k in job.tested,
-            reason=prepared.too_few.get(name),
+            **vars(source_facts(job, k)), tested=k in job.tested, reason=prepared.too_few.get(name)
         )
         for k, name in enumerate(job.names)
     ]

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.plan import Cell, Plan, Shared
-from sourcewise.comparison.scores import CellScores, Scores
+from sourcewise.comparison.plan import Cell, CellScores, Plan, Scores, Shared
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
 from sourcewise.fitting.job import Job, Progress, Split, Work
@@ -63,7 +62,8 @@ def _collected(
     for split, score in zip(splits, scores, strict=True):
         by_row[split.test] = score.test
     scored = torch.cat([split.test for split in splits]).sort().values
-    _refuse_non_finite(by_row[scored], name)
+    if bad := int((~by_row[scored].isfinite()).sum()):
+        raise FloatingPointError(f"{name}: {bad} of {len(scored)} scores are not finite")
     sums, sizes = torch.zeros(2, K, dtype=torch.float64)
     sums.index_add_(0, y[scored], by_row[scored])
     sizes.index_add_(0, y[scored], plan.job.sizes[scored])
@@ -96,19 +96,8 @@ def _collected(
     )
 
 
-def _refuse_non_finite(scores: Tensor, strategy: str) -> None:
-    if not bool(scores.isfinite().all()):
-        bad = int((~scores.isfinite()).sum())
-        raise FloatingPointError(f"{strategy}: {bad} of {len(scores)} scores are not finite")
-
-
 def evaluate(
-    job: Job,
-    rows: Rows,
-    split: Split,
-    shuffled: Tensor,
-    work: Work,
-    keep: Keep | None = None,
+    job: Job, rows: Rows, split: Split, shuffled: Tensor, work: Work, keep: Keep | None = None
 ) -> Mapping[str, Scores]:
     """Train every strategy on the training rows of a split and measure it on its test rows.
 

@@ -95,7 +95,11 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     plan = replace(plan, job=replace(job, tested=_tested(plan, too_few, settings.min_rows)))
     config = configuration(data, settings, job, scope=scope)
     prepared = Prepared(plan, screened, too_few, settings.trials, config)
-    _rehearse(prepared)
+    if chosen.trained:
+        prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
+    else:  # an exact fit is tried on a small split
+        cell = plan.cells[-1]
+        evaluate_cell(plan, cell, plan.shared(cell.repetition), splits=1)
     return prepared
 
 
@@ -107,16 +111,6 @@ def _check_trials(settings: CompareSettings, chosen: Family) -> None:
             "--trials needs --scope 'these models': settings found on the rows of one split would "
             "have seen the test rows of the others"
         )
-
-
-def _rehearse(prepared: Prepared) -> None:
-    """Raise what would stop the comparison later; an exact fit is tried on a small split."""
-    plan = prepared.plan
-    if plan.job.family.trained:
-        prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
-    else:
-        cell = plan.cells[-1]
-        evaluate_cell(plan, cell, plan.shared(cell.repetition), splits=1)
 
 
 def _one_split(plan: Plan) -> float:

@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sourcewise.comparison.plan import BASELINE, GROUPS, Cell, Plan
-from sourcewise.comparison.scores import CellScores
+from sourcewise.comparison.plan import BASELINE, GROUPS, Cell, CellScores, Plan
 from sourcewise.statistics import (
     DOMINATED,
     Interval,

@@ -11,17 +11,10 @@ from pathlib import Path
 
 import torch
 
-from sourcewise.comparison.plan import Cell, Plan
-from sourcewise.comparison.scores import CellScores
+from sourcewise.comparison.plan import Cell, CellScores, Plan
 from sourcewise.files import RunFolder, read_tensors, write_atomic, write_tensors
 
-__all__ = [
-    "TRAINING",
-    "clear_training",
-    "load_cell",
-    "save_cell",
-    "write_tables",
-]
+__all__ = ["TRAINING", "clear_training", "load_cell", "save_cell", "write_tables"]
 
 
 TRAINING = "training"

@@ -75,10 +75,7 @@ class Choice:
 
 
 def verdict_of(
-    summary: Summary,
-    baseline: str,
-    too_few: Mapping[str, str],
-    differences: Sequence[Difference],
+    summary: Summary, baseline: str, too_few: Mapping[str, str], differences: Sequence[Difference]
 ) -> Verdict:
     """The verdict on the main rival (pooled if it runs), and the strategy to use."""
     job = summary.plan.job

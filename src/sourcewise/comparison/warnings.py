@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, Plan
+from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan
 from sourcewise.comparison.prepare import Prepared
-from sourcewise.comparison.scores import CellScores
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import identical, repeats_by_chance
 
-__all__ = ["near_duplicates", "prior_matters", "repeats", "warnings_of"]
+__all__ = ["near_duplicates", "repeats", "warnings_of"]
 
 Results = Mapping[str, Mapping[str, CellScores]]
 CLOSE = 1e-3  # standard deviations
@@ -34,7 +33,7 @@ def warnings_of(prepared: Prepared, results: Results) -> list[str]:
             "their rows still train the shared models"
         )
     data = plan.job.data
-    found = repeats(data), near_duplicates(data), prior_matters(plan, results, BASELINE)
+    found = repeats(data), near_duplicates(data), _prior_matters(plan, results, BASELINE)
     return [*warnings, *(text for text in found if text)]
 
 
@@ -127,11 +126,7 @@ def _near_by_chance(rows: np.ndarray, y: np.ndarray, close: float, found: int) -
     As `splits.repeats_by_chance` asks of identical rows: every column is permuted by itself within
     its source, which keeps its values and undoes what two rows have in common.
 
-    Args:
-        rows: (n, d), scaled.
-        y: (n,) their sources.
-        close: the largest difference in a column.
-        found: rows that have a near copy, identical ones included.
+    Rows (n, d) are scaled; `found` of them have a near copy, identical ones included.
     """
     from scipy.spatial import cKDTree
 
@@ -144,7 +139,7 @@ def _near_by_chance(rows: np.ndarray, y: np.ndarray, close: float, found: int) -
     return found <= 2 * int(np.isfinite(distance[:, 1]).sum())
 
 
-def prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
+def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
     """A warning if the first repetition tells another story without it.
 
     A prior helps where rows are few, and costs where it is wrong, in each strategy by another

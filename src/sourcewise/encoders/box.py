@@ -23,12 +23,7 @@ from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Image, Screened
 from sourcewise.screening.box import grid_cells
 from sourcewise.screening.options import BoxOptions
-from sourcewise.screening.recorded import (
-    NumericColumn,
-    decimals,
-    recorded_columns,
-    resolution,
-)
+from sourcewise.screening.recorded import NumericColumn, decimals, recorded_columns, resolution
 
 __all__ = ["MARGIN", "BoxCoding", "BoxEncoder", "plan"]
 

@@ -237,13 +237,10 @@ def _nlogn(counts: Tensor) -> float:
 
 
 def dependence_order(z: Tensor) -> list[int]:
-    """Columns in the order in which Prim's algorithm adds them to the dependence tree.
+    """Columns of codes z, (n, C), as Prim's algorithm adds them to the dependence tree.
 
     The tree has the largest sum of mutual informations (Chow and Liu 1968). It starts at the
     column with the most information about the others; among equals, the first comes first.
-
-    Args:
-        z: (n, C) codes.
     """
     C = z.shape[1]
     shared = torch.zeros(C, C, dtype=torch.float64)

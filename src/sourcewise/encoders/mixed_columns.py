@@ -15,6 +15,8 @@ from sourcewise.screening.recorded import NumericColumn
 
 __all__ = ["LEVELS", "Levels", "MixedColumn", "MixedRows", "prepare_mixed"]
 
+LEVELS = 200  # codes of a column at most; a code needs rows to be learned from
+
 
 @dataclass(frozen=True)
 class MixedColumn:
@@ -116,9 +118,6 @@ def _numbered(table: Table, column: MixedColumn) -> Tensor:
         raise InputError(f"column {column.name!r}: {unknown('category', text, column.categories)}")
     out[~gaps] = numbers.double()
     return out
-
-
-LEVELS = 200  # codes of a column at most; a code needs rows to be learned from
 
 
 @dataclass(frozen=True)

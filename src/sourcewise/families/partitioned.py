@@ -65,7 +65,12 @@ class PartitionedModel(ConditionalModel):
         for j in range(len(self.blocks)):
             for item in self.block(j).diagnostics():
                 found.setdefault((item.name, item.setting), []).append(item)
-        return [_merged(items) for items in found.values()]
+        return [
+            items[0]
+            if setting
+            else replace(items[0], values=tuple(v for d in items for v in d.values))
+            for (_, setting), items in found.items()
+        ]
 
     @property
     def penalty(self) -> str:
@@ -160,20 +165,10 @@ class PartitionedModel(ConditionalModel):
         return take(_joined(parts), torch.argsort(torch.cat(indices)))
 
 
-def _merged(items: list[Diagnostic]) -> Diagnostic:
-    """The values of several models in one."""
-    first = items[0]
-    if first.setting:
-        return first
-    return replace(first, values=tuple(value for item in items for value in item.values))
-
-
 def _joined(parts: list[Any]) -> Tensor | Ragged:
     """Samples of several blocks in one; padded sequences become as wide as the widest."""
     if isinstance(parts[0], Ragged):
-        lengths = torch.cat([part.lengths for part in parts])
-        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        return Ragged(torch.cat([part.values for part in parts]), ends)
+        return Ragged.joined(parts)
     if parts[0].ndim == 2:
         widest = max(part.shape[1] for part in parts)
         pad = nn.functional.pad

@@ -9,19 +9,13 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from sourcewise.errors import InputError, unknown
+from sourcewise.errors import InputError, Unsuited, unknown
 from sourcewise.families.family import Family
-
-if TYPE_CHECKING:
-    from sourcewise.sources import Sources
-from typing import TYPE_CHECKING
-
-from sourcewise.errors import Unsuited
-from sourcewise.families.settings import FamilySettings
 from sourcewise.screening import registry
 from sourcewise.screening.options import Rules
 
 if TYPE_CHECKING:
+    from sourcewise.families.settings import FamilySettings
     from sourcewise.screening.base import Screened
     from sourcewise.sources import Sources
 
@@ -71,7 +65,9 @@ def suited(data: "Sources") -> Family:
     raise InputError(f"{data.name}: no family suits these data by itself: name one by --model")
 
 
-def screen(chosen: Family, data: "Sources", settings: FamilySettings, rules: Rules) -> "Screened":
+def screen(
+    chosen: Family, data: "Sources", settings: "FamilySettings", rules: Rules
+) -> "Screened":
     """What of a sample a family can use.
 
     Raises:

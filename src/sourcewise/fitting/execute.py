@@ -7,11 +7,13 @@ folder and writes.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from sourcewise.errors import InputError
+from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, default_folder
-from sourcewise.fitting.job import Progress
+from sourcewise.fitting.job import Job, Progress
+from sourcewise.fitting.run import load
 from sourcewise.training.processes import Processes
 
 __all__ = ["Runnable", "execute"]
@@ -20,26 +22,39 @@ Outcome = TypeVar("Outcome")
 Result = TypeVar("Result")
 
 
-class Runnable(ABC, Generic[Outcome, Result]):
+class Prepared(Protocol):
+    """What is to be run."""
+
+    @property
+    def job(self) -> Job:
+        """What is fitted."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What identifies the run."""
+        ...
+
+
+Ready = TypeVar("Ready", bound=Prepared)
+
+
+class Runnable(ABC, Generic[Ready, Outcome, Result]):
     """A run that is checked and ready.
 
     Attributes:
         FILES: what a finished run holds.
-        config: what identifies the run.
     """
 
     FILES: ClassVar[tuple[str, ...]]
-    config: Mapping[str, Any]
 
-    @property
-    @abstractmethod
-    def data_name(self) -> str:
-        """Of the data, for the default folder."""
+    def __init__(self, prepared: Ready, execution: Execution | None = None):
+        self.prepared, self.execution = prepared, execution or Execution()
 
     @property
     def folder(self) -> Path:
         """The default run folder."""
-        return default_folder(self.data_name, self.config)
+        return default_folder(self.prepared.job.data.name, self.prepared.config)
 
     @abstractmethod
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
@@ -53,28 +68,20 @@ class Runnable(ABC, Generic[Outcome, Result]):
     def result(self, outcome: Outcome) -> Result:
         """What was found, of a run without a folder."""
 
-    @abstractmethod
-    def load(self, path: Path) -> Result:
-        """What a finished run holds."""
-
     def tidy(self, path: Path) -> None:
         """Remove what only an unfinished run needs."""
 
 
 def execute(
-    run: Runnable[Any, Result],
+    run: Runnable[Any, Any, Result],
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Carry a run out.
 
-    Args:
-        run: what is prepared.
-        out: the run folder; None keeps everything in memory. A folder that holds the same run,
-            finished or not, is resumed.
-        overwrite: replace another run in `out`.
-        progress: called with (done, in all).
+    Without a folder everything is kept in memory. A folder that holds the same run, finished or
+    not, is resumed; another run there is replaced if `overwrite`.
 
     Raises:
         InputError: whatever is wrong with the data or the folder.
@@ -84,7 +91,7 @@ def execute(
         return run.result(run.work(None, progress))
     path, processes = Path(out), Processes.found()
     if processes.first:
-        with RunFolder(path, run.config, overwrite) as folder:
+        with RunFolder(path, run.prepared.config, overwrite) as folder:
             finished = all((path / name).exists() for name in run.FILES)
             if not processes.agreed(finished):
                 try:
@@ -98,4 +105,4 @@ def execute(
         if not processes.agreed(False):  # the first one looks whether the run is finished
             run.work(path, None)
         processes.meet()  # the first one has written all
-    return run.load(path)
+    return cast(Result, load(path))

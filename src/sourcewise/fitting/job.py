@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sourcewise.encoders.base import Coding
+from sourcewise.encoders.base import Coding, Rows
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
 from sourcewise.families.settings import FamilySettings, TrainedSettings
@@ -17,7 +17,7 @@ from sourcewise.sources import Sources
 from sourcewise.splits import hold_out
 from sourcewise.strategies import Strategy
 
-__all__ = ["Job", "Progress", "Split", "Work", "share"]
+__all__ = ["Job", "Progress", "Split", "Work", "prepared_rows", "share", "shuffled_labels"]
 
 Progress = Callable[[int, int], None]
 
@@ -86,6 +86,20 @@ class Split:
         """Set the validation rows apart from the training rows, the same for all strategies."""
         held = hold_out(job.data.units[train], job.data.y[train], job.validation, noise)
         return cls(train[~held], train[held], test)
+
+
+def prepared_rows(job: Job, noise: Noise) -> Rows:
+    """All rows with everything done that needs no fitting, once per repetition."""
+    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
+
+
+def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:
+    """Labels permuted inside each fold, so that every training set keeps its counts."""
+    out = y.clone()
+    for part in fold.unique().tolist():
+        rows = (fold == part).nonzero().squeeze(1)
+        out[rows] = y[rows[noise.of("shuffle", part).permutation(len(rows))]]
+    return out
 
 
 def share(progress: Progress | None, i: int, of: int) -> Progress | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import TrainingFailed, listing
-from sourcewise.families.base import Carried, ConditionalModel, Diagnosed, Diagnostic
+from sourcewise.families.base import Carried, ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import Encoded, untrained
@@ -62,7 +62,7 @@ class Rehearsal:
 
     def effective_settings(self) -> dict[str, str | int | float]:
         """What the family's settings come to for these data; of all strategies."""
-        return Diagnosed(next(self._blocks()).settled()).resolved
+        return Diagnosed(next(self._blocks()).model.diagnostics()).resolved
 
     def seconds(self) -> float:
         """That training all strategies once will take, if no training stops early."""
@@ -95,10 +95,6 @@ class _Block:
     def batch(self, index: Tensor) -> Batch:
         """Some of its rows."""
         return replace(self.encoded.filled.at(self.rows[index]), y=self.y[index])
-
-    def settled(self) -> list[Diagnostic]:
-        """What its settings came to."""
-        return [item for item in self.model.diagnostics() if item.setting]
 
     @property
     def recipe(self) -> Recipe:

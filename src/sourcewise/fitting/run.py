@@ -40,6 +40,8 @@ from sourcewise.training import Effort
 __all__ = ["Comparison", "Run", "Trained", "load", "load_models", "save_models", "save_samples"]
 
 Models = dict[str, TrainedStrategy]
+AVERAGES = "averages.safetensors"
+SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,6 @@ def _models(path: Path, names: tuple[str, ...]) -> Models:
     for item in models.values():
         item.model.eval()
     return models
-
-
-AVERAGES = "averages.safetensors"
-SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
 
 
 def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -> None:

@@ -9,7 +9,7 @@ from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.fitting.job import Job, Split, Work
+from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
@@ -22,8 +22,6 @@ __all__ = [
     "encoded_batch",
     "fit_all",
     "fit_strategy",
-    "prepared_rows",
-    "shuffled_labels",
     "untrained",
     "whole_split",
 ]
@@ -63,20 +61,6 @@ def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tupl
 def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
     """As training takes them: without gaps."""
     return replace(batch, x=encoder.fill(batch.x, rows, batch.y))
-
-
-def prepared_rows(job: Job, noise: Noise) -> Rows:
-    """All rows with everything done that needs no fitting, once per repetition."""
-    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
-
-
-def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:
-    """Labels permuted inside each fold, so that every training set keeps its counts."""
-    out = y.clone()
-    for part in fold.unique().tolist():
-        rows = (fold == part).nonzero().squeeze(1)
-        out[rows] = y[rows[noise.of("shuffle", part).permutation(len(rows))]]
-    return out
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import Field
 
 from sourcewise.errors import InputError, listing
-from sourcewise.fitting.job import Job, Split
+from sourcewise.fitting.job import Job, Split, prepared_rows
 from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
-from sourcewise.fitting.strategy import prepared_rows, whole_split
+from sourcewise.fitting.strategy import whole_split
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources

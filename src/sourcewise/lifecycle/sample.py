@@ -198,7 +198,8 @@ def _lines(samples: Samples) -> Iterator[str]:
 def _shown(samples: Samples, rows: Tensor) -> list[str]:
     x = samples.x
     if isinstance(x, Ragged):
-        return [_printable(text) for text in x.take(rows).strings()]
+        texts = x.take(rows).strings()  # what cannot be printed is shown as an escape
+        return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in text) for text in texts]
     table = as_table(x).take(rows)
     every = as_table(x)
     columns = {n: _column(table.cells(n).tolist(), every.cells(n).tolist()) for n in table.names}
@@ -228,11 +229,6 @@ def _column(cells: list[Any], every: list[Any]) -> list[str]:
         return ["" if number(cell) is None else f"{cell:.{SHOWN + 2}g}" for cell in cells]
     places = next((k for k in range(places) if all(round(v, k) == v for v in numbers)), places)
     return ["" if number(cell) is None else f"{cell:.{places}f}" for cell in cells]
-
-
-def _printable(text: str) -> str:
-    """A text on one line: what cannot be printed as an escape."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def check_file(path: Path) -> None:

@@ -32,20 +32,12 @@ from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
-__all__ = [
-    "SMALLEST",
-    "Scored",
-    "known_rows",
-    "matched",
-    "new_characters",
-    "reading_options",
-    "rough",
-    "score_of",
-]
+__all__ = ["SMALLEST", "Scored", "known_rows", "matched", "reading_options", "rough", "score_of"]
 
 Options = Mapping[str, Any]  # of `read`, by name
 
 FEW = 10
+SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
 
 
 def reading_options(run: Run, data: str, given: Options) -> Json:
@@ -152,7 +144,7 @@ def rough(data: Sources) -> str | None:
     return f"fewer than {FEW} rows of {names}: a rough interval, if any" if few else None
 
 
-def new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
+def _new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
     """A warning that counts the characters which the models have no symbol for."""
     unknown = fitted.encoder.unknown(rows)
     if unknown is None:
@@ -191,9 +183,6 @@ def known_rows(run: Run, data: Sources, fingerprint: str, metric: Metric) -> str
     )
 
 
-SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
-
-
 @dataclass(frozen=True)
 class Scored:
     """The rows under the models of one strategy."""
@@ -225,8 +214,11 @@ class Scored:
             at = data.take(inside), prepared.take(inside), sizes[inside]
             found = metric.measure(trained, trained.held_out(*at), noise.of("metric"))
             rows[inside], error = found.rows, found.shared
-        _refuse_non_finite(rows, inside)
-        notes = (*screened.warnings, rough(data), new_characters(prepared, trained))
+        bad = inside[~rows[inside].isfinite()].tolist()
+        if bad:
+            told = f"first: row {bad[0] + 1} of those used"
+            raise FloatingPointError(f"{len(bad)} of {len(inside)} scores are not finite ({told})")
+        notes = (*screened.warnings, rough(data), _new_characters(prepared, trained))
         warnings = [text for text in notes if text]
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
         return cls(data, metric, metric.unit(coding), *arrays, trained.diagnosed, coding.variables)
@@ -283,28 +275,16 @@ class Scored:
         interval = rows_and_seeds(rows[None, used], units, weights, y[used], sizes=sizes)
         if less is None:
             return with_shared_errors(interval, weights, [(1.0, self.error)])
-        same = [k for k in sources if self._same_model(rows[used & (y == k)], less, k)]
-        weights[same] = 0.0  # log Z cancels
+        for k in sources:  # one model in both, but for rounding: its log Z cancels
+            alike = np.array_equal(self.error[k], less.error[k])
+            if alike and bool((abs(rows[used & (y == k)]) < SMALLEST).all()):
+                weights[k] = 0.0
         sign = self.metric.sign
         return with_shared_errors(interval, weights, [(sign, self.error), (-sign, less.error)])
 
     def gains(self, less: "Scored") -> np.ndarray:
         """(n,) what each row gains under these models, NaN where either has none of its source."""
         return self.metric.sign * (self.rows - less.rows)
-
-    def _same_model(self, gains: np.ndarray, less: "Scored", k: int) -> bool:
-        """Whether one model scores a source in both: scores agree, but for rounding."""
-        alike = np.array_equal(self.error[k], less.error[k])
-        return alike and bool((abs(gains) < SMALLEST).all())
-
-
-def _refuse_non_finite(rows: torch.Tensor, inside: torch.Tensor) -> None:
-    bad = (~rows[inside].isfinite()).nonzero().squeeze(1)
-    if len(bad):
-        row = int(inside[bad[0]]) + 1
-        raise FloatingPointError(
-            f"{len(bad)} of {len(inside)} scores are not finite (first: row {row} of those used)"
-        )
 
 
 def score_of(interval: Interval | float | None) -> Score:

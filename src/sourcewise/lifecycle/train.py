@@ -25,9 +25,9 @@ from sourcewise.fitting.facts import (
     source_facts,
     validated_by,
 )
-from sourcewise.fitting.job import Job, Progress, Split, Work
-from sourcewise.fitting.run import Trained, load, save_models
-from sourcewise.fitting.strategy import TrainedStrategy, fit_all, prepared_rows
+from sourcewise.fitting.job import Job, Progress, Split, Work, prepared_rows
+from sourcewise.fitting.run import Trained, save_models
+from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
@@ -35,10 +35,11 @@ from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS
 
-__all__ = ["TrainSettings", "TrainingRun", "train", "training_result"]
+__all__ = ["TrainSettings", "TrainingRun", "train"]
 
 TRAINING = "training"
 Outcome = tuple[dict[str, TrainedStrategy], float]
+Seconds = Mapping[str, float] | float
 
 
 def train(
@@ -76,19 +77,10 @@ def train(
     return execute(run, out, overwrite, progress)
 
 
-class TrainingRun(Runnable[Outcome, Trained]):
+class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
     """A training, ready to run; see `fitting.execute`."""
 
     FILES: ClassVar = ("models", "rows.safetensors", "log.csv", "result.json")
-
-    def __init__(self, prepared: PreparedTraining, execution: Execution | None = None):
-        self.prepared, self.config = prepared, prepared.config
-        self.execution = execution or Execution()
-
-    @property
-    def data_name(self) -> str:
-        """Of the data."""
-        return self.prepared.job.data.name
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The models and the seconds that it took; the models that `compare` keeps of all rows."""
@@ -110,7 +102,7 @@ class TrainingRun(Runnable[Outcome, Trained]):
         csv.writer(text, lineterminator="\n").writerows([FIELDS, *lines])
         write_atomic(folder / "log.csv", text.getvalue())
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
-        found = training_result(self.prepared, models, spent, str(folder.path))
+        found = _training_result(self.prepared, models, spent, str(folder.path))
         write_json(folder / "result.json", to_json(found))
 
     def result(self, outcome: Outcome) -> Trained:
@@ -118,13 +110,7 @@ class TrainingRun(Runnable[Outcome, Trained]):
         models, seconds = outcome
         for item in models.values():
             item.model.eval()
-        return Trained(training_result(self.prepared, models, seconds, None), lambda: models)
-
-    def load(self, path: Path) -> Trained:
-        """From a folder."""
-        trained = load(path)
-        assert isinstance(trained, Trained)
-        return trained
+        return Trained(_training_result(self.prepared, models, seconds, None), lambda: models)
 
     def tidy(self, path: Path) -> None:
         """Checkpoints and the logs that `log.csv` is made of."""
@@ -156,10 +142,7 @@ def _seconds(lines: list[list[str]], block: str) -> float:
     return total + last
 
 
-Seconds = Mapping[str, float] | float
-
-
-def training_result(
+def _training_result(
     prepared: PreparedTraining,
     trained: Mapping[str, TrainedStrategy],
     seconds: Seconds,

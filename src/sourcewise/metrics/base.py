@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Coding, Encoder
-from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.families.base import ConditionalModel
 from sourcewise.forms import X
 from sourcewise.randomness import Noise
 
@@ -29,8 +29,8 @@ class Trained(Protocol):
     """A strategy that a metric measures."""
 
     @property
-    def model(self) -> PartitionedModel:
-        """Its models."""
+    def model(self) -> ConditionalModel:
+        """Its models behind the face of one: a `PartitionedModel`."""
         ...
 
     @property

@@ -72,11 +72,7 @@ Scored = HasLogProb | HasDensity  # a truth, or a model
 def log_prob(p: Scored, x: Any, y: Tensor, noise: Noise | None = None) -> Tensor:
     """(B,) natural log of the density of each example under its source.
 
-    Args:
-        p: a truth or a model.
-        x: (B, ...) examples.
-        y: (B,) their sources.
-        noise: of densities that are simulated; seed 0 if None.
+    Noise is of densities that are simulated; that of seed 0 if None.
     """
     if isinstance(p, HasDensity):
         return p.log_density(Batch.of(x, y), noise or Noise(0)).value

@@ -28,6 +28,7 @@ METRIC = Metric(
 
 def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
     """Log densities, and the errors that a source's share where they are estimates."""
+    assert isinstance(trained.model, PartitionedModel)
     found = density(trained.model, held_out.batch, noise)
     assert found.shared is not None
     return Contributions(found.value + held_out.log_det, found.shared.columns)

@@ -11,13 +11,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, unknown
-from sourcewise.metrics.distributions import (
-    Moments,
-    Scored,
-    distance,
-    log_prob,
-    log_ratio,
-)
+from sourcewise.metrics.distributions import Moments, Scored, distance, log_prob, log_ratio
 from sourcewise.metrics.estimate import Estimate, PerSource
 from sourcewise.quadrature import RULES
 from sourcewise.randomness import Noise

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from sourcewise.errors import InputError, listing
+from sourcewise.readers.files import read_lines, stem
 from sourcewise.readers.frames import MOST_SOURCES, natural
-from sourcewise.readers.plain import read_lines, stem
 from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.texts import labelled
 from sourcewise.sources import Sources

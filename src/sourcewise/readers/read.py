@@ -12,8 +12,8 @@ from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Kind
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
+from sourcewise.readers.files import stem, suffix
 from sourcewise.readers.frames import from_arrow, from_pandas
-from sourcewise.readers.plain import stem, suffix
 from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources

@@ -10,7 +10,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal
 
-from sourcewise.readers.plain import suffix
+from sourcewise.readers.files import suffix
 
 if TYPE_CHECKING:
     from sourcewise.forms import Kind

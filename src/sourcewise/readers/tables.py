@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.readers.delimited import layout_of, read_delimited
+from sourcewise.readers.files import Lines, read_lines
 from sourcewise.readers.frames import from_arrow, from_pandas, may_be_text
-from sourcewise.readers.plain import Lines, read_lines
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 

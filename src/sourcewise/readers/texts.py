@@ -17,11 +17,7 @@ Place = Callable[[int], str]  # where an example stands: "FILE, line 3"
 
 
 def labelled(
-    examples: Sequence[tuple[int, str, str]],
-    names: Sequence[str],
-    *,
-    name: str,
-    chunk: int | None,
+    examples: Sequence[tuple[int, str, str]], names: Sequence[str], *, name: str, chunk: int | None
 ) -> Sources:
     """Examples that each know their source and place.
 
@@ -48,15 +44,7 @@ def text_sources(
     With `chunk`, the pieces of one text form a group, unless there are groups already; so do the
     pieces of identical texts.
 
-    Args:
-        texts: n strings.
-        y: (n,) their sources.
-        names: the sources' names.
-        name: what the data set is called.
-        place: index to where the example stands, for messages.
-        chunk: cut longer examples into pieces of so many characters.
-        group: (n,) what belongs together, or None.
-        group_by: the columns that the group was made of.
+    With `place` a message says where an example stands; `chunk` cuts longer ones into pieces.
     """
     x = Ragged.of_strings(texts)
     _refuse_surrogates(x, place)

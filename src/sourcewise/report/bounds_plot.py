@@ -100,10 +100,7 @@ def _legend(figure: "Figure", names: Iterable[str], forms: Iterable[str]) -> Non
 def write_picture(path: Path, size: tuple[float, float], fill: "Callable[[Figure], None]") -> None:
     """Write a figure; the same one gives the same bytes.
 
-    Args:
-        path: the file; its ending, .svg, .png or .pdf, chooses the format.
-        size: width and height in inches.
-        fill: draws on the figure.
+    The ending, .svg, .png or .pdf, chooses the format; sizes are in inches.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure

@@ -145,10 +145,7 @@ def _marks(ax: Axes, plot: Forest, row: Row, centre: float) -> None:
         color, shape, filled = _look(plot, s, mark.verdict)
         ends = mark.ends
         ax.hlines(y, max(min(ends), low), min(max(ends), high), color, linewidth=thick, zorder=2)
-        for edge, beyond, arrow in (
-            (low, min(ends) < low, "<"),
-            (high, max(ends) > high, ">"),
-        ):
+        for edge, beyond, arrow in ((low, min(ends) < low, "<"), (high, max(ends) > high, ">")):
             if beyond:
                 ax.scatter(edge, y, s=26.0, c=color, marker=arrow, clip_on=False, zorder=3)
         if low <= mark.difference <= high:

@@ -32,6 +32,9 @@ GLOSSARY = {
     "Independent units": "independent",
     "Examples seen": "seen",
 }
+_VARIABLE = {color: f"var(--{name})" for name, color in PALETTE.items()}
+_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_NOTHING = re.compile(r"rotate\(-?0 ")  # matplotlib turns every text by zero degrees
 
 
 def write_report(result: ComparisonResult, path: Path) -> None:
@@ -79,11 +82,6 @@ def _drawing(part: Forest, i: int) -> Markup:
             for kind, width in (("wide", 720.0), ("narrow", 340.0))
         )
     )
-
-
-_VARIABLE = {color: f"var(--{name})" for name, color in PALETTE.items()}
-_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-_NOTHING = re.compile(r"rotate\(-?0 ")  # matplotlib turns every text by zero degrees
 
 
 def inline(
@@ -155,12 +153,8 @@ def _attributes(item: Element, tag: str, prefix: str) -> dict[str, str]:
 
 
 def _style(style: str) -> str:
-    parts = [part.partition(":") for part in style.split(";") if part.strip()]
-    return ";".join(":".join(_property(k.strip(), v.strip())) for k, _, v in parts if _kept(k))
-
-
-def _kept(key: str) -> bool:
-    return key.strip() != "font-family"
+    parts = (map(str.strip, part.split(":", 1)) for part in style.split(";") if part.strip())
+    return ";".join(":".join(_property(key, v)) for key, v in parts if key != "font-family")
 
 
 def _property(key: str, value: str) -> tuple[str, str]:

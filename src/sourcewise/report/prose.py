@@ -9,7 +9,7 @@ from sourcewise.report.rows import Forest
 from sourcewise.report.words import clean, decimals, interval, number, phrase, sentence, signed
 from sourcewise.results.comparison import ComparisonResult, Difference, Verdict
 from sourcewise.results.contract import to_json
-from sourcewise.results.data import Column, DiagnosticFacts
+from sourcewise.results.data import Column
 from sourcewise.results.text import metric_name
 
 __all__ = [
@@ -153,10 +153,6 @@ def _doubts(result: ComparisonResult) -> Iterator[str]:
                 known, key=lambda item: max(map(float, filter(None, item.values)), default=0)
             )
             yield f"{words} {worst.words.split(' to ')[-1]} nats; intervals allow for it."
-
-
-def _largest(item: DiagnosticFacts) -> float:
-    return max((x for x in item.values if isinstance(x, int | float)), default=0.0)
 
 
 def _decide(result: ComparisonResult) -> str:

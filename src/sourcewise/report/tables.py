@@ -76,7 +76,10 @@ def differences(result: ComparisonResult) -> Table | None:
         "Verdict": [_verdict(d, many) for d in records]
         + [Cell("too few rows", "", "too-few-rows")] * len(few),
         "Difference": [*(Cell(signed(d.difference, places)) for d in records), *absent],
-        "95 % interval": [*(_interval(d, places) for d in records), *absent],
+        "95 % interval": [
+            *(Cell(interval(d, places) or ABSENT, few_degrees(d.df)) for d in records),
+            *absent,
+        ],
         "p (Holm)": [*(Cell(p_value(d.p_holm)) for d in records), *absent],
     }
     if not many:
@@ -99,10 +102,6 @@ def _verdict(d: Difference, many: bool) -> Cell:
     word = "favours it" if many and word == f"favours {d.strategy}" else word
     note = f"would decide: {d.would_decide}" if d.would_decide else ""
     return Cell(word, note, d.verdict.replace(" ", "-"))
-
-
-def _interval(d: Difference, places: int) -> Cell:
-    return Cell(interval(d, places) or ABSENT, few_degrees(d.df))
 
 
 def _caption(result: ComparisonResult, key: str) -> str:

@@ -37,11 +37,8 @@ def clean(value: object) -> str:
     ('a\ufffdb c', '')
     """
     text = "" if value is None else _SPACE.sub(" ", str(value)).strip()
-    return "".join("\ufffd" if _barred(c) else c for c in text)
-
-
-def _barred(c: str) -> bool:
-    return unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff"
+    barred = (unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in text)
+    return "".join("\ufffd" if bad else c for c, bad in zip(text, barred, strict=True))
 
 
 def phrase(value: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sourcewise.errors import counted
+from sourcewise.results import text
 from sourcewise.results.comparison import (
     MACRO,
     ComparisonResult,
@@ -11,21 +12,6 @@ from sourcewise.results.comparison import (
     Level,
     Searched,
     StrategyResult,
-)
-from sourcewise.results.text import (
-    MOST_LINES,
-    aligned,
-    brief,
-    ends,
-    extent,
-    figure,
-    findings,
-    metric_name,
-    note_lines,
-    quoted,
-    resolved_lines,
-    span,
-    wrapped,
 )
 
 __all__ = ["comparison_lines"]
@@ -35,46 +21,46 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
     """All of it, line by line."""
     data, verdict = result.data, result.verdict
     yield (
-        f"{data.name}: {data.rows} rows, {len(data.sources)} sources, {extent(data)}; "
+        f"{data.name}: {data.rows} rows, {len(data.sources)} sources, {text.extent(data)}; "
         f"scope: {result.scope}"
     )
-    yield from note_lines(result.warnings)
+    yield from text.note_lines(result.warnings)
     for strategy in result.rivals:
         yield ""
         yield from _difference_lines(result, strategy)
     yield ""
     for name, strategy in result.strategies.items():
         yield from _budget_lines(result, name, strategy)
-    yield from resolved_lines({name: s.resolved for name, s in result.strategies.items()})
+    yield from text.resolved_lines({name: s.resolved for name, s in result.strategies.items()})
     for key in result.shown:
         yield ""
         yield from _shown_lines(result, key)
     yield ""
     how = f", {verdict.recommended_how}" if verdict.recommended_how else ""
     yield f"verdict: {verdict.overall}; recommended: {verdict.recommended}{how}"
-    yield from wrapped(verdict.reason, "  ")
+    yield from text.wrapped(verdict.reason, "  ")
 
 
 def _difference_lines(result: ComparisonResult, strategy: str) -> Iterator[str]:
     """A strategy against the baseline: all sources, or the most certain if there are very many."""
     rows = [d for d in result.differences if d.strategy == strategy]
     sources = [d for d in rows if not d.average]
-    more = len(sources) - MOST_LINES
+    more = len(sources) - text.MOST_LINES
     if more > 0:
-        sources = sorted(sources, key=lambda d: 1.0 if d.p is None else d.p)[:MOST_LINES]
+        sources = sorted(sources, key=lambda d: 1.0 if d.p is None else d.p)[: text.MOST_LINES]
     baseline, region = rows[0].baseline, result.metric.region
     inside = "" if region is None else f", within ±{region:g} is equivalent"
-    yield from wrapped(
+    yield from text.wrapped(
         f"{strategy} - {baseline}, {rows[0].unit}: above 0 favours {strategy}{inside}", then=""
     )
-    yield from wrapped(
+    yield from text.wrapped(
         f"saw: training examples seen by {strategy} / {baseline}, repeats counted; {MACRO}: the "
         "mean of the sources",
         then="",
     )
     head = ("source", "rows", "saw", "difference", "95 % interval", "p (Holm)", "verdict")
     cells = [_cells(result, d) for d in [*sources, *(d for d in rows if d.average)]]
-    lines = aligned(head, cells, numbers=5)
+    lines = text.aligned(head, cells, numbers=5)
     yield from lines[: len(sources) + 1]
     if more > 0:
         yield f"  ... {more} less certain ones in the report"
@@ -88,12 +74,12 @@ def _cells(result: ComparisonResult, d: Difference) -> tuple[str, ...]:
     entries = [result.of(name, d.source) for name in (d.strategy, d.baseline)]
     seen = " / ".join(f"{entry.examples_seen:.0f}" for entry in entries if entry)
     return (
-        brief(d.source),
+        text.brief(d.source),
         "".join(rows),
         seen,
-        figure(d.difference, "+.4f"),
-        ends(d.low, d.high),
-        "<.0001" if d.p_holm is not None and d.p_holm < 1e-4 else figure(d.p_holm),
+        text.figure(d.difference, "+.4f"),
+        text.ends(d.low, d.high),
+        "<.0001" if d.p_holm is not None and d.p_holm < 1e-4 else text.figure(d.p_holm),
         d.verdict + (f" ({d.would_decide})" if d.would_decide else ""),
     )
 
@@ -109,8 +95,8 @@ def _budget_lines(result: ComparisonResult, name: str, strategy: StrategyResult)
         f"{strategy.parameters:.0f} parameters",
         f"{updates:.0f} updates"
         + (f" (mean of {over})" if over else "")
-        + (f" (weights of update {span(best, '.0f')} kept)" if best else ""),
-        *findings(strategy.diagnostics),
+        + (f" (weights of update {text.span(best, '.0f')} kept)" if best else ""),
+        *text.findings(strategy.diagnostics),
     ]
     yield f"{name}: {', '.join(parts)}"
     if strategy.searched:
@@ -118,8 +104,8 @@ def _budget_lines(result: ComparisonResult, name: str, strategy: StrategyResult)
     key, worst = result.primary_metric, strategy.worst[result.primary_metric]
     direction = "" if result.metric.higher_is_better else f"; {result.metric.direction}"
     yield (
-        f"  held-out {metric_name(key)} {figure(strategy.macro[key].mean)} on average, "
-        f"worst {figure(worst.mean)} ({brief(quoted(worst.source))}){direction}"
+        f"  held-out {text.metric_name(key)} {text.figure(strategy.macro[key].mean)} on average, "
+        f"worst {text.figure(worst.mean)} ({text.brief(text.quoted(worst.source))}){direction}"
     )
 
 
@@ -138,21 +124,21 @@ def _shown_lines(result: ComparisonResult, key: str) -> Iterator[str]:
     facts, strategies = result.shown[key], result.strategies.values()
     repeated = any(len(s.macro[key].replicates or ()) > 1 for s in strategies if key in s.macro)
     spread = "; in brackets the smallest and largest of the repetitions" if repeated else ""
-    yield from wrapped(
-        f"{metric_name(key)}, {facts.unit}, {facts.direction}: shown beside the metric that "
+    yield from text.wrapped(
+        f"{text.metric_name(key)}, {facts.unit}, {facts.direction}: shown beside the metric that "
         f"decides, never part of the verdict{spread}"
     )
     rows = [
-        (brief(source), *(_level(e and e.metrics.get(key)) for e in entries))
-        for source in result.sources[:MOST_LINES]
+        (text.brief(source), *(_level(e and e.metrics.get(key)) for e in entries))
+        for source in result.sources[: text.MOST_LINES]
         for entries in [[result.of(strategy, source) for strategy in result.names]]
     ]
     average = (MACRO, *(_level(s.macro.get(key)) for s in strategies))
-    yield from aligned(("source", *result.strategies), [*rows, average])
+    yield from text.aligned(("source", *result.strategies), [*rows, average])
 
 
 def _level(level: Level | None) -> str:
     if level is None:
         return "-"
     values = [value for value in level.replicates or () if value is not None]
-    return figure(level.mean) + (f" ({span(values, '.4f')})" if len(values) > 1 else "")
+    return text.figure(level.mean) + (f" ({text.span(values, '.4f')})" if len(values) > 1 else "")

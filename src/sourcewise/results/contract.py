@@ -58,10 +58,7 @@ def _there(value: Any, key: Field[Any]) -> bool:
 def from_json(kind: type[T], value: object, where: str) -> T:
     """The inverse of `to_json`.
 
-    Args:
-        kind: the dataclass.
-        value: what JSON had.
-        where: the file, for the message.
+    `where` is the file, for the message.
 
     Raises:
         InputError: one line that names the file and the key with a wrong or no value.

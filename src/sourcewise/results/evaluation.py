@@ -3,20 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sourcewise.results import text
 from sourcewise.results.comparison import MACRO, Gap, Worst
 from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import DiagnosticFacts, Fitted, Resolved, SourceFacts
-from sourcewise.results.text import (
-    MOST_LINES,
-    about_lines,
-    aligned,
-    brief,
-    ends,
-    figure,
-    metric_name,
-    note_lines,
-    wrapped,
-)
 
 __all__ = [
     "ALONE",
@@ -122,26 +112,26 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
     """Scores by source and strategy, then differences."""
     metric = result.metrics[result.primary_metric]
     yield f"{result.data.name}: {result.data.rows} rows; scope: {result.scope}"
-    yield from note_lines(result.warnings)
+    yield from text.note_lines(result.warnings)
     yield ""
     strategies = result.strategies.items()
     resolved = {name: item.resolved for name, item in strategies}
-    yield from about_lines(resolved, {name: item.diagnostics for name, item in strategies})
-    name = metric_name(result.primary_metric)
+    yield from text.about_lines(resolved, {name: item.diagnostics for name, item in strategies})
+    name = text.metric_name(result.primary_metric)
     made = "" if metric.intervals == ALONE else f"; intervals are made of {metric.intervals}"
     direction = "" if metric.higher_is_better else ", lower is better"
     head = f"{name}, {metric.unit}{direction}, ± standard error {metric.standard_error}{made}"
-    yield from wrapped(head, then="")
-    yield from aligned(("source", "rows", *result.strategies), _score_rows(result))
+    yield from text.wrapped(head, then="")
+    yield from text.aligned(("source", "rows", *result.strategies), _score_rows(result))
     for strategy in dict.fromkeys(d.strategy for d in result.differences):
         mine = [d for d in result.differences if d.strategy == strategy]
         yield ""
         yield f"{strategy} - {mine[0].baseline}, {metric.unit}: above 0 favours {strategy}"
-        yield from aligned(
+        yield from text.aligned(
             ("source", "difference", "95 % interval"),
             [
-                (brief(d.source), figure(d.difference, "+.4f"), ends(d.low, d.high))
-                for d in [*mine[:-1][:MOST_LINES], mine[-1]]
+                (text.brief(d.source), text.figure(d.difference, "+.4f"), text.ends(d.low, d.high))
+                for d in [*mine[:-1][: text.MOST_LINES], mine[-1]]
             ],
         )
 
@@ -150,11 +140,15 @@ def _score_rows(result: EvaluationResult) -> list[tuple[str, ...]]:
     strategies, metric = result.strategies.values(), result.primary_metric
     present = [source for source in result.data.sources if source.rows]
     rows = [
-        (brief(s.name), str(s.rows), *(_score(item.score(metric, s.name)) for item in strategies))
-        for s in present[:MOST_LINES]
+        (
+            text.brief(s.name),
+            str(s.rows),
+            *(_score(item.score(metric, s.name)) for item in strategies),
+        )
+        for s in present[: text.MOST_LINES]
     ]
-    if len(present) > MOST_LINES:
-        rows.append((f"... {len(present) - MOST_LINES} more", "", *("" for _ in strategies)))
+    if len(present) > text.MOST_LINES:
+        rows.append((f"... {len(present) - text.MOST_LINES} more", "", *("" for _ in strategies)))
     # Also where a strategy has no model of some source: the same sources in every column.
     return [*rows, (MACRO, "", *(_score(item.score(metric, MACRO)) for item in strategies))]
 
@@ -163,4 +157,4 @@ def _score(score: Score | None) -> str:
     if score is None:
         return "-"
     error = "" if score.standard_error is None else f" ± {score.standard_error:.4f}"
-    return figure(score.mean) + error
+    return text.figure(score.mean) + error

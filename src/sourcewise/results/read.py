@@ -22,7 +22,12 @@ def read_result(run: str | Path) -> ComparisonResult | TrainingResult:
     if not path.is_dir():
         raise InputError(f"no run folder {path}")
     if not file.exists():
-        _refuse_unfinished(path)
+        if not (path / "config.yaml").exists():
+            raise InputError(f"{path} holds no run")
+        raise InputError(
+            f"the run in {path} is not finished (no result.json): the command that started it "
+            "goes on where it stopped"
+        )
     document = read_json(file)
     if not isinstance(document, dict):
         raise InputError(f"{file} is no comparison's result, nor that of a training")
@@ -40,12 +45,3 @@ def read_comparison(run: str | Path) -> ComparisonResult:
     if not isinstance(result, ComparisonResult):
         raise InputError(f"{Path(run) / 'result.json'} is no comparison's result")
     return result
-
-
-def _refuse_unfinished(path: Path) -> None:
-    if (path / "config.yaml").exists():
-        raise InputError(
-            f"the run in {path} is not finished (no result.json): the command that started it "
-            "goes on where it stopped"
-        )
-    raise InputError(f"{path} holds no run")

@@ -45,11 +45,7 @@ def as_frame(
 ) -> "pd.DataFrame":
     """A DataFrame with the source's column first; missing values are NaN or None.
 
-    Args:
-        x: n draws.
-        labels: (n,) the names of their sources.
-        source: what the column of the source is called.
-        text: what the column of texts is called.
+    Labels (n,) name the sources of n draws; `source` and `text` are what the columns are called.
     """
     import pandas as pd
 

@@ -48,10 +48,7 @@ def aligned(
     >>> aligned(("source", "rows", "verdict"), [("a", "12", "pool")], numbers=1)
     ['  source  rows  verdict', '  a         12  pool']
 
-    Args:
-        head: of the columns, the first of names.
-        rows: cells.
-        numbers: how many columns of numbers there are; None: all but the first.
+    The first column is of names; `numbers` columns of numbers follow, by default all others.
     """
     last = len(head) if numbers is None else numbers + 1
     table = [head, *rows]

@@ -4,17 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sourcewise.errors import counted, listing
+from sourcewise.results import text
 from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import DataFacts, DiagnosticFacts, Fitted, Resolved, TrainedSource
-from sourcewise.results.text import (
-    MOST_LINES,
-    about_lines,
-    aligned,
-    brief,
-    extent,
-    note_lines,
-    wrapped,
-)
 
 __all__ = ["Blocks", "TrainedModel", "TrainingResult", "training_lines"]
 
@@ -79,25 +71,28 @@ class TrainingResult:
 def training_lines(result: TrainingResult) -> Iterator[str]:
     """What training took, as a table."""
     data, models, name = result.data, result.models, result.strategy.name
+    sources = counted(len(data.sources), "source")
     yield (
-        f"{data.name}: {data.rows} rows, {counted(len(data.sources), 'source')}, {extent(data)}; "
+        f"{data.name}: {data.rows} rows, {sources}, {text.extent(data)}; "
         f"{result.settings.get('model', '')}, {name}: {counted(len(models), 'model')}"
     )
-    yield from note_lines(result.warnings)
+    yield from text.note_lines(result.warnings)
     yield ""
-    yield from about_lines({name: result.resolved}, {name: result.diagnostics})
+    yield from text.about_lines({name: result.resolved}, {name: result.diagnostics})
     head = ["sources", "rows", "valid", "saw", "updates", "kept", "loss", "parameters", "seconds"]
-    yield from aligned(head, map(_cells, models[:MOST_LINES]))
-    if len(models) > MOST_LINES:
-        yield f"  ... {len(models) - MOST_LINES} more in result.json"
+    yield from text.aligned(head, map(_cells, models[: text.MOST_LINES]))
+    if len(models) > text.MOST_LINES:
+        yield f"  ... {len(models) - text.MOST_LINES} more in result.json"
     if any(model.validation is not None for model in models):
         loss = result.validated_by or "minus log-likelihood"
-        yield from wrapped(f"loss: of the validation rows (valid) under the weights kept; {loss}")
+        yield from text.wrapped(
+            f"loss: of the validation rows (valid) under the weights kept; {loss}"
+        )
 
 
 def _cells(model: TrainedModel) -> tuple[str, ...]:
     return (
-        listing([brief(name, 20) for name in model.sources], 3),
+        listing([text.brief(name, 20) for name in model.sources], 3),
         str(model.n_train),
         str(model.n_valid),
         str(model.examples_seen),

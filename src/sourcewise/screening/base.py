@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing
-from sourcewise.forms import Table, as_table
+from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.screening.options import Missing, Rules
 from sourcewise.sources import Sources
 
@@ -15,6 +16,7 @@ __all__ = [
     "Image",
     "LeftOut",
     "Screened",
+    "content",
     "handle_missing",
     "leave_out_dates",
     "per_source",
@@ -25,6 +27,9 @@ __all__ = [
     "take_logarithms",
     "tested_sources",
 ]
+
+HUGE = 1e100  # squares and their sums must not overflow
+_CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,6 @@ def per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) 
     out = torch.full((K,), torch.nan, dtype=torch.float64)
     rows = present.nonzero().squeeze(1)
     return out.scatter_reduce(0, y[rows], values[rows], reduce, include_self=False)
-
-
-HUGE = 1e100  # squares and their sums must not overflow
-_CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
 
 
 def refuse_table_options(what: str, rules: Rules) -> None:
@@ -201,3 +202,24 @@ def point_out_identifiers(screened: Screened) -> None:
                 f"column {name!r} looks like a row identifier (whole numbers, all different): "
                 f"if so, --ignore {name}"
             )
+
+
+def content(data: Sources) -> Literal["text", "mixed", "numbers"]:
+    """What examples are made of: text, columns with categories that vary, or numbers."""
+    if isinstance(data.x, Ragged):
+        return "text"
+    x = data.x
+    categories = isinstance(x, Table) and any(
+        column.kind == "category" and _varies_within(x.columns[column.name], data)
+        for column in x.schema
+    )
+    return "mixed" if categories else "numbers"
+
+
+def _varies_within(codes: Tensor, data: Sources) -> bool:
+    """Whether a category (n,) takes more than one value within some source."""
+    rows = (codes >= 0).nonzero().squeeze(1)
+    codes, y = codes[rows], data.y[rows]
+    some = torch.full((data.K,), -1, dtype=codes.dtype)
+    some[y] = codes  # any one of each source
+    return bool((some[y] != codes).any())

@@ -4,20 +4,28 @@ Row i of a sample is of source i mod K, and its draw depends on (seed, source, i
 smaller sample is the beginning of a larger one.
 """
 
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from sourcewise.families.base import ConditionalModel
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.metrics.distributions import Sampled
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.studies.curves import STRATEGIES, Strategy
+from sourcewise.studies.grid import Progress
 from sourcewise.training.data import TrainingData
 from sourcewise.training.recipes.base import Member
+from sourcewise.training.recipes.registry import recipe
 
-__all__ = ["Block", "all_blocks", "blocks", "member", "numbers", "sample"]
+__all__ = ["Block", "all_blocks", "blocks", "member", "numbers", "sample", "train"]
 
 Block = tuple[int, ...]
+Key = TypeVar("Key", bound=Hashable)
 
 
 def sample(truth: Sampled, K: int, n: int, noise: Noise) -> tuple[Tensor, Tensor]:
@@ -47,15 +55,21 @@ def numbers(block: Block, K: int) -> Tensor:
 def member(
     model: ConditionalModel, data: TrainingData, K: int, r: int, block: Block, *more: str
 ) -> Member:
-    """A model that is to be trained on its rows.
-
-    Args:
-        model: untrained.
-        data: of all K sources.
-        K: sources.
-        r: which seed.
-        block: the model's sources.
-        more: what tells it from others of this seed and block.
-    """
+    """An untrained model with its rows of the data; `more` tells it from others of its block."""
     names = tuple(f"seed {r} source {k}" for k in block)
     return Member((*names, *more), model, data.of(numbers(block, K)))
+
+
+def train(
+    how: str,
+    members: Mapping[Key, Member],
+    settings: TrainedSettings,
+    noise: Noise,
+    progress: Progress | None,
+    folder: Path | None,
+) -> dict[Key, int]:
+    """Train all members as one stack, by the recipe `how`; the updates that each has made."""
+    efforts = recipe(how).train(
+        list(members.values()), settings, noise, progress=progress, folder=folder
+    )
+    return dict(zip(members, (effort.updates for effort in efforts), strict=True))

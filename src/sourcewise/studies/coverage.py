@@ -19,8 +19,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from sourcewise.comparison import CompareSettings, compare, prepare
+from sourcewise.comparison.compare import compare
 from sourcewise.comparison.plan import FOLDS
+from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.encoders.numeric import NumericEncoder
 from sourcewise.fitting import job as fitted_job
 from sourcewise.fitting.strategy import fit_all
@@ -53,17 +54,11 @@ class CoverageSettings(Settings):
 
 
 class Cell(NamedTuple):
-    """One setting of the simulation.
+    """One setting of the simulation."""
 
-    Args:
-        likeness: of the sources.
-        tails: of their distribution.
-        n_k: rows of each source.
-    """
-
-    likeness: Likeness
-    tails: Tails
-    n_k: int
+    likeness: Likeness  # of the sources
+    tails: Tails  # of their distribution
+    n_k: int  # rows of each source
 
     @property
     def name(self) -> str:
@@ -73,27 +68,17 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class CoveragePoint:
-    """What was found in a cell.
+    """What was found in a cell."""
 
-    Args:
-        likeness, tails, n_k: the cell.
-        repetitions: data sets.
-        true_macro: true difference on average over the sources.
-        coverage_per_source: share of the sources' intervals that hold the true difference.
-        coverage_macro: of the intervals of the average.
-        width_macro: their mean width.
-        verdicts: overall verdict to its share.
-    """
-
-    likeness: Likeness
+    likeness: Likeness  # likeness, tails, n_k: the cell
     tails: Tails
     n_k: int
-    repetitions: int
-    true_macro: float
-    coverage_per_source: float
-    coverage_macro: float
-    width_macro: float
-    verdicts: dict[str, float]
+    repetitions: int  # data sets
+    true_macro: float  # true difference on average over the sources
+    coverage_per_source: float  # share of the sources' intervals that hold the true difference
+    coverage_macro: float  # of the intervals of the average
+    width_macro: float  # their mean width
+    verdicts: dict[str, float]  # overall verdict to its share
 
     def __str__(self) -> str:
         words = ", ".join(f"{word} {100 * share:.1f} %" for word, share in self.verdicts.items())

@@ -1,4 +1,4 @@
-"""What studies that measure errors along curves have in common: points, intervals, exponents.
+"""What studies that measure errors along curves have in common: settings, points, exponents.
 
 A study varies one size after the other; at each value, in a *cell*, it trains both ways in several
 seeds. Each strategy's errors there are a `Point`, to which a study adds what it compares them
@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from sourcewise.statistics import Interval
 from sourcewise.theory.sharing import empirical_beta
@@ -19,58 +20,55 @@ from sourcewise.theory.sharing import empirical_beta
 __all__ = [
     "STRATEGIES",
     "Fit",
+    "Passes",
     "Point",
+    "Positive",
+    "Rate",
+    "Rows",
     "Strategy",
+    "Updates",
     "compared",
     "fit",
     "over_seeds",
     "reason",
-    "slope",
 ]
 
 Strategy = Literal["separate", "pooled"]
 STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
 ONE = "beta-hat and gain: with K = 1 both are one"
 
+# Settings that every study of trained models has.
+Positive = Annotated[int, Field(ge=1)]
+ROWS = "rows per update; all: exact full-batch gradients"
+PASSES = "passes over the training rows; more where `updates` asks for more"
+Rows = Annotated[Positive | Literal["all"], Field(description=ROWS)]
+Passes = Annotated[float, Field(gt=0, description=PASSES)]
+Updates = Annotated[int, Field(ge=0, description="the fewest updates, if `passes` makes fewer")]
+Rate = Annotated[float, Field(gt=0, description="the rate at its peak")]
+
 
 @dataclass(frozen=True)
 class Point:
-    """The error of one strategy in one cell. None where there is no value; `reason` says why.
+    """The error of one strategy in one cell. None where there is no value; `reason` says why."""
 
-    Args:
-        sweep: what is varied.
-        value: to what.
-        strategy: pooled (multi-source) or separate (single-source).
-        K: sources.
-        n: examples in all.
-        measured: average TV, mean over seeds.
-        standard_error: of `measured`.
-        low, high: t interval of `measured` over seeds, 95 %.
-        per_seed: average TV of each seed.
-        gain, gain_low, gain_high: separate minus pooled, paired by seed; pooled points only.
-        beta_hat: `theory.sharing.empirical_beta` of pooled over separate, not clipped.
-        beta: the parameter-count similarity of the class.
-        updates: gradient steps.
-        reason: why a value is missing.
-    """
-
-    sweep: str
-    value: int
-    strategy: Strategy
-    K: int
-    n: int
-    measured: float
-    standard_error: float
-    low: float
+    sweep: str  # what is varied
+    value: int  # to what
+    strategy: Strategy  # pooled (multi-source) or separate (single-source)
+    K: int  # sources
+    n: int  # examples in all
+    measured: float  # average TV, mean over seeds
+    standard_error: float  # of `measured`
+    low: float  # t interval of `measured` over seeds, 95 %
     high: float
-    per_seed: tuple[float, ...]
+    per_seed: tuple[float, ...]  # average TV of each seed
+    # separate minus pooled, paired by seed, with its interval; pooled points only
     gain: float | None
     gain_low: float | None
     gain_high: float | None
-    beta_hat: float | None
-    beta: float
-    updates: int
-    reason: str | None
+    beta_hat: float | None  # `theory.sharing.empirical_beta` of pooled over separate, not clipped
+    beta: float  # the parameter-count similarity of the class
+    updates: int  # gradient steps
+    reason: str | None  # why a value is missing
 
     @property
     def half_width(self) -> float:
@@ -108,11 +106,6 @@ def compared(
     >>> [round(value, 4) for value in (found.measured, found.gain, found.beta_hat)]
     [0.3, 0.1, 0.875]
     >>> compared([0.3, 0.5], [0.2, 0.4], "separate", K=2).gain
-
-    Args:
-        separate, pooled: an average TV per seed.
-        strategy: whose point it is.
-        K: sources; with one both strategies are the same.
     """
     values = separate if strategy == "separate" else pooled
     own = over_seeds(values)
@@ -134,48 +127,33 @@ def reason(strategy: Strategy, K: int, *others: str) -> str | None:
 
 @dataclass(frozen=True)
 class Fit:
-    """The exponent a of `error = c value^a`: least squares of logarithms in each seed.
+    """The exponent a of `error = c value^a`: least squares of logarithms in each seed."""
 
-    Args:
-        strategy: whose error, or the name of another curve that is fitted the same way.
-        exponent: mean over seeds.
-        low, high: t interval over seeds, 95 %; None where there is one curve only.
-        first, last: the values it is fitted between.
-    """
-
-    strategy: str
-    exponent: float
-    low: float | None
+    strategy: str  # whose error, or the name of another curve that is fitted the same way
+    exponent: float  # mean over seeds
+    low: float | None  # t interval over seeds, 95 %; None where there is one curve only
     high: float | None
-    first: int
+    first: int  # the values it is fitted between
     last: int
+
+    def line(self, width: int) -> str:
+        """Name, exponent and interval."""
+        interval = "" if self.low is None else f"  [{self.low:+.4f}, {self.high:+.4f}]"
+        return f"{self.strategy:<{width}}{self.exponent:+.4f}{interval}"
 
 
 def fit(name: str, x: Sequence[int], per_seed: Sequence[Sequence[float]]) -> Fit:
-    """The exponent of a curve of which every value of x has a number per seed.
+    """The exponent of a curve, of which every x (two different ones at least) has a number a seed.
 
     >>> fit("law", [1, 10], [[2.0, 4.0], [0.2, 0.4]]).exponent.__round__(6)
     -1.0
-
-    Args:
-        name: of the curve.
-        x: two different values at least.
-        per_seed: for every x, its numbers.
     """
-    slopes = [slope(x, values) for values in zip(*per_seed, strict=True)]
+    columns = zip(*per_seed, strict=True)
+    slopes = [float(np.polyfit(np.log(x), np.log(values), 1)[0]) for values in columns]
     if len(slopes) == 1:
         return Fit(name, slopes[0], None, None, x[0], x[-1])
     found = over_seeds(slopes)
     return Fit(name, found.value, found.low, found.high, x[0], x[-1])
-
-
-def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Least squares of log y on log x.
-
-    >>> round(slope([1, 10, 100], [3.0, 0.3, 0.03]), 6)
-    -1.0
-    """
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def over_seeds(values: Sequence[float]) -> Interval:

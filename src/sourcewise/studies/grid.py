@@ -1,15 +1,19 @@
 """A study is a grid of cells: each is computed once, and kept once it is computed.
 
 A study says which cells it has, how one is computed, and how all of them make its result. Running
-them, with progress, and taking up what an interrupted run left, is the same for all studies.
+them, with progress, taking up what an interrupted run left, and telling the time from short trials
+of a few cells, is the same for all studies.
 """
 
 import shutil
+import time
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from sourcewise.errors import InputError
@@ -17,9 +21,11 @@ from sourcewise.files import read_json, write_json
 from sourcewise.studies.pictures import Picture
 from sourcewise.studies.result import Result
 
-__all__ = ["Cell", "Grid", "Progress", "Work", "within"]
+__all__ = ["SHORT", "Cell", "Grid", "Progress", "Work", "estimate", "pace", "within"]
 
 Progress = Callable[[int, int], None]  # called with (done, in all)
+TRIAL = 60  # updates of a trial
+SHORT = {"updates": TRIAL, "passes": 1e-9, "check": TRIAL // 3}  # settings of short training
 
 
 class Cell(Protocol):
@@ -32,17 +38,11 @@ class Cell(Protocol):
 
 
 class Work(NamedTuple):
-    """What the time of a cell depends on, for estimates.
+    """What the time of a cell depends on, for estimates."""
 
-    Args:
-        units: what is repeated in it: updates, or draws.
-        each: how much a unit is, in any measure that puts cells in order.
-        kind: cells of different kinds are not compared.
-    """
-
-    units: int
-    each: float
-    kind: Hashable = None
+    units: int  # what is repeated in it: updates, or draws
+    each: float  # how much a unit is, in any measure that puts cells in order
+    kind: Hashable = None  # cells of different kinds are not compared
 
 
 C = TypeVar("C", bound=Cell)
@@ -52,28 +52,19 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Grid(Generic[C, F, R]):
-    """The cells C of a study, of which each gives an F, and all together the result R.
+    """The cells C of a study, of which each gives an F, and all together the result R."""
 
-    Args:
-        cells: all of them; sweeps that cross may name one more than once.
-        compute: one cell, called with its progress, which it reports twice at least and in
-            proportion to its units, and a folder for unfinished work, which is removed afterwards
-            (None: nothing is kept).
-        found: F, a type that pydantic can read from its plain values.
-        fold: the result, from what was found in all cells, by their names.
-        work: of a cell.
-        short: the same study with few units in each cell, for trials.
-        picture: how the result is drawn, if it is.
-        later: cells that are chosen by what was found in the others.
-    """
-
-    cells: Sequence[C]
+    cells: Sequence[C]  # all of them; sweeps that cross may name one more than once
+    # one cell, called with its progress, which it reports twice at least and in proportion to its
+    # units, and a folder for unfinished work, which is removed afterwards (None: nothing is kept)
     compute: Callable[[C, Progress | None, Path | None], F]
-    found: Any
+    found: Any  # F, a type that pydantic can read from its plain values
+    # the result, from what was found in all cells, by their names
     fold: Callable[[Mapping[str, F]], R]
-    work: Callable[[C], Work]
-    short: "Callable[[], Grid[C, F, R]]"
-    picture: Picture | None = None
+    work: Callable[[C], Work]  # of a cell
+    short: "Callable[[], Grid[C, F, R]]"  # the same study with few units in each cell, for trials
+    picture: Picture | None = None  # how the result is drawn, if it is
+    # cells that are chosen by what was found in the others
     later: Callable[[Mapping[str, F]], Sequence[C]] = lambda found: ()
 
     def run(self, progress: Progress | None = None, folder: Path | None = None) -> R:
@@ -121,3 +112,56 @@ def within(progress: Progress | None, number: int, parts: int) -> Progress | Non
     if progress is None:
         return None
     return lambda done, total: progress(1000 * number + 1000 * done // total, 1000 * parts)
+
+
+class Pace(NamedTuple):
+    """How long a cell takes: `rest + units * each` seconds."""
+
+    rest: float
+    each: float
+
+
+def pace(run: Callable[[Progress], object], units: int) -> Pace:
+    """Of a short trial; its units before the first report, which are slow, are not counted.
+
+    Args:
+        run: the trial; it reports its progress more than once.
+        units: that it goes through.
+    """
+    reports: list[tuple[float, float]] = []
+    start = time.perf_counter()
+    run(lambda done, total: reports.append((time.perf_counter(), units * done / total)))
+    took = time.perf_counter() - start
+    (first, before), (last, after) = reports[0], reports[-1]
+    each = (last - first) / max(after - before, 1e-9)
+    return Pace(max(took - units * each, 0.0), each)
+
+
+def estimate(grid: Grid[Any, Any, Any]) -> float:
+    """Seconds that a study will take: trials of the cells of least and of most work of a kind.
+
+    Between them paces are taken to grow in proportion to the work of a unit.
+    """
+    cells = {cell.name: cell for cell in (*grid.cells, *grid.later({}))}
+    kinds = defaultdict(list)
+    for cell in sorted(cells.values(), key=lambda cell: grid.work(cell).each):
+        kinds[grid.work(cell).kind].append(cell)
+    return sum(_of_kind(grid, kind) for kind in kinds.values())
+
+
+def _of_kind(grid: Grid[C, Any, Any], cells: Sequence[C]) -> float:
+    """Of cells in the order of their work."""
+    work, short = [grid.work(cell) for cell in cells], grid.short()
+    ends = [0, -1] if work[0].each < work[-1].each else [0]
+    each = [work[i].each for i in ends]
+    paces = [_trial(short, cells[i]) for i in ends]
+    rests, units = zip(*paces, strict=True)
+    return sum(
+        float(np.interp(w.each, each, rests) + w.units * np.interp(w.each, each, units))
+        for w in work
+    )
+
+
+def _trial(short: Grid[C, Any, Any], cell: C) -> Pace:
+    """The pace of a cell."""
+    return pace(lambda report: short.compute(cell, report, None), short.work(cell).units)

@@ -29,17 +29,11 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Picture:
-    """How a result is drawn.
+    """How a result is drawn."""
 
-    Args:
-        figure: of a result.
-        style: matplotlib's settings.
-        dpi: of the PNG file.
-    """
-
-    figure: "Callable[[Any], Figure]"
-    style: Mapping[str, object]
-    dpi: int = 200
+    figure: "Callable[[Any], Figure]"  # of a result
+    style: Mapping[str, object]  # matplotlib's settings
+    dpi: int = 200  # of the PNG file
 
     def write(self, result: object, png: Path, svg: Path) -> None:
         """Write the picture twice; the same result gives the same bytes."""

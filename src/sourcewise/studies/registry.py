@@ -14,22 +14,15 @@ __all__ = ["STUDIES", "Study", "study"]
 
 @dataclass(frozen=True)
 class Study:
-    """A study that can be run by name.
+    """A study that can be run by name."""
 
-    Args:
-        name: what users call it.
-        module: in this room; its function `grid` gives the study's cells (`studies.grid.Grid`)
-            for settings, and for the data if it takes data.
-        settings: the name of its settings class in that module.
-        about: one line for help and tables.
-        takes_data: whether it is about a data set of the user's choice.
-    """
-
-    name: str
+    name: str  # what users call it
+    # in this room; its function `grid` gives the study's cells (`studies.grid.Grid`) for settings,
+    # and for the data if it takes data
     module: str
-    settings: str
-    about: str
-    takes_data: bool = False
+    settings: str  # the name of its settings class in that module
+    about: str  # one line for help and tables
+    takes_data: bool = False  # whether it is about a data set of the user's choice
 
     def load(self, what: str) -> Any:
         """Something in its module."""

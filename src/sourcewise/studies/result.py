@@ -1,6 +1,6 @@
-"""What a study finds: points, which are the rows of its JSON document."""
+"""What a study finds: points, which are the rows of its JSON document and of its table."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
 
@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from sourcewise.settings import Settings
 
-__all__ = ["Result", "select"]
+__all__ = ["Result", "number", "row", "select"]
 
 T = TypeVar("T")
 
@@ -18,14 +18,10 @@ class Result:
     """The result of a study; as text (`str`) it is the study's table.
 
     A study says of which types its settings and points are, and may add to what was found.
-
-    Args:
-        settings: that it was computed for.
-        points: dataclasses.
     """
 
-    settings: Settings
-    points: tuple[Any, ...]
+    settings: Settings  # that it was computed for
+    points: tuple[Any, ...]  # dataclasses
 
     def select(self, **where: object) -> tuple[Any, ...]:
         """The points whose fields have these values, in order."""
@@ -50,3 +46,18 @@ def select(points: Iterable[T], **where: object) -> tuple[T, ...]:
     ((3+2j),)
     """
     return tuple(p for p in points if all(getattr(p, k) == v for k, v in where.items()))
+
+
+def number(value: float | None) -> str:
+    """Four decimals, `-` for none."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def row(texts: Sequence[str], width: int) -> str:
+    """A line: the first text in so many characters, then the strategy and other columns of ten.
+
+    >>> row(["n", "pooled", "0.5"], 4)
+    'n   pooled           0.5'
+    """
+    first, second, *rest = texts
+    return f"{first:<{width}}{second:<10}" + "".join(f"{text:>10}" for text in rest)

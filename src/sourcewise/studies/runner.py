@@ -11,8 +11,7 @@ from sourcewise.errors import InputError
 from sourcewise.files import RunFolder, read_json, versions, write_atomic, write_json
 from sourcewise.sources import Sources
 from sourcewise.studies import registry
-from sourcewise.studies.grid import Grid, Progress
-from sourcewise.studies.timing import estimate
+from sourcewise.studies.grid import Grid, Progress, estimate
 
 __all__ = ["PlannedStudy", "plan_study"]
 
@@ -28,19 +27,12 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """A study that is checked and ready to run.
+    """A study that is checked and ready to run."""
 
-    Args:
-        study: its name.
-        name: of its run folder.
-        grid: its cells.
-        config: what identifies the run.
-    """
-
-    study: str
-    name: str
-    grid: Grid[Any, Any, Any]
-    config: dict[str, object]
+    study: str  # its name
+    name: str  # of its run folder
+    grid: Grid[Any, Any, Any]  # its cells
+    config: dict[str, object]  # what identifies the run
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -78,13 +70,7 @@ class PlannedStudy:
 def plan_study(
     name: str, values: Mapping[str, object], data: Sources | None = None
 ) -> PlannedStudy:
-    """Check name, settings and data.
-
-    Args:
-        name: of the study.
-        values: its settings; unknown ones are an `InputError`.
-        data: for studies about a data set.
-    """
+    """Check the study's name, its settings, and the data if it is about a data set."""
     study = registry.study(name)
     if study.takes_data != (data is not None):
         need = "needs DATA" if study.takes_data else "takes no DATA"

@@ -10,25 +10,20 @@ lie in [-B, B]. Only row y of V_Y belongs to source y alone.
   is at most `G = e^(2 tau) M / (M - 1 + e^(2 tau))`. The gap over D positions is `G^D - 1 = eps`.
 - If parameters differ by at most eta, logits differ by at most `C eta`,
   `C = L (W+1)^L B^(L-1) + (WB)^L (2 d_e B + 1)/4`.
-
-| symbol | meaning |
-|---|---|
-| M, D, d_e | symbols, positions, numbers per embedding |
-| W, L, B, S | of the network: width, layers, bound on entries, non-zero entries |
-| K, J | sources; blocks of the partition (pooled is 1, separate is K) |
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit, log_softmax
 
 from sourcewise.errors import InputError, listing
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, number, numbers, whole
+from sourcewise.theory.checks import Floats, above, number, numbers, whole
 from sourcewise.theory.embedded import Embedded, brackets, m, m_pooled, m_separate
 from sourcewise.theory.layer_norms import LayerNorms, LocalConstant
 from sourcewise.theory.mlp import (
@@ -59,8 +54,6 @@ __all__ = [
     "tau",
 ]
 
-Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
 Encoder = Literal["per position", "shared"]
 
 
@@ -81,9 +74,6 @@ class Sizes(Embedded):
         B: bound on every parameter, B >= 1.
         S: most non-zero entries of the network, in 1..P; all P if None.
         encoder: weights `a_j` of the encoder: one vector "per position" or one "shared" by all.
-
-    Raises:
-        InputError: an argument is out of range.
     """
 
     M: int
@@ -103,8 +93,8 @@ class Sizes(Embedded):
         number("B", self.B, 1)
         if self.S is not None:
             whole("S", self.S, 1, self.P)
-        if self.encoder not in ("per position", "shared"):
-            allowed = listing(["per position", "shared"])
+        if self.encoder not in get_args(Encoder):
+            allowed = listing(get_args(Encoder))
             raise InputError(f"encoder must be one of {allowed}, got {self.encoder!r}")
 
     @property
@@ -147,15 +137,13 @@ def tau(eps: ArrayLike, M: int, D: int) -> Floats:
 
 
 def epsilon(tau: ArrayLike, M: int, D: int) -> Floats:
-    """`G^D - 1`, the gap if logits move by at most tau: the inverse of `tau`.
+    """`G^D - 1`, the gap if logits move by at most tau >= 0; other arguments as for `tau`.
 
     >>> round(float(epsilon(tau(0.01, M=2, D=10), M=2, D=10)), 12)
     0.01
 
     Args:
         tau: largest move of logits, tau >= 0.
-        M: symbols, M >= 2.
-        D: positions, D >= 1.
     """
     move = np.asarray(tau, dtype=np.float64)
     if not np.all(move >= 0):
@@ -167,10 +155,7 @@ def epsilon(tau: ArrayLike, M: int, D: int) -> Floats:
 
 
 def crude_tau(eps: ArrayLike, D: int) -> Floats:
-    """`log(1+eps) / (2D)`, from `e^(2 D tau) - 1 <= eps`: a shorter proof, never above `tau`.
-
-    Arguments as for `tau`.
-    """
+    """`log(1+eps) / (2D)`, from a shorter proof, never above `tau`; arguments as for `tau`."""
     return np.log1p(above("eps", eps)) / (2 * whole("D", D, 1))
 
 
@@ -194,8 +179,7 @@ def bracketing(
 ) -> Bracketing:
     """Brackets of a partition of K sources in J blocks: `log N(eps) <= m log ceil(B C/tau(eps))`.
 
-    With S below P, the smaller of that for all entries and `J log C(P, S) + m log c`
-    (Theorems 4.3 and C.8).
+    Theorems 4.3 and C.8; arguments as for `brackets`.
 
     >>> sizes = Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1)
     >>> pooled, separate = bracketing(sizes, K=5), bracketing(sizes, K=5, J=5)
@@ -203,23 +187,14 @@ def bracketing(
     (109942, 546285)
 
     Args:
-        sizes: of the class.
-        K: sources, K >= 1; may be an array, as may J.
-        J: blocks, in 1..K: pooled 1, separate K.
         crude: take `crude_tau` for `tau`.
-        local: Lipschitz constant around trained parameters, see `local_constant`.
     """
-    return brackets(
-        sizes,
-        K,
-        J,
-        tau=lambda eps: crude_tau(eps, sizes.D) if crude else tau(eps, sizes.M, sizes.D),
-        epsilon=lambda move: (
-            crude_epsilon(move, sizes.D) if crude else epsilon(move, sizes.M, sizes.D)
-        ),
-        name="logit bracket, crude" if crude else "logit bracket",
-        local=local,
-    )
+    M, D = sizes.M, sizes.D
+    if crude:
+        moves = partial(crude_tau, D=D), partial(crude_epsilon, D=D)
+        return brackets(sizes, K, J, *moves, "logit bracket, crude", local)
+    moves = partial(tau, M=M, D=D), partial(epsilon, M=M, D=D)
+    return brackets(sizes, K, J, *moves, "logit bracket", local)
 
 
 @dataclass(frozen=True)
@@ -242,9 +217,7 @@ class Member:
 
 
 def log_conditionals(member: Member, x: ArrayLike, y: ArrayLike) -> Floats:
-    """`log p(. | x_<d, y)` at each position d, (n, D, M).
-
-    Its entries at `x_d`, summed over d, are `log p(x|y)`.
+    """`log p(. | x_<d, y)` at each position d, (n, D, M); summed at the x_d, it is `log p(x|y)`.
 
     >>> zeros = Member(np.zeros((2, 1)), np.zeros((3, 1)), np.zeros((2, 1)), np.zeros(2),
     ...                layers=[(np.zeros((2, 2)), [0.0, np.log(3)])])
@@ -256,10 +229,8 @@ def log_conditionals(member: Member, x: ArrayLike, y: ArrayLike) -> Floats:
         x: (n, D) symbols, in 0..M-1.
         y: (n,) sources, in 0..K-1.
     """
-    symbols, source = np.asarray(x, dtype=np.int64), np.asarray(y, dtype=np.int64)
-    rows = np.concatenate(
-        [member.V_Y[source][:, None], member.V_X[symbols[:, :-1]]], axis=1
-    )  # (n, D, d_e)
+    symbols, own = np.asarray(x, dtype=np.int64), member.V_Y[np.asarray(y, dtype=np.int64)]
+    rows = np.concatenate([own[:, None], member.V_X[symbols[:, :-1]]], axis=1)  # (n, D, d_e)
     v = expit(np.sum(rows * member.a, axis=-1) + member.b)  # (n, D)
     seen = v[:, None] * np.tri(v.shape[1])  # (n, D, D): position d sees v_1..v_d
     return log_softmax(forward(member.layers, seen), axis=-1)
@@ -304,7 +275,7 @@ def rounded_member(member: Member, B: float, c: int, sparse: bool = False) -> Me
 
     Args:
         member: its parameters in [-B, B].
-        B: bound on the parameters, B > 0.
+        B: bound on the parameters, B > 0, chosen before training.
         c: cells per parameter, c >= 1.
         sparse: leave zeros of the network at zero.
     """
@@ -317,6 +288,7 @@ def local_constant(member: Member, B: float, radius: float | None = None) -> Loc
 
     `C = C_network + Π_l min(a_l + w_l radius, w_l B) (row + min(a + d_e radius, d_e B) + 1)/4`,
     with `row` the largest sum of absolute values of an embedding and `a` of an encoder's weights.
+    Otherwise arguments as for `rounded_member`.
 
     >>> zeros = Member(np.zeros((2, 1)), np.zeros((1, 1)), np.zeros((1, 1)), np.zeros(1),
     ...                layers=[(np.zeros((2, 1)), np.zeros(2))])
@@ -325,8 +297,6 @@ def local_constant(member: Member, B: float, radius: float | None = None) -> Loc
     (2.5, 1.0)
 
     Args:
-        member: its parameters in [-B, B].
-        B: bound on the parameters, B > 0, chosen before training.
         radius: largest move of a parameter, >= 0; `1/(L W)` if None.
     """
     parts = (member.V_X, member.V_Y, member.a, member.b)

@@ -16,27 +16,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from sourcewise.errors import InputError
-from sourcewise.theory.checks import above, number, numbers, plain, shares
+from sourcewise.theory.checks import above, number, numbers, plain
 
 __all__ = [
     "LearningCurve",
     "asymptotic_bound",
-    "asymptotic_kl",
-    "asymptotic_tv_by_source",
     "effective_parameters",
-    "effective_parameters_from_kl",
     "fit_learning_curve",
     "rate",
     "sample_size_for_kl",
     "sample_size_for_tv",
     "takeover",
 ]
-
-Floats = NDArray[np.float64]
 
 
 def rate(m: ArrayLike, n: ArrayLike) -> Any:
@@ -67,35 +62,6 @@ def asymptotic_bound(p: ArrayLike, n: ArrayLike) -> Any:
     return plain(np.sqrt(numbers("p", p, 0) / (2 * math.pi * above("n", n))))
 
 
-def asymptotic_tv_by_source(v: ArrayLike, p: ArrayLike, n: float) -> float:
-    """`(2 pi n)^(-1/2) sum_k p_k sqrt(v_k)`, between the law and `asymptotic_bound`.
-
-    Separate training has `v_k = q/p_k`, q parameters per source; Gaussians trained pooled have
-    `v_k = d1/p_k + d - d1`.
-
-    >>> round(asymptotic_tv_by_source([10 / 0.2] * 5, [0.2] * 5, n=500), 4)
-    0.1262
-
-    Args:
-        v: (K,) `v_k = E[s' I^-1 s | y = k]`, >= 0.
-        p: (K,) shares of the sources.
-        n: examples, n > 0.
-    """
-    roots = np.sqrt(numbers("v", v, 0))
-    return float(shares(p) @ roots / np.sqrt(2 * math.pi * above("n", n)))
-
-
-def asymptotic_kl(p: ArrayLike, n: ArrayLike) -> Any:
-    """`p / (2n)`: limit of the average Kullback-Leibler divergence (theory, section 3).
-
-    Arguments as for `asymptotic_bound`.
-
-    >>> asymptotic_kl(30, n=500)
-    0.03
-    """
-    return plain(numbers("p", p, 0) / (2 * above("n", n)))
-
-
 def sample_size_for_tv(p: ArrayLike, target: ArrayLike) -> Any:
     """`n = p / (2 pi target^2)`: examples at which `asymptotic_bound` is target.
 
@@ -114,13 +80,12 @@ def sample_size_for_tv(p: ArrayLike, target: ArrayLike) -> Any:
 
 
 def sample_size_for_kl(p: ArrayLike, target: ArrayLike) -> Any:
-    """`n = p / (2 target)`: examples at which the average KL is target; inf as above.
+    """`n = p / (2 target)`: likewise for an average KL; arguments as for `sample_size_for_tv`.
 
     >>> round(sample_size_for_kl(30, target=0.01))
     1500
 
     Args:
-        p: all free parameters, p >= 0.
         target: average KL in nats, > 0.
     """
     with np.errstate(over="ignore"):
@@ -131,49 +96,28 @@ def effective_parameters(tv: ArrayLike, n: ArrayLike) -> Any:
     """`2 pi n R^2`: how many parameters a measured average TV R is worth (theory, section 3).
 
     Biased low, as R is below its bound: by .95 for Gaussians of d = 10, by 2/pi for d = 1.
+    Arguments as for `asymptotic_bound`.
 
     >>> round(effective_parameters(0.0944, n=500), 1)
     28.0
 
     Args:
         tv: average TV, in [0, 1].
-        n: examples, n > 0.
     """
     return plain(2 * math.pi * above("n", n) * numbers("tv", tv, 0, 1) ** 2)
 
 
-def effective_parameters_from_kl(kl: ArrayLike, n: ArrayLike) -> Any:
-    """`2 n KL`: the same from a measured average KL; unbiased in the limit.
-
-    >>> effective_parameters_from_kl(0.03, n=500)
-    30.0
-
-    Args:
-        kl: average KL in nats, >= 0.
-        n: examples, n > 0.
-    """
-    return plain(2 * above("n", n) * numbers("kl", kl, 0))
-
-
 @dataclass(frozen=True)
 class LearningCurve:
-    """`loss(n) = H + c/(2n)`, fitted; an interval for each of H and c.
+    """`loss(n) = H + c/(2n)`, fitted; an interval for each of H and c."""
 
-    Args:
-        H: loss with unlimited data.
-        H_low, H_high: its interval.
-        c: effective parameters, `tr(H^-1 J)` if the model is misspecified.
-        c_low, c_high: its interval.
-        level: share of data sets whose intervals hold the truth, one at a time.
-    """
-
-    H: float
-    H_low: float
+    H: float  # loss with unlimited data
+    H_low: float  # its interval
     H_high: float
-    c: float
-    c_low: float
+    c: float  # effective parameters, `tr(H^-1 J)` if the model is misspecified
+    c_low: float  # its interval
     c_high: float
-    level: float
+    level: float  # share of data sets whose intervals hold the truth, one at a time
 
     def loss(self, n: ArrayLike) -> Any:
         """Predicted loss at n > 0 examples."""
@@ -187,8 +131,8 @@ def fit_learning_curve(
 
     With standard errors, each loss weighs one over its variance and intervals are normal ones.
     Without, losses are taken to scatter alike and intervals are t with (points - 2) degrees of
-    freedom; that leaves nothing to guess the scatter from unless there are three points. If the
-    scatter shrinks with n, that of c covers less often than level says: give standard errors.
+    freedom, of three points at least. If the scatter shrinks with n, that of c covers less often
+    than level says: give standard errors.
 
     >>> curve = fit_learning_curve([100, 200, 400, 800], [2.15, 2.075, 2.0375, 2.01875])
     >>> round(curve.H, 6), round(curve.c, 6)
@@ -199,9 +143,6 @@ def fit_learning_curve(
         loss: (points,) held-out loss in nats.
         standard_error: (points,) of the losses, > 0.
         level: of the intervals, in (0, 1).
-
-    Raises:
-        InputError: too few points, or all n alike.
     """
     x, y = 1 / (2 * above("n", n)), numbers("loss", loss, -math.inf)
     error = np.ones_like(x) if standard_error is None else above("standard_error", standard_error)
@@ -232,18 +173,10 @@ def takeover(
     """The n at which separate training overtakes pooled: pooling wins below it.
 
     `n = (p_separate - tr(H^-1 J)) / (2 (H_pooled - H_separate))`: a pooled model that cannot hold
-    the truth pays `tr(H^-1 J) / (2n)` and stops at a higher loss. In the other cases:
-
-    | pooled pays | pooled stops | n |
-    |---|---|---|
-    | less | higher | the formula |
-    | less, or as much | lower | inf: pooled always leads |
-    | less | as high | inf: pooled always leads |
-    | more, or as much | higher, or as high | 0: pooled never leads |
-    | more | lower | nan: separate leads first and pooled overtakes it |
-
-    With nan, exchange the two for the n at which pooled overtakes separate:
-    `takeover(cost_pooled, p_separate, H_separate, H_pooled)`.
+    the truth pays `tr(H^-1 J) / (2n)` and stops at a higher loss. It is inf where pooled always
+    leads (it pays no more and stops no higher, one of them less), 0 where it never does (it pays
+    no less and stops no lower), and nan where it pays more but stops lower: separate leads first,
+    and pooled overtakes it at `takeover(cost_pooled, p_separate, H_separate, H_pooled)`.
 
     >>> takeover(p_separate=50, cost_pooled=30, H_pooled=1.01, H_separate=1.0).__round__()
     1000

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from sourcewise.theory.checks import Floats
 
 __all__ = ["Bracketing"]
-
-Floats = NDArray[np.float64]
 
 _LOG_EXACT = 34.0  # below e^34 < 2^53 every whole number is a float, so ceil means something
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sourcewise.errors import InputError
 
 __all__ = [
+    "Floats",
     "above",
     "blocks",
     "confidence",
@@ -54,29 +55,26 @@ def whole(name: str, value: float, low: int, high: int | None = None) -> int:
 def numbers(name: str, values: ArrayLike, low: float, high: float = math.inf) -> Floats:
     """The values as floats if each is in [low, high] and finite."""
     array = np.asarray(values, dtype=np.float64)
-    for value in _first(array, ~((array >= low) & (array <= high)) | np.isinf(array)):
-        raise InputError(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
-    return array
+    bad = ~((array >= low) & (array <= high)) | np.isinf(array)
+    return _refused(array, bad, f"{name} must be in [{low:g}, {high:g}]")
 
 
 def above(name: str, values: ArrayLike) -> Floats:
     """The values as floats if each is above 0 and finite."""
     array = np.asarray(values, dtype=np.float64)
-    for value in _first(array, ~((array > 0) & (array < math.inf))):
-        raise InputError(f"{name} must be above 0 and finite, got {value!r}")
-    return array
+    return _refused(
+        array, ~((array > 0) & (array < math.inf)), f"{name} must be above 0 and finite"
+    )
 
 
 def wholes(name: str, values: ArrayLike, low: int, high: ArrayLike | None = None) -> Floats:
     """The values as floats if each is a whole number from low to high (broadcast)."""
     array = np.asarray(values, dtype=np.float64)
     bad = ~((array >= low) & (array == np.round(array)) & np.isfinite(array))
-    for value in _first(array, bad):
-        raise InputError(f"{name} must be a whole number, at least {low}, got {value!r}")
+    _refused(array, bad, f"{name} must be a whole number, at least {low}")
     if high is not None:
-        top = np.asarray(high, dtype=np.float64)
-        both = np.broadcast_arrays(array, top)
-        for value in _first(both[0], both[0] > both[1]):
+        each, top = np.broadcast_arrays(array, np.asarray(high, dtype=np.float64))
+        for value in each[each > top][:1]:
             raise InputError(f"{name} must be at most {np.min(top):g}, got {value:g}")
     return array
 
@@ -84,13 +82,14 @@ def wholes(name: str, values: ArrayLike, low: int, high: ArrayLike | None = None
 def confidence(delta: ArrayLike) -> Floats:
     """The error probabilities as floats if each is inside (0, 1)."""
     array = np.asarray(delta, dtype=np.float64)
-    for value in _first(array, ~((array > 0) & (array < 1))):
-        raise InputError(f"delta must be above 0 and below 1, got {value!r}")
+    return _refused(array, ~((array > 0) & (array < 1)), "delta must be above 0 and below 1")
+
+
+def _refused(array: Floats, bad: NDArray[np.bool_], text: str) -> Floats:
+    """The array, unless something is bad: the first such number is told."""
+    for value in array[bad].ravel()[:1].tolist():
+        raise InputError(f"{text}, got {value!r}")
     return array
-
-
-def _first(array: Floats, bad: NDArray[np.bool_]) -> list[float]:
-    return array[bad].ravel()[:1].tolist()
 
 
 def dimensions(d: int, d1: int) -> None:

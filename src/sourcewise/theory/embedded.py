@@ -32,20 +32,13 @@ class Embedded(ABC):
     >>> sizes = energy.Sizes(D=2, d_e=8, W=64, L=3, B=1)
     >>> isinstance(sizes, Embedded), sizes.P_shared, sizes.P_src, round(sizes.beta, 4)
     (True, 4928, 8, 0.9984)
-
-    Attributes:
-        d_e: numbers per embedding.
-        W: width of the network.
-        L: affine layers.
-        B: bound on every parameter.
-        S: most non-zero entries of the network; all P if None.
     """
 
-    d_e: int
-    W: int
-    L: int
-    B: float
-    S: int | None
+    d_e: int  # numbers per embedding
+    W: int  # width of the network
+    L: int  # affine layers
+    B: float  # bound on every parameter
+    S: int | None  # most non-zero entries of the network; all P if None
 
     @property
     @abstractmethod
@@ -81,18 +74,12 @@ class Embedded(ABC):
 def m(sizes: Embedded, K: ArrayLike, J: ArrayLike = 1) -> Any:
     """Parameters of J models for K sources in all, `J P_shared + K P_src`; broadcasts.
 
-    >>> from sourcewise.theory import arm, energy
+    Arguments as for `brackets`.
+
+    >>> from sourcewise.theory import arm
     >>> sizes = arm.Sizes(M=2, D=10, d_e=8, W=64, L=3, B=1)
     >>> m_pooled(sizes, K=5), m(sizes, K=5, J=2), m_separate(sizes, K=5)
     (5140.0, 10240.0, 25540.0)
-    >>> sizes = energy.Sizes(D=2, d_e=8, W=64, L=3, B=1)
-    >>> m_pooled(sizes, K=5), m(sizes, K=5, J=2), m_separate(sizes, K=5)
-    (4968.0, 9896.0, 24680.0)
-
-    Args:
-        sizes: of the class.
-        K: sources, K >= 1.
-        J: blocks, in 1..K.
     """
     return parameters(sizes.P_shared, sizes.P_src, K, J)
 
@@ -111,30 +98,28 @@ def brackets(
     sizes: Embedded,
     K: ArrayLike,
     J: ArrayLike,
-    *,
     tau: Move,
     epsilon: Move,
     name: str,
-    local: LocalConstant | None,
+    local: LocalConstant | None = None,
 ) -> Bracketing:
-    """Brackets of a partition of K sources in J blocks.
+    """Brackets of a partition of K sources in J blocks; K and J may be arrays.
 
     With S below P, the smaller of that for all entries and `J log C(P, S) + m log c`.
 
     >>> from sourcewise.theory import energy
     >>> sizes = energy.Sizes(D=2, d_e=8, W=64, L=3, B=1)
-    >>> how = {"tau": energy.tau, "epsilon": energy.epsilon, "name": "energy", "local": None}
-    >>> [float(brackets(sizes, 5, J, **how).m) for J in (1, 2, 5)]
-    [4968.0, 9896.0, 24680.0]
+    >>> [float(brackets(sizes, 5, J, energy.tau, energy.epsilon, "energy").m) for J in (1, 5)]
+    [4968.0, 24680.0]
 
     Args:
         sizes: of the class.
-        K: sources, K >= 1; may be an array, as may J.
+        K: sources, K >= 1.
         J: blocks, in 1..K: pooled 1, separate K.
         tau: gap -> largest move of what the network returns.
         epsilon: the inverse of tau.
         name: which bracket, in words.
-        local: Lipschitz constant around trained parameters.
+        local: Lipschitz constant around trained parameters, see `local_constant` of the class.
     """
     count, blocks = m(sizes, K, J), np.asarray(J, dtype=np.float64)
     worst = Bracketing(

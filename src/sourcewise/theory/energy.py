@@ -8,22 +8,16 @@ source y alone; the last layer's offset cancels in p and is not counted.
 - If energies differ by at most tau, `p <= e^(2 tau) q`. The gap is `e^(2 tau) - 1 = eps`.
 - If parameters differ by at most eta, energies differ by at most `C eta`,
   `C = L (W+1)^L B^(L-1) R + (WB)^L`, `R = max(1, B)` the bound on the network's inputs.
-
-| symbol | meaning |
-|---|---|
-| D, d_e | coordinates, numbers per embedding |
-| W, L, B, S | of the network: width, layers, bound on entries, non-zero entries |
-| K, J | sources; blocks of the partition (pooled is 1, separate is K) |
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, number, numbers, whole
+from sourcewise.theory.checks import Floats, above, number, numbers, whole
 from sourcewise.theory.embedded import Embedded, brackets, m, m_pooled, m_separate
 from sourcewise.theory.layer_norms import LayerNorms, LocalConstant
 from sourcewise.theory.mlp import (
@@ -53,8 +47,6 @@ __all__ = [
     "tau",
 ]
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Sizes(Embedded):
@@ -71,9 +63,6 @@ class Sizes(Embedded):
         L: affine layers, L >= 1.
         B: bound on every parameter, B >= 1.
         S: most non-zero entries of the network, in 1..P; all P if None.
-
-    Raises:
-        InputError: an argument is out of range.
     """
 
     D: int
@@ -137,21 +126,14 @@ def bracketing(
 ) -> Bracketing:
     """Brackets of a partition of K sources in J blocks: `log N(eps) <= m log ceil(B C/tau(eps))`.
 
-    With S below P, the smaller of that for all entries and `J log C(P, S) + m log c`
-    (Theorems 4.4 and D.3).
+    Theorems 4.4 and D.3; arguments as for `brackets`.
 
     >>> sizes = Sizes(D=2, d_e=8, W=64, L=3, B=1)
     >>> pooled, separate = bracketing(sizes, K=5), bracketing(sizes, K=5, J=5)
     >>> round(float(pooled.log_number(0.01))), round(float(separate.log_number(0.01)))
     (95392, 473889)
-
-    Args:
-        sizes: of the class.
-        K: sources, K >= 1; may be an array, as may J.
-        J: blocks, in 1..K: pooled 1, separate K.
-        local: Lipschitz constant around trained parameters, see `local_constant`.
     """
-    return brackets(sizes, K, J, tau=tau, epsilon=epsilon, name="energy bracket", local=local)
+    return brackets(sizes, K, J, tau, epsilon, "energy bracket", local)
 
 
 @dataclass(frozen=True)
@@ -185,7 +167,7 @@ def energy(member: Member, x: ArrayLike, y: int) -> Floats:
 
 
 def log_density(member: Member, x: ArrayLike, y: int, log_weight: ArrayLike) -> Floats:
-    """`log p(x|y) = -u - log Z(y)` at the nodes x of a quadrature of the cube.
+    """`log p(x|y) = -u - log Z(y)` at the nodes x of a quadrature; arguments as for `energy`.
 
     >>> flat = Member(np.zeros((1, 1)), layers=[(np.zeros((1, 2)), np.zeros(1))])
     >>> x, log_weight = [[0.25], [0.75]], np.log([0.5, 0.5])
@@ -195,9 +177,6 @@ def log_density(member: Member, x: ArrayLike, y: int, log_weight: ArrayLike) -> 
     [0.2, 0.2]
 
     Args:
-        member: the model.
-        x: (n, D) nodes.
-        y: the source, in 0..K-1.
         log_weight: (n,) logs of the nodes' weights, which sum to 1.
     """
     u = energy(member, x, y)
@@ -219,10 +198,7 @@ class UpperBracket:
     tau: float
 
     def log_value(self, x: ArrayLike, y: int, log_weight: ArrayLike) -> Floats:
-        """`log p'(x|y)` at the nodes x (n, D) of a quadrature, see `log_density`.
-
-        y in 0..K-1 is the source, log_weight (n,) holds the logs of the nodes' weights.
-        """
+        """`log p'(x|y)` at nodes x (n, D), y in 0..K-1, log_weight (n,); see `log_density`."""
         return 2 * self.tau + log_density(self.member, x, y, log_weight)
 
 
@@ -233,7 +209,7 @@ def rounded_member(member: Member, B: float, c: int, sparse: bool = False) -> Me
 
     Args:
         member: its parameters in [-B, B].
-        B: bound on the parameters, B > 0.
+        B: bound on the parameters, B > 0, chosen before training.
         c: cells per parameter, c >= 1.
         sparse: leave zeros of the network at zero.
     """
@@ -244,7 +220,7 @@ def local_constant(member: Member, B: float, radius: float | None = None) -> Loc
     """How far energies move per parameter move around a given member; at most the worst case.
 
     `C = C_network + Π_l min(a_l + w_l radius, w_l B)`, the network's inputs bounded by
-    `R = max(1, |V_Y|_inf)`.
+    `R = max(1, |V_Y|_inf)`. Otherwise arguments as for `rounded_member`.
 
     >>> zeros = Member(np.zeros((1, 1)), layers=[(np.zeros((1, 2)), np.zeros(1))])
     >>> local = local_constant(zeros, B=1)  # C = (2 + 1) + 1, as min(0 + 2/2, 2) = 1
@@ -252,8 +228,6 @@ def local_constant(member: Member, B: float, radius: float | None = None) -> Loc
     (4.0, 0.5)
 
     Args:
-        member: its parameters in [-B, B].
-        B: bound on the parameters, B > 0, chosen before training.
         radius: largest move of a parameter, >= 0; `1/(L W)` if None.
     """
     inside_box("member", [member.V_Y, *(part for layer in member.layers for part in layer)], B)

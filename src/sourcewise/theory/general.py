@@ -23,15 +23,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.errors import InputError
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, confidence, numbers
+from sourcewise.theory.checks import Floats, above, confidence, numbers
 
 __all__ = ["Bound", "paper", "refined", "simple", "worst_case"]
 
-Floats = NDArray[np.float64]
 
 # 400 points in [1e-8, 1] and, coarser, below: for n above 10^8. An eps above 1 proves nothing.
 _TINY = np.geomspace(1e-16, 1e-8, 60, endpoint=False)
@@ -41,25 +40,15 @@ _CHUNK = 1 << 18  # numbers per array while scanning: a few of them fit into the
 
 @dataclass(frozen=True)
 class Bound:
-    """A bound on average total variation, and what it is made of; arrays if arguments were.
+    """A bound on `R_TV`, average total variation, and its parts; arrays if arguments were."""
 
-    Args:
-        form: paper, simple, refined, localized or localized_drawn.
-        value: the bound.
-        epsilon: the bracket width at which it is attained.
-        s: the tilt of the union bound; 1 except for localized forms.
-        log_number: log bracketing number at epsilon (`log Z_s` of localized forms if s < 1).
-        complexity: its share of a, `log_number / (s n)`.
-        confidence: the other share of a, `log(1/delta) / (s n)`.
-    """
-
-    form: str
-    value: Any
-    epsilon: Any
-    s: Any
-    log_number: Any
-    complexity: Any
-    confidence: Any
+    form: str  # paper, simple, refined, localized or localized_drawn
+    value: Any  # the bound
+    epsilon: Any  # the bracket width at which it is attained
+    s: Any  # the tilt of the union bound; 1 except for localized forms
+    log_number: Any  # log bracketing number at epsilon (`log Z_s` of localized forms if s < 1)
+    complexity: Any  # its share of a, `log_number / (s n)`
+    confidence: Any  # the other share of a, `log(1/delta) / (s n)`
 
     @classmethod
     def of(cls, form: str, *parts: ArrayLike) -> "Bound":
@@ -83,10 +72,7 @@ def paper(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Boun
     Args:
         bracketing: the class; m and B broadcast with n and delta.
         n: examples, n > 0.
-        delta: error probability, in (0, 1/2].
-
-    Raises:
-        InputError: n or delta out of range.
+        delta: error probability, in (0, 1), here at most 1/2.
     """
     size = above("n", n)
     if np.any(confidence(delta) > 0.5):
@@ -100,25 +86,25 @@ def simple(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Bou
     """`min_eps eps/(1+eps) + sqrt(1 - exp(-2a)/(1+eps))`, at most 1; proof in two lines.
 
     Normalise the bracket element above p̂ (the first term) and use `TV <= sqrt(1 - BC^2)` (the
-    second). eps runs over 400 points of [1e-8, 1], some smaller ones, and 1/n.
+    second). eps runs over 400 points of [1e-8, 1], some smaller ones, and 1/n. Arguments as for
+    `paper`.
 
     >>> line = Bracketing(1, 1.0, lambda eps: eps / 2, lambda eta: 2 * eta, "line")
     >>> round(simple(line, n=1000).value, 4), round(refined(line, n=1000).value, 4)
     (0.1486, 0.1479)
-
-    Args:
-        bracketing: the class; m and B broadcast with n and delta.
-        n: examples, n > 0.
-        delta: error probability, in (0, 1).
     """
-    return _scan("simple", _normalised, bracketing, n, delta, snap=False)
+
+    def normalised(eps: Floats, a: Floats) -> Floats:
+        return np.minimum(eps / (1 + eps) + np.sqrt((eps - np.expm1(-2 * a)) / (1 + eps)), 1.0)
+
+    return _scan("simple", normalised, bracketing, n, delta, snap=False)
 
 
 def refined(bracketing: Bracketing, n: ArrayLike, delta: ArrayLike = 0.05) -> Bound:
     """`min_eps T(eps, a(eps))` with T of `worst_case`: the best that Theorem 3.2's proof gives.
 
     At most `simple`, hence at most `paper` for delta <= 1/2: same eps, and the gap that the whole
-    number of cells really leaves. Arguments as for `simple`.
+    number of cells really leaves. Arguments as for `paper`.
     """
     return _scan("refined", worst_case, bracketing, n, delta, snap=True)
 
@@ -144,10 +130,6 @@ def worst_case(eps: ArrayLike, a: ArrayLike) -> Floats:
     theta = np.arctan(np.sqrt(e)) + np.arctan2(np.sqrt(lost), np.exp(-a))
     touching = np.where(theta < math.pi / 2, np.sin(np.minimum(theta, math.pi / 2)) ** 2, 1.0)
     return np.where(t1 * (1 - t1) >= e, t1, touching)
-
-
-def _normalised(eps: Floats, a: Floats) -> Floats:
-    return np.minimum(eps / (1 + eps) + np.sqrt((eps - np.expm1(-2 * a)) / (1 + eps)), 1.0)
 
 
 def _scan(
@@ -190,17 +172,17 @@ def _smallest(
         log_c = bracketing.log_cells(eps)
         gap = np.minimum(bracketing.gap(log_c), eps) if snap else eps
         log_number, complexity, doubt = _terms(bracketing, n, delta, log_c)
-        value = value_of(gap, complexity + doubt)
-        at = np.argmin(value, axis=1)[:, None]
-        every = (value, gap, log_number, complexity, doubt)
-        row = np.stack([_pick(array, value.shape, at) for array in every])
+        row = least(value_of(gap, complexity + doubt), gap, log_number, complexity, doubt)
         best = row if best is None else np.where(row[0] < best[0], row, best)
     assert best is not None
     return best
 
 
-def _pick(array: Floats, shape: tuple[int, ...], at: NDArray[np.intp]) -> Floats:
-    return np.take_along_axis(np.broadcast_to(array, shape), at, axis=1)[:, 0]
+def least(value: Floats, *others: Floats) -> Floats:
+    """The least value of each point, and the others (broadcast) in its place: (parts, points)."""
+    rows, at = len(value), np.argmin(value.reshape(len(value), -1), axis=1)
+    parts = [np.broadcast_to(part, value.shape).reshape(rows, -1) for part in (value, *others)]
+    return np.stack([part[np.arange(rows), at] for part in parts])
 
 
 def _terms(

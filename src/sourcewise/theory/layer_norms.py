@@ -15,16 +15,14 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.errors import InputError
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, number, numbers, whole
+from sourcewise.theory.checks import Floats, above, number, numbers, whole
 from sourcewise.theory.mlp import Layers, checked_layers, inside_box
 
 __all__ = ["LayerNorms", "LocalConstant", "local_bracketing", "local_constant"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,7 @@ def local_constant(
         layers: pairs (A_l, b_l), entries in [-B, B].
         B: bound on the entries, B > 0, chosen before training.
         R: bound on the inputs, R >= 0.
-        radius: largest move of an entry, >= 0; 1/(L W) if None, which raises C at most e-fold if
-            no layer's norm is below 1.
+        radius: largest move of an entry, >= 0; 1/(L W) if None.
     """
     inside_box("layers", [part for layer in checked_layers(layers) for part in layer], B)
     norms = LayerNorms.of(layers)

@@ -16,12 +16,12 @@ network's own layer norms, never larger: `theory.layer_norms`.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betaln
 
 from sourcewise.errors import InputError
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, numbers, whole, wholes
+from sourcewise.theory.checks import Floats, above, numbers, whole, wholes
 
 __all__ = [
     "Layers",
@@ -38,7 +38,6 @@ __all__ = [
     "rounded",
 ]
 
-Floats = NDArray[np.float64]
 Layers = Sequence[tuple[ArrayLike, ArrayLike]]  # (A_l, b_l) in order, A_l of shape (out, in)
 
 
@@ -55,9 +54,6 @@ def log_sup_norm(W: ArrayLike, L: ArrayLike, B: ArrayLike, R: ArrayLike = 1.0) -
         L: affine layers, L >= 1.
         B: bound on the entries, B >= 1.
         R: bound on the inputs, R >= 1.
-
-    Raises:
-        InputError: an argument is out of range.
     """
     width, depth, log_B, log_R = _sizes(W, L, B, R)
     return depth * (np.log1p(width) + log_B) + log_R
@@ -130,7 +126,8 @@ def covering(P: int, W: int, L: int, B: float, R: float = 1.0, S: int | None = N
     """Cover of the networks in the sup-norm: within tau of one of N(tau) of them.
 
     `log N(tau) <= min(P log c, log C(P, S) + S log c)`, `c = ceil(B C / tau)`, C the
-    parameter-Lipschitz constant (Lemmas C.2 to C.5). In the result, eps stands for tau.
+    parameter-Lipschitz constant (Lemmas C.2 to C.5). In the result, eps stands for tau. Arguments
+    as for `log_sup_norm`.
 
     >>> sparse = covering(P=4994, W=64, L=3, B=1, S=500)
     >>> round(float(sparse.log_number(0.01)))
@@ -138,17 +135,14 @@ def covering(P: int, W: int, L: int, B: float, R: float = 1.0, S: int | None = N
 
     Args:
         P: entries, P >= 1; see `parameter_count`.
-        W: width, W >= 1.
-        L: affine layers, L >= 1.
-        B: bound on the entries, B >= 1.
-        R: bound on the inputs, R >= 1.
         S: most non-zero entries, in 1..P; P if None.
     """
     entries = whole("P", P, 1)
     chosen = entries if S is None else whole("S", S, 1, entries)
     log_C = float(log_parameter_lipschitz(W, L, B, R))
     choices = float(log_subsets(entries, chosen))
-    return Bracketing(chosen, B, _same, _same, "network cover", choices, entries, log_scale=log_C)
+    same = np.asarray  # moves of outputs are themselves the gap
+    return Bracketing(chosen, B, same, same, "network cover", choices, entries, log_scale=log_C)
 
 
 def inside_box(name: str, arrays: Sequence[ArrayLike], B: float) -> None:
@@ -160,9 +154,6 @@ def inside_box(name: str, arrays: Sequence[ArrayLike], B: float) -> None:
         name: what messages call them.
         arrays: of any shape.
         B: bound, B > 0.
-
-    Raises:
-        InputError: an entry is outside.
     """
     bound = float(above("B", B))
     for array in arrays:
@@ -190,19 +181,22 @@ def nearest_centres(values: ArrayLike, B: float, c: int) -> Floats:
 def rounded(layers: Layers, B: float, c: int, sparse: bool = False) -> list[tuple[Floats, Floats]]:
     """The cover element of a network: each entry at its cell's centre, `-B + (B/c)(2j+1)`.
 
+    Arguments as for `nearest_centres`.
+
     >>> [(A, b)] = rounded([([[0.9, 0.0]], [-0.2])], B=1, c=4)
     >>> A.tolist(), b.tolist()
     ([[0.75, 0.25]], [-0.25])
 
     Args:
         layers: pairs (A_l, b_l), entries in [-B, B].
-        B: bound on the entries, B > 0.
-        c: cells per entry, c >= 1.
         sparse: leave zeros at zero, the cover that first chooses which entries are non-zero.
     """
-    return [
-        (_placed(A, B, c, sparse), _placed(b, B, c, sparse)) for A, b in checked_layers(layers)
-    ]
+
+    def placed(array: Floats) -> Floats:
+        centres = nearest_centres(array, B, c)
+        return np.where(array == 0, 0.0, centres) if sparse else centres
+
+    return [(placed(A), placed(b)) for A, b in checked_layers(layers)]
 
 
 def forward(layers: Layers, x: ArrayLike) -> Floats:
@@ -231,9 +225,6 @@ def checked_layers(layers: Layers) -> list[tuple[Floats, Floats]]:
 
     Args:
         layers: pairs (A_l, b_l), finite; A_l of shape (out, in), b_l (out,).
-
-    Raises:
-        InputError: shapes do not fit, or an entry is not finite.
     """
     if not layers:
         raise InputError("layers must hold at least one pair of weights and biases")
@@ -241,30 +232,15 @@ def checked_layers(layers: Layers) -> list[tuple[Floats, Floats]]:
     for i, (A, b) in enumerate(arrays):
         fits = A.ndim == 2 and A.size > 0 and b.shape == A.shape[:1]
         if not fits or (i and A.shape[1] != arrays[i - 1][0].shape[0]):
-            shapes = f"{A.shape} and {b.shape}"
-            raise InputError(
-                f"layers: (out, in) and (out,) must fit, got {shapes} at layer {i + 1}"
-            )
+            got = f"got {A.shape} and {b.shape} at layer {i + 1}"
+            raise InputError(f"layers: (out, in) and (out,) must fit, {got}")
         if not (np.isfinite(A).all() and np.isfinite(b).all()):
             raise InputError(f"layers: layer {i + 1} must have finite entries")
     return arrays
 
 
-def _same(value: ArrayLike) -> ArrayLike:
-    return value
-
-
-def _placed(array: Floats, B: float, c: int, sparse: bool) -> Floats:
-    centres = nearest_centres(array, B, c)
-    return np.where(array == 0, 0.0, centres) if sparse else centres
-
-
 def _sizes(
     W: ArrayLike, L: ArrayLike, B: ArrayLike, R: ArrayLike
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    return (
-        wholes("W", W, 1),
-        wholes("L", L, 1),
-        np.log(numbers("B", B, 1)),
-        np.log(numbers("R", R, 1)),
-    )
+    log_B, log_R = np.log(numbers("B", B, 1)), np.log(numbers("R", R, 1))
+    return wholes("W", W, 1), wholes("L", L, 1), log_B, log_R

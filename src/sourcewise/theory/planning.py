@@ -32,7 +32,7 @@ def sample_size(
     """A whole n with `bound(n) <= target < bound(n - 1)`: examples that guarantee the target.
 
     Bounds fall with n, but for steps of the number of cells, so this is the smallest n or nearly.
-    By the law, see `asymptotic.sample_size_for_tv`.
+    An `InputError` if no n up to 10^15 is enough.
 
     >>> from sourcewise.theory.gaussian.brackets import envelope_bracketing
     >>> from sourcewise.theory.general import refined
@@ -45,9 +45,6 @@ def sample_size(
         target: average TV, in (0, 1).
         at_once: sizes tried in one call, >= 1; 1 for a bound that takes them one by one.
         near: a guess, > 0, which saves time if it is a little too low; none if None.
-
-    Raises:
-        InputError: target out of range, or no n up to 10^15 is enough.
     """
     if not 0 < target < 1:
         raise InputError(f"target must be above 0 and below 1, got {target!r}")
@@ -71,27 +68,16 @@ def sample_size(
 
 @dataclass(frozen=True)
 class Change:
-    """One row of `what_helps`: a change of the situation and the errors after it.
+    """One row of `what_helps`: a change of the situation and the errors after it."""
 
-    Args:
-        name: the change, in words.
-        K: sources.
-        n: examples in all.
-        beta: similarity.
-        pooled: the bound, pooled training.
-        separate: the bound, separate training.
-        law_pooled: `sqrt(p / (2 pi n))`, pooled.
-        law_separate: the same, separate.
-    """
-
-    name: str
-    K: int
-    n: float
-    beta: float
-    pooled: float
-    separate: float
-    law_pooled: float
-    law_separate: float
+    name: str  # the change, in words
+    K: int  # sources
+    n: float  # examples in all
+    beta: float  # similarity
+    pooled: float  # the bound, pooled training
+    separate: float  # the bound, separate training
+    law_pooled: float  # `sqrt(p / (2 pi n))`, pooled
+    law_separate: float  # the same, separate
 
 
 def what_helps(
@@ -133,18 +119,9 @@ def what_helps(
         (f"{factor:g} x the sources and the data", more, n * more / K, specific),
         (f"1/{factor:g} of the source-specific parameters", K, n, kept),
     ]
-    return [_change(bound, name, k, size, total - own, own) for name, k, size, own in sizes]
-
-
-def _change(
-    bound: Callable[[ArrayLike, ArrayLike, ArrayLike], Bound],
-    name: str,
-    K: int,
-    n: float,
-    shared: float,
-    specific: float,
-) -> Change:
-    m = parameters(shared, specific, K, [1, K])
-    pooled, separate = (float(v) for v in bound(m, np.array([1, K]), n).value)
-    laws = (float(v) for v in asymptotic_bound(m, n))
-    return Change(name, K, n, similarity(shared, specific), pooled, separate, *laws)
+    changes = []
+    for name, k, size, own in sizes:
+        m, beta = parameters(total - own, own, k, [1, k]), similarity(total - own, own)
+        found = (bound(m, np.array([1, k]), size).value, asymptotic_bound(m, size))
+        changes.append(Change(name, k, size, beta, *np.concatenate(found).tolist()))
+    return changes

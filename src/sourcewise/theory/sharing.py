@@ -15,13 +15,11 @@ same holds for any partition and any finer one, so every bound is at most that o
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.theory.checks import numbers, plain, wholes
 
 __all__ = ["empirical_beta", "parameters", "predicted_ratio", "similarity"]
-
-Floats = NDArray[np.float64]
 
 
 def parameters(shared: ArrayLike, specific: ArrayLike, K: ArrayLike, J: ArrayLike = 1) -> Any:
@@ -43,14 +41,10 @@ def parameters(shared: ArrayLike, specific: ArrayLike, K: ArrayLike, J: ArrayLik
 
 
 def similarity(shared: ArrayLike, specific: ArrayLike) -> Any:
-    """`beta = P_shared / (P_shared + P_src)`, in [0, 1]; not both 0.
+    """`beta = P_shared / (P_shared + P_src)`, not both 0; arguments as for `parameters`.
 
     >>> similarity(shared=5, specific=15)
     0.25
-
-    Args:
-        shared: P_shared, >= 0.
-        specific: P_src, >= 0.
     """
     own = numbers("specific", specific, 0)
     total = numbers("shared + specific", numbers("shared", shared, 0) + own, 1e-300)
@@ -60,15 +54,13 @@ def similarity(shared: ArrayLike, specific: ArrayLike) -> Any:
 def predicted_ratio(beta: ArrayLike, K: ArrayLike, J: ArrayLike = 1) -> Any:
     """Error with J blocks over separate error, `sqrt(1 - beta (K-J)/K)` (section 3.3); broadcasts.
 
-    Never above 1: the paper's bound cannot express harm by pooling.
+    Never above 1: the paper's bound cannot express harm by pooling. Arguments as for `parameters`.
 
     >>> round(predicted_ratio(beta=0.5, K=5), 4)
     0.7746
 
     Args:
         beta: similarity, in [0, 1].
-        K: sources, K >= 1.
-        J: blocks, in 1..K.
     """
     K = wholes("K", K, 1)
     return plain(np.sqrt(1 - numbers("beta", beta, 0, 1) * (K - wholes("J", J, 1, K)) / K))

@@ -53,7 +53,7 @@ class SequenceTruth:
 
     def log_prob(self, x: Tensor, y: Tensor) -> Tensor:
         """(B,) log-probability of sequences x (B, D)."""
-        return self.log_p[y, self._number(x)]
+        return self.log_p[y, (x * self.places).sum(-1)]
 
     def sample(self, y: Tensor, *, noise: Noise | ExampleNoise) -> Tensor:
         """(B, D) one sequence per entry of y, by the inverse of the distribution function."""
@@ -64,13 +64,12 @@ class SequenceTruth:
             rows = y == k
             numbers[rows] = torch.searchsorted(below, u[rows] * below[-1], right=True)
         numbers.clamp_(max=self.log_p.shape[1] - 1)
-        return numbers[:, None] // self._places() % self.M
+        return numbers[:, None] // self.places % self.M
 
-    def _places(self) -> Tensor:
+    @property
+    def places(self) -> Tensor:
+        """(D,) M^(D-1), ..., M, 1: symbols times these sum to the number of a sequence."""
         return self.M ** torch.arange(self.D - 1, -1, -1)
-
-    def _number(self, x: Tensor) -> Tensor:
-        return (x * self._places()).sum(-1)
 
 
 def independent_sequences(
@@ -93,14 +92,9 @@ def independent_sequences(
 
 
 def shared_logits(K: int, M: int, D: int, s: float, noise: Noise) -> SequenceTruth:
-    """`softmax(z + s z_k)`: the smaller s, the more alike the sources.
+    """`softmax(z + s z_k)`, s >= 0: the smaller s, the more alike the sources.
 
-    Args:
-        K: sources.
-        M: symbols.
-        D: positions; M^D at most 2^20.
-        s: >= 0.
-        noise: which draw.
+    Arguments as for `independent_sequences`.
     """
     if not s >= 0:
         raise InputError(f"s must be at least 0, got {s}")

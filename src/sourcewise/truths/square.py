@@ -55,9 +55,8 @@ def rings(K: int, shift: float = 0.1, width: float = 0.03) -> BoxMixture:
         for radius in (RADIUS, RADIUS / 2)
         if (n := math.ceil(2 * math.pi * radius / _narrow(width)))
     ]
-    return _along(
-        torch.cat(circles), torch.zeros(whole("K", K, 1), dtype=torch.float64), shift, width
-    )
+    turns = torch.zeros(whole("K", K, 1), dtype=torch.float64)
+    return _along(torch.cat(circles), turns, shift, width)
 
 
 def moons(K: int, shift: float = 0.1, width: float = 0.03) -> BoxMixture:
@@ -66,15 +65,12 @@ def moons(K: int, shift: float = 0.1, width: float = 0.03) -> BoxMixture:
     The angles of the sources are equally spaced from `-shift / .32` to `shift / .32`: no point is
     moved farther by its turn than by d_k. One source alone is not turned.
 
+    Arguments as for `rings`.
+
     >>> truth = moons(K=2, shift=0.0)  # identical sources
     >>> x = truth.sample(torch.zeros(4).long(), noise=Noise(0))
     >>> torch.equal(truth.log_prob(x, torch.tensor(0)), truth.log_prob(x, torch.tensor(1)))
     True
-
-    Args:
-        K: sources.
-        shift: length of d_k, in [0, .15].
-        width: standard deviation across the curves, in [.001, .15].
     """
     unit = RADIUS / math.hypot(1.5, 0.25)  # radius of a half circle
     points = math.ceil(math.pi * unit / _narrow(width)) + 1

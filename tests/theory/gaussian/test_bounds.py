@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from sourcewise.errors import InputError
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.conversions import tv_of_distance
-from sourcewise.theory.gaussian import (
+from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
+from sourcewise.theory.gaussian.laws import (
     asymptotic_tv_balanced,
     expected_tv_balanced,
     expected_tv_pooled,
     m_blocks,
 )
-from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_bracketing
 from sourcewise.theory.gaussian.localized import Counts, _weighted, localized
 from sourcewise.theory.gaussian.tilt import Cells, Groups, log_z
 from sourcewise.theory.general import paper, refined, simple, worst_case

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from sourcewise.errors import InputError
-from sourcewise.theory.gaussian import m_blocks, m_pooled, m_separate
 from sourcewise.theory.gaussian.brackets import (
     envelope_bracketing,
     envelope_epsilon,
@@ -19,6 +18,7 @@ from sourcewise.theory.gaussian.brackets import (
     gaussian_epsilon,
     gaussian_eta,
 )
+from sourcewise.theory.gaussian.laws import m_blocks, m_pooled, m_separate
 
 from ..witnesses import build_envelope_bracket, build_gaussian_bracket
 

@@ -12,22 +12,23 @@ from scipy.stats import beta as beta_law
 from scipy.stats import binom, chi2, norm
 
 from sourcewise.errors import InputError
-from sourcewise.theory.asymptotic import asymptotic_bound, asymptotic_kl, rate
-from sourcewise.theory.gaussian import (
+from sourcewise.theory.asymptotic import asymptotic_bound, rate
+from sourcewise.theory.gaussian import integrals, laws
+from sourcewise.theory.gaussian.integrals import count_law, fraction_law
+from sourcewise.theory.gaussian.laws import (
     asymptotic_tv_pooled,
     asymptotic_tv_separate,
     expected_kl,
     expected_tv_balanced,
     expected_tv_pooled,
     expected_tv_separate,
-    integrals,
-    laws,
     m_pooled,
     m_separate,
 )
-from sourcewise.theory.gaussian.integrals import count_law, fraction_law
 from sourcewise.theory.gaussian.partitions import expected_tv_given_counts, tv_given_count
 from sourcewise.theory.sharing import empirical_beta, predicted_ratio
+
+from ..witnesses import asymptotic_kl
 
 # K, n, d1, separate, pooled: exact expectations found independently, for d = 10
 EXACT = [

@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 from sourcewise.errors import InputError
 from sourcewise.theory.conversions import tv_of_distance
-from sourcewise.theory.gaussian import (
+from sourcewise.theory.gaussian.integrals import count_law, few_nodes
+from sourcewise.theory.gaussian.laws import (
     asymptotic_tv_balanced,
     asymptotic_tv_pooled,
     asymptotic_tv_separate,
@@ -18,7 +19,6 @@ from sourcewise.theory.gaussian import (
     expected_tv_pooled,
     expected_tv_separate,
 )
-from sourcewise.theory.gaussian.integrals import count_law, few_nodes
 from sourcewise.theory.gaussian.localized import Counts, localized
 from sourcewise.theory.gaussian.partitions import (
     asymptotic_tv,

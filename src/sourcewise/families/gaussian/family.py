@@ -11,7 +11,7 @@ __all__ = ["FAMILY"]
 
 
 def _suits(data: "Sources") -> bool:
-    from sourcewise.screening.content import content
+    from sourcewise.screening.base import content
 
     return content(data) == "numbers"
 

@@ -31,6 +31,7 @@ No interval knows of a part of the box that carries mass and that no chain has f
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -72,8 +73,7 @@ class LogNormaliser:
     method: str
 
 
-@dataclass(frozen=True)
-class _Settled:
+class _Settled(NamedTuple):
     """Step and scale of one temperature."""
 
     step: Tensor
@@ -116,16 +116,13 @@ def annealed(
     settled = _pilot(energy, base_log_prob, pilot, path, leapfrog, noise.of("pilot"))
     log_w = torch.zeros(x.shape[:-1], dtype=torch.float64, device=x.device)
     for j, (t, change) in enumerate(zip(path, np.diff(path, prepend=0), strict=True)):
-        base, target = _ends(energy, base_log_prob, x)
+        base, target = State.at(lambda x: -base_log_prob(x), x), State.at(energy, x)
         log_w += change * (base.u - target.u).double()
         if t < 1:
+            u_t, (step, scale) = _between(energy, base_log_prob, t), settled[j]
+            mixed = State(base.x, base.u.lerp(target.u, t), base.grad.lerp(target.grad, t))
             x = move(
-                _between(energy, base_log_prob, t),
-                _mixed(base, target, t),
-                noise=noise.of("run", j),
-                step=settled[j].step,
-                scale=settled[j].scale,
-                leapfrog=leapfrog,
+                u_t, mixed, noise=noise.of("run", j), step=step, scale=scale, leapfrog=leapfrog
             )[0].x
     return log_mean(
         log_w.nan_to_num(nan=-torch.inf),
@@ -192,24 +189,10 @@ def _path(temperatures: int | Tensor) -> list[float]:
             raise InputError(f"annealing needs at least 1 temperature, got {temperatures}")
         return [(j + 1) / temperatures for j in range(temperatures)]
     path = temperatures.double()
-    if (
-        path.ndim != 1
-        or len(path) < 2
-        or path[0] != 0
-        or path[-1] != 1
-        or (path.diff() <= 0).any()
-    ):
+    rises = path.ndim == 1 and len(path) > 1 and bool((path.diff() > 0).all())
+    if not rises or path[0] != 0 or path[-1] != 1:
         raise InputError("temperatures must rise from 0 to 1")
     return path[1:].tolist()
-
-
-def _ends(energy: Energy, log_q: Energy, x: Tensor) -> tuple[State, State]:
-    """States under -log q and u."""
-    return State.at(lambda x: -log_q(x), x), State.at(energy, x)
-
-
-def _mixed(base: State, target: State, t: float) -> State:
-    return State(base.x, base.u.lerp(target.u, t), base.grad.lerp(target.grad, t))
 
 
 def _between(energy: Energy, log_q: Energy, t: float) -> Energy:
@@ -229,14 +212,8 @@ def _pilot(
         moments.add(x)
         scale = moments.spread.to(x).clamp(max=UNIFORM)
         for i in range(SETTLING if j == 0 else 1):
-            state, accept = move(
-                u_t,
-                State.at(u_t, x),
-                noise=noise.of(j, i),
-                step=log_step.exp(),
-                scale=scale,
-                leapfrog=leapfrog,
-            )
+            state, step, key = State.at(u_t, x), log_step.exp(), noise.of(j, i)
+            state, accept = move(u_t, state, noise=key, step=step, scale=scale, leapfrog=leapfrog)
             log_step = adapted(log_step, accept.mean(-1, keepdim=True), target, RATE)
             x = state.x
         settled.append(_Settled(log_step.exp(), scale))

@@ -175,13 +175,9 @@ def _window(
     """Chains after one window, its step, and the spread (..., 1, D) of its states."""
     rule, accepted, moments = DualAveraging.start(tuning.step), 0.0, Moments()
     for t in range(length):
+        key, step = noise.of(t), rule.log_step.exp()
         state, accept = move(
-            energy,
-            state,
-            noise=noise.of(t),
-            step=rule.log_step.exp(),
-            scale=tuning.scale,
-            leapfrog=leapfrog,
+            energy, state, noise=key, step=step, scale=tuning.scale, leapfrog=leapfrog
         )
         mean = accept.mean(-1, keepdim=True)
         rule, accepted = rule.update(mean, target), accepted + mean.squeeze(-1) / length

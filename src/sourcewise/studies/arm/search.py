@@ -24,13 +24,11 @@ from sourcewise.studies.arm.settings import (
     ArmStudySettings,
     Cell,
 )
-from sourcewise.studies.arm.simulation import measure
-from sourcewise.studies.arm.study import work
+from sourcewise.studies.arm.study import measure, work
 from sourcewise.studies.arm.table import Errors, distance
 from sourcewise.studies.curves import STRATEGIES, Strategy
-from sourcewise.studies.grid import Grid, Work
+from sourcewise.studies.grid import SHORT, Grid, Work
 from sourcewise.studies.result import Result
-from sourcewise.studies.timing import SHORT
 
 __all__ = ["ArmSearch", "ArmSearchSettings", "Found", "grid"]
 
@@ -91,12 +89,7 @@ class SearchCell(NamedTuple):
 class SearchPoint:
     """What a strategy measured at the sizes of a cell of the paper; it stands in no sweep.
 
-    Args:
-        candidate, places: see `Found`.
-        K, n, D: the sizes.
-        measured: average TV, mean over seeds.
-        paper: the paper's value.
-        frequencies: average TV of the relative frequencies of the same rows.
+    The fields are those of `ArmPoint`; candidate and places are those of `Found`.
     """
 
     candidate: str
@@ -115,17 +108,11 @@ class SearchPoint:
 
 @dataclass(frozen=True)
 class Found:
-    """How close a candidate comes.
+    """How close a candidate comes."""
 
-    Args:
-        candidate: what differs from the defaults.
-        places: where it was measured, "few" or "all".
-        distance: root mean square of log ratios.
-    """
-
-    candidate: str
-    places: Stage
-    distance: float
+    candidate: str  # what differs from the defaults
+    places: Stage  # where it was measured
+    distance: float  # root mean square of log ratios
 
 
 @dataclass(frozen=True)
@@ -157,12 +144,7 @@ class ArmSearch(Result):
 def grid(
     settings: ArmSearchSettings, changes: Mapping[str, object] | None = None
 ) -> Grid[SearchCell, Errors, ArmSearch]:
-    """The cells of all candidates.
-
-    Args:
-        settings: of the search.
-        changes: to the training of all candidates.
-    """
+    """The cells of all candidates, whose training has these changes."""
     same = {"seeds": settings.seeds, "seed": settings.seed, **(changes or {})}
     parsed = {text: _parsed(text).model_copy(update=same) for text in settings.candidates}
     few = [_sizes(text) for text in settings.places]

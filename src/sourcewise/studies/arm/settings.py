@@ -7,11 +7,12 @@ defaults is the paper's.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from sourcewise.families.arm.settings import ArmSettings
+from sourcewise.studies.curves import Passes, Positive, Rate, Rows, Updates
 from sourcewise.theory.arm import Sizes
 
 __all__ = [
@@ -42,8 +43,6 @@ PAPER: dict[tuple[int, int, int], tuple[float, float]] = {
     (3, 10000, 16): (0.7242, 0.5747),
     (3, 10000, 18): (0.7505, 0.6289),
 }
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class Cell(NamedTuple):
@@ -92,25 +91,15 @@ class ArmStudySettings(ArmSettings):
         default=0.3, ge=0, description="s: a source's own part of the logits (shared)"
     )
     spread: float = Field(
-        default=1.0,
-        gt=0,
-        description="shared, realizable: standard deviation of log p",
+        default=1.0, gt=0, description="shared, realizable: standard deviation of log p"
     )
     seeds: int = Field(default=3, ge=2, description="truths, samples and starts per cell")
     seed: int = Field(default=0, description="seed of all draws")
     width: int = Field(default=80, ge=1, description="W, at least the positions")
-    batch: Positive | Literal["all"] = Field(
-        default="all", description="rows per update; all: exact full-batch gradients"
-    )
-    passes: float = Field(
-        default=1,
-        gt=0,
-        description="passes over the training rows; more where `updates` asks for more",
-    )
-    updates: int = Field(
-        default=1000, ge=0, description="the fewest updates, if `passes` makes fewer"
-    )
-    learning_rate: float = Field(default=0.03, gt=0, description="the rate at its peak")
+    batch: Rows = "all"
+    passes: Passes = 1
+    updates: Updates = 1000
+    learning_rate: Rate = 0.03
     validation: float = Field(
         default=0.0, ge=0, lt=1, description="share of the rows that tells when to stop; 0: none"
     )

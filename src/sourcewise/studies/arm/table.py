@@ -1,26 +1,24 @@
-"""An ARM table: a point, what stands beside its measured error, and all points as text."""
+"""An ARM table: a point with what stands beside its measured error; points as text, and drawn."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from sourcewise.studies.arm.settings import PAPER, ArmStudySettings, Cell, Sweep
-from sourcewise.studies.curves import (
-    STRATEGIES,
-    Fit,
-    Point,
-    Strategy,
-    compared,
-    reason,
-)
-from sourcewise.studies.result import Result
-from sourcewise.studies.tables import exponent, number, row
+from sourcewise.studies.curves import STRATEGIES, Fit, Point, Strategy, compared, reason
+from sourcewise.studies.pictures import COLOURS, STYLE, Picture, frame, measured, powers
+from sourcewise.studies.result import Result, number, row
 from sourcewise.theory import arm as theory
 from sourcewise.theory.asymptotic import asymptotic_bound
 from sourcewise.theory.sharing import empirical_beta
 
-__all__ = ["ArmPoint", "ArmTable", "Errors", "distance", "point"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["PICTURE", "ArmPoint", "ArmTable", "Errors", "distance", "point"]
 
 NOT_STATED = (
     "the paper's truth, network sizes and training are not stated in what we hold; "
@@ -31,48 +29,33 @@ _COLUMNS = (
     "gain", "+-", "beta-hat", "paper's", "beta", "updates",
 )  # fmt: skip
 _EXPECTED = {"K": "+0.5 for separate", "n": "-0.5"}
+_LABELS = {"K": "number of sources $K$", "n": "sample size $n$", "D": "positions $D$"}
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Average TV in one cell, a value per seed.
+    """Average TV in one cell, a value per seed."""
 
-    Args:
-        separate: of one model each.
-        pooled: of one model for all.
-        frequencies: of the relative frequencies of sequences, source by source: a model that
-            learns its rows by heart.
-        updates: gradient steps of the longest-trained separate and pooled model.
-        similarity: of the truth.
-    """
-
-    separate: list[float]
-    pooled: list[float]
+    separate: list[float]  # of one model each
+    pooled: list[float]  # of one model for all
+    # of the relative frequencies of sequences, source by source: a model that learns its rows by
+    # heart
     frequencies: list[float]
-    updates: dict[Strategy, int]
-    similarity: float
+    updates: dict[Strategy, int]  # gradient steps of the longest-trained separate and pooled model
+    similarity: float  # of the truth
 
 
 @dataclass(frozen=True)
 class ArmPoint(Point):
-    """A point with what it is compared with.
-
-    Args:
-        D: positions.
-        paper: the paper's value.
-        frequencies: average TV of the relative frequencies of the same rows, mean over seeds.
-        law: `sqrt(p / (2 pi n))`, p the parameters of the class; may be above 1.
-        saturated: the same for `p = K (M^D - 1)`.
-        paper_beta_hat: `beta_hat` of the paper's two values.
-    """
+    """A point with what it is compared with."""
 
     sweep: Sweep
-    D: int
-    paper: float | None
-    frequencies: float
-    law: float
-    saturated: float
-    paper_beta_hat: float | None
+    D: int  # positions
+    paper: float | None  # the paper's value
+    frequencies: float  # average TV of the relative frequencies of the same rows, mean over seeds
+    law: float  # `sqrt(p / (2 pi n))`, p the parameters of the class; may be above 1
+    saturated: float  # the same for `p = K (M^D - 1)`
+    paper_beta_hat: float | None  # `beta_hat` of the paper's two values
 
 
 def point(settings: ArmStudySettings, cell: Cell, strategy: Strategy, errors: Errors) -> ArmPoint:
@@ -137,14 +120,24 @@ class ArmTable(Result):
 
 def _lines(table: ArmTable) -> Iterator[str]:
     """Header, a line per point, distance and exponents."""
-    yield from _header(table.settings, table.sweep)
+    s, sweep = table.settings, table.sweep
+    fixed = ", ".join(f"{k} = {getattr(s, k)}" for k in ("K", "n", "D") if k != sweep)
+    yield (
+        f"Average TV of conditional ARMs against {sweep} ({fixed}), exact; not stated by the "
+        "paper, so chosen by us:"
+    )
+    yield from _choices(s)
+    yield (
+        "+-: half of the 95 % t interval over seeds; counts: relative frequencies of the same "
+        "rows; class, saturated: sqrt(p / (2 pi n))"
+    )
     yield from ("", row(_COLUMNS, 11), *[_line(point) for point in table.points])
     if table.distance is not None:
         yield from ("", f"distance to the paper (rms of log ratios): {table.distance:.4f}")
     if table.fits:
-        about = f"(least squares of logarithms; expected {_EXPECTED[table.sweep]}):"
-        yield from ("", f"exponent of {table.sweep} {about}")
-        yield from (f"  {exponent(fit, 18)}" for fit in table.fits)
+        about = f"(least squares of logarithms; expected {_EXPECTED[sweep]}):"
+        yield from ("", f"exponent of {sweep} {about}")
+        yield from (f"  {fit.line(18)}" for fit in table.fits)
 
 
 def _choices(s: ArmStudySettings) -> list[str]:
@@ -165,17 +158,6 @@ def _choices(s: ArmStudySettings) -> list[str]:
     ]
 
 
-def _header(s: ArmStudySettings, sweep: Sweep) -> list[str]:
-    fixed = ", ".join(f"{k} = {getattr(s, k)}" for k in ("K", "n", "D") if k != sweep)
-    return [
-        f"Average TV of conditional ARMs against {sweep} ({fixed}), exact; not stated by the "
-        "paper, so chosen by us:",
-        *_choices(s),
-        "+-: half of the 95 % t interval over seeds; counts: relative frequencies of the same "
-        "rows; class, saturated: sqrt(p / (2 pi n))",
-    ]
-
-
 def _line(point: ArmPoint) -> str:
     ratio = None if point.paper is None else point.measured / point.paper
     values = (point.measured, point.half_width, point.paper, ratio, point.frequencies)
@@ -183,3 +165,52 @@ def _line(point: ArmPoint) -> str:
     numbers = [number(v) for v in (*values, point.law, point.saturated, *gain, *betas, point.beta)]
     cell = f"{point.sweep} = {point.value}"
     return row((cell, point.strategy, *numbers, str(point.updates)), 11)
+
+
+def _figure(table: ArmTable) -> "Figure":
+    """Measured, the paper, counts and the asymptotic law, in one panel."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for strategy in STRATEGIES:
+        _curve(axes, table.select(strategy=strategy), strategy)
+    separate = table.select(strategy="separate")
+    _laws(axes, separate)
+    frame(axes, _LABELS[table.sweep])
+    axes.set_ylabel("average TV")
+    if table.sweep == "D":
+        axes.set_ylim(0, 1)
+    else:
+        powers(axes)
+    axes.set_xticks([p.value for p in separate], [f"{p.value:g}" for p in separate])
+    axes.minorticks_off()
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _curve(axes: "Axes", points: Sequence[ArmPoint], strategy: Strategy) -> None:
+    measured(axes, points, strategy, "o", f"{strategy}, measured")
+    known = [(point.value, point.paper) for point in points if point.paper is not None]
+    if known:
+        axes.plot(
+            *zip(*known, strict=True),
+            "D",
+            markerfacecolor="white",
+            markeredgecolor=COLOURS[strategy],
+            markersize=4.6,
+            label=f"{strategy}, the paper",
+        )
+
+
+def _laws(axes: "Axes", points: Sequence[ArmPoint]) -> None:
+    """What needs no training; the same for both strategies."""
+    x = [point.value for point in points]
+    axes.plot(x, [p.frequencies for p in points], ":", color="0.3", linewidth=1.2, label="counts")
+    law = [(p.value, p.saturated) for p in points if p.saturated < 1]
+    if len(law) > 1:
+        x, y = zip(*law, strict=True)
+        axes.plot(x, y, color="0.3", linewidth=0.8, dashes=(4, 2.5), label="law, saturated class")
+
+
+PICTURE = Picture(_figure, STYLE)

@@ -1,17 +1,23 @@
-"""The crossing's settings, the points of its curves, and where a curve crosses zero."""
+"""The crossing's settings, the points of its curves, where these cross zero, and its figure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from sourcewise.screening.options import Missing
 from sourcewise.settings import Settings
+from sourcewise.studies.pictures import Picture
 from sourcewise.studies.result import Result
 
-__all__ = ["Crossing", "CrossingPoint", "CrossingSettings"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["PICTURE", "Crossing", "CrossingPoint", "CrossingSettings"]
 
 CURVES = {
     "difference": "measured",
@@ -24,6 +30,8 @@ HEAD = (
     "| rows per source | pooled - separate | Ledoit-Wolf | law | sandwich | exact |\n"
     "|---|---|---|---|---|---|"
 )
+# Okabe and Ito's colours, told apart by all forms of colour blindness.
+MEASURED, SHRUNK, LAW, EXACT, SANDWICH = "#0072B2", "#D55E00", "#999999", "#009E73", "#CC79A7"
 
 
 class CrossingSettings(Settings):
@@ -40,48 +48,29 @@ class CrossingSettings(Settings):
 
 @dataclass(frozen=True)
 class CrossingPoint:
-    """Mean difference pooled minus separate at one size, nats per row, with standard error.
+    """Mean difference pooled minus separate at one size, nats per row, with standard error."""
 
-    Args:
-        n_k: training rows per source.
-        difference: maximum likelihood.
-        standard_error: over repetitions.
-        ledoit_wolf: the same difference with Ledoit-Wolf shrinkage in both strategies.
-        ledoit_wolf_error: its standard error.
-        law: predicted by parameter counts.
-        sandwich: predicted with the population's fourth moments.
-        exact: predicted by the exact expectations for Gaussians; None where they do not exist.
-    """
-
-    n_k: int
-    difference: float
-    standard_error: float
-    ledoit_wolf: float
-    ledoit_wolf_error: float
-    law: float
-    sandwich: float
+    n_k: int  # training rows per source
+    difference: float  # maximum likelihood
+    standard_error: float  # over repetitions
+    ledoit_wolf: float  # the same difference with Ledoit-Wolf shrinkage in both strategies
+    ledoit_wolf_error: float  # its standard error
+    law: float  # predicted by parameter counts
+    sandwich: float  # predicted with the population's fourth moments
+    # predicted by the exact expectations for Gaussians; None where they do not exist
     exact: float | None
 
 
 @dataclass(frozen=True)
 class Crossing(Result):
-    """The curves, and the sizes (rows per source) at which they cross zero.
+    """The curves, and the sizes (rows per source) at which they cross zero."""
 
-    Args:
-        settings: that it was computed for.
-        points: in the order of n_k.
-        data: the name of the data.
-        K: sources.
-        d: columns.
-        harm: of pooling with ever more rows, nats per row.
-    """
-
-    settings: CrossingSettings
-    points: tuple[CrossingPoint, ...]
-    data: str
-    K: int
-    d: int
-    harm: float
+    settings: CrossingSettings  # that it was computed for
+    points: tuple[CrossingPoint, ...]  # in the order of n_k
+    data: str  # the name of the data
+    K: int  # sources
+    d: int  # columns
+    harm: float  # of pooling with ever more rows, nats per row
 
     def at(self, curve: str) -> float | None:
         """Rows per source at which a curve, a field of points, turns to separate, or None."""
@@ -99,10 +88,8 @@ class Crossing(Result):
 
     def __str__(self) -> str:
         """A Markdown table and the crossings."""
-        crossings = []
-        for curve, name in CURVES.items():
-            at = self.at(curve)
-            crossings.append(f"{name} " + ("none" if at is None else f"{at:.0f}"))
+        found = [(name, self.at(curve)) for curve, name in CURVES.items()]
+        crossings = [f"{name} none" if at is None else f"{name} {at:.0f}" for name, at in found]
         title = f"{self.data}: {self.K} sources, {self.d} columns, harm {self.harm:.4f} nats"
         last = f"crossing (rows per source): {', '.join(crossings)}"
         return "\n".join([title, "", HEAD, *(_row(point) for point in self.points), "", last])
@@ -114,3 +101,45 @@ def _row(p: CrossingPoint) -> str:
         f"| {p.ledoit_wolf:+.4f} ± {p.ledoit_wolf_error:.4f} | {p.law:+.4f} "
         f"| {p.sandwich:+.4f} | {'' if p.exact is None else f'{p.exact:+.4f}'} |"
     )
+
+
+def _figure(result: Crossing) -> "Figure":
+    """One panel."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    _curves(axes, result.points)
+    if (at := result.at("difference")) is not None:
+        axes.axvline(at, color=MEASURED, lw=0.7, alpha=0.5)
+        axes.annotate(
+            f"{at:.0f} rows", (at, 0), (4, 6), textcoords="offset points", color=MEASURED
+        )
+    axes.set(xscale="log", ylim=(-1.3 * result.harm, max(4 * result.harm, 0.2)))
+    axes.set(xlabel="training rows per source", ylabel="pooled $-$ separate, nats per row")
+    axes.set_title(f"{result.data}\n{result.K} sources, {result.d} columns", fontsize=9)
+    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    return figure
+
+
+def _curves(axes: "Axes", points: Sequence[CrossingPoint]) -> None:
+    """Measured and predicted."""
+    n = [point.n_k for point in points]
+    axes.axhline(0, color="black", lw=0.8)
+    curves = [
+        ("law", LAW, "--", "law: parameter counts"),
+        ("sandwich", SANDWICH, ":", "law: sandwich"),
+        ("exact", EXACT, "-.", "exact for Gaussians"),
+    ]
+    for name, colour, style, label in curves:
+        axes.plot(n, [getattr(p, name) for p in points], style, color=colour, label=label)
+    for name, error, colour, marker, label in (
+        ("difference", "standard_error", MEASURED, "o", "measured, maximum likelihood"),
+        ("ledoit_wolf", "ledoit_wolf_error", SHRUNK, "s", "measured, Ledoit-Wolf"),
+    ):
+        y = [getattr(p, name) for p in points]
+        e = [2 * getattr(p, error) for p in points]
+        axes.errorbar(n, y, e, fmt=marker, ms=3.5, lw=1, color=colour, label=label)
+
+
+PICTURE = Picture(_figure, {"font.size": 9})

@@ -18,6 +18,7 @@ n = K n_k, three predictions of where they cross:
 """
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -37,14 +38,58 @@ from sourcewise.randomness import Noise
 from sourcewise.screening.numeric import screen
 from sourcewise.screening.options import Rules
 from sourcewise.sources import Sources
-from sourcewise.studies.crossing.plot import PICTURE
-from sourcewise.studies.crossing.points import Crossing, CrossingPoint, CrossingSettings
-from sourcewise.studies.crossing.population import Population
+from sourcewise.studies.crossing.points import (
+    PICTURE,
+    Crossing,
+    CrossingPoint,
+    CrossingSettings,
+)
 from sourcewise.studies.grid import Grid, Progress, Work, within
-from sourcewise.theory.gaussian import expected_kl
+from sourcewise.theory.gaussian.laws import expected_kl
 from sourcewise.training import TrainingData, fit
 
 __all__ = ["CrossingSettings", "grid"]
+
+
+@dataclass(frozen=True)
+class _Population:
+    """The sources as populations: what is known without training."""
+
+    rows: list[Tensor]  # K tensors (N_k, d)
+    means: Tensor  # (K, d)
+    covariances: Tensor  # (K, d, d)
+
+    @property
+    def K(self) -> int:
+        """Number of sources."""
+        return len(self.rows)
+
+    @property
+    def d(self) -> int:
+        """Number of columns."""
+        return self.means.shape[1]
+
+    @property
+    def harm(self) -> float:
+        """`H_pooled - H_separate = 1/2 [log det mean C_k - mean log det C_k]`, nats per row."""
+        own = torch.linalg.slogdet(self.covariances)[1].mean()
+        return float(torch.linalg.slogdet(self.covariances.mean(0))[1] - own) / 2
+
+    def sandwich(self) -> tuple[float, float]:
+        """`tr(H^-1 J)` of pooled and of separate training, for equal and fixed n_k."""
+        pooled, separate, shared = 0.0, 0.0, self.covariances.mean(0)
+        for rows, mean, C in zip(self.rows, self.means, self.covariances, strict=True):
+            separate += self.d + _covariance_term(rows - mean, C)
+            pooled += _covariance_term(rows - mean, shared) / self.K
+        return self.K * self.d + pooled, separate
+
+
+def _covariance_term(residuals: Tensor, C: Tensor) -> float:
+    """`(E|z|^4 - |A|^2) / 2` for z the residuals whitened by C and `A = E z z'`."""
+    L = torch.linalg.cholesky(C)
+    z = torch.linalg.solve_triangular(L, residuals.T, upper=False).T
+    A = z.T @ z / len(z)
+    return float(z.square().sum(1).square().mean() - A.square().sum()) / 2
 
 
 class Cell(NamedTuple):
@@ -59,12 +104,7 @@ class Cell(NamedTuple):
 
 
 def grid(settings: CrossingSettings, data: Sources) -> Grid[Cell, CrossingPoint, Crossing]:
-    """The sizes that are measured on a data set.
-
-    Args:
-        settings: see `CrossingSettings`.
-        data: the sample; all its sources with enough rows take part.
-    """
+    """The sizes that are measured on a data set; all its sources with enough rows take part."""
     population = _population(data, settings)
     K, d, harm = population.K, population.d, population.harm
     cells = [Cell(n_k) for n_k in _sizes(d, settings)]
@@ -81,7 +121,7 @@ def grid(settings: CrossingSettings, data: Sources) -> Grid[Cell, CrossingPoint,
     )
 
 
-def _population(data: Sources, settings: CrossingSettings) -> Population:
+def _population(data: Sources, settings: CrossingSettings) -> _Population:
     """All rows, encoded as `compare` does, source by source."""
     screened = screen(data, Rules(settings.min_rows, settings.missing, settings.log))
     coding, y = plan(screened), screened.data.y
@@ -96,7 +136,7 @@ def _population(data: Sources, settings: CrossingSettings) -> Population:
     covariances = torch.stack(
         [torch.cov(part.T, correction=0).reshape(z.shape[1], -1) for part in rows]
     )
-    return Population(rows, torch.stack([part.mean(0) for part in rows]), covariances)
+    return _Population(rows, torch.stack([part.mean(0) for part in rows]), covariances)
 
 
 def _sizes(d: int, settings: CrossingSettings) -> list[int]:
@@ -110,7 +150,7 @@ def _sizes(d: int, settings: CrossingSettings) -> list[int]:
 
 def _measure(
     s: CrossingSettings,
-    population: Population,
+    population: _Population,
     cell: Cell,
     progress: Progress | None,
     folder: Path | None,
@@ -132,7 +172,7 @@ def _measure(
 
 
 def _mean_difference(
-    population: Population,
+    population: _Population,
     draws: list[Tensor],
     n_k: int,
     shrinkage: str,
@@ -148,7 +188,7 @@ def _mean_difference(
     return float(np.mean(differences)), error
 
 
-def _draw(population: Population, n_k: int, noise: Noise) -> Tensor:
+def _draw(population: _Population, n_k: int, noise: Noise) -> Tensor:
     """(K n_k, d) rows drawn with replacement, source after source.
 
     A draw with fewer than d + 2 different rows is drawn again: it has no covariance. That
@@ -164,7 +204,7 @@ def _draw(population: Population, n_k: int, noise: Noise) -> Tensor:
     return torch.cat(parts)
 
 
-def _difference(population: Population, x: Tensor, n_k: int, settings: GaussianSettings) -> float:
+def _difference(population: _Population, x: Tensor, n_k: int, settings: GaussianSettings) -> float:
     """Expected log-likelihood, pooled minus separate, averaged over the sources."""
     K = population.K
     y = torch.arange(K).repeat_interleave(n_k)

@@ -13,14 +13,13 @@ from pydantic import Field, model_validator
 
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.families.settings import TrainedSettings
+from sourcewise.studies.curves import Passes, Positive, Rate, Rows, Updates
 from sourcewise.theory.energy import Sizes
 
 __all__ = ["SWEEPS", "Cell", "EnergyStudySettings", "Sweep"]
 
 Sweep = Literal["n", "K", "d_e"]
 SWEEPS: tuple[Sweep, ...] = ("n", "K", "d_e")
-
-Positive = Annotated[int, Field(ge=1)]
 
 
 class Cell(NamedTuple):
@@ -82,20 +81,12 @@ class EnergyStudySettings(TrainedSettings):
         max_length=2,
         description="per axis of the quadrature in training: of D = 1, of D = 2",
     )
-    batch: Positive | Literal["all"] = Field(
-        default=1024, description="rows per update; all: exact full-batch gradients"
-    )
-    passes: float = Field(
-        default=1,
-        gt=0,
-        description="passes over the training rows; more where `updates` asks for more",
-    )
-    updates: int = Field(
-        default=2000, ge=0, description="the fewest updates, if `passes` makes fewer"
-    )
+    batch: Rows = 1024
+    passes: Passes = 1
+    updates: Updates = 2000
     optimizer: Literal["adam", "adamw"] = Field(default="adam", description="adam, adamw")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")
-    learning_rate: float = Field(default=0.03, gt=0, description="the rate at its peak")
+    learning_rate: Rate = 0.03
     validation: float = Field(default=0.0, ge=0, le=0, description="0: every row trains")
 
     @model_validator(mode="after")

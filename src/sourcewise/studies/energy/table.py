@@ -1,16 +1,25 @@
-"""The tables of the energy study, as text too."""
+"""The result of the energy study: its tables as text, and its picture.
+
+The picture has a row of panels per dimension, a column per sweep. Colours are strategies; how a
+line is drawn says what it is: measured, a law, or the bound.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import geometric_mean
+from typing import TYPE_CHECKING, Any
 
-from sourcewise.studies.curves import STRATEGIES, Fit
+from sourcewise.studies.curves import STRATEGIES, Fit, Strategy
 from sourcewise.studies.energy.points import EnergyPoint
 from sourcewise.studies.energy.settings import SWEEPS, EnergyStudySettings, Sweep
-from sourcewise.studies.result import Result, select
-from sourcewise.studies.tables import exponent, number, row
+from sourcewise.studies.pictures import COLOURS, STYLE, Picture, frame, measured, powers
+from sourcewise.studies.result import Result, number, row, select
 
-__all__ = ["EnergyStudy", "Exponent"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["PICTURE", "EnergyStudy", "Exponent"]
 
 _ERRORS = (
     "strategy", "measured", "+-", "at truth", "informat.", "law", "bound", "gain", "+-",
@@ -20,6 +29,14 @@ _CHECKS = (
     "strategy", "2 log LR", "at truth", "rank", "2 pi n R2", "p", "below", "starts", "log Z",
     "TV", "apart", "beta",
 )  # fmt: skip
+_LABELS = {"n": "examples $n$", "K": "sources $K$", "d_e": "numbers per embedding $d_e$"}
+_MARKERS = {"separate": "s", "pooled": "o"}
+_LINES: dict[str, tuple[str, tuple[float, ...]]] = {  # field of a point: its name and dashes
+    "bound": ("refined bound", (6, 2, 1, 2)),
+    "law": (r"$\sqrt{p/(2\pi n)}$, $p$ of the class", (1, 1.5)),
+    "information": ("law of the information matrix", (4, 2)),
+}
+_TRUTH: Any = {"linestyle": "", "markerfacecolor": "white", "markersize": 4.2}
 _NAMES = {"n": "examples n", "K": "sources K", "d_e": "numbers per embedding d_e"}
 
 
@@ -56,16 +73,17 @@ def _lines(study: EnergyStudy) -> Iterator[str]:
     if study.exponents:
         yield from ("", "exponents (least squares of logarithms; of n -1/2 is expected):")
     for e in study.exponents:
-        yield f"  D = {e.D}, of {e.sweep}: {exponent(e.fit, 26)}"
+        yield f"  D = {e.D}, of {e.sweep}: {e.fit.line(26)}"
 
 
 def _tables(points: Sequence[EnergyPoint]) -> list[str]:
     """Of one sweep: errors, then checks."""
     first = points[0]
+    fixed = ", ".join(f"{k} = {getattr(first, k)}" for k in SWEEPS if k != first.sweep)
     title = f"D = {first.D}, against {_NAMES[first.sweep]}"
     errors = [row((first.sweep, *_ERRORS), 7), *[_errors(point) for point in points]]
     checks = [row((first.sweep, *_CHECKS), 7), *[_checks(point) for point in points]]
-    return ["", f"{title} ({_fixed(first)}): errors", *errors, "", f"{title}: checks", *checks]
+    return ["", f"{title} ({fixed}): errors", *errors, "", f"{title}: checks", *checks]
 
 
 def _header(s: EnergyStudySettings) -> list[str]:
@@ -122,12 +140,6 @@ def _range(values: list[float]) -> str:
     return f"{min(values):8.2f}{middle}{max(values):8.2f}"
 
 
-def _fixed(point: EnergyPoint) -> str:
-    """The sizes that are not varied."""
-    sizes = {"n": point.n, "K": point.K, "d_e": point.d_e}
-    return ", ".join(f"{name} = {value}" for name, value in sizes.items() if name != point.sweep)
-
-
 def _errors(point: EnergyPoint) -> str:
     laws = (point.near, point.information, point.law, point.bound)
     gain, betas = (point.gain, point.gain_half_width), (point.beta_hat, point.beta_information)
@@ -150,3 +162,67 @@ def _checks(point: EnergyPoint) -> str:
         f"{point.beta:.4f}",
     )
     return row(texts, 7)
+
+
+def _figure(study: EnergyStudy) -> "Figure":
+    """A row of panels for each D."""
+    from matplotlib.figure import Figure
+
+    dimensions = study.settings.dimensions
+    sweeps = [sweep for sweep in SWEEPS if study.select(sweep=sweep)]
+    size = (2.45 * len(sweeps) + 0.3, 2.6 * len(dimensions) + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(dimensions), len(sweeps), squeeze=False, sharey=True)
+    for D, line in zip(dimensions, panels, strict=True):
+        for sweep, axes in zip(sweeps, line, strict=True):
+            _panel(axes, sweep, study.select(D=D, sweep=sweep))
+        line[0].set_ylabel(f"average TV, $D = {D}$")
+    _legend(figure)
+    return figure
+
+
+def _panel(axes: "Axes", sweep: str, points: Sequence[EnergyPoint]) -> None:
+    """One sweep."""
+    from matplotlib.ticker import NullLocator
+
+    for strategy in STRATEGIES:
+        _curves(axes, select(points, strategy=strategy), strategy)
+    frame(axes, _LABELS[sweep])
+    powers(axes)
+    values = [point.value for point in select(points, strategy="pooled")]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(values, [str(v) if v % 1000 else f"{v // 1000}k" for v in values])
+
+
+def _curves(axes: "Axes", points: Sequence[EnergyPoint], strategy: Strategy) -> None:
+    """Measured with intervals, from the truth, the laws and the bound of one strategy."""
+    x, colour = [point.value for point in points], COLOURS[strategy]
+    for name, (_, dashes) in _LINES.items():
+        y = [getattr(point, name) for point in points]
+        axes.plot(x, y, dashes=dashes, color=colour, linewidth=0.9)
+    measured(axes, points, strategy, _MARKERS[strategy])
+    near = [point.near for point in points]
+    axes.plot(x, near, _MARKERS[strategy], markeredgecolor=colour, **_TRUTH)
+
+
+def _legend(figure: "Figure") -> None:
+    """Strategies in colour, kinds of lines in grey."""
+    from matplotlib.lines import Line2D
+
+    grey = "0.35"
+    handles = [
+        Line2D(
+            [], [], color=COLOURS[s], marker=_MARKERS[s], markersize=3.2, label=f"{s}, measured"
+        )
+        for s in STRATEGIES
+    ]
+    label = "fits that start at the truth"
+    handles.append(Line2D([], [], marker="o", markeredgecolor=grey, label=label, **_TRUTH))
+    handles += [
+        Line2D([], [], color=grey, linewidth=0.9, dashes=dashes, label=name)
+        for name, dashes in _LINES.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.6)
+
+
+PICTURE = Picture(_figure, STYLE)

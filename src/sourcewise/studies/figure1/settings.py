@@ -66,9 +66,7 @@ class Figure1Settings(Settings):
     beta: Similarity = Field(default=0.5, description="similarity outside the beta sweep")
     d: Positive = Field(default=10, description="coordinates, of which round(beta d) are shared")
     seeds: int | None = Field(
-        default=None,
-        ge=2,
-        description="runs per cell; by default 1000, or 5 with paper_estimator",
+        default=None, ge=2, description="runs per cell; by default 1000, or 5 with paper_estimator"
     )
     seed: int = Field(default=0, description="seed of all draws")
     paper_estimator: bool = Field(

@@ -13,6 +13,7 @@ so mu is never needed, and runs are cheap in batches. `draw_samples` draws every
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,32 +35,21 @@ __all__ = [
 _BLOCK = 1000  # runs that share a key in draw_statistics
 
 
-@dataclass(frozen=True)
-class Setup:
-    """One cell of a simulation: K sources, n examples, d coordinates, d1 of them specific."""
+class Setup(NamedTuple):
+    """A cell: K sources, n examples, d coordinates, d1 of them specific. It names its draws."""
 
     K: int
     n: int
     d: int
     d1: int
 
-    @property
-    def key(self) -> tuple[int, int, int, int]:
-        """Names the cell's random draws."""
-        return self.K, self.n, self.d, self.d1
-
 
 @dataclass(frozen=True)
 class Sums:
-    """Sufficient statistics of R runs.
+    """Sufficient statistics of R runs."""
 
-    Args:
-        counts: n_k, (R, K) float64.
-        sums: s_k, (R, K, d) float64; zero where n_k is.
-    """
-
-    counts: Tensor
-    sums: Tensor
+    counts: Tensor  # n_k, (R, K) float64
+    sums: Tensor  # s_k, (R, K, d) float64; zero where n_k is
 
 
 @dataclass(frozen=True)
@@ -68,14 +58,10 @@ class Distances:
 
     A source without examples has no estimate of its specific coordinates: it is not seen in that
     run, and averages are taken over the runs in which it is.
-
-    Args:
-        radius: (R, K) float64.
-        seen: (R, K) bool.
     """
 
-    radius: Tensor
-    seen: Tensor
+    radius: Tensor  # (R, K) float64
+    seen: Tensor  # (R, K) bool
 
     @property
     def tv(self) -> Tensor:
@@ -89,7 +75,7 @@ def draw_samples(setup: Setup, runs: range, noise: Noise) -> Sums:
     Normals are drawn in float32 and summed in float64.
     """
     K, n, d = setup.K, setup.n, setup.d
-    generators = [noise.of("samples", *setup.key, run).generator() for run in runs]
+    generators = [noise.of("samples", *setup, run).generator() for run in runs]
     y = torch.stack([torch.randint(K, (n,), generator=g, dtype=torch.int32) for g in generators])
     z = torch.stack([torch.randn(n, d, generator=g) for g in generators])  # (R, n, d)
     member = (y[:, None, :] == torch.arange(K)[:, None]).double()  # (R, K, n)
@@ -99,7 +85,7 @@ def draw_samples(setup: Setup, runs: range, noise: Noise) -> Sums:
 def draw_statistics(setup: Setup, runs: int, noise: Noise) -> Sums:
     """Draw `n_k` (multinomial) and `s_k = sqrt(n_k) N(0, I)` of runs 0, ..., runs - 1."""
     starts = range(0, runs, _BLOCK)
-    blocks = [_statistics(setup, noise.of("statistics", *setup.key, i)) for i in starts]
+    blocks = [_statistics(setup, noise.of("statistics", *setup, i)) for i in starts]
     counts, sums = (torch.cat(parts)[:runs] for parts in zip(*blocks, strict=True))
     return Sums(counts, sums)
 
@@ -131,22 +117,18 @@ def distances(setup: Setup, drawn: Sums) -> tuple[Distances, Distances]:
 def in_batches(
     setup: Setup, runs: int, noise: Noise, batch: int | None = None
 ) -> tuple[Distances, Distances]:
-    """`distances` of `draw_samples`, so many runs at a time that they stay in the cache.
+    """`distances` of `draw_samples`, `batch` runs at a time; by memory if None.
 
-    Args:
-        setup: the cell.
-        runs: number of runs.
-        noise: of the draws.
-        batch: runs at a time; by memory if None. The result does not depend on it.
+    The result does not depend on the batch, the speed does: runs should stay in the cache.
     """
     size = batch or max(1, 500_000 // (setup.n * (setup.d + setup.K)))
     ranges = [range(i, min(i + size, runs)) for i in range(0, runs, size)]
     parts = [distances(setup, draw_samples(setup, r, noise)) for r in ranges]
-    return _joined([s for s, _ in parts]), _joined([p for _, p in parts])
-
-
-def _joined(parts: list[Distances]) -> Distances:
-    return Distances(torch.cat([p.radius for p in parts]), torch.cat([p.seen for p in parts]))
+    separate, pooled = (
+        Distances(torch.cat([fit.radius for fit in fits]), torch.cat([fit.seen for fit in fits]))
+        for fits in zip(*parts, strict=True)
+    )
+    return separate, pooled
 
 
 def average_tv(value: Tensor, seen: Tensor) -> tuple[float, float]:

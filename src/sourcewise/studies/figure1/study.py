@@ -17,7 +17,6 @@ import torch
 
 from sourcewise.randomness import Noise
 from sourcewise.studies.curves import STRATEGIES, Strategy
-from sourcewise.studies.figure1.plot import PICTURE
 from sourcewise.studies.figure1.settings import PAPER_POINTS, Cell, Figure1Settings
 from sourcewise.studies.figure1.simulation import (
     Distances,
@@ -28,7 +27,7 @@ from sourcewise.studies.figure1.simulation import (
     in_batches,
     paper_estimates,
 )
-from sourcewise.studies.figure1.table import Figure1, Measured, point
+from sourcewise.studies.figure1.table import PICTURE, Figure1, Measured, point
 from sourcewise.studies.grid import Grid, Progress, Work
 
 __all__ = ["Figure1Settings", "grid"]
@@ -76,7 +75,7 @@ def _measure(
     else:
         fits = distances(setup, draw_statistics(setup, s.runs, noise))
     if s.paper_estimator:
-        estimates = paper_estimates(fits, noise.of("points", *setup.key), PAPER_POINTS)
+        estimates = paper_estimates(fits, noise.of("points", *setup), PAPER_POINTS)
         means = [(e.mean().item(), e.std().item() / math.sqrt(len(e))) for e in estimates]
     else:
         means = [average_tv(fit.tv, fit.seen) for fit in fits]
@@ -95,5 +94,5 @@ def _spreads(setup: Setup, runs: int, noise: Noise) -> list[float]:
     parts: list[list[torch.Tensor]] = []
     for i in range(0, runs, 500):
         some = tuple(Distances(fit.radius[i : i + 500], fit.seen[i : i + 500]) for fit in fits)
-        parts.append(paper_estimates(some, noise.of("points", *setup.key, i), PAPER_POINTS))
+        parts.append(paper_estimates(some, noise.of("points", *setup, i), PAPER_POINTS))
     return [torch.cat(part).std().item() for part in zip(*parts, strict=True)]

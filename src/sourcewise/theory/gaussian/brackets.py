@@ -14,12 +14,13 @@ whose mean is in the cell. Two are offered (theory, section 4):
 """
 
 import math
+from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.theory.bracketing import Bracketing
-from sourcewise.theory.checks import above, numbers, whole
+from sourcewise.theory.checks import Floats, above, numbers, whole
 
 __all__ = [
     "envelope_bracketing",
@@ -30,8 +31,6 @@ __all__ = [
     "gaussian_eta",
     "log_mass",
 ]
-
-Floats = NDArray[np.float64]
 
 _SLOPE = math.sqrt(2 / math.pi)  # of the envelope's mass in eta, one coordinate
 
@@ -49,7 +48,7 @@ def gaussian_epsilon(eta: ArrayLike, d: int) -> Floats:
 
 
 def gaussian_eta(eps: ArrayLike, d: int) -> Floats:
-    """Half-width at which the Gaussian bracket's gap is eps: `g(eta/2) = log(1+eps)/d`.
+    """Half-width at which the Gaussian bracket's gap is eps > 0: `g(eta/2) = log(1+eps)/d`.
 
     Newton's method: g is concave with `g'(h) = 2 (sqrt(1+h^2) - h)`, and from the left of the
     root each step stays left of it, so that rounding never makes the gap too wide.
@@ -84,10 +83,7 @@ def log_mass(h: Floats) -> Floats:
 
 
 def envelope_epsilon(eta: ArrayLike, d: int) -> Floats:
-    """Gap of the envelope bracket, `(1 + eta sqrt(2/pi))^d - 1`.
-
-    Arguments as for `gaussian_epsilon`.
-    """
+    """Gap of the envelope, `(1 + eta sqrt(2/pi))^d - 1`; arguments as for `gaussian_epsilon`."""
     with np.errstate(over="ignore"):
         return np.expm1(d * np.log1p(_SLOPE * np.asarray(eta, dtype=np.float64)))
 
@@ -95,9 +91,8 @@ def envelope_epsilon(eta: ArrayLike, d: int) -> Floats:
 def envelope_eta(eps: ArrayLike, d: int) -> Floats:
     """`sqrt(pi/2) ((1+eps)^(1/d) - 1)`, the half-width at which the envelope's gap is eps.
 
-    1.25 times that of the Gaussian bracket at small eps, and never below it.
-
-    Arguments as for `gaussian_eta`.
+    1.25 times that of the Gaussian bracket at small eps, and never below it; arguments as for
+    `gaussian_eta`.
 
     >>> round(float(envelope_eta(envelope_epsilon(0.3, d=5), d=5)), 12)
     0.3
@@ -116,13 +111,8 @@ def gaussian_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
         d: coordinates, d >= 1.
         B: bound on the means, B > 0.
     """
-    return Bracketing(
-        numbers("m", m, 0),
-        above("B", B),
-        lambda eps: gaussian_eta(eps, d),
-        lambda eta: gaussian_epsilon(eta, d),
-        "Gaussian bracket",
-    )
+    moves = partial(gaussian_eta, d=d), partial(gaussian_epsilon, d=d)
+    return Bracketing(numbers("m", m, 0), above("B", B), *moves, "Gaussian bracket")
 
 
 def envelope_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
@@ -133,10 +123,5 @@ def envelope_bracketing(m: ArrayLike, d: int, B: ArrayLike) -> Bracketing:
     >>> float(envelope_bracketing(30, d=10, B=5.0).log_number(0.002).round(2))
     297.05
     """
-    return Bracketing(
-        numbers("m", m, 0),
-        above("B", B),
-        lambda eps: envelope_eta(eps, d),
-        lambda eta: envelope_epsilon(eta, d),
-        "envelope bracket",
-    )
+    moves = partial(envelope_eta, d=d), partial(envelope_epsilon, d=d)
+    return Bracketing(numbers("m", m, 0), above("B", B), *moves, "envelope bracket")

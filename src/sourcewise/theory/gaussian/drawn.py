@@ -1,22 +1,15 @@
 """The localized bound for conditional Gaussians with labels that are drawn, not given.
 
-Ours: section 2 of the project's theory, docs/theory/gaussian.md.
-n pairs are drawn from `p*(y) p*(x|y)`, `p_k` the probability of source k. For a bracket element p'
-let `b = sum_k p_k BC_k`.
+Ours: section 2 of the project's theory, with its proof in docs/theory/gaussian.md. n pairs are
+drawn from `p*(y) p*(x|y)`, `p_k` the probability of source k, `b = sum_k p_k BC_k` for a bracket
+element. With probability `1 - delta` the element above the estimate has
 
-1. *Weighed union.* `P(sum_i log p'/p*(x_i|y_i) >= 0) <= E prod_i sqrt(p'/p*) = b^n`, the pairs
-   being independent. Over the elements with `b^(s n) < delta/Z_s` these probabilities sum to at
-   most `delta` if `Z_s >= sum over elements of b^((1-s) n)`. So with probability `1 - delta` the
-   element above the estimate has `b >= exp(-a_s)`, `a_s = (log Z_s + log(1/delta)) / (s n)`, and
-   `R_TV = sum_k p_k TV_k <= T(eps, a_s)`, whatever the p_k.
-2. *A mean over counts.* Choose s such that `N = (1-s) n` is whole. By the multinomial theorem
-   `b^N = E prod_k BC_k^(N_k)`, (N_k) multinomial of N draws: Z_s is the mean of its value given
-   counts, and that mean is at most a product of means over binomials, which are summed from above
-   (`theory.gaussian.tilt_drawn`).
+    -log b <= a_s = (log Z_s + log(1/delta)) / (s n),   Z_s >= sum over elements of b^((1-s) n),
 
-N = 0 counts all elements alike. The search for eps and s starts at those of `localized`; a choice
-that is made before the data are seen gives a valid bound. `refined` is a candidate, as it is for
-drawn labels too.
+so `R_TV = sum_k p_k TV_k <= T(eps, a_s)`. For whole `N = (1-s) n`, b^N is a mean over multinomial
+counts: see `theory.gaussian.tilt_drawn`. N = 0 counts all elements alike. The search for eps and s
+starts at those of `localized`; a choice that is made before the data are seen gives a valid bound.
+`refined` is a candidate, as it is for drawn labels too.
 """
 
 from collections.abc import Sequence
@@ -26,15 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sourcewise.theory import checks
+from sourcewise.theory.checks import Floats
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
-from sourcewise.theory.gaussian.localized import Counts, localized
+from sourcewise.theory.gaussian.localized import Counts, best_of, localized
 from sourcewise.theory.gaussian.tilt import Groups, make_cells
 from sourcewise.theory.gaussian.tilt_drawn import Block, blocks_of_shares, log_z_drawn
-from sourcewise.theory.general import Bound, refined, worst_case
+from sourcewise.theory.general import Bound, least, refined, worst_case
 
 __all__ = ["Shares", "localized_drawn"]
-
-Floats = NDArray[np.float64]
 
 _LOOK = np.array([-1.0, 0.0, 1.0])
 _STEPS = ((0.3, 0.6), (0.15, 0.3), (0.06, 0.1))  # of log eta and log N
@@ -43,17 +35,11 @@ _CHUNK = 1 << 18  # numbers per array
 
 @dataclass(frozen=True)
 class Shares:
-    """Probabilities of the sources of a partition, which weigh the average; made by its methods.
+    """Probabilities of the sources of a partition, the weights of the average; see its methods."""
 
-    Args:
-        K: (...) sources, >= 1.
-        J: (...) blocks, in 1..K.
-        blocks: their shares, those alike together.
-    """
-
-    K: Floats
-    J: Floats
-    blocks: tuple[Block, ...]
+    K: Floats  # (...) sources, >= 1
+    J: Floats  # (...) blocks, in 1..K
+    blocks: tuple[Block, ...]  # their shares, those alike together
 
     @classmethod
     def equal(cls, K: ArrayLike, J: ArrayLike = 1) -> "Shares":
@@ -117,17 +103,12 @@ class _Points:
 
 
 def localized_drawn(
-    shares: Shares,
-    n: ArrayLike,
-    d: int,
-    d1: ArrayLike,
-    B: ArrayLike,
-    delta: ArrayLike = 0.05,
+    shares: Shares, n: ArrayLike, d: int, d1: ArrayLike, B: ArrayLike, delta: ArrayLike = 0.05
 ) -> Bound:
     """The bound for labels that are drawn, `T(eps, a_s)` for `R_TV = sum_k p_k TV_k`.
 
     Never above `refined`. It exceeds `localized`, which has the labels in exact shares, by ever
-    less as n grows. All arguments broadcast.
+    less as n grows. All arguments broadcast; arguments as for `localized`.
 
     >>> found = localized_drawn(Shares.equal(K=5), n=5000, d=10, d1=5, B=5.0)
     >>> round(found.value, 4), round((1 - found.s) * 5000)
@@ -141,10 +122,6 @@ def localized_drawn(
     Args:
         shares: probabilities of the sources and their blocks.
         n: examples in all, > 0.
-        d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
-        B: bound on the means, > 0.
-        delta: error probability, in (0, 1).
     """
     start = localized(Counts.equal(shares.K, n, shares.J), d, d1, B, delta)
     given = np.broadcast_arrays(
@@ -162,10 +139,7 @@ def localized_drawn(
         found[:, kind] = _in_chunks(points.at(kind), eps[kind], s[kind])
     # `refined`, too, is for labels that are drawn
     whole = refined(envelope_bracketing(K * d1 + J * (d - d1), d, B), n, delta)
-    untilted = np.stack([whole.value, whole.epsilon, np.ones(len(n)), whole.log_number])
-    value, eps, s, log_number = np.where(found[0] < untilted[0], found, untilted)
-    parts = (value, eps, s, log_number, log_number / (s * n), -np.log(delta) / (s * n))
-    return Bound.of("localized_drawn", *(part.reshape(shape) for part in parts))
+    return best_of("localized_drawn", found, whole.value, whole, n, delta, shape)
 
 
 def _in_chunks(points: _Points, eps: Floats, s: Floats) -> Floats:
@@ -195,16 +169,11 @@ def _search(points: _Points, eps: Floats, s: Floats) -> Floats:
 
 def _best_of(points: _Points, log_eta: Floats, N: Floats) -> Floats:
     """Value, eps, s, log Z_s, log eta, N of the best pair: (6, points)."""
-    rows = len(N)
-    unused = np.zeros((rows, 0))
+    unused = np.zeros((len(N), 0))
     groups = Groups(unused, unused, np.zeros(0, bool), points.d1[:, None], points.finer[:, None])
     own, rest, eps = make_cells(groups, np.exp(log_eta), points.d, points.B)
     N, n = N[:, None, :], points.n[:, None, None]
     log_number = log_z_drawn(points.blocks, own, rest, points.d, points.d1[:, None, None], N)
     a = np.maximum(log_number - np.log(points.delta)[:, None, None], 0) / (n - N)
     value = worst_case(eps, a)
-    at = np.argmin(value.reshape(rows, -1), axis=1)
-    full = (value, eps, 1 - N / n, log_number, log_eta[:, :, None], N)
-    return np.stack(
-        [np.broadcast_to(v, value.shape).reshape(rows, -1)[np.arange(rows), at] for v in full]
-    )
+    return least(value, eps, 1 - N / n, log_number, log_eta[:, :, None], N)

@@ -8,15 +8,14 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import gammaln, xlog1py, xlogy
+
+from sourcewise.theory.checks import Floats
 
 __all__ = ["NODES", "count_law", "few_nodes", "fraction_law", "likely", "mean_chi"]
 
 NODES = 64  # of the quadratures: 1e-7 at K = 1000 and d1 = 1, rounding at ordinary sizes
-
-Floats = NDArray[np.float64]
 
 
 def fraction_law(d1: int, d2: int) -> tuple[Floats, Floats]:

@@ -5,30 +5,18 @@ section 4.1, called the paper below). Pooled training estimates `phi_k` from the
 source k and `psi` from all n; separate training estimates both from the `n_k`, which is the
 pooled law with `d1 = d`. Everything below is exact or a quadrature, and a special case of
 `theory.gaussian.partitions`, which takes any partition and any shares.
-
-| symbol | meaning |
-|---|---|
-| K | number of sources |
-| J | number of blocks of the partition; pooled is 1 |
-| n, n_k | examples in all and of source k |
-| d, d1 | coordinates of x and, of these, the source-specific ones |
-| p_k | share of source k, positive, summing to 1 |
-| m, p | parameters |
-| beta | share of the shared parameters in a model of one source: `(d-d1)/d` here |
-
-Plain functions of numbers: NumPy and SciPy only.
 """
 
 import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import digamma
 
 from sourcewise.errors import InputError
 from sourcewise.theory import checks
-from sourcewise.theory.checks import dimensions, whole
+from sourcewise.theory.checks import Floats, dimensions, whole
 from sourcewise.theory.gaussian.integrals import fraction_law, mean_chi
 from sourcewise.theory.gaussian.partitions import Kinds, asymptotic_tv, expected_tv
 from sourcewise.theory.sharing import parameters
@@ -45,8 +33,6 @@ __all__ = [
     "m_pooled",
     "m_separate",
 ]
-
-Floats = NDArray[np.float64]
 
 
 def m_pooled(K: int, d: int, d1: int) -> int:
@@ -73,13 +59,12 @@ def m_separate(K: int, d: int) -> int:
 def m_blocks(K: ArrayLike, d: int, d1: ArrayLike, J: ArrayLike = 1) -> Any:
     """Parameters of J blocks, `K d1 + J (d - d1)`: pooled at J = 1, separate at J = K; broadcasts.
 
+    Arguments as for `m_pooled`.
+
     >>> m_blocks(K=5, d=10, d1=5, J=2)
     35.0
 
     Args:
-        K: sources, K >= 1.
-        d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
         J: blocks, in 1..K.
     """
     own = checks.wholes("d1", d1, 0, whole("d", d, 1))
@@ -119,14 +104,13 @@ def asymptotic_tv_balanced(
 ) -> Floats:
     """The law for K equal sources in J equal blocks, `chi2_d1 K + chi2_(d-d1) J`; broadcasts.
 
+    Arguments as for `m_pooled`.
+
     >>> float(asymptotic_tv_balanced(K=5, n=500, d=10, d1=5).round(4))
     0.0944
 
     Args:
-        K: sources, K >= 1.
         n: examples in all, n > 0.
-        d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
         J: blocks, in 1..K.
     """
     K, n = checks.wholes("K", K, 1), checks.above("n", n)
@@ -144,16 +128,11 @@ def expected_tv_pooled(p: ArrayLike, n: int, d: int, d1: int) -> float:
     """Exact `E R_TV` of pooled training when labels are drawn, `n_k ~ Binomial(n, p_k)`.
 
     A source that drew no example has no estimate of phi_k: its term is the expectation given
-    `n_k >= 1`. With d1 = 0 there is no phi_k, hence no condition.
+    `n_k >= 1`. With d1 = 0 there is no phi_k, hence no condition. n is whole, >= 1; otherwise
+    arguments as for `asymptotic_tv_pooled`.
 
     >>> round(expected_tv_pooled([0.2] * 5, n=500, d=10, d1=5), 4)
     0.0944
-
-    Args:
-        p: (K,) shares p_k.
-        n: examples in all, n >= 1.
-        d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
     """
     return expected_tv(p, n, d, d1)
 

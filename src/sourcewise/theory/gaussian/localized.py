@@ -19,16 +19,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sourcewise.theory import checks
+from sourcewise.theory.checks import Floats
 from sourcewise.theory.gaussian.brackets import envelope_bracketing, gaussian_eta
 from sourcewise.theory.gaussian.tilt import Groups, log_z, make_cells
-from sourcewise.theory.general import Bound, refined, worst_case
+from sourcewise.theory.general import Bound, least, refined, worst_case
 
 __all__ = ["Counts", "localized"]
 
-Floats = NDArray[np.float64]
 Value = Callable[[Floats, Floats], Floats]  # eps, a -> the bound
 
 _CHUNK = 1 << 16
@@ -42,21 +42,14 @@ class Counts:
 
     Sources, and blocks, that have equally many examples are one kind. Each array may have leading
     axes, as n has.
-
-    Args:
-        n: (...) examples in all, > 0.
-        sources: (..., kinds) how many sources are of a kind, >= 1.
-        n_k: (..., kinds) examples of each of these, > 0.
-        blocks: (..., kinds) how many blocks are of a kind, >= 1.
-        n_b: (..., kinds) examples of each of these, > 0.
-        value_of: eps and a -> the bound; `T(eps, a)` if source k weighs `n_k/n` in the average.
     """
 
-    n: Floats
-    sources: Floats
-    n_k: Floats
-    blocks: Floats
-    n_b: Floats
+    n: Floats  # (...) examples in all, > 0
+    sources: Floats  # (..., kinds) how many sources are of a kind, >= 1
+    n_k: Floats  # (..., kinds) examples of each of these, > 0
+    blocks: Floats  # (..., kinds) how many blocks are of a kind, >= 1
+    n_b: Floats  # (..., kinds) examples of each of these, > 0
+    # eps and a -> the bound; `T(eps, a)` if source k weighs `n_k/n` in the average
     value_of: Value = worst_case
 
     @classmethod
@@ -173,10 +166,23 @@ def localized(
     tilted = _in_chunks(_Points(groups, n, d, B, delta, counts.value_of))
     whole = refined(envelope_bracketing(count.sum(1), d, B), n, delta)
     value = counts.value_of(whole.epsilon, whole.complexity + whole.confidence)
-    untilted = np.stack([value, whole.epsilon, np.ones(size), whole.log_number])
+    return best_of("localized", tilted, value, whole, n, delta, shape)
+
+
+def best_of(
+    form: str,
+    tilted: Floats,
+    value: Floats,
+    whole: Bound,
+    n: Floats,
+    delta: Floats,
+    shape: tuple[int, ...],
+) -> Bound:
+    """The smaller of a tilted bound (value, eps, s, log Z_s) and an untilted one, s = 1."""
+    untilted = np.stack([value, whole.epsilon, np.ones(len(n)), whole.log_number])
     value, eps, s, log_number = np.where(tilted[0] < value, tilted, untilted)
     parts = (value, eps, s, log_number, log_number / (s * n), -np.log(delta) / (s * n))
-    return Bound.of("localized", *(part.reshape(shape) for part in parts))
+    return Bound.of(form, *(part.reshape(shape) for part in parts))
 
 
 def _weighted(p: Floats, share: Floats) -> Callable[[Floats, Floats], Floats]:
@@ -220,7 +226,6 @@ def _optimise(points: _Points) -> Floats:
 
 def _best_of(points: _Points, log_eta: Floats, log_t: Floats) -> Floats:
     """Value, eps, s, log Z_s, log eta, log t of the best pair: (6, points)."""
-    size = len(points.n)
     own, rest, eps = make_cells(points.groups, np.exp(log_eta), points.d, points.B)
     tilt = np.exp(-np.exp(log_t))[:, None, :]  # 1 - s
     log_number = log_z(points.groups, own, rest, tilt)
@@ -228,7 +233,4 @@ def _best_of(points: _Points, log_eta: Floats, log_t: Floats) -> Floats:
     # Z_s >= 1, as the element above the truth has BC >= 1; rounding may say otherwise.
     a = np.maximum(log_number + doubt, 0) / ((1 - tilt) * points.n[:, None, None])
     value = points.value_of(eps, a)
-    at = np.argmin(value.reshape(size, -1), axis=1)
-    full = (value, eps, 1 - tilt, log_number, log_eta[:, :, None], log_t[:, None, :])
-    rows = np.arange(size)
-    return np.stack([np.broadcast_to(v, value.shape).reshape(size, -1)[rows, at] for v in full])
+    return least(value, eps, 1 - tilt, log_number, log_eta[:, :, None], log_t[:, None, :])

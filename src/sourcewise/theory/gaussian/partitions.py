@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betainc
 
 from sourcewise.errors import InputError
 from sourcewise.theory import checks
-from sourcewise.theory.checks import dimensions, positive, whole
+from sourcewise.theory.checks import Floats, dimensions, positive, whole
 from sourcewise.theory.gaussian.integrals import (
     count_law,
     few_nodes,
@@ -42,7 +42,6 @@ __all__ = [
     "tv_given_count",
 ]
 
-Floats = NDArray[np.float64]
 Blocks = Sequence[Sequence[int]]
 
 
@@ -128,10 +127,10 @@ def expected_tv(
         p: (K,) shares p_k, or the kinds of a partition (then without blocks).
         n: examples in all, n >= 1.
         d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
+        d1: source-specific coordinates, in 0..d; d for separate training.
         blocks: sources of each block, every source once; one block of all (pooled) if None.
     """
-    at = _kinds(p, blocks)
+    at = p if isinstance(p, Kinds) else kinds(p, blocks)
     whole("n", n, 1)
     dimensions(d, d1)
     weight = at.times * at.share
@@ -140,13 +139,9 @@ def expected_tv(
 
 
 def expected_tv_given_counts(
-    counts: ArrayLike,
-    d: int,
-    d1: int,
-    p: ArrayLike | None = None,
-    blocks: Blocks | None = None,
+    counts: ArrayLike, d: int, d1: int, p: ArrayLike | None = None, blocks: Blocks | None = None
 ) -> float:
-    """Exact `E R_TV` of a partition for given counts, `sum_k p_k E TV_k`.
+    """Exact `E R_TV` for given counts, `sum_k p_k E TV_k`; arguments as for `expected_tv`.
 
     >>> round(expected_tv_given_counts([100] * 5, d=10, d1=5), 4)
     0.0941
@@ -155,10 +150,7 @@ def expected_tv_given_counts(
 
     Args:
         counts: (K,) examples per source, each >= 1; if d1 = 0, at least 1 per block.
-        d: coordinates, d >= 1.
-        d1: coordinates estimated per source, in 0..d; d for separate training.
         p: (K,) shares p_k; equal if None.
-        blocks: sources of each block, every source once; one block of all (pooled) if None.
     """
     dimensions(d, d1)
     n_k = checks.counts(counts, least=0 if d1 == 0 else 1)
@@ -176,29 +168,19 @@ def asymptotic_tv(
     """`(2 pi n)^(-1/2) sum_k p_k E sqrt(s' I^-1 s | k)`: the limit of `expected_tv`.
 
     `s' I^-1 s = chi2_d1/p_k + chi2_(d-d1)/P_b`, s the score, I the information; its mean is
-    `v_k = d1/p_k + (d-d1)/P_b`. This is the first, sharp expression of theory section 3.
+    `v_k = d1/p_k + (d-d1)/P_b`. This is the first, sharp expression of theory section 3. Arguments
+    as for `expected_tv`.
 
     >>> round(asymptotic_tv([0.1, 0.2, 0.3, 0.1, 0.3], 500, 10, 5, [[0, 1, 2], [3, 4]]), 4)
     0.101
-
-    Args:
-        p: (K,) shares p_k, or the kinds of a partition (then without blocks).
-        n: examples in all, n > 0.
-        d: coordinates, d >= 1.
-        d1: source-specific coordinates, in 0..d.
-        blocks: sources of each block, every source once; one block of all (pooled) if None.
     """
-    at = _kinds(p, blocks)
+    at = p if isinstance(p, Kinds) else kinds(p, blocks)
     dimensions(d, d1)
     B, weight = fraction_law(d1, d - d1)
     # sqrt(chi2_d1/p_k + chi2_(d-d1)/P_b) = chi_d sqrt(B/p_k + (1-B)/P_b), chi_d and B independent
     root = np.sqrt(B / at.share[:, None] + (1 - B) / at.block[:, None]) @ weight  # (kinds,)
     mean = float((at.times * at.share) @ root) * mean_chi(d)
     return mean / math.sqrt(2 * math.pi * positive("n", n))
-
-
-def _kinds(p: ArrayLike | Kinds, blocks: Blocks | None) -> Kinds:
-    return p if isinstance(p, Kinds) else kinds(p, blocks)
 
 
 def _tv_of_kind(share: float, block: float, n: int, d: int, d1: int) -> float:

@@ -16,30 +16,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sourcewise.theory.checks import Floats
 from sourcewise.theory.gaussian.brackets import log_mass
 
 __all__ = ["Cells", "Groups", "log_z", "make_cells"]
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Groups:
-    """Coordinates informed by the same number of examples, a row per point.
+    """Coordinates informed by the same number of examples, `K d1` or `J (d - d1)` if balanced."""
 
-    Args:
-        count: (points, groups) how many coordinates, `K d1` and `J (d - d1)` if balanced.
-        n: (points, groups) examples that inform one of them.
-        shared: (groups,) whether they are shared.
-        d1: (points, 1) specific coordinates of one source.
-        finer: (points, 1) width of shared cells over that of specific ones, J/K.
-    """
-
-    count: Floats
-    n: Floats
-    shared: NDArray[np.bool_]
-    d1: Floats
-    finer: Floats
+    count: Floats  # (points, groups) how many coordinates; a row per point
+    n: Floats  # (points, groups) examples that inform one of them
+    shared: NDArray[np.bool_]  # (groups,) whether they are shared
+    d1: Floats  # (points, 1) specific coordinates of one source
+    finer: Floats  # (points, 1) width of shared cells over that of specific ones, J/K
 
     def at(self, rows: slice) -> "Groups":
         """Some of the points."""
@@ -96,13 +87,11 @@ def log_z(groups: Groups, own: Cells, rest: Cells, tilt: Floats) -> Floats:
 
     Args:
         groups: of coordinates.
-        own: cells of specific coordinates.
-        rest: cells of shared coordinates.
+        own, rest: cells of specific and of shared ones.
         tilt: (points, 1, tilts) 1 - s, in (0, 1).
     """
     total = np.zeros((*own.eta.shape, tilt.shape[2]))
-    columns = zip(groups.count.T, groups.n.T, groups.shared, strict=True)
-    for count, examples, shared in columns:
+    for count, examples, shared in zip(groups.count.T, groups.n.T, groups.shared, strict=True):
         cells, N = rest if shared else own, tilt * examples[:, None, None]
         total += count[:, None, None] * (N * cells.raised + cells.log_sum(N))
     return total

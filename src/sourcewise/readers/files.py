@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sourcewise.errors import InputError
 
-__all__ = ["Lines", "first_line", "read_lines", "stem", "suffix"]
+__all__ = ["Lines", "read_lines", "stem", "suffix"]
 
 
 def suffix(path: Path) -> str:
@@ -54,11 +54,6 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise _not_utf8(path, content, error.start) from None
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def first_line(path: Path) -> str:
-    """The beginning of the first line, whatever its encoding."""
-    return _read(path, 1 << 20).decode("utf-8-sig", "replace").split("\n", 1)[0].rstrip("\r")
 
 
 def _read(path: Path, size: int = -1) -> bytes:

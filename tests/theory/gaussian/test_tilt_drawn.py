@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammaln, logsumexp, xlog1py, xlogy
 
-from sourcewise.theory.gaussian.binomial import edges, log_below, log_mean
+from sourcewise.theory.gaussian.tilt_drawn import edges, log_below, log_mean
 
 
 def log_pmf(N: int, p: float) -> np.ndarray:
