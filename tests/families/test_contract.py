@@ -185,7 +185,7 @@ def test_what_it_says_of_itself_can_be_told(family, trained):
     assert trained.model.free_parameters > 0
     for item in trained.model.diagnostics():
         assert item.words
-        json.dumps([item.name, item.values, item.unit])
+        json.dumps({k: v for k, v in vars(item).items() if k != "shown"})
     strategies = {"separate": trained.diagnosed, "pooled": trained.diagnosed}
     for purpose in ("compare", "train", "evaluate", "sample"):
         occasion = Occasion(purpose, region=0.01, variables=2)
