@@ -120,15 +120,11 @@ Kind = Literal["number", "category", "date"]
 
 @dataclass(frozen=True)
 class Column:
-    """Name and kind of a column; `categories[code]` is the text of a category.
-
-    `recorded` is what draws become again beside numbers and texts: "boolean", "integer", "day".
-    """
+    """Name and kind of a column; `categories[code]` is the text of a category."""
 
     name: str
     kind: Kind = "number"
     categories: tuple[str, ...] = ()
-    recorded: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +137,7 @@ class SeenColumn:
     gaps: int  # rows without a value
     distinct: int  # different values
     why: str  # it has this kind
+    recorded: str = ""  # what draws become again: "boolean", "integer", "day"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,11 @@ def compare(
     types: o.Types = None,
     text: o.Text = None,
     chunk: o.Chunk = None,
+    decimal: o.Decimal = None,
+    separator: o.Separator = None,
+    encoding: o.Encoding = None,
+    na: o.Na = None,
+    dates: o.Dates = None,
     missing: o.Missing = "refuse",
     min_rows: Annotated[
         int, typer.Option(help="Sources with fewer rows train, but are not tested.")

@@ -12,6 +12,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
+    context: typer.Context,
     run: o.RunFolder,
     data: Annotated[
         str, typer.Argument(help="New rows: a file, folder or built-in name.", show_default=False)
@@ -24,6 +25,11 @@ def evaluate(
     types: o.Types = None,
     text: o.Text = None,
     chunk: o.Chunk = None,
+    decimal: o.Decimal = None,
+    separator: o.Separator = None,
+    encoding: o.Encoding = None,
+    na: o.Na = None,
+    dates: o.Dates = None,
     missing: Annotated[
         str | None,
         typer.Option(help="Missing values: refuse, drop or impute; by default as the run."),
@@ -38,9 +44,10 @@ def evaluate(
         raise InputError(f"--missing {missing}: allowed are refuse, drop, impute")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}")
-    given = {"source": source, "text": text, "chunk": chunk}
+    given = {name: context.params[name] for name in ("source", *o.PLAIN_OPTIONS)}
     given["group"] = None if group is None else o.names(group)
     given["types"] = None if types is None else o.pairs(o.names(types), "--types")
+    given["na"] = None if na is None else o.names(na)
     from sourcewise.fitting.run import load
     from sourcewise.lifecycle.evaluate import evaluate as score
     from sourcewise.lifecycle.score import reading_options

@@ -1,5 +1,6 @@
 """Options that several verbs share, and what verbs do with them."""
 
+import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sourcewise.settings import Settings
     from sourcewise.sources import Sources
 
+PLAIN_OPTIONS = ("text", "chunk", "decimal", "separator", "encoding", "dates")
 Given = dict[str, Any]  # options by parameter name
 
 Data = Annotated[
@@ -29,10 +31,28 @@ _FAMILIES = ", ".join(f"{item.name} ({item.takes})" for item in families().value
 SourceColumn = Annotated[
     str | None, typer.Option("--source", help="Column that says where a row comes from.")
 ]
-Columns = Annotated[str | None, typer.Option(help="Use only these columns: A,B.")]
-Ignore = Annotated[str | None, typer.Option(help="Leave these columns out: A,B.")]
-Group = Annotated[str | None, typer.Option(help="Rows alike in these columns stay together: A,B.")]
-Types = Annotated[str | None, typer.Option(help="Column types: A=category,B=number,C=date.")]
+Names = list[str] | None  # A,B as in a CSV file; the option may be repeated
+Columns = Annotated[
+    Names,
+    typer.Option(help="Use only these columns: A,B; names as in CSV, '\"Weight, kg\",age'."),
+]
+Ignore = Annotated[Names, typer.Option(help="Leave these columns out: A,B.")]
+Group = Annotated[Names, typer.Option(help="Rows alike in these columns stay together: A,B.")]
+Types = Annotated[Names, typer.Option(help="Column types: A=category,B=number,C=date.")]
+Decimal = Annotated[
+    str | None, typer.Option(help="Mark of decimals in text, . or , (by default as columns show).")
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(help="What separates cells (by default what splits the rows evenly)."),
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Encoding of text, such as cp1252 (by default UTF-8).")
+]
+Na = Annotated[
+    Names, typer.Option(help="Values that are missing, beside the empty cell, NA, NaN, ...: A,B.")
+]
+Dates = Annotated[str | None, typer.Option(help="How dates are written: %d/%m/%Y.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,7 +79,7 @@ Text = Annotated[
 Chunk = Annotated[
     int | None, typer.Option("--chunk", help="Cut longer texts into pieces of N characters.")
 ]
-Log = Annotated[str | None, typer.Option(help="Take logarithms of these columns: A,B, or all.")]
+Log = Annotated[Names, typer.Option(help="Take logarithms of these columns: A,B, or all.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
@@ -83,14 +103,19 @@ Metric = Annotated[
 Overwrite = Annotated[bool, typer.Option(help="Replace another run in the folder.")]
 
 
-def names(text: str | None) -> list[str]:
-    """The names in `A,B`."""
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
+def names(texts: Names) -> list[str]:
+    """The names in `A,B`, quoted as in CSV, of an option that may be repeated.
+
+    >>> names(['age, "Weight, kg"', " height "])
+    ['age', 'Weight, kg', ' height ']
+    """
+    rows = csv.reader(texts or (), skipinitialspace=len(texts or ()) < 2)
+    return [name for row in rows for name in row if name.strip()]
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
     """Key and value of `KEY=VALUE`."""
-    key, equals, value = text.partition("=")
+    key, equals, value = text.rpartition("=") if option == "--types" else text.partition("=")
     if not key or not equals:
         raise InputError(f"{option} {text}: write KEY=VALUE")
     return key.strip(), value.strip()
@@ -107,13 +132,12 @@ def read_data(given: Given) -> "Sources":
 
     return read(
         given["data"],
-        source=given["source"],
         columns=names(given["columns"]) or None,
         ignore=names(given["ignore"]),
         group=names(given.get("group")),
         types=pairs(names(given.get("types")), "--types"),
-        text=given.get("text"),
-        chunk=given.get("chunk"),
+        na=names(given.get("na")),
+        **{name: given.get(name) for name in ("source", *PLAIN_OPTIONS)},
     )
 
 
@@ -150,4 +174,11 @@ def print_plan(
     plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"
+    seen = prepared.screened.data.seen
+    if as_json:
+        plan["columns"] = [vars(column) for column in seen]
     print_config(plan, as_json)
+    if seen and not as_json:
+        from sourcewise.results.text import seen_lines
+
+        print("\n".join(["", "columns as they were read:", *seen_lines(seen)]))

@@ -52,6 +52,7 @@ def data_facts(
         sources=tuple(sources),
         units=units,
         duplicate_rows=duplicate_rows,
+        seen=data.seen or None,
     )
 
 

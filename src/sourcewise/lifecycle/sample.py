@@ -4,42 +4,47 @@ A draw is keyed by (seed, source, its number within the source): more draws begi
 ones, and those of a source do not depend on which other sources are asked for.
 """
 
+import io
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
+from sourcewise.files import write_atomic
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged, X, as_table
+from sourcewise.forms import Ragged, Table, X, as_table
 from sourcewise.randomness import Noise
+from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE
 from sourcewise.results.contract import Json, to_json
-from sourcewise.results.samples import Names, SamplesResult, as_frame, number, values
+from sourcewise.results.samples import (
+    Names,
+    SamplesResult,
+    as_csv,
+    as_frame,
+    as_json_lines,
+    as_recorded,
+    number,
+    values,
+)
 from sourcewise.results.text import brief, note_lines, resolved_lines
 
 if TYPE_CHECKING:
     import pandas as pd
-import io
-
-import numpy as np
-
-from sourcewise.files import write_atomic
-from sourcewise.forms import Table
-from sourcewise.readers.registry import ARRAYS, JSON_LINES, PLAIN, TABLE
-from sourcewise.results.samples import as_csv, as_json_lines
 
 __all__ = ["ENDINGS", "Samples", "check_file", "sample", "write_samples"]
 
 MOST = 10_000_000
-ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS))
+ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS, PARQUET))
 SHOWN = 4  # digits of a column's spread on the screen
 MOST_PLACES = 9
 
@@ -53,12 +58,14 @@ class Samples:
         y: (n,) the source of each.
         names: the sources' names.
         result: where they come from.
+        recorded: columns of the data that held booleans, whole numbers or days.
     """
 
     x: X
     y: Tensor
     names: tuple[str, ...]
     result: SamplesResult
+    recorded: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -79,8 +86,11 @@ class Samples:
         return [self.names[k] for k in self.y.tolist()]
 
     def frame(self) -> "pd.DataFrame":
-        """A DataFrame with the source's column first; missing values are NaN or None."""
-        return as_frame(self.x, self.labels, *self.columns)
+        """A DataFrame with the source's column first, in the types that came in.
+
+        Missing values are NaN, None or NA.
+        """
+        return as_recorded(as_frame(self.x, self.labels, *self.columns), self.recorded)
 
     def plain(self) -> dict[str, list[Any]]:
         """Source to its draws: texts, rows by column, or (of a matrix) lists of numbers."""
@@ -147,7 +157,9 @@ def sample(
         warnings=tuple(caution.text for caution in known),
         reading=Names(reading.source or "source", reading.text or "text"),
     )
-    return Samples(x, y, model.names, result)
+    seen = run.result.data.seen or ()
+    recorded = {column.name: column.recorded for column in seen if column.recorded}
+    return Samples(x, y, model.names, result, recorded)
 
 
 def _sources(trained: TrainedStrategy, strategy: str, wanted: Sequence[str] | None) -> list[int]:
@@ -252,12 +264,19 @@ def write_samples(samples: Samples, path: Path) -> None:
         InputError: an ending that these samples have no form for.
     """
     check_file(path)
-    forms = dict(zip(ENDINGS, (_rows(as_csv), _rows(as_json_lines), _texts, _arrays), strict=True))
+    every = (_rows(as_csv), _rows(as_json_lines), _texts, _arrays, _parquet)
+    forms = dict(zip(ENDINGS, every, strict=True))
     write_atomic(path, forms[path.suffix](samples))
 
 
 def _rows(form: Callable[..., str]) -> Callable[[Samples], str]:
     return lambda samples: form(samples.x, samples.labels, *samples.columns)
+
+
+def _parquet(samples: Samples) -> bytes:
+    raw = io.BytesIO()
+    samples.frame().to_parquet(raw, index=False)
+    return raw.getvalue()
 
 
 def _texts(samples: Samples) -> str:

@@ -49,7 +49,8 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
     kinds = {column.name: column.kind for column in coding.coded_columns}
     kind = format_of(Path(data))
     applies = kind.options if kind else ()
-    inherited = [name for name in ("source", "group", "text", "chunk") if name in applies]
+    by_file = ("separator", "encoding")  # of another file they may be others
+    inherited = [name for name in own if name in applies and name not in by_file]
     if kind is ARRAYS and own["source"] not in array_names(data):
         inherited = []
     options = {name: own[name] for name in inherited if own[name]}

@@ -90,7 +90,7 @@ def typed_columns(
         columns[name] = values
         schema.append(column)
         distinct = texts[name][0].values if name in texts else table.column(name).unique()
-        seen.append(_seen(column, values, distinct.drop_null(), decided.why))
+        seen.append(_seen(column, values, distinct.drop_null(), decided))
         if decided.said:
             said.setdefault((decided.kind, decided.why), []).append(name)
     notes = tuple(
@@ -155,18 +155,15 @@ def _of_text(texts: Texts, codes: np.ndarray, decided: Decided) -> Read:
         values = np.append(decided.numbers, np.nan)[codes]
         return decided, Column(texts.name, decided.kind), torch.from_numpy(values)
     levels = decided.levels or texts.values.to_pylist()
-    recorded = "boolean" if decided.levels else ""
-    return decided, *_category(texts.name, levels, codes, recorded)
+    return decided, *_category(texts.name, levels, codes)
 
 
-def _category(
-    name: str, texts: Sequence[str], codes: np.ndarray, recorded: str = ""
-) -> tuple[Column, Tensor]:
+def _category(name: str, texts: Sequence[str], codes: np.ndarray) -> tuple[Column, Tensor]:
     """A category with its levels in alphabetical order; several texts may be one level."""
     levels = sorted(set(texts))
     place = {text: i for i, text in enumerate(levels)}
     number = np.array([*(place[text] for text in texts), -1])
-    return Column(name, "category", tuple(levels), recorded), torch.from_numpy(number[codes])
+    return Column(name, "category", tuple(levels)), torch.from_numpy(number[codes])
 
 
 def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Place) -> Read:
@@ -185,7 +182,7 @@ def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Pl
         if override == "number":
             raise InputError(f"column {name!r} holds dates, no numbers: --types {name}=date")
         why = "declared a date"
-        return Decided("date", why), Column(name, "date", recorded=_recorded(kind)), _dates(array)
+        return Decided("date", why, recorded=_recorded(kind)), Column(name, "date"), _dates(array)
     if pa.types.is_dictionary(kind) or override == "date":
         found, codes = _texts(array.cast(pa.string()), name, MISSING, place)
         return _of_text(found, codes, decide(found, override))
@@ -195,8 +192,8 @@ def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Pl
 def _levels(array: pa.ChunkedArray, name: str, why: str, recorded: str = "") -> Read:
     values, codes = encoded(array)
     refuse_nested(pa.chunked_array([values]), name)
-    column, found = _category(name, [level(v) for v in values.to_pylist()], codes, recorded)
-    return Decided("category", why), column, found
+    column, found = _category(name, [level(v) for v in values.to_pylist()], codes)
+    return Decided("category", why, recorded=recorded), column, found
 
 
 def _dates(array: pa.ChunkedArray) -> Tensor:
@@ -220,8 +217,8 @@ def _number(array: pa.ChunkedArray, name: str, place: Place) -> Read:
         raise InputError(
             f"column {name!r} holds {infinite.sum()} infinite values (first: {first})"
         )
-    column = Column(name, recorded=_recorded(kind))
-    return Decided("number", f"declared {kind}"), column, torch.from_numpy(values)
+    decided = Decided("number", f"declared {kind}", recorded=_recorded(kind))
+    return decided, Column(name), torch.from_numpy(values)
 
 
 def _floats(array: pa.ChunkedArray) -> np.ndarray:
@@ -254,8 +251,9 @@ def _recorded(kind: pa.DataType) -> str:
     return next((word for word, test in tests.items() if test(kind)), "")
 
 
-def _seen(column: Column, values: Tensor, distinct: pa.Array, why: str) -> SeenColumn:
+def _seen(column: Column, values: Tensor, distinct: pa.Array, decided: Decided) -> SeenColumn:
     """What a table of columns shows of one."""
     gaps = values.isnan() if values.is_floating_point() else values < 0
     example = level(distinct[0].as_py()) if len(distinct) else ""
-    return SeenColumn(column.name, column.kind, example, int(gaps.sum()), len(distinct), why)
+    told = (example, int(gaps.sum()), len(distinct), decided.why, decided.recorded)
+    return SeenColumn(column.name, column.kind, *told)

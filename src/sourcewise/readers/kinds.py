@@ -14,7 +14,7 @@ A column is refused where two readings are left and no other column of its file 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,15 @@ import pyarrow.compute as pc
 from sourcewise.errors import InputError
 from sourcewise.forms import Kind
 from sourcewise.readers.dates import DateFormat, date_formats, example, nearest, seconds
-from sourcewise.readers.notation import Notation, admitted, closest, decimal_mark, marked, numbers
+from sourcewise.readers.notation import (
+    Notation,
+    admitted,
+    all_match,
+    closest,
+    decimal_mark,
+    marked,
+    numbers,
+)
 
 __all__ = ["EXACT", "Decided", "Texts", "decide", "file_mark"]
 
@@ -77,6 +85,7 @@ class Decided:
         numbers: (n,) float64 of each distinct text, of numbers and dates.
         said: whether a note tells why, since the text alone might be read in another way.
         levels: (n,) the category of each distinct text; None: each is its own.
+        recorded: what draws become again beside numbers and texts: "boolean", "integer", "day".
     """
 
     kind: Kind
@@ -84,6 +93,7 @@ class Decided:
     numbers: np.ndarray | None = None
     said: bool = False
     levels: tuple[str, ...] | None = None
+    recorded: str = ""
 
 
 def file_mark(columns: Sequence[Texts]) -> str | None:
@@ -115,8 +125,8 @@ def decide(
         InputError: two readings are left, numbers hold other text, or it is not what it must be.
     """
     if override == "category":
-        levels = None if (found := _yes_no(column)) is None else found.levels
-        return Decided("category", "as --types says", levels=levels)
+        found = _yes_no(column) or Decided("category", "")
+        return replace(found, why="as --types says")
     if override == "number":
         return _forced_number(column, decimal, mark)
     if override == "date":
@@ -149,7 +159,8 @@ def _yes_no(column: Texts) -> Decided | None:
         if set(words) <= set(pair) and not alone:
             first = {word: i for i, word in reversed(list(enumerate(words)))}
             spelled = tuple(column.values[first[word]].as_py().strip() for word in words)
-            return Decided("category", "yes or no", levels=spelled)
+            recorded = "boolean" if pair == ("false", "true") else ""
+            return Decided("category", "yes or no", levels=spelled, recorded=recorded)
     return None
 
 
@@ -179,12 +190,13 @@ def _chosen(column: Texts, notations: Sequence[Notation], mark: str | None) -> N
 
 def _number(column: Texts, notation: Notation) -> Decided:
     values = _finite(column, numbers(column.values, notation))
-    if notation.plain:
-        whole = pc.all(pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+$")).as_py()
-        if whole and np.abs(values).max() > EXACT:
+    recorded = ""
+    if notation.plain and all_match(column.values, "^[+-]?[0-9]+$"):
+        recorded = "integer"
+        if np.abs(values).max() > EXACT:
             return Decided("category", "whole numbers above 2^53, kept exact", said=True)
     why = "numbers" if notation.plain else f"numbers ({notation.words})"
-    return Decided("number", why, values, said=not notation.plain)
+    return Decided("number", why, values, said=not notation.plain, recorded=recorded)
 
 
 def _date(column: Texts, forms: Sequence[DateFormat]) -> Decided:

@@ -27,7 +27,7 @@ from sourcewise.results.comparison import (
 )
 from sourcewise.results.text import few_degrees, metric_name
 
-__all__ = ["Cell", "Table", "budgets", "differences", "levels", "models", "sources"]
+__all__ = ["Cell", "Table", "budgets", "differences", "levels", "models", "seen", "sources"]
 
 
 class Cell(NamedTuple):
@@ -208,6 +208,20 @@ def budgets(result: ComparisonResult) -> Table:
 def _count(x: float | None) -> str:
     """Counts are means over folds: one decimal where it says something."""
     return ABSENT if x is None else fixed(x, 0 if x == int(x) or abs(x) >= 1000 else 1)
+
+
+def seen(result: ComparisonResult) -> Table:
+    """Every column as it was read."""
+    every = result.data.seen or ()
+    columns = {
+        "Column": [Cell(column.name) for column in every],
+        "Kind": [Cell(column.kind) for column in every],
+        "Example": [Cell(column.example) for column in every],
+        "Gaps": [Cell(number(column.gaps)) for column in every],
+        "Distinct": [Cell(number(column.distinct)) for column in every],
+        "Why": [Cell(column.why) for column in every],
+    }
+    return _table("Columns as they were read", columns, (0, 1, 2, 5))
 
 
 def sources(result: ComparisonResult) -> Table:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from sourcewise.forms import SeenColumn
 from sourcewise.results.contract import Scalar, Sometimes
 
 __all__ = [
@@ -89,6 +90,7 @@ class DataFacts(Generic[Source]):
     sources: tuple[Source, ...]
     units: Sometimes[int] = None  # sets of rows that stay together
     duplicate_rows: Sometimes[int] = None  # identical to an earlier row
+    seen: Sometimes[tuple[SeenColumn, ...]] = None  # every column of a table as it was read
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ class Reading:
     group: tuple[str, ...] = ()
     text: str | None = None
     chunk: int | None = None
+    decimal: str | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    na: tuple[str, ...] = ()
+    dates: str | None = None
 
 
 @dataclass(frozen=True)

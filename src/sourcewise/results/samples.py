@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,16 @@ from sourcewise.results.data import Resolved
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Names", "SamplesResult", "as_csv", "as_frame", "as_json_lines", "number", "values"]
+__all__ = [
+    "Names",
+    "SamplesResult",
+    "as_csv",
+    "as_frame",
+    "as_json_lines",
+    "as_recorded",
+    "number",
+    "values",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,40 @@ def as_frame(
     frame = pd.DataFrame({name: table.cells(name) for name in table.names})
     frame.insert(0, source, labels, True)
     return frame
+
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+def as_recorded(frame: "pd.DataFrame", recorded: Mapping[str, str]) -> "pd.DataFrame":
+    """Booleans, whole numbers and days as they came in, where every draw is one.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"a": ["True", None], "b": [1.0, 2.0], "c": [0.5, 1.0]})
+    >>> kinds = {"a": "boolean", "b": "integer", "c": "integer"}
+    >>> as_recorded(frame, kinds).dtypes.astype(str).tolist()
+    ['boolean', 'Int64', 'float64']
+
+    Args:
+        frame: draws.
+        recorded: by column "boolean", "integer" or "day".
+    """
+    import pandas as pd
+
+    out = frame.copy()
+    for name in frame.columns.intersection(list(recorded)):
+        column, kind = frame[name], recorded[name]
+        if kind == "boolean":
+            words = [str(cell).strip().casefold() for cell in column]
+            out[name] = pd.array([_BOOLEANS.get(word, pd.NA) for word in words], dtype="boolean")
+        elif kind == "integer":
+            numbers = column if column.dtype == object else column.where(column % 1 == 0)
+            if numbers.notna().sum() == column.notna().sum():
+                whole = [pd.NA if pd.isna(cell) else int(cell) for cell in numbers]
+                out[name] = pd.array(whole, dtype="Int64")
+        elif kind == "day":
+            out[name] = pd.to_datetime(column, unit="s").dt.date
+    return out
 
 
 def as_csv(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:

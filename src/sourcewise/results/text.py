@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from sourcewise.errors import counted
+from sourcewise.forms import SeenColumn
 from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "note_lines",
     "quoted",
     "resolved_lines",
+    "seen_lines",
     "span",
     "wrapped",
 ]
@@ -59,6 +61,17 @@ def aligned(
         line = [f"  {name:{widths[0]}}", *padded, *cells[last - 1 :]]
         lines.append("  ".join(line).rstrip())
     return lines
+
+
+def seen_lines(seen: Sequence[SeenColumn]) -> list[str]:
+    """The columns of a table as they were read; of very many the first ones."""
+    rows = [
+        (brief(c.name), c.kind, brief(c.example, 20), f"{c.gaps}", f"{c.distinct}", c.why)
+        for c in seen[:MOST_LINES]
+    ]
+    more = [f"  ... and {len(seen) - MOST_LINES} more (--json has all)"]
+    lines = aligned(("column", "kind", "example", "gaps", "distinct", "why"), rows, numbers=4)
+    return [*lines, *(more if len(seen) > MOST_LINES else [])]
 
 
 def brief(name: str, limit: int = 28) -> str:

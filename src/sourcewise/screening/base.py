@@ -60,6 +60,9 @@ class Screened:
     imputed: int = 0  # missing cells that will be filled in
     image: Image | None = None  # what image the columns are, if they are pixels
 
+    def __post_init__(self) -> None:
+        self.warnings[:0] = self.data.notes
+
     @classmethod
     def columns_of(cls, data: Sources) -> "Screened":
         """A sample as a table, all of it still in use."""
