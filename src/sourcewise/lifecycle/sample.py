@@ -4,6 +4,7 @@ A draw is keyed by (seed, source, its number within the source): more draws begi
 ones, and those of a source do not depend on which other sources are asked for.
 """
 
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,30 +12,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
+from sourcewise.files import write_atomic
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged, X, as_table
+from sourcewise.forms import Ragged, Table, X, as_table
 from sourcewise.randomness import Noise
+from sourcewise.readers.registry import ARRAYS, JSON_LINES, PLAIN, TABLE
 from sourcewise.results.contract import Json, to_json
-from sourcewise.results.samples import Names, SamplesResult, as_frame, number, values
+from sourcewise.results.samples import (
+    Names,
+    SamplesResult,
+    as_csv,
+    as_frame,
+    as_json_lines,
+    number,
+    values,
+)
 from sourcewise.results.text import brief, note_lines, resolved_lines
 
 if TYPE_CHECKING:
     import pandas as pd
-import io
-
-import numpy as np
-
-from sourcewise.files import write_atomic
-from sourcewise.forms import Table
-from sourcewise.readers.registry import ARRAYS, JSON_LINES, PLAIN, TABLE
-from sourcewise.results.samples import as_csv, as_json_lines
 
 __all__ = ["ENDINGS", "Samples", "check_file", "sample", "write_samples"]
 

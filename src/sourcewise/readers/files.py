@@ -1,9 +1,11 @@
 """Files -> lines of text and pandas DataFrames, with every defect named."""
 
+import codecs
 import csv
 import gzip
 import warnings
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,6 @@ from sourcewise.errors import InputError, listing
 
 if TYPE_CHECKING:
     import pandas as pd
-import codecs
-from dataclasses import dataclass
 
 __all__ = [
     "MISSING",
