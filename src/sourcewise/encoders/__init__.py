@@ -1,1 +1,1 @@
-"""Raw x <-> tensors: which columns a density can use, and how they become numbers."""
+"""Raw x <-> tensors: fitted once per split, shared by all strategies."""

@@ -1,1 +1,1 @@
-"""Conditional generative models: one file per family, and the router over blocks of sources."""
+"""Conditional generative models: a folder per family, and the router over blocks of sources."""

@@ -60,8 +60,8 @@ class Objective(ABC):
 
     Args:
         settings: of the family.
-        spread: (D,) standard deviations of the columns within sources; of all arms, since what is
-            fitted depends on them.
+        spread: (D,) standard deviations of the columns within sources; of all strategies, since
+            what is fitted depends on them.
 
     Attributes:
         name: of the objective.
