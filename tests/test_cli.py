@@ -429,7 +429,8 @@ def test_killed_and_run_again_gives_the_same_bytes(here):
     assert not list((here / "killed").rglob(".*"))  # nothing half-written is left
 
 
-def test_an_interrupted_run_says_that_it_goes_on(tmp_path):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_that_it_goes_on(tmp_path, sign):
     command = [sys.executable, "-m", "sourcewise.cli", "compare", "digits", "--seeds", "50"]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "run")],
@@ -440,7 +441,24 @@ def test_an_interrupted_run_says_that_it_goes_on(tmp_path):
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "config.yaml").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sign)
     _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + sign
     assert told.strip() == "interrupted; the same command goes on where this one stopped"
+
+
+def test_sigterm_leaves_a_checkpoint(tmp_path):
+    """Of a training whose own checkpoints are an hour apart; the next run goes on from it."""
+    table(tmp_path / "a.csv", n=200)
+    options = ["--model", "table", "--set", "updates=100000", "--set", "patience=0"]
+    command = [sys.executable, "-m", "sourcewise.cli", "train", str(tmp_path / "a.csv"), *options]
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [*command, "--checkpoint", "3600", "--out", str(run)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(run.rglob("log.csv")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert list(run.rglob("checkpoint-*.safetensors"))

@@ -77,7 +77,7 @@ def test_a_finished_run_is_whole_or_names_what_changed(tmp_path):
         (run / "models").mkdir()
         write_json(run / "models" / "a.json", {"a": 1})
         write_json(run / "result.json", {"b": 2})
-        run.finish()
+        run.finish(["models", "result.json"])
         assert run.changed() is None
         (run / "models" / "a.json").unlink()
         assert run.changed() == "models/a.json"

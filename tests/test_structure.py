@@ -16,6 +16,7 @@ ROWS = [
     "files",
     "randomness",
     "settings",
+    "stopping",
     "execution",
     "theory",
     "quadrature",

@@ -5,6 +5,7 @@ Heavy modules are imported when a verb runs, not for `--help`.
 
 import errno
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from sourcewise.commands.reproduce import reproduce
 from sourcewise.commands.sample import sample
 from sourcewise.commands.train import train
 from sourcewise.errors import InputError
+from sourcewise.stopping import Terminated, listen
 
 __all__ = ["app", "main"]
 
@@ -34,16 +36,19 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 failed, 2 bad usage or bad input."""
+    """Entry point. Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 and 143 stopped."""
     # One thread: more would cost time on small models, and change the bits of results.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if os.environ.get("RANK", "0") != "0":  # of several processes the first alone speaks
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    listen()
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:
             _stop(_GOES_ON, _INTERRUPTED)
         raise SystemExit(code if isinstance(code, int) else 0)
+    except Terminated:
+        _stop(_GOES_ON, _TERMINATED)
     except InputError as error:
         _stop(f"error: {_line(str(error))}", 2)
     except BrokenPipeError:
@@ -65,6 +70,7 @@ def main() -> None:
         _stop(f"failed: {type(error).__name__}: {_line(str(error))} {where}", 1)
 
 
+_TERMINATED = 128 + signal.SIGTERM
 _INTERRUPTED = 130  # Ctrl-C: by the option parser's version a code, or an exception called Abort
 _GOES_ON = "interrupted; the same command goes on where this one stopped"
 

@@ -16,7 +16,7 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "MANIFEST",
     "RunFolder",
     "default_folder",
     "file_digest",
@@ -311,10 +312,12 @@ class RunFolder:
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
         write_atomic(self / CONFIG, text)
 
-    def finish(self) -> None:
-        """Write the manifest of a run that is finished: the digests of all that it wrote."""
-        files = {str(path.relative_to(self.path)): file_digest(path) for path in self._written()}
-        write_json(self / MANIFEST, {"files": files})
+    def finish(self, names: Iterable[str]) -> None:
+        """Write the manifest of a run that is finished: the digests of these files and folders."""
+        items = [self / name for name in names]
+        files = sorted(p for item in items for p in (item, *item.rglob("*")) if p.is_file())
+        digests = {str(path.relative_to(self.path)): file_digest(path) for path in files}
+        write_json(self / MANIFEST, {"files": digests})
 
     def changed(self) -> str | None:
         """A file of a finished run that is not as it was written; "" if the run is not finished.
@@ -332,12 +335,6 @@ class RunFolder:
             if not path.is_file() or file_digest(path) != digest:
                 return name
         return None
-
-    def _written(self) -> list[Path]:
-        """The files that the run wrote, but the manifest."""
-        items = [self / name for name in self.content if name != MANIFEST]
-        every = [p for item in items for p in (item, *item.rglob("*")) if p.is_file()]
-        return sorted(every)
 
     def _refuse_links(self) -> None:
         """Raise if something that the run writes is a link: it would write elsewhere."""

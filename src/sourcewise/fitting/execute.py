@@ -4,6 +4,7 @@ Under `torchrun` every process calls `execute`: all of them train, the first one
 folder and writes.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,10 +93,15 @@ def execute(
     path, processes = Path(out), Processes.found()
     if processes.first:
         with RunFolder(path, run.prepared.config, overwrite) as folder:
-            finished = all((path / name).exists() for name in run.FILES)
-            if not processes.agreed(finished):
+            changed = folder.changed()
+            if changed:
+                warnings.warn(
+                    f"{path / changed} is not as it was written: made again", stacklevel=2
+                )
+            if not processes.agreed(changed is None):
                 try:
                     run.write(folder, run.work(path, progress))
+                    folder.finish(run.FILES)
                 except InputError:
                     folder.discard()  # it can never be finished
                     raise

@@ -158,10 +158,11 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
                     "settings": settings,
                     "sizes": item.encoder.sizes,
                     "block": list(block),
+                    "blocks": len(item.model.partition),
                     "sources": list(item.model.names),
                     "effort": vars(item.efforts[j]),
                     "encoder": item.encoder.to_json(),
-                    "digest": file_digest(weights),
+                    "weights": file_digest(weights),
                 },
             )
 
@@ -192,6 +193,8 @@ def _load_strategy(place: Path) -> TrainedStrategy:
     blocks = sorted(place.glob("*"), key=lambda path: int(path.name))
     notes = [read_json(block / "model.json") for block in blocks]
     first = notes[0]
+    if len(notes) != first["blocks"]:
+        raise InputError(f"{place} is damaged: {len(notes)} of {first['blocks']} blocks")
     chosen = family(first["family"])
     settings = chosen.parse(first["settings"])
     model = PartitionedModel(
@@ -201,8 +204,8 @@ def _load_strategy(place: Path) -> TrainedStrategy:
     )
     for j, block in enumerate(blocks):
         weights = block / "model.safetensors"
-        if weights.exists() and notes[j].get("digest", "") not in ("", file_digest(weights)):
-            raise InputError(f"{weights} is damaged: its bytes are not those that were written")
+        if notes[j]["weights"] != file_digest(weights):
+            raise InputError(f"{weights} is damaged: it is of another model")
         # Assigned, not copied into: training may have changed the precision.
         model.block(j).load_state_dict(read_tensors(weights), assign=True)
         if (block / AVERAGES).exists():

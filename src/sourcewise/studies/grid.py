@@ -5,6 +5,7 @@ them, with progress, taking up what an interrupted run left, and telling the tim
 of a few cells, is the same for all studies.
 """
 
+import contextlib
 import shutil
 import time
 from collections import defaultdict
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from sourcewise.errors import InputError
 from sourcewise.files import read_json, write_json
@@ -100,11 +101,13 @@ class Grid(Generic[C, F, R]):
             return self.compute(cell, progress, None)
         path, unfinished = folder / f"{cell.name}.json", folder / cell.name
         kind = TypeAdapter(self.found)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, kind.dump_python(self.compute(cell, progress, unfinished)))
-            shutil.rmtree(unfinished, ignore_errors=True)
-        return kind.validate_python(read_json(path))
+        with contextlib.suppress(InputError, KeyError, ValidationError):  # or it is made again
+            return kind.validate_python(read_json(path)["found"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = self.compute(cell, progress, unfinished)
+        write_json(path, {"found": kind.dump_python(found)})
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return kind.validate_python(read_json(path)["found"])
 
 
 def within(progress: Progress | None, number: int, parts: int) -> Progress | None:

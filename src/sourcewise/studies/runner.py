@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sourcewise.errors import InputError
-from sourcewise.files import RunFolder, read_json, versions, write_atomic, write_json
+from sourcewise.files import MANIFEST, RunFolder, read_json, versions, write_atomic, write_json
 from sourcewise.sources import Sources
 from sourcewise.studies import registry
 from sourcewise.studies.grid import Grid, Progress, estimate
@@ -47,10 +47,11 @@ class PlannedStudy:
         self, out: Path, overwrite: bool = False, progress: Progress | None = None
     ) -> Finished:
         """The result document and its table; from the folder if they are there already."""
-        content = (CELLS, TABLE, *self.pictures, RESULT)
+        content = (CELLS, TABLE, *self.pictures, RESULT, MANIFEST)
         with RunFolder(out, self.config, overwrite, content) as folder:
-            if not (folder / RESULT).exists():
+            if folder.changed() is not None:
                 self._run(folder, progress)
+                folder.finish([TABLE, RESULT])
             table = (folder / TABLE).read_text(encoding="utf-8")
             return Finished(read_json(folder / RESULT), table)
 

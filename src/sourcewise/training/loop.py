@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from sourcewise.execution import Execution
+from sourcewise.stopping import postponed
 from sourcewise.training import checkpoint
 from sourcewise.training.log import Log, tracker
 from sourcewise.training.optimizer import rate
@@ -42,16 +43,19 @@ def run_to_end(
     curves = tracker(execution.track, place) if training.active else None
     log = Log(place, training.step, curves)
     saved, start = time.monotonic(), count.done
-    while training.active:
-        values = training.update()
-        log.add(values)
-        if training.due:
-            _look(training, log)
-            late = time.monotonic() - saved >= execution.checkpoint
-            due = not training.active or late
-            if _save(training, folder if due else None, identity):
-                saved = time.monotonic()
-        count.show(start + _seen(training))
+    with postponed() as end:
+        while training.active and not end.asked:
+            values = training.update()
+            log.add(values)
+            if training.due:
+                _look(training, log)
+                late = time.monotonic() - saved >= execution.checkpoint
+                due = not training.active or late
+                if _save(training, folder if due else None, identity):
+                    saved = time.monotonic()
+            count.show(start + _seen(training))
+        if end.asked and training.active and training.processes.count == 1:
+            _save(training, folder, identity)
     count.done = start + sum(task.total * task.batch for task in training.tasks)
 
 
