@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from sourcewise import cli
+from sourcewise.files import read_json
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -67,6 +68,65 @@ def test_a_dry_run_tells_what_the_data_warn_of(command, here):
     code, out, _ = command("compare", "slow.csv", *options, "--json")
     assert code == 0
     assert any(w.startswith("the grid has 220^2 cells") for w in json.loads(out)["warnings"])
+
+
+def test_every_header_can_be_named(command, here):
+    rng = np.random.default_rng(0)
+    names = ["Weight, kg", "BP (mmHg)", "x=y", " age "]
+    columns = {name: rng.normal(size=60).round(2) for name in names}
+    pd.DataFrame({"site": ["a", "b"] * 30, **columns}).to_csv(here / "a.csv", index=False)
+    plain = ("compare", "a.csv", "--source", "site", "--dry-run", "--json")
+    for options in (
+        ("--columns", '"Weight, kg",BP (mmHg), x=y," age "'),
+        [word for name in names for word in ("--columns", f'"{name}"')],
+    ):
+        code, out, err = command(*plain, *options)
+        assert code == 0, err
+        assert [column["name"] for column in json.loads(out)["columns"]] == names
+    types = ("--types", '"Weight, kg"=category,x=y=category')
+    _, out, _ = command(*plain, *types, "--model", "table")
+    kinds = {column["name"]: column["kind"] for column in json.loads(out)["columns"]}
+    assert kinds == dict(zip(names, ["category", "number"] * 2, strict=True))
+
+
+def test_a_dry_run_shows_how_columns_were_read(command, here):
+    rows = [f"{'ab'[i % 2]};{70 + i * i % 37},{i % 7};0{i % 3}" for i in range(80)]
+    (here / "a.csv").write_text("\n".join(["site;w;code", *rows]))
+    code, out, _ = command("compare", "a.csv", "--source", "site", "--dry-run", "--ignore", "code")
+    assert code == 0
+    assert re.search(r"w +number +70,0 +0 +\d+  numbers \(decimal comma\)", out)
+    assert "'w': read as numbers (decimal comma)" in out.replace("''", "'")
+
+
+def test_a_messy_export_ends_in_the_verdict_of_the_clean_one(command, here):
+    """Semicolons, decimal commas, cp1252, detection limits, codes with zeros, comma in a name."""
+    rng = np.random.default_rng(0)
+    n = 120
+    site = np.repeat(["Köln", "Bonn"], n // 2)
+    x = rng.normal(size=(n, 2)).round(1) + 3 * (site == "Bonn")[:, None] + [70, 9]
+    lines = ["Klinik;Gewicht, kg;CRP;PLZ"]
+    for i in range(n):
+        crp = "<0,6" if i % 20 == 0 else f"{x[i, 1]:.1f}".replace(".", ",")
+        lines.append(f"{site[i]};{x[i, 0]:.1f};{crp};0{i % 7}123".replace(".", ","))
+    (here / "messy.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
+    plain = ("compare", "messy.csv", "--source", "Klinik", "--seeds", 1, "--json")
+    code, _, err = command(*plain)
+    assert code == 2
+    assert "say --encoding cp1252" in err
+    code, _, err = command(*plain, "--encoding", "cp1252")
+    assert code == 2
+    assert "say --na '<0,6'" in err
+    more = ("--encoding", "cp1252", "--na", '"<0,6"', "--model", "gaussian", "--ignore", "PLZ")
+    code, _, err = command(*plain, *more)
+    assert code == 2
+    assert "--missing" in err
+    code, out, err = command(*plain, *more, "--missing", "drop")
+    assert code == 0, err
+    clean = pd.DataFrame({"site": site, "w": x[:, 0], "crp": x[:, 1]})[np.arange(n) % 20 != 0]
+    clean.to_csv(here / "clean.csv", index=False)
+    _, again, _ = command("compare", "clean.csv", "--source", "site", "--seeds", 1, "--json")
+    verdicts = [json.loads(found)["verdict"]["overall"] for found in (out, again)]
+    assert verdicts[0] == verdicts[1]
 
 
 def test_help_is_quick_and_light():
@@ -200,7 +260,7 @@ BAD = [
     (["compare", "data.csv", "--ignore", "a,b"], "no column left"),
     (["compare", "one.csv"], "one source only"),
     (["compare", "data.csv", "--min-rows", "100"], "fewer than two sources can be tested"),
-    (["compare", "infinite.csv"], "infinite values"),
+    (["compare", "infinite.csv"], "holds 1 infinite value"),
     (["compare", "missing.csv"], "missing values .a 1; 60 rows.: --missing drop"),
     (["compare", "text.csv", "--model", "gaussian"], "text columns 'w'.*--ignore w"),
     (["compare", "mixed.csv"], "holds text among its numbers"),
@@ -334,7 +394,7 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
     code, again, _ = command(
         "train", data, *options, "--strategy", "separate", "--out", "run", "--json"
     )
-    assert json.loads(again) == json.loads(Path("run/result.json").read_text())
+    assert json.loads(again) == read_json(Path("run/result.json"))
     code, out, err = command("sample", "run", "-n", 2, "--source", "1", "--json")
     document = json.loads(out)
     assert (code, err, list(document["samples"])) == (0, "", ["1"])
@@ -424,7 +484,7 @@ def test_killed_and_run_again_gives_the_same_bytes(here):
             process.stderr.close()
     for name in ("results.csv", "scores.safetensors"):
         assert (here / "killed" / name).read_bytes() == (here / "whole" / name).read_bytes()
-    documents = [json.loads((here / n / "result.json").read_text()) for n in ("killed", "whole")]
+    documents = [read_json(here / n / "result.json") for n in ("killed", "whole")]
     assert documents[0] | {"run": ""} == documents[1] | {"run": ""}
     assert not list((here / "killed").rglob(".*"))  # nothing half-written is left
 

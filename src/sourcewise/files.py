@@ -92,11 +92,12 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write one JSON document, sealed and atomically; its last key is `digest`."""
-    document = {**plain(value), DIGEST: ZEROS}
+def write_json(path: Path, value: Mapping[str, Any], seal: bool = True) -> None:
+    """Write one JSON document atomically; sealed, its last key is `digest`."""
+    document = {**plain(value), DIGEST: ZEROS} if seal else plain(value)
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(path, _sealed(text.encode("utf-8", "surrogatepass")))
+    raw = text.encode("utf-8", "surrogatepass")
+    write_atomic(path, _sealed(raw) if seal else raw)
 
 
 def read_json(path: Path) -> dict[str, Any]:

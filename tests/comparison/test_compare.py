@@ -256,6 +256,7 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
         "models",
         "samples",
         "result.json",
+        "manifest.json",
     }
     loaded = sw.load(tmp_path / "run")
     in_memory = sw.compare(data, seeds=1)
@@ -400,11 +401,67 @@ def test_a_run_that_lost_a_file_is_finished_again(tmp_path):
     sw.compare(data, seeds=1, out=run)
     before = (run / "scores.safetensors").read_bytes()
     (run / "scores.safetensors").unlink()
-    sw.compare(data, seeds=1, out=run)
+    with pytest.warns(UserWarning, match=r"scores.safetensors is not as it was written"):
+        sw.compare(data, seeds=1, out=run)
     assert (run / "scores.safetensors").read_bytes() == before
     (run / "result.json").write_text("[]")
-    with pytest.raises(sw.InputError, match="is no comparison's result"):
+    with pytest.raises(sw.InputError, match="is damaged"):
         sw.load(run)
+
+
+def flipped(raw: bytes) -> bytes:
+    middle = len(raw) // 2
+    return raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1 :]
+
+
+def digit_changed(raw: bytes) -> bytes:
+    place = max(raw.rfind(str(digit).encode()) for digit in range(1, 9))
+    return raw[:place] + bytes([raw[place] + 1]) + raw[place + 1 :]
+
+
+DAMAGE = {
+    "bit": flipped,
+    "digit": digit_changed,
+    "cut": lambda raw: raw[: len(raw) // 2],
+    "emptied": lambda raw: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
+    """Every file that is read back: refused in one line when used, made again by the same run."""
+    data, run = gaussians(30), tmp_path / "run"
+    sw.compare(data, seeds=1, out=run)
+    files = sorted(p for p in run.rglob("*") if p.suffix in (".json", ".safetensors"))
+    before = {path: path.read_bytes() for path in files}
+    for path in files:
+        path.write_bytes(DAMAGE[damage](before[path]))
+        if path.read_bytes() == before[path]:
+            continue
+        if path.name in ("result.json", "model.json", "model.safetensors"):
+            with pytest.raises(sw.InputError, match="is damaged"):
+                _ = sw.load(run).models
+        with pytest.warns(UserWarning, match="is not as it was written: made again"):
+            sw.compare(data, seeds=1, out=run)
+        assert path.name == "manifest.json" or path.read_bytes() == before[path], path
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_no_damage_to_a_finished_cell_is_used(tmp_path, damage):
+    """Between a kill and the resume: the cell is computed again, to the same result."""
+    data, run = gaussians(30), tmp_path / "run"
+    whole = sw.compare(data, seeds=2, out=tmp_path / "whole").document
+
+    def kill(done: int, total: int) -> None:
+        if (run / "cells").is_dir() and len(list((run / "cells").iterdir())) >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sw.compare(data, seeds=2, out=run, progress=kill)
+    for path in (run / "cells").iterdir():
+        path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    found = sw.compare(data, seeds=2, out=run).document
+    assert found == {**whole, "run": str(run)}
 
 
 def test_what_cannot_be_fitted_leaves_no_folder(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 import sourcewise as sw
 from sourcewise.forms import as_table
+from sourcewise.lifecycle.sample import write_samples
 
 
 def cells(data: sw.Sources) -> dict[str, list]:
@@ -204,6 +205,29 @@ def test_odd_columns_of_frames_are_refused_by_name(words):
     frame = pd.DataFrame({"source": ["a", "b"], "odd": ODD[words]})
     with pytest.raises(sw.InputError, match=f"'odd' holds {words}"):
         sw.read(frame)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_draws_come_back_in_the_types_that_came_in(tmp_path, ending):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "source": np.repeat(["a", "b"], 60),
+            "flag": rng.random(120) < 0.4,
+            "count": rng.integers(0, 9, 120),
+            "x": rng.normal(size=120).round(2),
+            "level": rng.choice(["lo", "hi"], 120),
+        }
+    )
+    options = {"model": "table", "set": {"updates": 20, "passes": 1}}
+    drawn = sw.sample(sw.train(sw.read(frame), strategy="pooled", **options), n=20)
+    assert drawn.frame().dtypes.astype(str).to_dict() | {"source": "", "level": ""} == {
+        "source": "", "flag": "boolean", "count": "Int64", "x": "float64", "level": "",
+    }  # fmt: skip
+    write_samples(drawn, tmp_path / f"draws{ending}")
+    again = sw.read(tmp_path / f"draws{ending}")
+    assert [column.recorded for column in again.seen] == ["boolean", "integer", "", ""]
+    assert set(cells(again)["level"]) <= {"lo", "hi"}
 
 
 def test_rows_without_a_group_are_groups_of_their_own(tmp_path):

@@ -132,7 +132,7 @@ BAD = [
     ("a.csv", "source,x\na,1,2,3\nb,1\n", {}, "line 2 has 4 cells, but the header has 2 columns"),
     ("a.csv", b"source,x\n\xe9,1\n", {}, "not UTF-8"),
     ("a.csv.gz", b"not gzip", {}, "damaged"),
-    ("a.csv", "source,x\na,1\nb,inf\n", {}, "'x' holds text among its numbers: .*'inf'"),
+    ("a.csv", "source,x\na,1\nb,inf\n", {}, "'x' holds 1 infinite value .first: 'inf' .*line 3"),
     (
         "a.csv",
         "source,x\na,1\nb,2\nc,oops\n",

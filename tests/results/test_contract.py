@@ -9,6 +9,7 @@ import pytest
 
 import sourcewise as sw
 from sourcewise.errors import InputError
+from sourcewise.files import read_json, write_json
 from sourcewise.results.comparison import ComparisonResult, SourceResult
 from sourcewise.results.contract import from_json, to_json
 from sourcewise.results.evaluation import EvaluationResult
@@ -27,7 +28,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def document(run):
-    return json.loads((run / "result.json").read_text())
+    return read_json(run / "result.json")
 
 
 def test_every_document_is_read_back_as_it_was(run, document):
@@ -100,7 +101,7 @@ def refusal(document) -> str:
     ],
 )
 def test_whatever_is_wrong_is_one_line(run, document, path, value, message, tmp_path):
-    (tmp_path / "result.json").write_text(json.dumps(damaged(document, path, value)))
+    write_json(tmp_path / "result.json", damaged(document, path, value))
     command = [sys.executable, "-m", "sourcewise.cli", "report", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if message is None:

@@ -105,6 +105,7 @@ def test_a_run_writes_what_it_says_and_another_takes_its_place(name, tmp_path):
     planned(other).run(tmp_path, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.yaml", "notes.txt", "result.json", "table.txt", f"{other}.png", f"{other}.svg",
+        "manifest.json",
     }  # fmt: skip
 
 

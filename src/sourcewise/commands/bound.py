@@ -86,7 +86,7 @@ def bound(
     if out is not None:
         from sourcewise.files import write_json
 
-        write_json(out, found.to_json())
+        write_json(out, found.to_json(), seal=False)
     if plot is not None:
         from sourcewise.report.bounds_plot import draw_bounds
 

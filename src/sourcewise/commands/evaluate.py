@@ -64,7 +64,7 @@ def evaluate(
     if out is not None:
         from sourcewise.files import write_json
 
-        write_json(out, document)
+        write_json(out, document, seal=False)
     if as_json:
         o.print_json(document)
     else:

@@ -106,10 +106,10 @@ Overwrite = Annotated[bool, typer.Option(help="Replace another run in the folder
 def names(texts: Names) -> list[str]:
     """The names in `A,B`, quoted as in CSV, of an option that may be repeated.
 
-    >>> names(['age, "Weight, kg"', " height "])
+    >>> names(['age, "Weight, kg"', '" height "'])
     ['age', 'Weight, kg', ' height ']
     """
-    rows = csv.reader(texts or (), skipinitialspace=len(texts or ()) < 2)
+    rows = csv.reader(texts or (), skipinitialspace=True)
     return [name for row in rows for name in row if name.strip()]
 
 
@@ -174,7 +174,9 @@ def print_plan(
     plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"
-    seen = prepared.screened.data.seen
+    from sourcewise.fitting.facts import seen_columns
+
+    seen = seen_columns(prepared.screened.data)
     if as_json:
         plan["columns"] = [vars(column) for column in seen]
     print_config(plan, as_json)

@@ -92,6 +92,7 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
     FILES: ClassVar = (
         "results.csv",
         "scores.safetensors",
+        "rows.safetensors",
         "log.csv",
         "models",
         "samples",

@@ -14,11 +14,21 @@ from sourcewise.results.data import (
     DiagnosticFacts,
     Fitted,
     LeftOut,
+    SeenColumn,
     SourceFacts,
 )
 from sourcewise.screening.base import Screened
+from sourcewise.sources import Sources
 
-__all__ = ["data_facts", "diagnostics_of", "fitted_of", "longer", "source_facts", "validated_by"]
+__all__ = [
+    "data_facts",
+    "diagnostics_of",
+    "fitted_of",
+    "longer",
+    "seen_columns",
+    "source_facts",
+    "validated_by",
+]
 
 Source = TypeVar("Source", bound=SourceFacts)
 
@@ -52,8 +62,13 @@ def data_facts(
         sources=tuple(sources),
         units=units,
         duplicate_rows=duplicate_rows,
-        seen=data.seen or None,
+        seen=seen_columns(data) or None,
     )
+
+
+def seen_columns(data: Sources) -> tuple[SeenColumn, ...]:
+    """The columns as they were read."""
+    return tuple(SeenColumn(**vars(column)) for column in data.seen)
 
 
 def source_facts(job: Job, k: int) -> SourceFacts:

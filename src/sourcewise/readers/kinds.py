@@ -13,6 +13,7 @@ A column is refused where two readings are left and no other column of its file 
 `types` says comes before the rule.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sourcewise.errors import InputError
+from sourcewise.errors import InputError, counted
 from sourcewise.forms import Kind
 from sourcewise.readers.dates import DateFormat, date_formats, example, nearest, seconds
 from sourcewise.readers.notation import (
@@ -228,6 +229,12 @@ def _refuse(column: Texts, bad: np.ndarray) -> None:
     """Text among numbers: what it is, and what to do."""
     first = int(np.flatnonzero(bad)[0])
     text = column.values[first].as_py()
+    if re.fullmatch(r"[+-]?inf(inity)?", text.strip(), re.IGNORECASE):
+        told = counted(int(column.counts[first]), "infinite value")
+        raise InputError(
+            f"column {column.name!r} holds {told} (first: {column.example(first)}): correct them, "
+            f"or say --na {text!r} if they are missing"
+        )
     some = "values such as" if bad.sum() > 1 else "rows with"
     raise InputError(
         f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "

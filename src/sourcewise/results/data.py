@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from sourcewise.forms import SeenColumn
 from sourcewise.results.contract import Scalar, Sometimes
 
 __all__ = [
@@ -15,6 +14,7 @@ __all__ = [
     "LeftOut",
     "Reading",
     "RunSettings",
+    "SeenColumn",
     "SourceFacts",
     "TrainedSource",
 ]
@@ -30,6 +30,19 @@ class Column:
     log: bool = False
     resolution: float | None = None
     missing: Sometimes[bool] = None
+
+
+@dataclass(frozen=True)
+class SeenColumn:
+    """A column of a table as it was read."""
+
+    name: str
+    kind: str
+    example: str  # a value as it stands
+    gaps: int  # rows without a value
+    distinct: int  # different values
+    why: str  # it has this kind
+    recorded: str = ""  # what draws become again: "boolean", "integer", "day"
 
 
 @dataclass(frozen=True)

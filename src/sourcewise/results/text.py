@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from sourcewise.errors import counted
-from sourcewise.forms import SeenColumn
-from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
+from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SeenColumn, SourceFacts
 
 __all__ = [
     "MOST_LINES",
