@@ -61,7 +61,7 @@ def test_what_is_computed_once_is_kept(tmp_path):
     assert letters(CELLS, computed).run(folder=folder) == letters(CELLS).run()
     assert computed == ["b"]
     assert sorted(path.name for path in folder.iterdir()) == ["a.json", "b.json"]
-    assert read_json(folder / "a.json") == [9.7, [1, 2]]
+    assert read_json(folder / "a.json") == {"found": [9.7, [1, 2]]}
 
 
 def test_some_cells_are_chosen_by_what_was_found(tmp_path):
@@ -69,10 +69,13 @@ def test_some_cells_are_chosen_by_what_was_found(tmp_path):
     assert (tmp_path / "twice" / "b.json").exists()
 
 
-def test_a_damaged_cell_is_named(tmp_path):
-    (tmp_path / "a.json").write_text("{")
-    with pytest.raises(InputError, match="a.json is damaged"):
-        letters(CELLS).run(folder=tmp_path)
+def test_a_damaged_cell_is_computed_again(tmp_path):
+    whole = letters(CELLS).run(folder=tmp_path)
+    kept, computed = (tmp_path / "a.json").read_text(), []
+    (tmp_path / "a.json").write_text(kept.replace("9.7", "9.8"))
+    assert letters(CELLS, computed).run(folder=tmp_path) == whole
+    assert computed == ["a"]
+    assert (tmp_path / "a.json").read_text() == kept
 
 
 def test_no_cells_are_refused():

@@ -196,8 +196,8 @@ if "RANK" in os.environ:
             run(**more)
         except InputError as error:
             told.append(str(error))
-    write_json(folder / f"told-{rank}.json", told)
-    write_json(folder / f"finished-{rank}.json", finished)
+    write_json(folder / f"told-{rank}.json", {"lines": told})
+    write_json(folder / f"finished-{rank}.json", {"counts": finished})
 """
 
 
@@ -240,10 +240,10 @@ def test_a_real_kill_and_two_processes(tmp_path: Path):
         for name, value in expected.state_dict().items():
             assert torch.allclose(first[name], value, rtol=1e-9, atol=1e-12), name
             assert torch.equal(first[name], second[name]), name
-    found = [read_json(tmp_path / "two" / f"finished-{rank}.json") for rank in range(2)]
+    found = [read_json(tmp_path / "two" / f"finished-{rank}.json")["counts"] for rank in range(2)]
     assert found == [[3, 1], [1, 1]]  # each model once: the pooled one, that of `a`; two more
     for rank in range(2):
-        told = read_json(tmp_path / "two" / f"told-{rank}.json")
+        told = read_json(tmp_path / "two" / f"told-{rank}.json")["lines"]
         assert len(told) == 2  # pcd, nce
         for line in told:
             assert line.startswith("--shard: this training carries state")
