@@ -141,7 +141,8 @@ def decide(
         return Decided("date", f"dates as {dates}", found)
     packed = [form for form in date_formats(column.values) if form.format == "%Y%m%d"]
     if len(column.values) > 1 and packed:
-        return Decided("date", "dates as year, month, day", seconds(column.values, "%Y%m%d"), True)
+        why = "dates (year, month and day without marks)"
+        return Decided("date", why, seconds(column.values, "%Y%m%d"), True)
     notations = admitted(column.values, decimal)
     if notations:
         return _number(column, _chosen(column, notations, mark))
