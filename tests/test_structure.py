@@ -17,6 +17,7 @@ ROWS = [
     "randomness",
     "settings",
     "stopping",
+    "schema",
     "execution",
     "theory",
     "quadrature",

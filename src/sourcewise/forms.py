@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sourcewise.errors import InputError, Unsuited, unknown
 
-__all__ = ["Column", "Kind", "Ragged", "SeenColumn", "Table", "X", "as_table", "content", "take"]
+__all__ = ["Column", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
 
 
 @dataclass(frozen=True)
@@ -125,19 +125,6 @@ class Column:
     name: str
     kind: Kind = "number"
     categories: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SeenColumn:
-    """What was found of a column when it was read."""
-
-    name: str
-    kind: Kind
-    example: str  # a value as it stands
-    gaps: int  # rows without a value
-    distinct: int  # different values
-    why: str  # it has this kind
-    recorded: str = ""  # what draws become again: "boolean", "integer", "day"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Ragged, SeenColumn, X, as_table, content, take
+from sourcewise.forms import Ragged, X, as_table, content, take
 from sourcewise.randomness import Noise
+from sourcewise.schema import SeenColumn
 from sourcewise.splits import deal, units
 
 __all__ = ["Sources"]

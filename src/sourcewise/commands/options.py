@@ -174,9 +174,7 @@ def print_plan(
     plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"
-    from sourcewise.fitting.facts import seen_columns
-
-    seen = seen_columns(prepared.screened.data)
+    seen = prepared.screened.data.seen
     if as_json:
         plan["columns"] = [vars(column) for column in seen]
     print_config(plan, as_json)

@@ -14,18 +14,15 @@ from sourcewise.results.data import (
     DiagnosticFacts,
     Fitted,
     LeftOut,
-    SeenColumn,
     SourceFacts,
 )
 from sourcewise.screening.base import Screened
-from sourcewise.sources import Sources
 
 __all__ = [
     "data_facts",
     "diagnostics_of",
     "fitted_of",
     "longer",
-    "seen_columns",
     "source_facts",
     "validated_by",
 ]
@@ -62,13 +59,8 @@ def data_facts(
         sources=tuple(sources),
         units=units,
         duplicate_rows=duplicate_rows,
-        seen=seen_columns(data) or None,
+        seen=data.seen or None,
     )
-
-
-def seen_columns(data: Sources) -> tuple[SeenColumn, ...]:
-    """The columns as they were read."""
-    return tuple(SeenColumn(**vars(column)) for column in data.seen)
 
 
 def source_facts(job: Job, k: int) -> SourceFacts:

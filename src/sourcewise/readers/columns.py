@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, listing
-from sourcewise.forms import Column, Kind, SeenColumn, Table
+from sourcewise.forms import Column, Kind, Table
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
+from sourcewise.schema import SeenColumn
 
 __all__ = ["MISSING", "Typed", "encoded", "is_text", "level", "refuse_nested", "typed_columns"]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from sourcewise.results.contract import Scalar, Sometimes
+from sourcewise.schema import SeenColumn
 
 __all__ = [
     "Column",
@@ -14,7 +15,6 @@ __all__ = [
     "LeftOut",
     "Reading",
     "RunSettings",
-    "SeenColumn",
     "SourceFacts",
     "TrainedSource",
 ]
@@ -30,19 +30,6 @@ class Column:
     log: bool = False
     resolution: float | None = None
     missing: Sometimes[bool] = None
-
-
-@dataclass(frozen=True)
-class SeenColumn:
-    """A column of a table as it was read."""
-
-    name: str
-    kind: str
-    example: str  # a value as it stands
-    gaps: int  # rows without a value
-    distinct: int  # different values
-    why: str  # it has this kind
-    recorded: str = ""  # what draws become again: "boolean", "integer", "day"
 
 
 @dataclass(frozen=True)

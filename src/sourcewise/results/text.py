@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from sourcewise.errors import counted
-from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SeenColumn, SourceFacts
+from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
+from sourcewise.schema import SeenColumn
 
 __all__ = [
     "MOST_LINES",
