@@ -35,7 +35,6 @@ from sourcewise.results.comparison import (
 )
 from sourcewise.results.contract import known
 from sourcewise.results.data import ComparedSource, DataFacts
-from sourcewise.splits import identical
 from sourcewise.statistics import Interval
 from sourcewise.strategies import Strategy
 
@@ -140,7 +139,7 @@ def _data(prepared: Prepared) -> DataFacts[ComparedSource]:
         )
         for k, name in enumerate(job.names)
     ]
-    same = identical(job.data.rows)
+    same = job.data.same
     return data_facts(
         job,
         prepared.screened,

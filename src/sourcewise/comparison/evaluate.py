@@ -6,18 +6,28 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.plan import Cell, CellScores, Plan, Scores, Shared
+from sourcewise.comparison.plan import (
+    FOLDS,
+    GROUPS,
+    Cell,
+    CellScores,
+    Plan,
+    Scores,
+    Shared,
+)
+from sourcewise.comparison.sums import Sums
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
 from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch, fit_strategy
 from sourcewise.forms import take
+from sourcewise.memory import give_back
 from sourcewise.metrics.base import HeldOut
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
 
-__all__ = ["Keep", "evaluate", "evaluate_cell"]
+__all__ = ["Keep", "evaluate", "evaluate_cell", "source_scores"]
 
 Keep = Callable[[str, TrainedStrategy], None]
 
@@ -35,8 +45,11 @@ def evaluate_cell(
 ) -> dict[str, CellScores]:
     """Train and score every strategy on every split of a cell, or on the first few.
 
-    Checkpoints go to the folder, if there is one; `keep` gets the models of every strategy.
+    Checkpoints go to the folder, if there is one; `keep` gets the models of every strategy. Of a
+    deletion nothing but the sources' means is asked: where sums give them, no row is looked at.
     """
+    if cell.deletion is not None and shared.sums is not None:
+        return source_scores(plan, cell, shared.sums, splits)
     chosen = list(plan.splits(cell, shared.fold))[:splits]
     per_split = []
     for part, split in enumerate(chosen):
@@ -45,6 +58,7 @@ def evaluate_cell(
         work = Work(noise, where, folder, progress, probe)
         work = work.part(part, len(chosen), str(part))
         per_split.append(evaluate(plan.job, shared.rows, split, shared.shuffled, work, keep))
+        give_back()
     return {
         strategy.name: _collected(
             plan, cell, strategy.name, chosen, [scores[strategy.name] for scores in per_split]
@@ -94,6 +108,33 @@ def _collected(
         parameters=torch.tensor([s.parameters for s in scores], dtype=torch.float64).mean(),
         label=mean("label"),
     )
+
+
+def source_scores(
+    plan: Plan, cell: Cell, sums: Sums, splits: int | None = None
+) -> dict[str, CellScores]:
+    """The sources' means of a cell, from sums over parts of the rows."""
+    part, job = torch.arange(FOLDS * GROUPS), plan.job
+    kept = part % GROUPS != (-1 if cell.deletion is None else cell.deletion)
+    scores: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    n_train, n_test = [], []
+    for f in range(FOLDS)[:splits]:
+        train, test = kept & (part // GROUPS != f), kept & (part // GROUPS == f)
+        n_train.append(sums.counts(train))
+        n_test.append(sums.counts(test))
+        for name, held_out, known in sums.split(job, train, test):
+            scores.setdefault(name, []).append((held_out, known))
+    tested = torch.isin(torch.arange(job.data.K), torch.tensor(job.tested))
+    count = torch.where(tested, torch.stack(n_test).sum(0), 0.0)
+    out = {}
+    for name, found in scores.items():
+        held_out, known = (torch.stack(each) for each in zip(*found, strict=True))
+        test = torch.where(tested, held_out.sum(0), torch.nan) / count
+        if not bool(test[tested].isfinite().all()):
+            raise FloatingPointError(f"{name}: scores are not finite")
+        n = torch.stack(n_train).mean(0)
+        out[name] = CellScores.of_sources(test, known.nanmean(0), n, count, len(job.shown))
+    return out
 
 
 def evaluate(

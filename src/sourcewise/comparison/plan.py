@@ -11,15 +11,17 @@ an interrupted comparison goes on where it stopped.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from sourcewise.comparison.sums import Sums
 from sourcewise.encoders.base import Rows
 from sourcewise.fitting.job import Job, Split, prepared_rows, shuffled_labels
+from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 
 __all__ = [
@@ -58,6 +60,12 @@ class Shared:
     fold: Tensor  # (n,) of each row
     rows: Rows  # all rows, with everything done that needs no fitting
     shuffled: Tensor  # (n,) permuted labels
+    sums: Sums | None  # of the rows by `part`, if deletions need no more
+
+    @staticmethod
+    def part(fold: Tensor, group: Tensor) -> Tensor:
+        """The number of a fold and jackknife group, among all pairs."""
+        return fold * GROUPS + group
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class Plan:
     scope: Scope  # what the intervals are to cover
     repetitions: int  # R
     seed: int  # of all random choices
+    # Of the last repetition: what is shared depends on data, coding and seed, which never change.
+    _kept: dict[int, Shared] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def cells(self) -> list[Cell]:
@@ -114,10 +124,21 @@ class Plan:
             yield Split.of(self.job, train, test, noise.of(part))
 
     def shared(self, repetition: int) -> Shared:
-        """What the cells of a repetition share."""
-        noise, fold = self.noise(repetition), self.folds(repetition)
+        """What the cells of a repetition share; the last that was asked for is kept."""
+        if repetition not in self._kept:
+            self._kept.clear()
+            self._kept[repetition] = self._shared(repetition)
+            give_back()
+        return self._kept[repetition]
+
+    def _shared(self, repetition: int) -> Shared:
+        noise, fold, sums = self.noise(repetition), self.folds(repetition), None
         rows = prepared_rows(self.job, noise)
-        return Shared(fold, rows, shuffled_labels(self.job.data.y, fold, noise))
+        shuffled = shuffled_labels(self.job.data.y, fold, noise)
+        if self.scope == "procedure":
+            part = Shared.part(fold, self.groups)
+            sums = Sums.of(self.job, rows, shuffled, part, FOLDS * GROUPS)
+        return Shared(fold, rows, shuffled, sums)
 
 
 @dataclass(frozen=True)
@@ -163,6 +184,30 @@ class CellScores:
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """By name, for a file."""
         return {f"{prefix}/{field.name}": getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of_sources(
+        cls, test: Tensor, train: Tensor, n_train: Tensor, n_test: Tensor, shown: int
+    ) -> "CellScores":
+        """Means (K,) of an exact fit whose rows were not scored one by one."""
+        unknown = torch.full_like(test, torch.nan)
+        return cls(
+            rows=test[:0],
+            test=test,
+            train=train,
+            n_train=n_train.clone(),
+            n_valid=torch.zeros_like(test),
+            n_test=n_test.clone(),
+            test_size=n_test.clone(),
+            examples_seen=n_train.clone(),
+            updates=torch.zeros_like(test),
+            best=unknown,
+            validation=unknown.clone(),
+            parameters=test.new_tensor(torch.nan),
+            label=test.new_full((2,), torch.nan),
+            shown=test.new_full((shown, len(test)), torch.nan),
+            shared_error=test.new_zeros(len(test), 3),
+        )
 
     @classmethod
     def of(cls, tensors: dict[str, Tensor], prefix: str) -> "CellScores":

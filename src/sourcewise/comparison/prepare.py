@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sourcewise.comparison.evaluate import evaluate, evaluate_cell
-from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
+from sourcewise.comparison.plan import BASELINE, FOLDS, GROUPS, Cell, Plan, Scope
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
 from sourcewise.fitting.job import Job, Work
@@ -98,8 +98,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     if chosen.trained:
         prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
     else:  # an exact fit is tried on a small split
-        cell = plan.cells[-1]
-        evaluate_cell(plan, cell, plan.shared(cell.repetition), splits=1)
+        evaluate_cell(plan, Cell(0, GROUPS - 1), plan.shared(0), splits=1)
     return prepared
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.evaluate import evaluate_cell
+from sourcewise.comparison.evaluate import evaluate_cell, source_scores
 from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.splits import identical, repeats_by_chance
+from sourcewise.splits import repeats_by_chance
 
 __all__ = ["near_duplicates", "repeats", "warnings_of"]
 
@@ -52,8 +52,7 @@ def _left_out(prepared: Prepared) -> list[str]:
 
 def repeats(data: Sources) -> str | None:
     """A warning that tells what was made of identical rows, or None if there are few."""
-    x = data.rows
-    same = identical(x)
+    x, same = data.rows, data.same
     if isinstance(x, Ragged):
         return _shared_sequences(data, same)
     repeated = len(same) - len(same.unique())
@@ -154,7 +153,11 @@ def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
         return None
     bare = replace(plan, job=replace(plan.job, settings=prior.without))
     try:
-        without = evaluate_cell(bare, Cell(0, None), bare.shared(0))
+        cell, shared = Cell(0, None), bare.shared(0)
+        if shared.sums is None:
+            without = evaluate_cell(bare, cell, shared)
+        else:
+            without = source_scores(bare, cell, shared.sums)
     except InputError:
         return None  # it cannot be fitted: the prior is needed
     rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]

@@ -7,12 +7,13 @@ encoder gives the log-determinant that takes them there.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from sourcewise.forms import Kind, Ragged, X
+from sourcewise.moments import MomentParts, Moments
 from sourcewise.randomness import ExampleNoise
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Document",
     "Encoder",
     "Gaps",
+    "MomentCoding",
+    "MomentEncoder",
     "Rows",
     "Sizes",
     "TensorRows",
@@ -158,3 +161,24 @@ class Coding(ABC):
     def sizes(self, x: X) -> Tensor:
         """(n,) float64 units of each example: 1, or its symbols with the end of sequence."""
         return torch.ones(len(x), dtype=torch.float64)
+
+
+class MomentEncoder(Protocol):
+    """An encoder that takes sums over rows to sums over encoded rows."""
+
+    def encode_moments(self, rows: Moments) -> tuple[Moments, Tensor]:
+        """Moments of encoded rows, and (K,) the log |dz/dx| summed over each source's rows."""
+        ...
+
+
+@runtime_checkable
+class MomentCoding(Protocol):
+    """A coding whose encoders are affine, fitted to moments: no row is needed for either."""
+
+    def moment_parts(self, rows: Any, y: Tensor, part: Tensor, K: int) -> MomentParts | None:
+        """Sums over the parts (n,) of prepared rows; None where rows cannot be added up."""
+        ...
+
+    def fit_moments(self, rows: Moments) -> MomentEncoder:
+        """Fit on the training rows of all sources."""
+        ...

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
 from sourcewise.forms import Column, Table, X, as_table
+from sourcewise.moments import MomentParts, Moments
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
@@ -81,6 +82,12 @@ class NumericEncoder(Encoder):
             return z, -self.scale.log().sum() - v[:, logs].sum(1)
         scales = torch.where(v.isnan(), 0.0, self.scale.log()).sum(1)
         return z, -scales - v[:, logs].nansum(1)
+
+    def encode_moments(self, rows: Moments) -> tuple[Moments, Tensor]:
+        """See `MomentEncoder`."""
+        logs = [j for j, column in enumerate(self.columns) if column.log]
+        log_det = rows.count * (self.scale.log().sum() + rows.mean[:, logs].sum(1))
+        return rows.standardised(self.mean, self.scale), -log_det
 
     def fill(self, z: Tensor, rows: NumericRows, y: Tensor) -> Tensor:
         """Encoded rows with every gap drawn from its distribution given the row, (n, d)."""
@@ -165,6 +172,19 @@ class NumericCoding(Coding):
         means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
         covariance = _observed_covariance(z - means[y])
         return NumericEncoder(self.columns, mean, scale, means, covariance)
+
+    def moment_parts(
+        self, rows: NumericRows, y: Tensor, part: Tensor, K: int
+    ) -> MomentParts | None:
+        """See `MomentCoding`: rows with gaps cannot be added up."""
+        return None if rows.fill is not None else MomentParts.of(rows.values, y, part, K)
+
+    def fit_moments(self, rows: Moments) -> NumericEncoder:
+        """Standardise by the training rows of all sources."""
+        n = rows.count.sum()
+        mean = rows.count @ rows.mean / n
+        squares = rows.about(mean.expand_as(rows.center)).second.diagonal(dim1=1, dim2=2)
+        return NumericEncoder(self.columns, mean, _positive((squares.sum(0) / n).sqrt()))
 
 
 def _tensor(values: list[float] | list[list[float]]) -> Tensor:

@@ -10,6 +10,7 @@ import pyarrow.interchange
 
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Kind
+from sourcewise.memory import give_back
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
 from sourcewise.readers.files import stem, suffix
@@ -92,7 +93,10 @@ def read(
     _check(options)
     if chunk is not None:
         check_chunk(chunk)
-    return replace(_read(data, options), reading=options.given)
+    found = replace(_read(data, options), reading=options.given)
+    pa.default_memory_pool().release_unused()
+    give_back()
+    return found
 
 
 def _read(data: Any, options: ReadOptions) -> Sources:

@@ -30,6 +30,7 @@ from sourcewise.sources import Sources
 __all__ = ["screen"]
 
 DEPENDENT = 1e-8
+NEARLY = 0.9  # of the rows with one value: a training fold may hold no other
 
 
 def screen(data: Sources, rules: Rules = USUAL, *, imputes: bool = True) -> Screened:
@@ -54,7 +55,8 @@ def screen(data: Sources, rules: Rules = USUAL, *, imputes: bool = True) -> Scre
     _text(screened)
     refuse_infinite(screened)
     handle_missing(screened, rules.missing, imputes)
-    _constants(screened, rules.min_rows)  # dropped rows can leave a column constant
+    if screened.dropped:
+        _constants(screened, rules.min_rows)  # dropped rows can leave a column constant
     take_logarithms(screened, rules.log)
     _dependent(screened, rules.min_rows)
     point_out_dates(screened)
@@ -91,16 +93,20 @@ def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[in
 
     Not of a column on a coarse lattice (counts, yes or no): dequantised, it has spread enough.
     """
-    step = resolution(values[present])
-    spread = values[present].std() if present.sum() > 1 else torch.tensor(0.0)
-    if step is not None and step > 1e-2 * float(spread):
-        return []
-    found = []
-    for k in tested:
-        counts = values[present & (y == k)].unique(return_counts=True)[1]
-        if len(counts) > 1 and int(counts.max()) > 0.9 * int(counts.sum()):
-            found.append(k)
+    found = [k for k in tested if _one_fills(values[present & (y == k)])]
+    if found:
+        step, spread = resolution(values[present]), values[present].std()
+        if step is not None and step > 1e-2 * float(spread):
+            return []
     return found
+
+
+def _one_fills(values: Tensor) -> bool:
+    """Whether one of several values fills more than 90 % of the rows: it is then the median."""
+    if len(values) < 2:
+        return False
+    most = (values == values.median()).double().mean()
+    return bool(NEARLY < most) and bool(most < 1)
 
 
 def _text(screened: Screened) -> None:
@@ -163,9 +169,8 @@ def _misfits(screened: Screened) -> None:
     spiked, skewed = [], []
     for name, values in screened.table.columns.items():
         present = values[~values.isnan()]
-        counts = present.unique(return_counts=True)[1]
-        share = float(counts.max()) / len(present)
-        if share > 0.5 and len(counts) > 2:
+        share = float((present == present.median()).double().mean())  # of the commonest, if most
+        if share > 0.5 and len(present.unique()) > 2:
             spiked.append(f"{name} {share:.0%}")
         elif name in screened.log or not bool((present > 0).all()):
             continue

@@ -18,7 +18,8 @@ from sklearn.discriminant_analysis import (
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.base import Diagnosed
-from sourcewise.families.gaussian.model import Gaussian, ledoit_wolf_intensity
+from sourcewise.families.gaussian.closed_form import ledoit_wolf_intensity
+from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families, family
@@ -91,8 +92,8 @@ def test_diagonal_shrinkage_estimates_the_best_intensity():
     n, intensities = 1000, []
     for r in range(400):
         rows = Noise(r).normal(n, 4) * variances.sqrt()
-        S = torch.diag(rows.square().mean(0))
-        intensities.append(ledoit_wolf_intensity(rows, S, diagonal=True))
+        S, fourth = torch.diag(rows.square().mean(0)), rows.square().square().sum()
+        intensities += ledoit_wolf_intensity(S[None], fourth[None], torch.tensor([n])).tolist()
     b = 2 * variances.square().sum() / n
     best = float(b / (b + (variances - variances.mean()).square().sum()))
     assert math.isclose(np.mean(intensities), best, rel_tol=0.03)
@@ -117,7 +118,7 @@ def test_no_nearby_parameters_are_more_likely(options):
     assert torch.equal(model.mean[:, d1:], shared.expand(K, -1))
     covariance = (model.scale_tril @ model.scale_tril.mT).requires_grad_()
     mean = torch.cat([specific, shared.expand(K, -1)], 1)
-    L = torch.linalg.cholesky(covariance)[torch.zeros_like(Y) if model.shares else Y]
+    L = torch.linalg.cholesky(covariance)[torch.zeros_like(Y) if model.settings.shares else Y]
     density = torch.distributions.MultivariateNormal(mean[Y], scale_tril=L)
     total = density.log_prob(x).mean()
     inputs = [t for t in (specific, shared) if t.numel()]
