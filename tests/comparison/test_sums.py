@@ -1,14 +1,15 @@
 """Cells from sums over rows are those of the rows themselves."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from sourcewise.batch import Batch
-from sourcewise.comparison.evaluate import evaluate_cell, source_scores
+from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import Cell
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError
 from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.families.gaussian.settings import GaussianSettings
@@ -56,17 +57,20 @@ def test_sums_give_the_scores_that_rows_give(options):
     shared = plan.shared(0)
     assert shared.sums is not None
     for cell in (Cell(0, 3), Cell(0, None)):
-        found = source_scores(plan, cell, shared.sums)
         right = evaluate_cell(plan, cell, replace(shared, sums=None))
-        for name, scores in right.items():
-            for quantity in ("test", "train", "n_train", "n_test", "test_size"):
-                assert torch.allclose(
-                    getattr(found[name], quantity),
-                    getattr(scores, quantity),
-                    rtol=1e-9,
-                    atol=1e-12,
-                    equal_nan=True,
-                ), (name, quantity)
+        compare(evaluate_cell(plan, cell, shared), right, cell.deletion is None)
+        compare(source_scores(plan, cell, shared.sums), right, False)
+
+
+def compare(found, right, all_: bool):
+    means = ("test", "train", "n_train", "n_test", "test_size")
+    for name, scores in right.items():
+        for quantity in [field.name for field in fields(scores)] if all_ else means:
+            one, other = getattr(found[name], quantity), getattr(scores, quantity)
+            assert torch.allclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True), (
+                name,
+                quantity,
+            )
 
 
 def test_rows_with_gaps_and_wide_tables_are_not_added_up():

@@ -6,16 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.plan import (
-    FOLDS,
-    GROUPS,
-    Cell,
-    CellScores,
-    Plan,
-    Scores,
-    Shared,
-)
-from sourcewise.comparison.sums import Sums
+from sourcewise.batch import Batch
+from sourcewise.comparison.plan import Cell, CellScores, Plan, Scores, Shared
+from sourcewise.comparison.summed import source_scores, summed_scores
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
 from sourcewise.fitting.job import Job, Progress, Split, Work
@@ -24,10 +17,11 @@ from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch,
 from sourcewise.forms import take
 from sourcewise.memory import give_back
 from sourcewise.metrics.base import HeldOut
+from sourcewise.metrics.log_likelihood import density
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
 
-__all__ = ["Keep", "evaluate", "evaluate_cell", "source_scores"]
+__all__ = ["Keep", "evaluate", "evaluate_cell"]
 
 Keep = Callable[[str, TrainedStrategy], None]
 
@@ -48,8 +42,9 @@ def evaluate_cell(
     Checkpoints go to the folder, if there is one; `keep` gets the models of every strategy. Of a
     deletion nothing but the sources' means is asked: where sums give them, no row is looked at.
     """
-    if cell.deletion is not None and shared.sums is not None:
-        return source_scores(plan, cell, shared.sums, splits)
+    sums = shared.sums
+    if sums is not None and cell.deletion is not None:
+        return source_scores(plan, cell, sums, splits)
     chosen = list(plan.splits(cell, shared.fold))[:splits]
     per_split = []
     for part, split in enumerate(chosen):
@@ -57,7 +52,11 @@ def evaluate_cell(
         noise, where = plan.training_noise(cell, part), execution or Execution()
         work = Work(noise, where, folder, progress, probe)
         work = work.part(part, len(chosen), str(part))
-        per_split.append(evaluate(plan.job, shared.rows, split, shared.shuffled, work, keep))
+        if sums is None or keep is not None or plan.job.shown:
+            scores = evaluate(plan.job, shared.rows, split, shared.shuffled, work, keep)
+        else:
+            scores = summed_scores(plan.job, shared, sums, part, split, work)
+        per_split.append(scores)
         give_back()
     return {
         strategy.name: _collected(
@@ -110,33 +109,6 @@ def _collected(
     )
 
 
-def source_scores(
-    plan: Plan, cell: Cell, sums: Sums, splits: int | None = None
-) -> dict[str, CellScores]:
-    """The sources' means of a cell, from sums over parts of the rows."""
-    part, job = torch.arange(FOLDS * GROUPS), plan.job
-    kept = part % GROUPS != (-1 if cell.deletion is None else cell.deletion)
-    scores: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    n_train, n_test = [], []
-    for f in range(FOLDS)[:splits]:
-        train, test = kept & (part // GROUPS != f), kept & (part // GROUPS == f)
-        n_train.append(sums.counts(train))
-        n_test.append(sums.counts(test))
-        for name, held_out, known in sums.split(job, train, test):
-            scores.setdefault(name, []).append((held_out, known))
-    tested = torch.isin(torch.arange(job.data.K), torch.tensor(job.tested))
-    count = torch.where(tested, torch.stack(n_test).sum(0), 0.0)
-    out = {}
-    for name, found in scores.items():
-        held_out, known = (torch.stack(each) for each in zip(*found, strict=True))
-        test = torch.where(tested, held_out.sum(0), torch.nan) / count
-        if not bool(test[tested].isfinite().all()):
-            raise FloatingPointError(f"{name}: scores are not finite")
-        n = torch.stack(n_train).mean(0)
-        out[name] = CellScores.of_sources(test, known.nanmean(0), n, count, len(job.shown))
-    return out
-
-
 def evaluate(
     job: Job, rows: Rows, split: Split, shuffled: Tensor, work: Work, keep: Keep | None = None
 ) -> Mapping[str, Scores]:
@@ -171,7 +143,13 @@ def _score(
     shown = [metric.values(trained, held_out, noise.of(metric.name)) for metric in job.shown]
     label = torch.full((2,), torch.nan, dtype=torch.float64)
     if work.probe and job.metric.needs == "density":
-        label = label_effect(trained.model, found.rows, held_out, work.noise.of("probe"))
+        model = trained.model
+
+        def log_density(batch: Batch, noise: Noise) -> Tensor:
+            return density(model, batch, noise).value
+
+        probe = work.noise.of("probe")
+        label = label_effect(model.partition, log_density, found.rows, held_out, probe)
     empty = torch.empty(0, job.data.K, dtype=torch.float64)
     return Scores(
         found.rows,

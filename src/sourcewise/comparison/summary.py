@@ -1,7 +1,7 @@
 """From the scores of all cells to intervals of levels, differences and beta-hat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,7 @@ class Summary:
 
     plan: Plan  # how the scores were made
     results: Results  # cell name to strategy name to scores
+    _same: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, repr=False)
 
     def cell(self, strategy: str, repetition: int, deletion: int | None = None) -> CellScores:
         """The scores of a strategy in a cell."""
@@ -53,12 +54,20 @@ class Summary:
 
     def same_model(self, strategy: str, baseline: str, k: int) -> bool:
         """Whether a source's model is trained alike in both: same block, same settings."""
-        job = self.plan.job
-        by_name = {s.name: s for s in job.strategies}
-        one, other = by_name[strategy], by_name[baseline]
-        blocks = [next(block for block in s.partition if k in block) for s in (one, other)]
-        alike = job.settings_of(one) == job.settings_of(other)
-        return alike and blocks[0] == blocks[1] and one.shuffled == other.shuffled
+        return bool(self._same_models(strategy, baseline)[k])
+
+    def _same_models(self, strategy: str, baseline: str) -> np.ndarray:
+        """(K,) see `same_model`."""
+        job, key = self.plan.job, (strategy, baseline)
+        if key not in self._same:
+            by_name = {s.name: s for s in job.strategies}
+            one, other = by_name[strategy], by_name[baseline]
+            alike = job.settings_of(one) == job.settings_of(other)
+            alike = alike and one.shuffled == other.shuffled
+            common = set(one.partition) & set(other.partition) if alike else set()
+            self._same[key] = np.zeros(job.data.K, dtype=bool)
+            self._same[key][[k for block in common for k in block]] = True
+        return self._same[key]
 
     def unfinished(self, strategy: str) -> list[int]:
         """The tested sources whose model was still improving when its updates were over.
@@ -190,8 +199,7 @@ class Summary:
         errors = [(sign, self._errors(name)) for name, sign in signs.items()]
         names = list(signs)
         if len(names) == 2:
-            same = [self.same_model(names[0], names[1], k) for k in range(len(weights))]
-            weights = np.where(same, 0.0, weights)
+            weights = np.where(self._same_models(names[0], names[1]), 0.0, weights)
         return with_shared_errors(interval, weights, errors)
 
     def _errors(self, strategy: str) -> np.ndarray:

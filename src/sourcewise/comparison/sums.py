@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
+import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import MomentCoding, Rows
-from sourcewise.families.base import Solvable
+from sourcewise.encoders.base import MomentCoding, MomentEncoder, Rows
+from sourcewise.families.base import Solvable, Solved
 from sourcewise.fitting.job import Job
-from sourcewise.moments import MomentParts
+from sourcewise.moments import MomentParts, Moments
+from sourcewise.partition import Partition
 
-__all__ = ["Sums"]
+__all__ = ["SummedFit", "Sums"]
 
 ROOM, TIMES = 1 << 22, 4  # numbers that sums may take: ROOM, and TIMES those of the rows
 
@@ -50,30 +52,52 @@ class Sums:
         """(K,) rows of the sources in some parts, (P,)."""
         return self.own.where(parts).count
 
-    def split(self, job: Job, train: Tensor, test: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Every strategy fitted on some parts (P,) and scored on others.
-
-        Yields:
-            its name, and (K,) log densities in original units: summed over test rows, averaged
-            over training rows.
+    def fits(self, job: Job, train: Tensor) -> Iterator["SummedFit"]:
+        """Every strategy fitted on some parts, (P,).
 
         Raises:
             InputError: a fit that the family refuses.
         """
         own = self.own.where(train)
         encoder = cast(MomentCoding, job.coding).fit_moments(own)
-        held_out, held_out_det = encoder.encode_moments(self.own.where(test))
-        known, known_det = encoder.encode_moments(own)
+        encoded = encoder.encode_moments(own)
         for strategy in job.strategies:
-            labelled = known
+            labelled, _ = encoded
             if strategy.shuffled and self.shuffled is not None:
                 labelled, _ = encoder.encode_moments(self.shuffled.where(train))
             present = labelled.count.nonzero().squeeze(1).tolist()
             partition = strategy.partition.keep(present, needed=job.tested)
             settings, family = job.settings_of(strategy), cast(Solvable, job.family.model_class)
             model = family.solve(settings, labelled, partition, job.names)
-            yield (
-                strategy.name,
-                model.log_density(held_out) + held_out_det,
-                (model.log_density(known) + known_det) / known.count,
-            )
+            yield SummedFit(strategy.name, model, partition, encoder, labelled.count, encoded)
+
+
+@dataclass(frozen=True)
+class SummedFit:
+    """A strategy fitted to sums over its training rows."""
+
+    name: str  # of the strategy
+    model: Solved  # its models
+    partition: Partition  # of the sources among them
+    encoder: MomentEncoder  # of their data
+    labels: Tensor  # (K,) training rows by the labels that they were trained with
+    known: tuple[Moments, Tensor]  # the training rows by their sources, encoded
+
+    @property
+    def trained(self) -> Tensor:
+        """(K,) the log density of each source's training rows, on average, in original units."""
+        rows, log_det = self.known
+        return (self.model.total_log_density(rows) + log_det) / rows.count
+
+    def total(self, rows: Moments) -> Tensor:
+        """(K,) the log density of other rows, summed, in original units."""
+        encoded, log_det = self.encoder.encode_moments(rows)
+        return self.model.total_log_density(encoded) + log_det
+
+    @property
+    def seen(self) -> Tensor:
+        """(K,) training rows of the model of each source's block; 0 without one."""
+        out = torch.zeros_like(self.labels)
+        for block in self.partition:
+            out[list(block)] = self.labels[list(block)].sum()
+        return out

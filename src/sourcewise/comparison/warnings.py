@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.evaluate import evaluate_cell, source_scores
+from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan
 from sourcewise.comparison.prepare import Prepared
+from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, as_table
 from sourcewise.randomness import Noise

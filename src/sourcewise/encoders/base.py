@@ -166,6 +166,10 @@ class Coding(ABC):
 class MomentEncoder(Protocol):
     """An encoder that takes sums over rows to sums over encoded rows."""
 
+    def encode(self, rows: Any, y: Tensor) -> tuple[Z, Tensor]:
+        """See `Encoder`."""
+        ...
+
     def encode_moments(self, rows: Moments) -> tuple[Moments, Tensor]:
         """Moments of encoded rows, and (K,) the log |dz/dx| summed over each source's rows."""
         ...

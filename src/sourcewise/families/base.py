@@ -244,7 +244,16 @@ class HasDensity(Protocol):
 class Solved(Protocol):
     """All models of a strategy, as sums over their training rows give them."""
 
-    def log_density(self, rows: Moments) -> Tensor:
+    @property
+    def free_parameters(self) -> int:
+        """Of all models together."""
+        ...
+
+    def log_density(self, batch: Batch, noise: Noise) -> Tensor:
+        """(B,) of rows under their sources."""
+        ...
+
+    def total_log_density(self, rows: Moments) -> Tensor:
         """(K,) log densities summed over each source's rows; NaN for sources without a model."""
         ...
 

@@ -12,12 +12,22 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError, listing
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.moments import Moments
 from sourcewise.partition import Partition
+from sourcewise.randomness import Noise
+from sourcewise.truths.gaussian import gaussian_log_prob
 
-__all__ = ["RowSums", "Solution", "ledoit_wolf_intensity", "solve", "solve_moments"]
+__all__ = [
+    "RowSums",
+    "Solution",
+    "free_parameters",
+    "ledoit_wolf_intensity",
+    "solve",
+    "solve_moments",
+]
 
 
 ROWS = 1 << 16  # that are looked at together
@@ -125,14 +135,21 @@ class Solution:
         scale_tril: L, (M, d, d), one for each covariance.
         intensity: (M,) shrinkage.
         which: (K,) the covariance of each source; -1 for sources in no block.
+        free_parameters: of all blocks together.
     """
 
     mean: Tensor
     scale_tril: Tensor
     intensity: Tensor
     which: Tensor
+    free_parameters: int
 
-    def log_density(self, rows: Moments) -> Tensor:
+    def log_density(self, batch: Batch, noise: Noise) -> Tensor:
+        """(B,) of rows (B, d) without gaps, under their sources."""
+        x, y = batch.tensor, batch.y
+        return gaussian_log_prob(x, y, self.mean, self.scale_tril, self.which)
+
+    def total_log_density(self, rows: Moments) -> Tensor:
         """(K,) the sum over each source's rows; 0 for sources without, NaN without a model."""
         d, about = self.mean.shape[1], rows.about(self.mean)
         eye = torch.eye(d, dtype=self.mean.dtype)
@@ -142,6 +159,13 @@ class Solution:
         squares = ((own @ about.second) * own).sum((1, 2))
         rest = rows.count * (log_det[self.which] + 0.5 * d * math.log(2 * math.pi))
         return torch.where(self.which >= 0, -0.5 * squares - rest, torch.nan)
+
+
+def free_parameters(settings: GaussianSettings, K: int, d: int) -> int:
+    """Of a block of K sources: `K d1 + (d - d1)` means, and the covariances' entries."""
+    entries = {"identity": 0, "diagonal": d, "full": d * (d + 1) // 2}
+    d1, covariances = settings.specific_means(d), 1 if settings.shares else K
+    return K * d1 + d - d1 + covariances * entries[settings.covariance]
 
 
 def solve_moments(
@@ -179,18 +203,19 @@ def solve(
         which, M = torch.full((K,), -1), len(used)
         which[used] = torch.arange(M)
     mu = _means(settings, sums, partition, block)
+    free = sum(free_parameters(settings, len(members), mu.shape[1]) for members in partition)
     if settings.covariance == "identity":
         eye = torch.eye(mu.shape[1], dtype=mu.dtype)
-        return Solution(mu, eye.repeat(M, 1, 1), mu.new_zeros(M), which)
+        return Solution(mu, eye.repeat(M, 1, 1), mu.new_zeros(M), which, free)
     S, fourth = sums.scatter(mu, which, M, settings.covariance == "diagonal")
     n = mu.new_zeros(M).index_add_(0, which[used], counts[used].to(mu.dtype))
 
     def who(m: int) -> str:
-        own = [names[k] for k in used if which[k] == m]
+        own = [names[k] for k in (which == m).nonzero().squeeze(1).tolist()]
         return f"sources {listing(own, 3)}" if len(own) > 1 else repr(own[0])
 
     S, intensity = _shrunk(settings, S, fourth, n)
-    return Solution(mu, _cholesky(S, n, who), intensity, which)
+    return Solution(mu, _cholesky(S, n, who), intensity, which, free)
 
 
 def _means(settings: GaussianSettings, sums: Sums, partition: Partition, block: Tensor) -> Tensor:

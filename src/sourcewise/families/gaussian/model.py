@@ -24,7 +24,13 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
-from sourcewise.families.gaussian.closed_form import RowSums, Solution, solve, solve_moments
+from sourcewise.families.gaussian.closed_form import (
+    RowSums,
+    Solution,
+    free_parameters,
+    solve,
+    solve_moments,
+)
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.moments import Moments
 from sourcewise.partition import Partition
@@ -64,11 +70,8 @@ class Gaussian(ConditionalModel):
 
     @property
     def free_parameters(self) -> int:
-        """`K d1 + (d - d1)` means, and the covariances' entries."""
-        entries = {"identity": 0, "diagonal": self.d, "full": self.d * (self.d + 1) // 2}
-        covariances = 1 if self.settings.shares else self.K
-        means = self.K * self.d1 + self.d - self.d1
-        return means + covariances * entries[self.settings.covariance]
+        """See `closed_form.free_parameters`."""
+        return free_parameters(self.settings, self.K, self.d)
 
     def diagnostics(self) -> list[Diagnostic]:
         """The shrinkage intensity of each covariance, and how it shrinks if that is `auto`."""
