@@ -34,6 +34,13 @@ def evaluate(
         str | None,
         typer.Option(help="Missing values: refuse, drop or impute; by default as the run."),
     ] = None,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help="Rows of a source, or with a category or symbol, that the models do not know: "
+            "refuse, or skip them and score the rest."
+        ),
+    ] = "refuse",
     seed: o.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
     dry_run: o.DryRun = False,
@@ -42,6 +49,8 @@ def evaluate(
     """Score new rows under the models of a finished run; read as its data unless you say so."""
     if missing not in (None, "refuse", "drop", "impute"):
         raise InputError(f"--missing {missing}: allowed are refuse, drop, impute")
+    if unknown not in ("refuse", "skip"):
+        raise InputError(f"--unknown {unknown}: allowed are refuse, skip")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"{out}: there is no folder {out.parent}")
     given = {name: context.params[name] for name in ("source", *o.PLAIN_OPTIONS)}
@@ -50,7 +59,7 @@ def evaluate(
     given["na"] = None if na is None else o.names(na)
     from sourcewise.fitting.run import load
     from sourcewise.lifecycle.evaluate import evaluate as score
-    from sourcewise.lifecycle.score import reading_options
+    from sourcewise.lifecycle.new_rows import reading_options
 
     opened = load(run)
     if dry_run:
@@ -59,7 +68,8 @@ def evaluate(
         untimed = {"seconds": None, "seconds_reason": "scoring is not timed in advance"}
         o.print_config({"run": str(run), **plan, "seed": seed, **untimed}, as_json)
         return
-    found = score(opened, data, strategies=strategy, missing=missing, seed=seed, **given)
+    options = {"missing": missing, "unknown": unknown, "seed": seed}
+    found = score(opened, data, strategies=strategy, **options, **given)
     document = {**found.document, "run": str(run)}
     if out is not None:
         from sourcewise.files import write_json

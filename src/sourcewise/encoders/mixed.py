@@ -20,9 +20,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
+from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, Strange
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values, usual_bins
-from sourcewise.encoders.mixed_columns import Levels, MixedColumn, MixedRows, prepare_mixed
+from sourcewise.encoders.mixed_columns import (
+    Levels,
+    MixedColumn,
+    MixedRows,
+    prepare_mixed,
+    strange_categories,
+)
 from sourcewise.errors import unknown
 from sourcewise.forms import Table, X, as_table
 from sourcewise.randomness import ExampleNoise
@@ -74,6 +80,10 @@ class MixedCoding(Coding):
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """All columns."""
         return tuple(column.coded for column in self.columns)
+
+    def strange(self, x: X) -> list[Strange]:
+        """Categories that the schema does not name."""
+        return strange_categories(as_table(x), self.columns)
 
     def prepare(self, x: X, noise: ExampleNoise) -> MixedRows:
         """See `prepare_mixed`."""
