@@ -14,6 +14,7 @@ ROOT = Path(sourcewise.__file__).parent
 ROWS = [
     "errors",
     "files",
+    "documents",
     "randomness",
     "settings",
     "stopping",

@@ -142,6 +142,8 @@ MOST_BYTES = 1 << 32
 
 def _read(path: Path) -> bytes:
     try:
+        if not path.is_file() and path.exists():  # reading a pipe would never end
+            raise InputError(f"{path} is no file")
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} is damaged: {path.stat().st_size} bytes")
         return path.read_bytes()

@@ -25,7 +25,8 @@ from sourcewise.execution import Execution
 from sourcewise.files import RunFolder, write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, Work, share
-from sourcewise.fitting.run import Comparison, load_models, save_models, save_samples
+from sourcewise.fitting.run import Comparison, save_samples
+from sourcewise.fitting.saved import load_models, save_models
 from sourcewise.fitting.search import search
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.documents import typed
 from sourcewise.encoders.base import CodedColumn, Document, Strange, TensorRows, each_once
 from sourcewise.encoders.numeric import NumericCoding
 from sourcewise.errors import InputError, unknown
@@ -206,4 +207,4 @@ class Levels:
     @classmethod
     def from_json(cls, document: Document) -> "Levels":
         """The inverse of `to_json`."""
-        return cls(tuple(document["own"]), tuple(document["shared"]))
+        return typed(cls, document)

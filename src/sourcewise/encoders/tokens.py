@@ -7,10 +7,13 @@ sample's alphabet, so `log p(x) = log p(z)`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from sourcewise.documents import Size, typed
 from sourcewise.encoders.base import (
     CodedColumn,
     Coding,
@@ -21,12 +24,17 @@ from sourcewise.encoders.base import (
     TensorRows,
     each_once,
 )
-from sourcewise.encoders.text import look_up
+from sourcewise.encoders.text import Point, increasing, look_up
 from sourcewise.errors import InputError
 from sourcewise.forms import Column, Ragged, Table, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
-from sourcewise.screening.tokens import alphabet_of, refuse_other_lengths, whole_numbers
+from sourcewise.screening.tokens import (
+    MOST_SYMBOLS,
+    alphabet_of,
+    refuse_other_lengths,
+    whole_numbers,
+)
 
 __all__ = ["TokenCoding", "TokenEncoder", "plan"]
 
@@ -154,6 +162,20 @@ class TokenEncoder(Encoder):
     @classmethod
     def from_json(cls, document: Document) -> "TokenEncoder":
         """The inverse of `to_json`."""
-        alphabet, columns = document["alphabet"], map(Column, document["columns"])
-        points = None if alphabet is None else tuple(alphabet)
-        return cls(TokenCoding(document["M"], document["D"], points, tuple(columns)))
+        found = typed(_Written, document)
+        M, D, points = found.M, found.D, found.alphabet
+        if points is not None and not increasing(points, M):
+            raise ValueError(f"the alphabet is not {M} symbols in order")
+        if found.columns and len(found.columns) != D:
+            raise ValueError(f"there are {len(found.columns)} columns for {D} symbols")
+        return cls(TokenCoding(M, D, points, tuple(map(Column, found.columns))))
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of a `TokenEncoder`."""
+
+    M: Annotated[int, Field(ge=2, le=MOST_SYMBOLS)]
+    D: Size
+    alphabet: tuple[Point, ...] | None
+    columns: tuple[str, ...]

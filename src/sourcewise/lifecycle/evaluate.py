@@ -16,7 +16,7 @@ import numpy as np
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
-from sourcewise.lifecycle.new_rows import Unknown, known_part, reading_options
+from sourcewise.lifecycle.new_rows import Unknown, known_part, matched, reading_options
 from sourcewise.lifecycle.score import SMALLEST, Scored, known_rows, score_of
 from sourcewise.metrics.registry import metric
 from sourcewise.readers.read import read
@@ -108,7 +108,11 @@ def evaluate(
     # All strategies of a run share their encoder and names.
     data, skipped = known_part(data, run.models[next(iter(names))], unknown)
     deciding, missing = metric(run.settings.metric), missing or run.settings.missing
-    scored = {name: Scored.of(run.models[name], data, deciding, missing, seed) for name in names}
+    models = {name: run.models[name] for name in names}
+    scored = {
+        name: Scored.of(model, matched(data, model, missing), deciding, seed)
+        for name, model in models.items()
+    }
     settings = {"missing": missing, "unknown": unknown, "seed": seed}
     result = _result(run, scored, fingerprint, settings, skipped)
     return Evaluation(result, {name: item.rows for name, item in scored.items()})

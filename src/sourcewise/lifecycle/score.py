@@ -19,12 +19,11 @@ from sourcewise.fitting.facts import diagnostics_of, fitted_of
 from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged
-from sourcewise.lifecycle.new_rows import matched
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Worst
 from sourcewise.results.evaluation import Score, ScoredSource, ScoredStrategy
-from sourcewise.screening.options import Missing
+from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
@@ -96,11 +95,10 @@ class Scored:
 
     @classmethod
     def of(
-        cls, trained: TrainedStrategy, data: Sources, metric: Metric, missing: Missing, seed: int
+        cls, trained: TrainedStrategy, screened: Screened, metric: Metric, seed: int
     ) -> "Scored":
-        """Match, encode and score."""
+        """Encode and score rows that are matched to the models."""
         model = trained.model
-        screened = matched(data, trained, missing)
         data, coding = screened.data, trained.encoder.coding
         sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
         prepared = coding.prepare(data.x, noise.of("encode").each(data.y))

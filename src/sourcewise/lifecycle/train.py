@@ -26,7 +26,8 @@ from sourcewise.fitting.facts import (
     validated_by,
 )
 from sourcewise.fitting.job import Job, Progress, Split, Work, prepared_rows
-from sourcewise.fitting.run import Trained, save_models
+from sourcewise.fitting.run import Trained
+from sourcewise.fitting.saved import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.results.contract import known, to_json

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from sourcewise.documents import from_json
 from sourcewise.errors import InputError
 from sourcewise.results.comparison import ComparisonResult
-from sourcewise.results.contract import Json, from_json
+from sourcewise.results.contract import Json
 
 if TYPE_CHECKING:
     from sourcewise.fitting.run import Comparison
