@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from sourcewise.errors import InputError
+from sourcewise.errors import Damaged, InputError
 from sourcewise.files import plain
 
 __all__ = ["Count", "Positive", "Real", "Size", "from_json", "reading", "typed"]
@@ -25,10 +25,6 @@ Real = Annotated[float, Field(ge=-HUGE, le=HUGE)]
 Positive = Annotated[float, Field(gt=0, le=HUGE)]
 Count = Annotated[int, Field(ge=0, le=2**53)]  # of what has happened
 Size = Annotated[int, Field(ge=1, le=2**24)]  # of what memory is taken for
-
-
-class Damaged(InputError):
-    """What stands in a place is not what was written there; the message names the place."""
 
 
 def typed(kind: type[T], value: object) -> T:
@@ -60,7 +56,7 @@ def reading(where: str | Path) -> Iterator[None]:
     ...     {"width": 3}["depth"]
     Traceback (most recent call last):
     ...
-    sourcewise.documents.Damaged: model.json is damaged: KeyError: 'depth'
+    sourcewise.errors.Damaged: model.json is damaged: KeyError: 'depth'
 
     Raises:
         InputError: one line that names the place.

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sourcewise.errors import InputError, listing
+from sourcewise.errors import Damaged, InputError, listing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,16 +101,16 @@ def write_json(path: Path, value: Mapping[str, Any], seal: bool = True) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read one JSON document; a damaged or missing file is an `InputError` that names it."""
+    """Read one JSON document; a damaged or missing file is a `Damaged` that names it."""
     raw = _read(path)
     try:
         _verify(path, raw)
         document = json.loads(raw.decode())
         del document[DIGEST]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, Damaged):
             raise
-        raise InputError(f"{path} is damaged: {error}") from None
+        raise Damaged(f"{path} is damaged: {error}") from None
     return document
 
 
@@ -123,7 +123,7 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, "Tensor"]:
-    """Read named tensors; a damaged or missing file is an `InputError` that names it."""
+    """Read named tensors; a damaged or missing file is a `Damaged` that names it."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -132,7 +132,7 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
     try:
         return load(raw)
     except SafetensorError as error:
-        raise InputError(f"{path} is damaged: {error}") from None
+        raise Damaged(f"{path} is damaged: {error}") from None
 
 
 DIGEST, ZEROS = "digest", "0" * 32
@@ -143,14 +143,14 @@ MOST_BYTES = 1 << 32
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file() and path.exists():  # reading a pipe would never end
-            raise InputError(f"{path} is no file")
+            raise Damaged(f"{path} is no file")
         if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is damaged: {path.stat().st_size} bytes")
+            raise Damaged(f"{path} is damaged: {path.stat().st_size} bytes")
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"no file {path}") from None
+        raise Damaged(f"no file {path}") from None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        raise Damaged(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _seal(raw: bytes) -> tuple[int, int] | None:
@@ -174,7 +174,7 @@ def _verify(path: Path, raw: bytes) -> None:
         blank = raw[:start] + ZEROS.encode() + raw[end:]
         if _digest(blank).encode() == raw[start:end]:
             return
-    raise InputError(f"{path} is damaged: its bytes are not those that were written")
+    raise Damaged(f"{path} is damaged: its bytes are not those that were written")
 
 
 def _digest(raw: bytes) -> str:

@@ -187,9 +187,9 @@ class _Work:
         """Whether a cell was finished earlier, with its models if they are to be kept."""
         names = [strategy.name for strategy in self.outcome.plan.job.strategies]
         try:
-            scores = load_cell(self.path, cell, names) if self.path else None
+            scores = load_cell(self.path, cell, self.outcome.plan) if self.path else None
             models = load_models(self.path) if self.path and scores and keeps else {}
-        except (InputError, KeyError):  # a damaged file counts as not finished
+        except InputError:  # a damaged file counts as not finished
             return False
         if scores is None or (keeps and set(models) != set(names)):
             return False

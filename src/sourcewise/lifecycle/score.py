@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sourcewise.documents import reading
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import listing
 from sourcewise.families.base import Diagnosed
@@ -64,7 +65,9 @@ def known_rows(run: Run, data: Sources, fingerprint: str, metric: Metric) -> str
     place = run.result.run and Path(run.result.run) / "rows.safetensors"
     if not place or not place.exists():
         return None
-    mine, theirs = data.marks, read_tensors(place)["mark"]
+    mine = data.marks
+    with reading(place):
+        theirs = read_tensors(place)["mark"].to(torch.int64).flatten()
     # The fingerprint is of all columns; the marks are of those that the models use.
     if torch.equal(mine.sort().values, theirs.sort().values):
         return same
