@@ -7,6 +7,7 @@ import typer
 
 from sourcewise.commands import options as o
 from sourcewise.errors import InputError
+from sourcewise.outputs import check_output
 
 __all__ = ["evaluate"]
 
@@ -51,8 +52,8 @@ def evaluate(
         raise InputError(f"--missing {missing}: allowed are refuse, drop, impute")
     if unknown not in ("refuse", "skip"):
         raise InputError(f"--unknown {unknown}: allowed are refuse, skip")
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"{out}: there is no folder {out.parent}")
+    if out is not None:
+        check_output(out)
     given = {name: context.params[name] for name in ("source", *o.PLAIN_OPTIONS)}
     given["group"] = None if group is None else o.names(group)
     given["types"] = None if types is None else o.pairs(o.names(types), "--types")

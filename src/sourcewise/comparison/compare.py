@@ -22,7 +22,7 @@ from sourcewise.comparison.tables import (
 from sourcewise.comparison.warnings import warnings_of
 from sourcewise.errors import InputError
 from sourcewise.execution import Execution
-from sourcewise.files import RunFolder, write_atomic, write_json
+from sourcewise.files import write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, Work, share
 from sourcewise.fitting.run import Comparison, save_samples
@@ -32,6 +32,7 @@ from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult, Trial
 from sourcewise.results.contract import to_json
+from sourcewise.run_folders import RunFolder
 from sourcewise.sources import Sources
 from sourcewise.training.processes import Processes
 

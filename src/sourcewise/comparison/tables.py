@@ -14,7 +14,8 @@ import torch
 from sourcewise.comparison.plan import Cell, CellScores, Plan
 from sourcewise.documents import reading
 from sourcewise.errors import InputError
-from sourcewise.files import RunFolder, read_tensors, write_atomic, write_tensors
+from sourcewise.files import read_tensors, write_atomic, write_tensors
+from sourcewise.run_folders import RunFolder
 
 __all__ = ["TRAINING", "clear_training", "load_cell", "save_cell", "write_tables"]
 
