@@ -407,6 +407,14 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
     assert document["strategies"]["separate"]["per_source"]["0"]["n_test"] == 30
     code, out, _ = command("evaluate", "run", "new.csv")
     assert "scope: these models on these rows" in out
+    more = Path("new.csv").read_text() + "2,0.5,0.5\n"
+    Path("more.csv").write_text(more)
+    code, out, err = command("evaluate", "run", "more.csv")
+    assert (code, out) == (2, "")
+    assert "'2' (row 61); --unknown skip leaves these rows out" in err
+    code, out, _ = command("evaluate", "run", "more.csv", "--unknown", "skip", "--json")
+    assert json.loads(out)["skipped"]["rows"] == 1
+    assert json.loads(out)["strategies"] == document["strategies"]
     code, out, _ = command("evaluate", "run", "new.csv", "--dry-run", "--json")
     assert json.loads(out)["reading"]["columns"] == ["a", "b"]
     code, out, _ = command("sample", "run", "--dry-run")
@@ -417,6 +425,7 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
         (("sample", "run", "--out", "new.doc"), "samples go to .csv"),
         (("sample", "run", "--temperature", "2"), "has no temperature"),
         (("evaluate", "run", "absent.csv"), "no file absent.csv"),
+        (("evaluate", "run", "new.csv", "--unknown", "drop"), "allowed are refuse, skip"),
     ):
         code, out, err = command(*arguments)
         assert (code, out, len(err.splitlines())) == (2, "", 1)

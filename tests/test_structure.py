@@ -13,7 +13,11 @@ ROOT = Path(sourcewise.__file__).parent
 # Top to bottom; a file imports only from its own row and the rows above.
 ROWS = [
     "errors",
+    "yaml_files",
     "files",
+    "run_folders",
+    "outputs",
+    "documents",
     "randomness",
     "settings",
     "stopping",

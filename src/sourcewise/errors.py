@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "Damaged",
     "InputError",
     "TrainingFailed",
     "Unsuited",
@@ -16,6 +17,10 @@ __all__ = [
 
 class InputError(ValueError):
     """Bad input or usage. The command line prints its one line and exits with code 2."""
+
+
+class Damaged(InputError):
+    """What stands in a place is not what was written there; the message names the place."""
 
 
 class Unsuited(InputError):

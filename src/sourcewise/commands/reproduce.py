@@ -59,7 +59,7 @@ def reproduce(
     values: dict[str, Any] = o.pairs(set_, "--set") | {"seed": seed}
     values |= {key: value for key, value in given.items() if value is not None}
     sources = None if data is None else o.read_data(context.params)
-    from sourcewise.files import default_folder
+    from sourcewise.run_folders import default_folder
     from sourcewise.studies.runner import plan_study
 
     planned = plan_study(name, values, sources)

@@ -26,9 +26,11 @@ __all__ = [
     "MomentEncoder",
     "Rows",
     "Sizes",
+    "Strange",
     "TensorRows",
     "Unknown",
     "Z",
+    "each_once",
 ]
 
 Z = Tensor | Ragged  # encoded examples
@@ -78,6 +80,16 @@ class CodedColumn:
     def to_json(self) -> Document:
         """Its facts."""
         return {name: getattr(self, name) for name in self.facts}
+
+
+@dataclass(frozen=True)
+class Strange:
+    """A value of new rows that a coding has no code for."""
+
+    kind: Literal["category", "symbol"]  # what it is
+    column: str | None  # where, if that is a column of a table
+    value: str  # as it is written
+    rows: Tensor  # (m,) the rows that have it, increasing
 
 
 @dataclass(frozen=True)
@@ -150,6 +162,10 @@ class Coding(ABC):
         """Named columns of tables, () otherwise."""
         return ()
 
+    def strange(self, x: X) -> list[Strange]:
+        """The values, each once, of which `prepare` refuses rows. Most codings name none."""
+        return []
+
     @abstractmethod
     def prepare(self, x: Any, noise: ExampleNoise) -> Rows:
         """All that needs no fitting."""
@@ -186,3 +202,18 @@ class MomentCoding(Protocol):
     def fit_moments(self, rows: Moments) -> MomentEncoder:
         """Fit on the training rows of all sources."""
         ...
+
+
+def each_once(values: Tensor, rows: Tensor) -> list[tuple[int, Tensor]]:
+    """Every value once, with the rows that have it.
+
+    >>> each_once(torch.tensor([7, 5, 7]), torch.tensor([0, 2, 3]))
+    [(5, tensor([2])), (7, tensor([0, 3]))]
+
+    Args:
+        values: (m,) integers.
+        rows: (m,) where each stands, increasing.
+    """
+    found, which, counts = values.unique(return_inverse=True, return_counts=True)
+    parts = rows[which.argsort(stable=True)].split(counts.tolist())
+    return list(zip(found.tolist(), parts, strict=True))

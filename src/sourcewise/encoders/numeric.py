@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.documents import Positive, Real, typed
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
 from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.moments import MomentParts, Moments
@@ -122,14 +123,25 @@ class NumericEncoder(Encoder):
     @classmethod
     def from_json(cls, document: Document) -> "NumericEncoder":
         """The inverse of `to_json`."""
-        columns = tuple(NumericColumn(**column) for column in document["columns"])
-        fills = (document["fill_mean"], document["fill_covariance"])
-        return cls(
-            columns,
-            _tensor(document["mean"]),
-            _tensor(document["scale"]),
-            *(None if values is None else _tensor(values) for values in fills),
-        )
+        found = typed(_Written, document)
+        means, covariance, d = found.fill_mean, found.fill_covariance, len(found.columns)
+        rows = (found.mean, found.scale, *(means or ()), *(covariance or ()))
+        if any(len(row) != d for row in rows) or len(covariance or rows[0]) != d:
+            raise ValueError(f"there are {d} columns, and not as many numbers")
+        every = (found.mean, found.scale, means, covariance)
+        tensors = (v if v is None else torch.tensor(v, dtype=torch.float64) for v in every)
+        return cls(found.columns, *tensors)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of a `NumericEncoder`."""
+
+    columns: tuple[NumericColumn, ...]
+    mean: tuple[Real, ...]
+    scale: tuple[Positive, ...]
+    fill_mean: tuple[tuple[Real, ...], ...] | None
+    fill_covariance: tuple[tuple[Real, ...], ...] | None
 
 
 @dataclass(frozen=True)
@@ -185,10 +197,6 @@ class NumericCoding(Coding):
         mean = rows.count @ rows.mean / n
         squares = rows.about(mean.expand_as(rows.center)).second.diagonal(dim1=1, dim2=2)
         return NumericEncoder(self.columns, mean, _positive((squares.sum(0) / n).sqrt()))
-
-
-def _tensor(values: list[float] | list[list[float]]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def _positive(scale: Tensor) -> Tensor:

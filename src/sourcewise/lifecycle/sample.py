@@ -23,6 +23,7 @@ from sourcewise.files import write_atomic
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.outputs import check_output
 from sourcewise.randomness import Noise
 from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE
 from sourcewise.results.contract import Json, to_json
@@ -247,14 +248,11 @@ def check_file(path: Path) -> None:
     """Raise if samples cannot be written there, whatever they are.
 
     Raises:
-        InputError: another ending, or no such folder.
+        InputError: another ending, or see `check_output`.
     """
     if path.suffix not in ENDINGS:
         raise InputError(f"{path}: samples go to {listing(ENDINGS)} files")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder")
+    check_output(path)
 
 
 def write_samples(samples: Samples, path: Path) -> None:

@@ -15,7 +15,7 @@ from sourcewise.errors import listing
 from sourcewise.execution import Execution
 from sourcewise.families.base import Occasion
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.files import RunFolder, write_atomic, write_json, write_tensors
+from sourcewise.files import write_atomic, write_json, write_tensors
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.facts import (
     data_facts,
@@ -26,12 +26,14 @@ from sourcewise.fitting.facts import (
     validated_by,
 )
 from sourcewise.fitting.job import Job, Progress, Split, Work, prepared_rows
-from sourcewise.fitting.run import Trained, save_models
+from sourcewise.fitting.run import Trained
+from sourcewise.fitting.saved import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
+from sourcewise.run_folders import RunFolder
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS
 
