@@ -13,6 +13,7 @@ ROOT = Path(sourcewise.__file__).parent
 # Top to bottom; a file imports only from its own row and the rows above.
 ROWS = [
     "errors",
+    "cells",
     "files",
     "randomness",
     "settings",

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sourcewise.errors import InputError
+from sourcewise.commands.screen import show
+from sourcewise.errors import InputError, visible
 from sourcewise.families.registry import families
 from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 
 if TYPE_CHECKING:
+    import yaml
+
     from sourcewise.comparison.prepare import Prepared
     from sourcewise.lifecycle.prepare import PreparedTraining
     from sourcewise.settings import Settings
@@ -153,7 +156,7 @@ def values_of(settings: type["Settings"], given: Given) -> dict[str, Any]:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    show(json.dumps(document, allow_nan=False))
 
 
 def print_config(config: dict[str, Any], as_json: bool) -> None:
@@ -163,7 +166,17 @@ def print_config(config: dict[str, Any], as_json: bool) -> None:
         return
     import yaml
 
-    print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), end="")
+    class Shown(yaml.SafeDumper):
+        """Text with characters that are shown by escapes in quotes, where YAML reads these."""
+
+    Shown.add_representer(str, _in_yaml)
+    text = yaml.dump(config, Dumper=Shown, sort_keys=False, allow_unicode=True)
+    show(*text.rstrip("\n").split("\n"))
+
+
+def _in_yaml(dumper: "yaml.SafeDumper", text: str) -> "yaml.ScalarNode":
+    style = None if visible(text) == text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
 def print_plan(
@@ -181,4 +194,4 @@ def print_plan(
     if seen and not as_json:
         from sourcewise.results.text import seen_lines
 
-        print("\n".join(["", "columns as they were read:", *seen_lines(seen)]))
+        show("", "columns as they were read:", *seen_lines(seen))

@@ -4,13 +4,12 @@
 """
 
 import contextlib
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 
+from sourcewise.cells import csv_text
 from sourcewise.comparison.plan import Cell, CellScores, Plan
 from sourcewise.files import RunFolder, read_tensors, write_atomic, write_tensors
 
@@ -55,11 +54,9 @@ def load_cell(folder: Path, cell: Cell, names: list[str]) -> dict[str, CellScore
 
 def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
     """Write all three."""
-    rows, text = list(_tidy(plan, results)), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(folder / "results.csv", text.getvalue())
+    rows = list(_tidy(plan, results))
+    text = csv_text([list(rows[0]), *(row.values() for row in rows)])
+    write_atomic(folder / "results.csv", text)
     write_tensors(folder / "scores.safetensors", _scores(plan, results))
     write_tensors(folder / "rows.safetensors", {"mark": plan.job.data.marks})
 

@@ -30,6 +30,7 @@ from sourcewise.results.evaluation import (
     ScoringMetric,
     evaluation_lines,
 )
+from sourcewise.results.text import joined
 from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval
@@ -58,7 +59,7 @@ class Evaluation:
         return to_json(self.result)
 
     def __str__(self) -> str:
-        return "\n".join(evaluation_lines(self.result))
+        return joined(evaluation_lines(self.result))
 
 
 def evaluate(

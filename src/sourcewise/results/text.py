@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 
-from sourcewise.errors import counted
+from sourcewise.errors import counted, visible
 from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
 from sourcewise.schema import SeenColumn
 
@@ -17,6 +17,7 @@ __all__ = [
     "few_degrees",
     "figure",
     "findings",
+    "joined",
     "metric_name",
     "note_lines",
     "quoted",
@@ -31,9 +32,18 @@ WIDTH = 98
 FEW_DEGREES = 5.0
 
 
+def joined(lines: Iterable[str]) -> str:
+    """All lines of a printed result; names and values from data cannot leave theirs.
+
+    >>> joined(["a\\nb", "c"])
+    'a\\\\nb\\nc'
+    """
+    return "\n".join(map(visible, lines))
+
+
 def wrapped(text: str, first: str = "", then: str = "  ") -> list[str]:
     """Lines that fit the screen."""
-    return wrap(text, WIDTH, initial_indent=first, subsequent_indent=then)
+    return wrap(visible(text), WIDTH, initial_indent=first, subsequent_indent=then)
 
 
 def note_lines(warnings: Iterable[str]) -> Iterator[str]:
@@ -76,7 +86,7 @@ def seen_lines(seen: Sequence[SeenColumn]) -> list[str]:
 
 def brief(name: str, limit: int = 28) -> str:
     """A name that fits a table."""
-    name = "".join(c if c.isprintable() else " " for c in name)
+    name = visible(name)
     return name if len(name) <= limit else name[: limit - 1] + "…"
 
 

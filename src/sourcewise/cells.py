@@ -1,0 +1,55 @@
+"""Names and values as CSV files and shells have them, so that they read back as the same.
+
+A cell stands in quotes where some reader would take it for something else without them: also
+for a carriage return, a space at an end, and a mark of comments.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable
+
+from sourcewise.errors import visible
+
+__all__ = ["csv_text", "typed"]
+
+EMPTY = '""'  # a row of one empty cell, which else is no row
+_AMBIGUOUS = re.compile(r"""^[\s#]|\s$|[",;\t|\r\n]|^sep=""", re.IGNORECASE)
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as a CSV file has them; None is an empty cell.
+
+    >>> csv_text([["a", None, 1], [" b", 0.5, "c\\r"]])
+    'a,,1\\n" b",0.5,"c\\r"\\n'
+    """
+    lines = (",".join(map(_cell, row)) for row in rows)
+    return "".join(f"{line or EMPTY}\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    if not _AMBIGUOUS.search(text):
+        return text
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def typed(option: str, *names: str) -> str:
+    """An option as it is typed into a shell, with names as it takes them: `A,B`, as in CSV.
+
+    >>> print(typed("--ignore", "age", "Weight, kg"))
+    --ignore 'age,"Weight, kg"'
+    >>> print(typed("--types", "a\\r=date"), typed("--log", "b"))
+    --types $'"a\\r=date"' --log b
+    """
+    text = ",".join(map(_cell, names))
+    if visible(text) == text:
+        return f"{option} {shlex.quote(text)}"
+    marked = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{option} $'{''.join(map(_in_shell, marked))}'"
+
+
+def _in_shell(character: str) -> str:
+    """As $'...' has it, where `\\x` is a byte."""
+    shown = visible(character)
+    return shown if shown == character or character < "\x80" else f"\\U{ord(character):08x}"
