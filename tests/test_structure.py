@@ -14,6 +14,7 @@ ROOT = Path(sourcewise.__file__).parent
 ROWS = [
     "errors",
     "cells",
+    "limits",
     "files",
     "randomness",
     "settings",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sourcewise.errors import visible
 
-__all__ = ["csv_text", "typed"]
+__all__ = ["csv_text", "in_shell", "typed"]
 
 EMPTY = '""'  # a row of one empty cell, which else is no row
 _AMBIGUOUS = re.compile(r"""^[\s#]|\s$|[",;\t|\r\n]|^sep=""", re.IGNORECASE)
@@ -42,14 +42,17 @@ def typed(option: str, *names: str) -> str:
     >>> print(typed("--types", "a\\r=date"), typed("--log", "b"))
     --types $'"a\\r=date"' --log b
     """
-    text = ",".join(map(_cell, names))
+    return f"{option} {in_shell(','.join(map(_cell, names)))}"
+
+
+def in_shell(text: str) -> str:
+    """A word of a command line, for shells that know $'...', where `\\x` is a byte.
+
+    >>> print(in_shell("site"), in_shell("a b"), in_shell("it's\\u202e\\n"))
+    site 'a b' $'it\\'s\\U0000202e\\n'
+    """
     if visible(text) == text:
-        return f"{option} {shlex.quote(text)}"
+        return shlex.quote(text)
     marked = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{option} $'{''.join(map(_in_shell, marked))}'"
-
-
-def _in_shell(character: str) -> str:
-    """As $'...' has it, where `\\x` is a byte."""
-    shown = visible(character)
-    return shown if shown == character or character < "\x80" else f"\\U{ord(character):08x}"
+    shown = (visible(c) if c < "\x80" or visible(c) == c else f"\\U{ord(c):08x}" for c in marked)
+    return f"$'{''.join(shown)}'"

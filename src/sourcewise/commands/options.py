@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sourcewise.commands.screen import show
-from sourcewise.errors import InputError, visible
+from sourcewise.errors import InputError, listing, shortened, visible
 from sourcewise.families.registry import families
 from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 
@@ -112,7 +112,10 @@ def names(texts: Names) -> list[str]:
     >>> names(['age, "Weight, kg"', '" height "'])
     ['age', 'Weight, kg', ' height ']
     """
-    rows = csv.reader(texts or (), skipinitialspace=True)
+    try:
+        rows = list(csv.reader(texts or (), skipinitialspace=True))
+    except csv.Error:
+        raise InputError(f"cannot tell the names in {listing(texts or ())}: quote them") from None
     return [name for row in rows for name in row if name.strip()]
 
 
@@ -176,7 +179,7 @@ def print_config(config: dict[str, Any], as_json: bool) -> None:
 
 def _in_yaml(dumper: "yaml.SafeDumper", text: str) -> "yaml.ScalarNode":
     style = None if visible(text) == text else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", shortened(text, 200), style)
 
 
 def print_plan(

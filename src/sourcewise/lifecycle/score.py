@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sourcewise.cells import typed
 from sourcewise.encoders.base import Coding, Rows
 from sourcewise.errors import InputError, listing
 from sourcewise.families.base import Diagnosed
@@ -101,7 +102,7 @@ def _columns(data: Sources, coding: Coding) -> Table:
         if found.kind != kind and not bool(table.missing(found.name).all()):
             raise InputError(
                 f"column {found.name!r} is read as {found.kind}, but the models have it as {kind}:"
-                f" read it with --types {found.name}={kind}"
+                f" read it with {typed('--types', f'{found.name}={kind}')}"
             )
     return table
 

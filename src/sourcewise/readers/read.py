@@ -12,6 +12,7 @@ from sourcewise.errors import InputError, listing, unknown
 from sourcewise.forms import Kind
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
+from sourcewise.readers.dates import check_format
 from sourcewise.readers.files import stem, suffix
 from sourcewise.readers.frames import from_arrow, from_pandas
 from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
@@ -124,8 +125,8 @@ def _check(options: ReadOptions) -> None:
     separator = options.separator
     if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
         raise InputError(f"no separator {separator!r} (one character, such as ; or |)")
-    if options.dates is not None and "%" not in options.dates:
-        raise InputError(f"no format of dates {options.dates!r} (such as %d/%m/%Y)")
+    if options.dates is not None:
+        check_format(options.dates)
 
 
 def _arrow(data: Any) -> pa.Table:

@@ -55,7 +55,7 @@ def note_lines(warnings: Iterable[str]) -> Iterator[str]:
 def aligned(
     head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int | None = None
 ) -> list[str]:
-    """A table: names to the left, numbers to the right, words after them as they are.
+    """A table: names to the left, numbers to the right, and words after them to the left.
 
     >>> aligned(("source", "rows", "verdict"), [("a", "12", "pool")], numbers=1)
     ['  source  rows  verdict', '  a         12  pool']
@@ -64,23 +64,20 @@ def aligned(
     """
     last = len(head) if numbers is None else numbers + 1
     table = [head, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(last)]
-    lines = []
-    for name, *cells in table:
-        padded = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=False)]
-        line = [f"  {name:{widths[0]}}", *padded, *cells[last - 1 :]]
-        lines.append("  ".join(line).rstrip())
-    return lines
+    sides = ["<" if i == 0 or i >= last else ">" for i in range(len(head))]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    forms = [f"{side}{width}" for side, width in zip(sides, widths, strict=True)]
+    return ["  ".join(["", *map(format, row, forms)]).rstrip() for row in table]
 
 
 def seen_lines(seen: Sequence[SeenColumn]) -> list[str]:
     """The columns of a table as they were read; of very many the first ones."""
     rows = [
-        (brief(c.name), c.kind, brief(c.example, 20), f"{c.gaps}", f"{c.distinct}", c.why)
+        (brief(c.name), f"{c.gaps}", f"{c.distinct}", c.kind, brief(c.example, 14), c.why)
         for c in seen[:MOST_LINES]
     ]
     more = [f"  ... and {len(seen) - MOST_LINES} more (--json has all)"]
-    lines = aligned(("column", "kind", "example", "gaps", "distinct", "why"), rows, numbers=4)
+    lines = aligned(("column", "gaps", "distinct", "kind", "example", "why"), rows, numbers=2)
     return [*lines, *(more if len(seen) > MOST_LINES else [])]
 
 
