@@ -174,8 +174,8 @@ def _category(name: str, texts: Sequence[str], codes: np.ndarray) -> tuple[Colum
     levels = sorted(set(texts))
     if len(levels) > MOST_CATEGORIES:
         raise InputError(
-            f"column {name!r} holds {len(levels)} categories (at most {MOST_CATEGORIES}): is it an "
-            f"identifier? {typed('--ignore', name)} leaves it out"
+            f"column {name!r} holds {len(levels)} categories (at most {MOST_CATEGORIES}): is it "
+            f"an identifier? {typed('--ignore', name)} leaves it out"
         )
     place = {text: i for i, text in enumerate(levels)}
     number = np.array([*(place[text] for text in texts), -1])

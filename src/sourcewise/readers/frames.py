@@ -112,8 +112,8 @@ def _arrow(column: "pd.Series", name: str) -> pa.ChunkedArray:
     if isinstance(values.dtype, pd.IntervalDtype) or values.dtype.kind == "c":
         words = "intervals" if values.dtype.kind == "O" else "complex numbers"
         raise InputError(
-            f"column {name!r} holds {words}: leave it out with {typed('--ignore', name)}, or make it "
-            "numbers, text or dates"
+            f"column {name!r} holds {words}: leave it out with {typed('--ignore', name)}, or "
+            "make it numbers, text or dates"
         )
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])

@@ -245,8 +245,8 @@ def _refuse(column: Texts, bad: np.ndarray) -> None:
     some = "values such as" if bad.sum() > 1 else "rows with"
     raise InputError(
         f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "
-        f"{some} {column.example(first)}; say {typed('--na', text)} if they are missing values, correct "
-        f"them, or use {column.as_category}"
+        f"{some} {column.example(first)}; say {typed('--na', text)} if they are missing values, "
+        f"correct them, or use {column.as_category}"
     )
 
 

@@ -177,8 +177,8 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
         if bad.any():
             row = int(bad.nonzero()[0]) + 1
             raise InputError(
-                f"{typed('--log', name)}: {int(bad.sum())} values are not above 0 (first: row {row}, "
-                f"{values[row - 1]:g})"
+                f"{typed('--log', name)}: {int(bad.sum())} values are not above 0 (first: "
+                f"row {row}, {values[row - 1]:g})"
             )
     screened.log = frozenset(chosen)
 
@@ -190,8 +190,8 @@ def point_out_dates(screened: Screened) -> None:
     if dates and not screened.data.group_by:
         screened.warnings.append(
             f"date-like columns ({listing(dates)}): if rows close in time are alike, keep them "
-            f"together with --group (for example {typed('--group', dates[0])}), or the intervals are too "
-            "narrow"
+            f"together with --group (for example {typed('--group', dates[0])}), or the "
+            "intervals are too narrow"
         )
 
 
