@@ -82,8 +82,11 @@ def _width(text: str) -> int:
 
 
 def _cut(text: str, width: int) -> str:
-    while _width(text) > width:
-        text = text[:-1]
+    """The longest beginning that is so wide."""
+    for i, c in enumerate(text):
+        width -= _width(c)
+        if width < 0:
+            return text[:i]
     return text
 
 
