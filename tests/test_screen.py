@@ -159,6 +159,15 @@ def test_wrong_files_are_named_by_one_harmless_line(command):
         assert (code, out.count("\n")) == (2, 1)
 
 
+def test_a_file_may_be_called_anything(command):
+    text = "source,a\n" + "".join(f"{i % 2},{i * 7 % 11}.{i % 3}\n" for i in range(40))
+    for name in ("caf\udce9\x1b", "z" * 250):
+        Path(f"{name}.csv").write_text(text)
+        assert command("compare", f"{name}.csv", "--seeds", 1)[0] == 0
+        assert command("compare", f"{name}.csv", "--seeds", 1, "--json")[0] == 0  # read again
+    assert not raw("".join(path.name for path in Path("runs").iterdir()))
+
+
 def test_only_one_place_prints():
     for path in ROOT.rglob("*.py"):
         calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))

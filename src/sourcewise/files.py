@@ -45,6 +45,7 @@ __all__ = [
 
 
 ASIDE = ".partial"
+LONGEST = 150  # bytes of the data's name in that of a folder
 CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
 
@@ -96,7 +97,7 @@ def write_json(path: Path, value: Mapping[str, Any], seal: bool = True) -> None:
     """Write one JSON document atomically; sealed, its last key is `digest`."""
     document = {**plain(value), DIGEST: ZEROS} if seal else plain(value)
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    raw = text.encode("utf-8", "surrogatepass")
+    raw = text.encode("utf-8", "backslashreplace")  # of half a pair it makes what JSON reads
     write_atomic(path, _sealed(raw) if seal else raw)
 
 
@@ -194,7 +195,8 @@ def default_folder(name: str, config: Mapping[str, Any]) -> Path:
     """`runs/<name>-<hash>`, the hash over settings and data, not over versions."""
     identity = {key: value for key, value in plain(config).items() if key != "versions"}
     digest = blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=4).hexdigest()
-    return Path("runs") / f"{name}-{digest}"
+    short = name.encode(errors="replace")[:LONGEST].decode(errors="ignore")
+    return Path("runs") / f"{short}-{digest}"
 
 
 # What comparisons and trainings write, beside config.yaml.

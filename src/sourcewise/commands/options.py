@@ -187,14 +187,18 @@ def print_plan(
 ) -> None:
     """What `--dry-run` shows of a run that takes a while: settings and what they come to, ..."""
     plan = {**prepared.config, "resolved": prepared.rehearsal().effective_settings()}
-    plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
+    plan |= {"run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"
-    seen = prepared.screened.data.seen
+    seen, warnings = prepared.screened.data.seen, prepared.screened.warnings
     if as_json:
-        plan["columns"] = [vars(column) for column in seen]
-    print_config(plan, as_json)
-    if seen and not as_json:
-        from sourcewise.results.text import seen_lines
+        plan |= {"warnings": warnings, "columns": [vars(column) for column in seen]}
+        print_json(plan)
+        return
+    from sourcewise.results.text import note_lines, seen_lines
 
+    print_config(plan, as_json)
+    if seen:
         show("", "columns as they were read:", *seen_lines(seen))
+    if warnings:
+        show("", *note_lines(warnings))

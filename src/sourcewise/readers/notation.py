@@ -177,7 +177,7 @@ def all_match(values: pa.Array, pattern: str) -> bool:
         return False
     return all(
         pc.all(pc.match_substring_regex(part, pattern=pattern)).as_py()
-        for part in (values.slice(0, 20), values)
+        for part in ((values.slice(0, 20), values) if len(values) > 20 else (values,))
     )
 
 

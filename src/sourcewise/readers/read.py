@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.interchange
 
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, listing, unknown, visible
 from sourcewise.forms import Kind
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
@@ -154,7 +154,8 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
         raise InputError(f"cannot read {path}: {_allowed()}")
     _refuse_others(str(path), options, *kind.options, arrays=kind is ARRAYS)
     try:
-        return kind.read(path, options, path.resolve().name if path.is_dir() else stem(path))
+        name = visible(path.resolve().name if path.is_dir() else stem(path))
+        return kind.read(path, options, name)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
 

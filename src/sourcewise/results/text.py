@@ -1,6 +1,7 @@
 """Words and tables that the printed results and the report share."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from shutil import get_terminal_size
 from textwrap import wrap
 
 from sourcewise.errors import counted, visible
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 MOST_LINES = 60  # of a table on the screen
-WIDTH = 98
+WIDTH, NARROW = 98, 60
 FEW_DEGREES = 5.0
 
 
@@ -42,8 +43,9 @@ def joined(lines: Iterable[str]) -> str:
 
 
 def wrapped(text: str, first: str = "", then: str = "  ") -> list[str]:
-    """Lines that fit the screen."""
-    return wrap(visible(text), WIDTH, initial_indent=first, subsequent_indent=then)
+    """Lines that fit the screen; where there is none, of a width that reads well."""
+    width = max(NARROW, min(WIDTH, get_terminal_size((WIDTH, 0)).columns))
+    return wrap(visible(text), width, initial_indent=first, subsequent_indent=then)
 
 
 def note_lines(warnings: Iterable[str]) -> Iterator[str]:
