@@ -23,6 +23,7 @@ from sourcewise import cli
 from sourcewise.cells import csv_text, in_shell, typed
 from sourcewise.commands.options import names
 from sourcewise.errors import InputError, unknown, visible
+from sourcewise.forms import as_table
 from sourcewise.limits import LONGEST_NAME, MOST_CATEGORIES, MOST_COLUMNS, MOST_SOURCES
 
 ROOT = Path(sw.__file__).parent
@@ -210,7 +211,7 @@ def test_samples_and_results_read_back_with_hostile_names(command):
     assert head == list(rows().columns)
     assert {row[0] for row in cells} == set(HOSTILE)
     drawn = sw.read("drawn.csv", source="so\x1burce")
-    assert (set(drawn.names), drawn.x.names) == (set(HOSTILE), tuple(rows().columns[1:]))
+    assert (set(drawn.names), as_table(drawn.x).names) == (set(HOSTILE), tuple(rows().columns[1:]))
     with open("run/results.csv", newline="", encoding="utf-8") as file:
         assert {row["source"] for row in csv.DictReader(file)} == set(HOSTILE)
 
@@ -270,7 +271,7 @@ def test_a_very_long_header_is_read_whole(tmp_path):
     wanted = [f"{'a long name ' * 10}{i}" for i in range(3000)]  # 360 kB
     row = ",".join(["1"] * 3000)
     path = wide_csv(tmp_path / "a.csv", ",".join(["source", *wanted]), f"a,{row}\nb,{row}\n")
-    assert sw.read(path).x.names == tuple(wanted)
+    assert as_table(sw.read(path).x).names == tuple(wanted)
 
 
 def test_names_beyond_the_limit_are_refused_by_all_readers(tmp_path):
@@ -337,6 +338,6 @@ def test_huge_cells_rows_and_categories_are_refused(tmp_path):
 def test_a_header_in_quotes_may_spread_over_lines(tmp_path):
     text = 'source,"Weight\n(kg)","a\rb"\r\n' + 'a,1,2\r\nb,"3",4\r\n'
     (tmp_path / "a.csv").write_text(text, newline="")
-    data = sw.read(tmp_path / "a.csv")
-    assert data.x.names == ("Weight\n(kg)", "a\rb")
-    assert data.x.columns["a\rb"].tolist() == [2.0, 4.0]
+    table = as_table(sw.read(tmp_path / "a.csv").x)
+    assert table.names == ("Weight\n(kg)", "a\rb")
+    assert table.columns["a\rb"].tolist() == [2.0, 4.0]
