@@ -81,8 +81,9 @@ def hostile(form: str) -> list[str]:
         every = [{"so\x1burce": s, "text": f"{s[:3]}{i}"} for i, s in enumerate(frame.iloc[:, 0])]
         path.write_text("".join(json.dumps(row) + "\n" for row in every))
     else:
-        arrays = {"x": frame.iloc[:, 1:].to_numpy(), "names": np.array(HOSTILE)}
-        np.savez(path, **arrays, **{"so\x1burce": np.arange(len(frame)) // 12})
+        x, y = frame.iloc[:, 1:].to_numpy(), np.arange(len(frame)) // 12
+        arrays = {"x": x, "names": np.array(HOSTILE), "so\x1burce": y}
+        np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
     return [str(path), "--source", "so\x1burce"]
 
 
