@@ -94,7 +94,7 @@ def test_a_dry_run_shows_how_columns_were_read(command, here):
     (here / "a.csv").write_text("\n".join(["site;w;code", *rows]))
     code, out, _ = command("compare", "a.csv", "--source", "site", "--dry-run", "--ignore", "code")
     assert code == 0
-    assert re.search(r"w +number +70,0 +0 +\d+  numbers \(decimal comma\)", out)
+    assert re.search(r"w +0 +\d+  number +70,0 +numbers \(decimal comma\)", out)
     assert "'w': read as numbers (decimal comma)" in out.replace("''", "'")
 
 
