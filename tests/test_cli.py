@@ -115,7 +115,7 @@ def test_a_messy_export_ends_in_the_verdict_of_the_clean_one(command, here):
     assert "say --encoding cp1252" in err
     code, _, err = command(*plain, "--encoding", "cp1252")
     assert code == 2
-    assert "say --na '<0,6'" in err
+    assert """say --na '"<0,6"'""" in err
     more = ("--encoding", "cp1252", "--na", '"<0,6"', "--model", "gaussian", "--ignore", "PLZ")
     code, _, err = command(*plain, *more)
     assert code == 2
