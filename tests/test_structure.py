@@ -13,6 +13,8 @@ ROOT = Path(sourcewise.__file__).parent
 # Top to bottom; a file imports only from its own row and the rows above.
 ROWS = [
     "errors",
+    "cells",
+    "limits",
     "yaml_files",
     "files",
     "run_folders",

@@ -86,7 +86,7 @@ def write_json(path: Path, value: Mapping[str, Any], seal: bool = True) -> None:
     """Write one JSON document atomically; sealed, its last key is `digest`."""
     document = {**plain(value), DIGEST: ZEROS} if seal else plain(value)
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    raw = text.encode("utf-8", "surrogatepass")
+    raw = text.encode("utf-8", "backslashreplace")  # of half a pair it makes what JSON reads
     write_atomic(path, _sealed(raw) if seal else raw)
 
 

@@ -26,12 +26,15 @@ __all__ = ["MANIFEST", "RunFolder", "default_folder", "own_files"]
 
 CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
+LONGEST = 150  # bytes of the data's name in that of a folder
+
 
 def default_folder(name: str, config: Mapping[str, Any]) -> Path:
     """`runs/<name>-<hash>`, the hash over settings and data, not over versions."""
     identity = {key: value for key, value in plain(config).items() if key != "versions"}
     digest = blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=4).hexdigest()
-    return Path("runs") / f"{name}-{digest}"
+    short = name.encode(errors="replace")[:LONGEST].decode(errors="ignore")
+    return Path("runs") / f"{short}-{digest}"
 
 
 # What comparisons and trainings write, beside config.yaml.

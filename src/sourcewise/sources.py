@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, X, as_table, content, take
+from sourcewise.limits import MOST_SOURCES, check_names
 from sourcewise.randomness import Noise
 from sourcewise.schema import SeenColumn
 from sourcewise.splits import deal, identical, repeats_by_chance
@@ -54,6 +55,9 @@ class Sources:
         object.__setattr__(self, "y", torch.as_tensor(self.y).to(torch.int64))
         if len(set(self.names)) != len(self.names):
             raise InputError("two sources have the same name")
+        if self.K > MOST_SOURCES:
+            raise InputError(f"{self.name}: {self.K} sources (at most {MOST_SOURCES})")
+        check_names(self.names, "source", self.name)
         if self.y.shape != (len(self.x),):
             raise InputError(f"{len(self.x)} examples, but y has shape {tuple(self.y.shape)}")
         if self.c is not None and (self.c.ndim != 2 or len(self.c) != len(self.y)):

@@ -11,6 +11,7 @@ from sourcewise.bounds.case import Common
 from sourcewise.bounds.options import FRACTION, Option, declared
 from sourcewise.bounds.registry import CLASSES, bound_class, build
 from sourcewise.commands.options import DryRun, Json, print_config, print_json
+from sourcewise.commands.screen import show
 from sourcewise.errors import InputError, listing
 from sourcewise.outputs import check_output
 
@@ -95,4 +96,4 @@ def bound(
     if as_json:
         print_json(found.to_json())
     else:
-        print(table(found), end="")
+        show(*table(found).rstrip("\n").split("\n"))

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sourcewise.commands import options as o
+from sourcewise.commands.screen import show
 from sourcewise.errors import InputError
 from sourcewise.outputs import check_output
 
@@ -79,4 +80,4 @@ def evaluate(
     if as_json:
         o.print_json(document)
     else:
-        print(found)
+        show(*str(found).split("\n"))

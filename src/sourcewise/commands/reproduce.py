@@ -6,6 +6,7 @@ import typer
 
 from sourcewise.commands import options as o
 from sourcewise.commands.progress import Progress
+from sourcewise.commands.screen import show
 from sourcewise.errors import InputError
 from sourcewise.studies.registry import STUDIES
 
@@ -73,8 +74,7 @@ def reproduce(
     if as_json:
         o.print_json(document)
     else:
-        print(table, end="")
-        print(f"files: {out}")
+        show(*table.rstrip("\n").split("\n"), f"files: {out}")
 
 
 def _list(as_json: bool) -> None:
@@ -87,4 +87,4 @@ def _list(as_json: bool) -> None:
         o.print_json({"studies": rows})
         return
     for study in STUDIES.values():
-        print(f"{study.name:<12}{study.about}")
+        show(f"{study.name:<12}{study.about}")

@@ -4,13 +4,12 @@
 """
 
 import contextlib
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 
+from sourcewise.cells import csv_text
 from sourcewise.comparison.plan import Cell, CellScores, Plan
 from sourcewise.documents import reading
 from sourcewise.errors import InputError
@@ -73,11 +72,9 @@ def _check(scores: CellScores, cell: Cell, plan: Plan) -> None:
 
 def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
     """Write all three."""
-    rows, text = list(_tidy(plan, results)), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(folder / "results.csv", text.getvalue())
+    rows = list(_tidy(plan, results))
+    text = csv_text([list(rows[0]), *(row.values() for row in rows)])
+    write_atomic(folder / "results.csv", text)
     write_tensors(folder / "scores.safetensors", _scores(plan, results))
     write_tensors(folder / "rows.safetensors", {"mark": plan.job.data.marks})
 

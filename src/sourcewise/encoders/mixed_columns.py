@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.documents import typed
 from sourcewise.encoders.base import CodedColumn, Document, Strange, TensorRows, each_once
 from sourcewise.encoders.numeric import NumericCoding
@@ -105,9 +106,10 @@ def _check(table: Table, column: MixedColumn) -> None:
             "from: no probability was learned for it"
         )
     if found[name].kind != column.schema.kind and not bool(gaps.all()):
+        kind = column.schema.kind
         raise InputError(
-            f"column {name!r} is read as {found[name].kind}, but the model has it as "
-            f"{column.schema.kind}: read it with --types {name}={column.schema.kind}"
+            f"column {name!r} is read as {found[name].kind}, but the model has it as {kind}: read "
+            f"it with {as_option('--types', f'{name}={kind}')}"
         )
 
 

@@ -23,6 +23,7 @@ from sourcewise.results.contract import Json, to_json
 from sourcewise.results.data import RunSettings
 from sourcewise.results.read import read_result
 from sourcewise.results.samples import as_csv, as_json_lines
+from sourcewise.results.text import joined
 from sourcewise.results.training import TrainingResult, training_lines
 
 __all__ = ["Comparison", "Run", "Trained", "load", "save_samples"]
@@ -84,7 +85,7 @@ class Comparison(Run):
         return self.document["verdict"]
 
     def __str__(self) -> str:
-        return "\n".join(comparison_lines(self.result))
+        return joined(comparison_lines(self.result))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Trained(Run):
     result: TrainingResult
 
     def __str__(self) -> str:
-        return "\n".join(training_lines(self.result))
+        return joined(training_lines(self.result))
 
 
 def load(run: str | Path) -> Comparison | Trained:

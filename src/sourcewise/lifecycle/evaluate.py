@@ -32,6 +32,7 @@ from sourcewise.results.evaluation import (
     Skipped,
     evaluation_lines,
 )
+from sourcewise.results.text import joined
 from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval
@@ -60,7 +61,7 @@ class Evaluation:
         return to_json(self.result)
 
     def __str__(self) -> str:
-        return "\n".join(evaluation_lines(self.result))
+        return joined(evaluation_lines(self.result))
 
 
 def evaluate(

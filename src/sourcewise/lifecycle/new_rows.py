@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from sourcewise.cells import as_option
 from sourcewise.encoders.base import Coding, each_once
 from sourcewise.errors import InputError, counted
 from sourcewise.fitting.run import Run
@@ -133,7 +134,7 @@ def _columns(data: Sources, coding: Coding) -> X:
         if found.kind != kind and not bool(table.missing(found.name).all()):
             raise InputError(
                 f"column {found.name!r} is read as {found.kind}, but the models have it as {kind}:"
-                f" read it with --types {found.name}={kind}"
+                f" read it with {as_option('--types', f'{found.name}={kind}')}"
             )
     return table
 

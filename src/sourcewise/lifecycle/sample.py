@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, listing, unknown, visible
 from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.files import write_atomic
@@ -37,7 +37,7 @@ from sourcewise.results.samples import (
     number,
     values,
 )
-from sourcewise.results.text import brief, note_lines, resolved_lines
+from sourcewise.results.text import brief, joined, note_lines, resolved_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ class Samples:
         return out
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return joined(_lines(self))
 
 
 def sample(
@@ -211,8 +211,7 @@ def _lines(samples: Samples) -> Iterator[str]:
 def _shown(samples: Samples, rows: Tensor) -> list[str]:
     x = samples.x
     if isinstance(x, Ragged):
-        texts = x.take(rows).strings()  # what cannot be printed is shown as an escape
-        return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in text) for text in texts]
+        return list(map(visible, x.take(rows).strings()))
     table = as_table(x).take(rows)
     every = as_table(x)
     columns = {n: _column(table.cells(n).tolist(), every.cells(n).tolist()) for n in table.names}

@@ -1,7 +1,6 @@
 """`train`: one strategy on all rows, its models in a run folder."""
 
 import csv
-import io
 import math
 import shutil
 import time
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from sourcewise.cells import csv_text
 from sourcewise.errors import listing
 from sourcewise.execution import Execution
 from sourcewise.families.base import Occasion
@@ -100,9 +100,7 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         partition = models[self.prepared.strategy.name].model.partition
         blocks = ["+".join(job.names[k] for k in block) for block in partition]
         lines = _log_lines(folder / TRAINING, blocks)
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([FIELDS, *lines])
-        write_atomic(folder / "log.csv", text.getvalue())
+        write_atomic(folder / "log.csv", csv_text([FIELDS, *lines]))
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
         found = _training_result(self.prepared, models, spent, str(folder.path))
         write_json(folder / "result.json", to_json(found))

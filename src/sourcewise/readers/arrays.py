@@ -1,5 +1,6 @@
 """NumPy and torch arrays, and .npz files, -> `Sources`."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from sourcewise.errors import InputError, unknown
+from sourcewise.limits import LONGEST_NAME, MOST_BYTES, MOST_SOURCES, check_columns
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
@@ -30,6 +32,8 @@ def from_arrays(
     x, y = _native(_array(x, "x", "biuf")), _array(y, "y", "biufUT")
     if x.ndim == 0 or y.shape != x.shape[:1]:
         raise InputError(f"x has shape {x.shape} and y {y.shape}: y needs one entry per row of x")
+    if x.ndim == 2:
+        check_columns(x.shape[1], name)
     if len(x) and not x.size:
         raise InputError(f"x has shape {x.shape}: its rows hold no values")
     if x.dtype.kind == "f" and np.isinf(x).any():
@@ -113,8 +117,27 @@ def array_names(path: str | Path) -> tuple[str, ...]:
         return ()
 
 
+def _refuse_large(archive: Any, key: str, path: Path) -> None:
+    """Raise by what the header says of an array, before any of it is unpacked."""
+    member = f"{key}.npy" if f"{key}.npy" in archive.zip.namelist() else key
+    with archive.zip.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = "read_array_header_1_0" if version == (1, 0) else "read_array_header_2_0"
+        shape, _, kind = getattr(np.lib.format, read)(file)
+    where = f"{path}: array {key!r}"
+    if kind.kind == "U" and kind.itemsize > 4 * LONGEST_NAME:
+        longest = f"{kind.itemsize // 4} characters (at most {LONGEST_NAME})"
+        raise InputError(f"{where} holds names of {longest}")
+    if key == "names" and math.prod(shape) > MOST_SOURCES:
+        raise InputError(f"{where} holds {math.prod(shape)} names (at most {MOST_SOURCES})")
+    if math.prod(shape) * kind.itemsize > MOST_BYTES:
+        size = f"{math.prod(shape) * kind.itemsize >> 30} GiB (at most {MOST_BYTES >> 30})"
+        raise InputError(f"{where} takes {size}")
+
+
 def _load(archive: Any, key: str, path: Path) -> np.ndarray:
     try:
+        _refuse_large(archive, key, path)
         return archive[key]
     except ValueError as error:
         if "pickle" in str(error).lower():

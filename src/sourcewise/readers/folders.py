@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from sourcewise.errors import InputError, listing
+from sourcewise.limits import MOST_SOURCES
 from sourcewise.readers.files import read_lines, stem
-from sourcewise.readers.frames import MOST_SOURCES, natural
+from sourcewise.readers.frames import natural
 from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.texts import labelled
 from sourcewise.sources import Sources

@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
@@ -26,9 +28,8 @@ from sourcewise.sources import Sources
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_SOURCES", "from_arrow", "from_pandas", "may_be_text", "natural"]
+__all__ = ["from_arrow", "from_pandas", "may_be_text", "natural"]
 
-MOST_SOURCES = 10_000
 Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
@@ -86,7 +87,9 @@ def from_pandas(
     named = [at for at, level_name in enumerate(frame.index.names) if level_name is not None]
     if named:
         frame = frame.reset_index(level=named, allow_duplicates=True)  # which is refused later
+    check_columns(len(frame.columns), name)
     names = [str(column) for column in frame.columns]
+    check_names(names, "column", name)
     frame = frame.set_axis(names, axis=1)
     _refuse_repeated(names, name)
     text = options.text or ("text" if may_be_text(options.source or "source", options) else None)
@@ -109,8 +112,8 @@ def _arrow(column: "pd.Series", name: str) -> pa.ChunkedArray:
     if isinstance(values.dtype, pd.IntervalDtype) or values.dtype.kind == "c":
         words = "intervals" if values.dtype.kind == "O" else "complex numbers"
         raise InputError(
-            f"column {name!r} holds {words}: leave it out with --ignore {name}, or make it "
-            "numbers, text or dates"
+            f"column {name!r} holds {words}: leave it out with {as_option('--ignore', name)}, or "
+            "make it numbers, text or dates"
         )
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
@@ -126,8 +129,8 @@ def _mixed(column: "pd.Series", name: str) -> pa.ChunkedArray:
     if kinds & {list, tuple, dict, set, bytes, complex, np.ndarray, pd.Interval}:
         words = listing(sorted(kind.__name__ for kind in kinds))
         raise InputError(
-            f"column {name!r} holds values of type {words}: leave it out with --ignore {name}, or "
-            "make it numbers, text or dates"
+            f"column {name!r} holds values of type {words}: leave it out with "
+            f"{as_option('--ignore', name)}, or make it numbers, text or dates"
         )
     kept: dict[str, object] = {}
     for _, value in dict.fromkeys((type(value), value) for value in present):
@@ -146,6 +149,8 @@ def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
     """Raise if columns have one name, or if one that is asked for is not there."""
     names, columns = table.column_names, options.columns or ()
     text = [options.text] if options.text else []
+    check_columns(len(names), name)
+    check_names(names, "column", name)
     _refuse_repeated(names, name)
     if not len(table):
         raise InputError(f"{name} holds no rows")

@@ -8,11 +8,12 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.interchange
 
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, listing, unknown, visible
 from sourcewise.forms import Kind
 from sourcewise.memory import give_back
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
+from sourcewise.readers.dates import check_format
 from sourcewise.readers.files import stem, suffix
 from sourcewise.readers.frames import from_arrow, from_pandas
 from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
@@ -128,8 +129,8 @@ def _check(options: ReadOptions) -> None:
     separator = options.separator
     if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
         raise InputError(f"no separator {separator!r} (one character, such as ; or |)")
-    if options.dates is not None and "%" not in options.dates:
-        raise InputError(f"no format of dates {options.dates!r} (such as %d/%m/%Y)")
+    if options.dates is not None:
+        check_format(options.dates)
 
 
 def _arrow(data: Any) -> pa.Table:
@@ -157,7 +158,8 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
         raise InputError(f"cannot read {path}: {_allowed()}")
     _refuse_others(str(path), options, *kind.options, arrays=kind is ARRAYS)
     try:
-        return kind.read(path, options, path.resolve().name if path.is_dir() else stem(path))
+        name = visible(path.resolve().name if path.is_dir() else stem(path))
+        return kind.read(path, options, name)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
+from sourcewise.limits import check_columns
 from sourcewise.readers.delimited import layout_of, read_delimited
 from sourcewise.readers.files import Lines, read_lines
 from sourcewise.readers.frames import from_arrow, from_pandas, may_be_text
@@ -42,8 +43,11 @@ def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     """A .parquet file."""
     try:
         with pq.ParquetFile(path) as file:
+            check_columns(file.metadata.num_columns, path)
             table = file.read()
             table.validate(full=True)
+    except InputError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
     # What pandas wrote as an index comes last; unnamed, it is no column.

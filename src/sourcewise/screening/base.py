@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.screening.options import Missing, Rules
@@ -106,7 +107,7 @@ def per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) 
 def refuse_table_options(what: str, rules: Rules) -> None:
     """Raise if an option that is for columns of a table was given."""
     used = [f"--missing {rules.missing}"] if rules.missing != "refuse" else []
-    used += [f"--log {','.join(rules.log)}"] if rules.log else []
+    used += [as_option("--log", *rules.log)] if rules.log else []
     if used:
         raise InputError(f"options that do not apply to {what}: {listing(used)}")
 
@@ -176,8 +177,8 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
         if bad.any():
             row = int(bad.nonzero()[0]) + 1
             raise InputError(
-                f"--log {name}: {int(bad.sum())} values are not above 0 (first: row {row}, "
-                f"{values[row - 1]:g})"
+                f"{as_option('--log', name)}: {int(bad.sum())} values are not above 0 (first: "
+                f"row {row}, {values[row - 1]:g})"
             )
     screened.log = frozenset(chosen)
 
@@ -189,8 +190,8 @@ def point_out_dates(screened: Screened) -> None:
     if dates and not screened.data.group_by:
         screened.warnings.append(
             f"date-like columns ({listing(dates)}): if rows close in time are alike, keep them "
-            f"together with --group (for example --group {dates[0]}), or the intervals are too "
-            "narrow"
+            f"together with --group (for example {as_option('--group', dates[0])}), or the "
+            "intervals are too narrow"
         )
 
 
@@ -203,7 +204,7 @@ def point_out_identifiers(screened: Screened) -> None:
         if whole and len(values.unique()) == len(values):
             screened.warnings.append(
                 f"column {name!r} looks like a row identifier (whole numbers, all different): "
-                f"if so, --ignore {name}"
+                f"if so, {as_option('--ignore', name)}"
             )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Table, X
 from sourcewise.screening import numeric
@@ -77,7 +78,7 @@ def _point_out_outliers(screened: Screened) -> None:
             continue
         positive = not log and bool((values > 0).all())
         cured = positive and _middle(values.log())[0] >= CROWDED
-        helps = f"--log {name}, or leave" if cured else "leave"
+        helps = f"{as_option('--log', name)}, or leave" if cured else "leave"
         screened.warnings.append(
             f"column {name!r}: row {row + 1} of those used, of "
             f"{screened.data.names[int(screened.data.y[row])]!r}, holds {float(values[row]):.9g}; "

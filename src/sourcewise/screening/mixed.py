@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
+from sourcewise.cells import as_option, in_shell
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.screening.base import (
     Screened,
@@ -114,8 +115,8 @@ def _texts(screened: Screened) -> None:
         if rows > 20 and len(screened.table.columns[column.name][present].unique()) > TIED * rows:
             name = column.name
             screened.warnings.append(
-                f"nearly every value of {name!r} is different: an identifier? --ignore {name}, or "
-                f"--text {name} to model it"
+                f"nearly every value of {name!r} is different: an identifier? "
+                f"{as_option('--ignore', name)}, or --text {in_shell(name)} to model it"
             )
 
 

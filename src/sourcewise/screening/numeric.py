@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import Unsuited, listing, unknown
 from sourcewise.screening.base import (
     Screened,
@@ -116,7 +117,7 @@ def _text(screened: Screened) -> None:
         example = f" ({names[0]}: {text[0].categories[0]!r}, ...)" if text[0].categories else ""
         raise Unsuited(
             f"text columns {listing(map(repr, names))}{example}: this family models numbers only: "
-            f"--ignore {','.join(names)} leaves them out"
+            f"{as_option('--ignore', *names)} leaves them out"
         )
 
 
@@ -182,7 +183,7 @@ def _misfits(screened: Screened) -> None:
         )
     if skewed:
         screened.warnings.append(
-            f"skewed columns of values above 0: consider --log {','.join(skewed)}"
+            f"skewed columns of values above 0: consider {as_option('--log', *skewed)}"
         )
 
 
