@@ -13,8 +13,8 @@ from scipy.stats import multivariate_normal
 import sourcewise as sw
 from sourcewise.comparison import verdict
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import Cell
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import Cell
 from sourcewise.families.base import SharedError
 from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.forms import as_table

@@ -7,8 +7,8 @@ import torch
 
 from sourcewise.batch import Batch
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import Cell
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import Cell
 from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError
 from sourcewise.families.gaussian.model import Gaussian
@@ -59,7 +59,7 @@ def test_sums_give_the_scores_that_rows_give(options):
     for cell in (Cell(0, 3), Cell(0, None)):
         right = evaluate_cell(plan, cell, replace(shared, sums=None))
         compare(evaluate_cell(plan, cell, shared), right, cell.deletion is None)
-        compare(source_scores(plan, cell, shared.sums), right, False)
+        compare(source_scores(plan.job, cell, shared.sums), right, False)
 
 
 def compare(found, right, all_: bool):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import sourcewise as sw
-from sourcewise.comparison.plan import Cell
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import Cell
 from sourcewise.errors import TrainingFailed
 from sourcewise.families.base import ConditionalModel, Density
 from sourcewise.families.family import Family

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from sourcewise.comparison.document import Finished, comparison_result
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
+from sourcewise.comparison.plan import BASELINE, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
+from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import (
     TRAINING,

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sourcewise.comparison.cautions import cautions, condition, estimand
-from sourcewise.comparison.plan import FOLDS, GROUPS, Plan
+from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
+from sourcewise.comparison.scores import FOLDS, GROUPS
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import differences, verdict_of
 from sourcewise.families.base import Caution, Occasion

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.comparison.plan import Cell, CellScores, Plan, Scores, Shared
+from sourcewise.comparison.plan import Plan, Shared
+from sourcewise.comparison.scores import Cell, CellScores, Scores
 from sourcewise.comparison.summed import source_scores, summed_scores
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
@@ -44,7 +45,7 @@ def evaluate_cell(
     """
     sums = shared.sums
     if sums is not None and cell.deletion is not None:
-        return source_scores(plan, cell, sums, splits)
+        return source_scores(plan.job, cell, sums, splits)
     chosen = list(plan.splits(cell, shared.fold))[:splits]
     per_split = []
     for part, split in enumerate(chosen):
@@ -55,7 +56,7 @@ def evaluate_cell(
         if sums is None or keep is not None or plan.job.shown:
             scores = evaluate(plan.job, shared.rows, split, shared.shuffled, work, keep)
         else:
-            scores = summed_scores(plan.job, shared, sums, part, split, work)
+            scores = summed_scores(plan.job, shared.rows, sums, part, split, work)
         per_split.append(scores)
         give_back()
     return {

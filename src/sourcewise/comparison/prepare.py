@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sourcewise.comparison.evaluate import evaluate, evaluate_cell
-from sourcewise.comparison.plan import BASELINE, FOLDS, GROUPS, Cell, Plan, Scope
+from sourcewise.comparison.plan import BASELINE, Plan, Scope
+from sourcewise.comparison.scores import FOLDS, GROUPS, Cell
 from sourcewise.errors import InputError, listing
 from sourcewise.families.family import Family
 from sourcewise.fitting.job import Job, Work

@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from sourcewise.comparison.plan import BASELINE, GROUPS, Cell, CellScores, Plan
+from sourcewise.comparison.plan import BASELINE, Plan
+from sourcewise.comparison.scores import GROUPS, Cell, CellScores
 from sourcewise.statistics import (
     DOMINATED,
     Interval,

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from sourcewise.cells import csv_text
-from sourcewise.comparison.plan import Cell, CellScores, Plan
+from sourcewise.comparison.plan import Plan
+from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.documents import reading
 from sourcewise.errors import InputError
 from sourcewise.files import read_tensors, write_atomic, write_tensors

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan
+from sourcewise.comparison.plan import BASELINE, Plan
 from sourcewise.comparison.prepare import Prepared
+from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, as_table
@@ -158,7 +159,7 @@ def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
         if shared.sums is None:
             without = evaluate_cell(bare, cell, shared)
         else:
-            without = source_scores(bare, cell, shared.sums)
+            without = source_scores(bare.job, cell, shared.sums)
     except InputError:
         return None  # it cannot be fitted: the prior is needed
     rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]

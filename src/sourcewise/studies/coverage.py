@@ -20,8 +20,8 @@ from pydantic import Field
 from torch import Tensor
 
 from sourcewise.comparison.compare import compare
-from sourcewise.comparison.plan import FOLDS
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
 from sourcewise.fitting import job as fitted_job
 from sourcewise.fitting.strategy import fit_all
