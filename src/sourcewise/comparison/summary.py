@@ -84,13 +84,17 @@ class Summary:
 
     def source(self, k: int) -> np.ndarray:
         """(K,) weights that pick one source."""
-        return np.eye(self.plan.job.data.K)[k]
+        return self._equal([k])
 
     @property
     def macro(self) -> np.ndarray:
         """(K,) equal weights on the tested sources."""
-        tested = list(self.plan.job.tested)
-        return np.eye(self.plan.job.data.K)[tested].mean(0)
+        return self._equal(list(self.plan.job.tested))
+
+    def _equal(self, sources: list[int]) -> np.ndarray:
+        weights = np.zeros(self.plan.job.data.K)
+        weights[sources] = 1 / len(sources)
+        return weights
 
     @property
     def by_size(self) -> np.ndarray:
