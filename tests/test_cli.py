@@ -280,7 +280,7 @@ BAD = [
     ),
     (
         ["compare", "data.csv", "--model", "table", "--set", "batch=0"],
-        "allowed: a whole number >= 1, or all",
+        "allowed: a whole number in .1, 10000000., or all",
     ),
     (["compare", "empty.txt"], "empty.txt is empty"),
     (["compare", "data.csv", "--out", "data.csv/run"], "cannot write the run folder"),

@@ -84,7 +84,15 @@ Chunk = Annotated[
 ]
 Log = Annotated[Names, typer.Option(help="Take logarithms of these columns: A,B, or all.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**63:
+        raise InputError(f"--seed must be a whole number from 0 to {2**63 - 1}, got {value}")
+    return value
+
+
+Seed = Annotated[int, typer.Option(callback=_seed, help="Seed of all random choices.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only resolved settings and a time estimate.")

@@ -38,7 +38,10 @@ class CompareSettings(FitSettings):
         default="auto", description="auto, procedure, these models"
     )
     min_rows: int = Field(
-        default=10, ge=FOLDS, description="sources with fewer rows are not tested"
+        default=10,
+        ge=FOLDS,
+        le=1_000_000_000,
+        description="sources with fewer rows are not tested",
     )
 
 
