@@ -1,5 +1,6 @@
 """What went wrong on the user's side, in one line: what, where, and what is allowed."""
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -9,6 +10,7 @@ __all__ = [
     "Unsuited",
     "counted",
     "listing",
+    "option",
     "rounded",
     "unknown",
 ]
@@ -54,6 +56,20 @@ def listing(items: Iterable[object], limit: int = 8) -> str:
     names = [str(item) for item in items]
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def option(flag: str, *names: str) -> str:
+    """An option with names, as it can be pasted into a shell and is read as in a CSV file.
+
+    >>> print(option("--log", "age", "Weight, kg", "it's"))
+    --log 'age,"Weight, kg",it'"'"'s'
+    """
+    plain = (name == name.strip() != "" and not set(name) & set('",\r\n') for name in names)
+    cells = (
+        name if bare else '"' + name.replace('"', '""') + '"'
+        for name, bare in zip(names, plain, strict=True)
+    )
+    return f"{flag} {shlex.quote(','.join(cells))}"
 
 
 def unknown(what: str, name: str, allowed: Iterable[object]) -> InputError:

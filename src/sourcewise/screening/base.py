@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, counted, listing
+from sourcewise.errors import InputError, counted, listing, option
 from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.screening.options import Missing, Rules
 from sourcewise.sources import Sources
@@ -20,7 +20,6 @@ __all__ = [
     "handle_missing",
     "leave_out_dates",
     "per_source",
-    "point_out_dates",
     "point_out_identifiers",
     "refuse_infinite",
     "refuse_table_options",
@@ -29,7 +28,6 @@ __all__ = [
 ]
 
 HUGE = 1e100  # squares and their sums must not overflow
-_CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,7 @@ class Screened:
     warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
     dropped: int = 0  # rows dropped for missing values
     imputed: int = 0  # missing cells that will be filled in
+    spikes: dict[str, list[float]] = field(default_factory=dict)  # see `screening.far`, by column
     image: Image | None = None  # what image the columns are, if they are pixels
 
     def __post_init__(self) -> None:
@@ -72,6 +71,12 @@ class Screened:
     def table(self) -> Table:
         """The columns in use."""
         return as_table(self.data.x)
+
+    def measured(self, name: str) -> Tensor:
+        """The values of a column of numbers, without gaps and spikes."""
+        values = self.table.columns[name]
+        spikes = torch.tensor(self.spikes.get(name, []), dtype=values.dtype)
+        return values[~values.isnan() & ~torch.isin(values, spikes)]
 
     def left_out_by_reason(
         self, reason: Callable[[str], str] = lambda reason: reason
@@ -106,7 +111,7 @@ def per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) 
 def refuse_table_options(what: str, rules: Rules) -> None:
     """Raise if an option that is for columns of a table was given."""
     used = [f"--missing {rules.missing}"] if rules.missing != "refuse" else []
-    used += [f"--log {','.join(rules.log)}"] if rules.log else []
+    used += [option("--log", *rules.log)] if rules.log else []
     if used:
         raise InputError(f"options that do not apply to {what}: {listing(used)}")
 
@@ -182,18 +187,6 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
     screened.log = frozenset(chosen)
 
 
-def point_out_dates(screened: Screened) -> None:
-    """Warn of columns of the calendar: rows close in time may be alike."""
-    dates = [item.column for item in screened.left_out if item.reason == "a date"]
-    dates += [name for name in screened.table.names if name.lower() in _CALENDAR]
-    if dates and not screened.data.group_by:
-        screened.warnings.append(
-            f"date-like columns ({listing(dates)}): if rows close in time are alike, keep them "
-            f"together with --group (for example --group {dates[0]}), or the intervals are too "
-            "narrow"
-        )
-
-
 def point_out_identifiers(screened: Screened) -> None:
     """Warn of columns that number the rows, which a density should hardly ever model."""
     numbers = [column.name for column in screened.table.schema if column.kind == "number"]
@@ -203,7 +196,7 @@ def point_out_identifiers(screened: Screened) -> None:
         if whole and len(values.unique()) == len(values):
             screened.warnings.append(
                 f"column {name!r} looks like a row identifier (whole numbers, all different): "
-                f"if so, --ignore {name}"
+                f"if so, {option('--ignore', name)}"
             )
 
 

@@ -124,7 +124,7 @@ class Gaussian(ConditionalModel):
             residuals = x[own] - self.mean.index_select(0, y[own])
             who = f"sources {listing(names, 3)}" if self.shares and self.K > 1 else repr(names[k])
             covariance, self.intensity[k] = self._covariance(residuals)
-            self.scale_tril[k] = _cholesky(covariance, who, len(residuals))
+            self.scale_tril[k] = _cholesky(covariance, who, len(residuals), self._remedies())
 
     def _means(self, x: Tensor, y: Tensor, means: Tensor, counts: Tensor) -> Tensor:
         """(K, d) maximum-likelihood means; `means` are the sources' own."""
@@ -170,6 +170,15 @@ class Gaussian(ConditionalModel):
             mu[:, :d1] = means[:, :d1] - (B @ gap).squeeze(2)
         return mu
 
+    def _remedies(self) -> str:
+        """What helps where a covariance is singular, and is not in force."""
+        stronger = {"none": "ledoit-wolf", "ledoit-wolf": 0.1}.get(
+            self.settings.resolved_shrinkage
+        )
+        ways = [f"--set shrinkage={stronger}"] if stronger else []
+        ways += ["--set covariance=diagonal"] if self.settings.covariance == "full" else []
+        return ", ".join([*ways, "or leave dependent columns out (--ignore)"])
+
     def _covariance(self, residuals: Tensor) -> tuple[Tensor, float]:
         """The (shrunk) covariance (d, d) of residuals (n, d), and the intensity used."""
         S = residuals.T @ residuals / len(residuals)
@@ -208,15 +217,13 @@ def ledoit_wolf_intensity(residuals: Tensor, S: Tensor, diagonal: bool = False) 
     return float(torch.clamp(spread / error, 0, 1)) if error > 0 else 1.0
 
 
-def _cholesky(covariance: Tensor, who: str, n: int) -> Tensor:
+def _cholesky(covariance: Tensor, who: str, n: int, remedies: str) -> Tensor:
     factor, failed = torch.linalg.cholesky_ex(covariance)
     pivots = factor.diagonal()
     # A pivot is what a variable adds to those before it, on the scale of its own deviation.
     scales = covariance.diagonal().clamp(min=0).sqrt()
     if failed or not bool((pivots > 1e-7 * scales).all()) or not bool((scales > 0).all()):
         raise InputError(
-            f"the covariance of {who} is singular (n = {n}, d = {len(covariance)}): use "
-            "shrinkage (--set shrinkage=ledoit-wolf), --set covariance=diagonal, or leave "
-            "dependent columns out (--ignore)"
+            f"the covariance of {who} is singular (n = {n}, d = {len(covariance)}): {remedies}"
         )
     return factor
