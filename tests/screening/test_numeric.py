@@ -8,6 +8,7 @@ import sourcewise as sw
 from sourcewise.randomness import Noise
 from sourcewise.screening.numeric import screen
 from sourcewise.screening.options import Rules
+from sourcewise.screening.registry import screen as screen_as
 
 N = 60
 
@@ -191,3 +192,11 @@ def test_measurements_and_constants_are_no_dates():
     """Of survival analyses `time` is a measurement; a year that is the same tells of no time."""
     time = Noise(1).uniform(240).numpy() * 90
     assert not dated(time=time, day=time, year=[2020] * 240, week=[60.0, 70.0] * 120)
+
+
+@pytest.mark.parametrize("coding", ["numeric", "mixed"])
+def test_columns_that_hardly_vary_are_refused(coding):
+    """Squares of denormal numbers are 0."""
+    small = frame(c=1e-310 * Noise(7).normal(N).numpy())
+    with pytest.raises(sw.InputError, match=r"'c' varies by .*e-310 only: .*--ignore c"):
+        screen_as(coding, sw.read(small, source="source"), Rules())

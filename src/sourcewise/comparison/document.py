@@ -102,7 +102,8 @@ def _family_cautions(finished: Finished, names: Iterable[str]) -> list[Caution]:
 
 def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
     said = _family_cautions(finished, finished.models)
-    ours = cautions(finished.summary, rival, finished.baseline)
+    outliers = finished.prepared.screened.outliers
+    ours = cautions(finished.summary, rival, finished.baseline, outliers)
     return (*finished.warnings, *ours, *(caution.text for caution in said if caution.text))
 
 

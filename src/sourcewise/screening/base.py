@@ -27,7 +27,7 @@ __all__ = [
     "tested_sources",
 ]
 
-HUGE = 1e100  # squares and their sums must not overflow
+HUGE = 1e100  # squares and their sums must not overflow, nor those of 1 / HUGE underflow
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Screened:
     dropped: int = 0  # rows dropped for missing values
     imputed: int = 0  # missing cells that will be filled in
     spikes: dict[str, list[float]] = field(default_factory=dict)  # see `screening.far`, by column
+    outliers: set[int] = field(default_factory=set)  # rows that a warning names, likewise
     image: Image | None = None  # what image the columns are, if they are pixels
 
     def __post_init__(self) -> None:
@@ -124,7 +125,7 @@ def leave_out_dates(screened: Screened) -> None:
 
 
 def refuse_infinite(screened: Screened) -> None:
-    """Refuse numbers that are infinite, or whose squares would be."""
+    """Refuse numbers that are infinite, or whose squares would overflow or vanish."""
     for name, values in screened.table.columns.items():
         if not values.is_floating_point():
             continue
@@ -134,6 +135,13 @@ def refuse_infinite(screened: Screened) -> None:
                 raise InputError(
                     f"column {name!r} holds values that are {what} (first: row {row})"
                 )
+        present = values[~values.isnan()]
+        spread = float(present.max() - present.min()) if len(present) else 0.0
+        if 0 < spread < 1 / HUGE:
+            raise InputError(
+                f"column {name!r} varies by {spread:.3g} only: write it in another unit, or leave "
+                f"it out with {option('--ignore', name)}"
+            )
 
 
 def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -> None:
