@@ -1,6 +1,6 @@
 """What a reader must know before believing the numbers of a comparison: one line each."""
 
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.summary import Summary
@@ -14,10 +14,8 @@ __all__ = ["cautions", "condition", "estimand"]
 DEAF = 0.02  # of what the label changes in separate models
 
 
-def cautions(
-    summary: Summary, strategy: str, baseline: str, outliers: Container[int] = ()
-) -> list[str]:
-    """All of them; `outliers` are rows that warnings name already."""
+def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
+    """All of them."""
     plan = summary.plan
     one_seed = plan.scope != "procedure" and plan.job.family.trained and plan.repetitions == 1
     told = "one training seed: intervals do not cover what another seed would give; --seeds 3"
@@ -25,7 +23,7 @@ def cautions(
         *([told] if one_seed else []),
         *_unfinished(summary),
         *_deaf(summary, baseline),
-        *_dominated(summary, strategy, baseline, outliers),
+        *_dominated(summary, strategy, baseline),
     ]
 
 
@@ -104,9 +102,7 @@ def _deaf(summary: Summary, baseline: str) -> Iterator[str]:
             )
 
 
-def _dominated(
-    summary: Summary, strategy: str, baseline: str, outliers: Container[int]
-) -> Iterator[str]:
+def _dominated(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:
     """Where a few rows decide how wide an interval is: outliers, or a faulty instrument."""
     job = summary.plan.job
     groups = summary.dominated(strategy, baseline)
@@ -114,8 +110,6 @@ def _dominated(
     for group in sorted(groups, key=lambda g: -len(groups[g]))[:2]:
         sources = groups[group]
         row, how = summary.suspect(group, sources[0], strategy, baseline)
-        if row in outliers:
-            continue
         told = listing((job.names[k] for k in sources), 5)
         yield (
             f"one tenth of the rows makes nearly all the uncertainty of {told}; {how} row "

@@ -102,8 +102,7 @@ def _family_cautions(finished: Finished, names: Iterable[str]) -> list[Caution]:
 
 def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
     said = _family_cautions(finished, finished.models)
-    outliers = finished.prepared.screened.outliers
-    ours = cautions(finished.summary, rival, finished.baseline, outliers)
+    ours = cautions(finished.summary, rival, finished.baseline)
     return (*finished.warnings, *ours, *(caution.text for caution in said if caution.text))
 
 

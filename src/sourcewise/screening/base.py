@@ -57,7 +57,6 @@ class Screened:
     dropped: int = 0  # rows dropped for missing values
     imputed: int = 0  # missing cells that will be filled in
     spikes: dict[str, list[float]] = field(default_factory=dict)  # see `screening.far`, by column
-    outliers: set[int] = field(default_factory=set)  # rows that a warning names, likewise
     image: Image | None = None  # what image the columns are, if they are pixels
 
     def __post_init__(self) -> None:

@@ -215,7 +215,6 @@ def point_out_outliers(screened: Screened, told: Collection[str] = ()) -> None:
         if not len(rows) or _fills_most(values):
             continue
         first = int(rows[0])
-        screened.outliers |= set(rows.tolist())
         source = data.names[int(data.y[first])]
         where = f"row {first + 1} of those used, of {source!r}: {values[first]:.9g}"
         where = f"{len(rows)} rows, the farthest is {where}" if len(rows) > 1 else where
