@@ -84,10 +84,15 @@ def far_notes(warnings):
 def test_a_spike_gets_one_note_with_the_remedy(coding):
     pressure, other = spiked(NORMAL, -999, 12), NORMAL - 1119
     other[0], other[1] = -999, -1000
+    start = (
+        "-999 lies far from all other values of 'bp' (12 of 200 rows of 'v', 6%): if it stands "
+        "for a value that is missing, "
+    )
+    data = sw.read(table(bp=pressure), source="source")
+    assert far_notes(screen(coding, data, Rules()).warnings) == [f"{start}--na -999"]
     data = sw.read(table(bp=pressure, other=other), source="source")
     assert far_notes(screen(coding, data, Rules()).warnings) == [
-        "-999 lies far from all other values of 'bp' (12 of 200 rows of 'v', 6%): if it stands "
-        "for a value that is missing, --na -999 (which takes it from 'other' too)"
+        f"{start}empty these cells, or --ignore bp (--na -999 would take it from 'other' too)"
     ]
 
 

@@ -171,7 +171,7 @@ def print_plan(
 ) -> None:
     """What `--dry-run` shows of a run that takes a while: settings and what they come to, ..."""
     plan = {**prepared.config, "resolved": prepared.rehearsal().effective_settings()}
-    plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
+    plan |= {"warnings": prepared.screened.notes, "run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"
     seen = prepared.screened.data.seen

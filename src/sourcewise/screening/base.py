@@ -1,6 +1,7 @@
 """A screened sample: what of it is used, and what the user should know."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -78,14 +79,23 @@ class Screened:
         spikes = torch.tensor(self.spikes.get(name, []), dtype=values.dtype)
         return values[~values.isnan() & ~torch.isin(values, spikes)]
 
-    def left_out_by_reason(
-        self, reason: Callable[[str], str] = lambda reason: reason
-    ) -> dict[str, list[str]]:
-        """The columns left out for each reason, as it is or as `reason` makes it."""
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know, the columns left out too."""
+        return [*self.warnings, *self._left_out()]
+
+    def _left_out(self) -> list[str]:
+        """A line per reason; with many reasons, one per kind of reason, without the sources."""
+        reasons = {item.reason: item.reason for item in self.left_out}
+        if len(reasons) > 3:
+            reasons = {r: re.sub(" within ['\"].*", " within a source", r) for r in reasons}
         found: dict[str, list[str]] = {}
         for item in self.left_out:
-            found.setdefault(reason(item.reason), []).append(item.column)
-        return found
+            found.setdefault(reasons[item.reason], []).append(item.column)
+        return [
+            f"{counted(len(names), 'column')} left out ({listing(names, 6)}): {reason}"
+            for reason, names in found.items()
+        ]
 
     def leave_out(self, column: str, reason: str) -> None:
         """Take a column out of the table and note it; the last one is an `InputError`."""

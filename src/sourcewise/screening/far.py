@@ -148,10 +148,16 @@ def point_out_spikes(screened: Screened) -> None:
     for value, columns in found.items():
         where = listing((_where(screened, name, columns[name]) for name in columns), 3)
         text = shown(value)
-        remedy = f"write NaN in place of {text}"
-        if screened.data.seen:  # a table, which options of reading are for
-            others = listing(map(repr, _others(screened, value, text, columns)), 3)
-            remedy = option("--na", text) + (f" (which takes it from {others} too)" * bool(others))
+        others = listing(map(repr, _others(screened, value, text, columns)), 3)
+        if not screened.data.seen:  # no table, which options of reading are for
+            remedy = f"write NaN in place of {text}"
+        elif others:
+            remedy = (
+                f"empty these cells, or {option('--ignore', *columns)} ({option('--na', text)} "
+                f"would take it from {others} too)"
+            )
+        else:
+            remedy = option("--na", text)
         screened.warnings.append(
             f"{text} lies far from all other values of {where}: if it stands for a value that is "
             f"missing, {remedy}"
