@@ -172,7 +172,7 @@ def _where(screened: Screened, name: str, rows: np.ndarray) -> str:
     share = rows / of.clip(1)
     order = [k for k in np.argsort(-share, kind="stable").tolist() if rows[k]]
     told = (
-        f"{rows[k]} of {of[k]} rows of {data.names[k]!r}, {rounded(100 * share[k])}%"
+        f"{rows[k]} of {of[k]} rows of {data.names[k]!r}, {rounded(100 * float(share[k]))}%"
         for k in order
     )
     return f"{name!r} ({listing(told, 3)})"

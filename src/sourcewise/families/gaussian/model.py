@@ -177,7 +177,7 @@ class Gaussian(ConditionalModel):
         )
         ways = [f"--set shrinkage={stronger}"] if stronger else []
         ways += ["--set covariance=diagonal"] if self.settings.covariance == "full" else []
-        return ", ".join([*ways, "or leave dependent columns out (--ignore)"])
+        return ", ".join([*ways, f"{'or ' * bool(ways)}leave dependent columns out (--ignore)"])
 
     def _covariance(self, residuals: Tensor) -> tuple[Tensor, float]:
         """The (shrunk) covariance (d, d) of residuals (n, d), and the intensity used."""
