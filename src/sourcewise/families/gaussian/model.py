@@ -172,9 +172,8 @@ class Gaussian(ConditionalModel):
 
     def _remedies(self) -> str:
         """What helps where a covariance is singular, and is not in force."""
-        stronger = {"none": "ledoit-wolf", "ledoit-wolf": 0.1}.get(
-            self.settings.resolved_shrinkage
-        )
+        now = self.settings.resolved_shrinkage
+        stronger = {"none": "ledoit-wolf", "ledoit-wolf": "0.1"}.get(str(now))
         ways = [f"--set shrinkage={stronger}"] if stronger else []
         ways += ["--set covariance=diagonal"] if self.settings.covariance == "full" else []
         return ", ".join([*ways, f"{'or ' * bool(ways)}leave dependent columns out (--ignore)"])
