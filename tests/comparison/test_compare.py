@@ -343,8 +343,20 @@ def test_one_source_cannot_be_compared():
 def test_too_few_groups_cannot_be_split():
     data = gaussians(30)
     grouped = Sources(data.x, data.y, data.names, group=torch.arange(90) // 45)
-    with pytest.raises(sw.InputError, match="only 2 different units to split"):
+    with pytest.raises(sw.InputError, match="only 2 groups to split"):
         sw.compare(grouped)
+
+
+def test_an_exact_fit_that_ignores_its_label_is_an_answer():
+    """Equal means, opposite correlations: the pooled Gaussian shares the mean, as it should."""
+    y = torch.arange(400) % 2
+    x = Noise(0).of("test").normal(400, 2)
+    x[:, 1] = torch.where(y == 0, 1.0, -1.0) * x[:, 0] + 0.3 * x[:, 1]
+    means = torch.stack([x[y == k].mean(0) for k in range(2)])
+    result = sw.compare(Sources(x - means[y], y, ["a", "b"]), seeds=1).document
+    effects = {n: s["label_effect"] for n, s in result["strategies"].items()}
+    assert abs(effects["pooled"]) < 0.02 * effects["separate"]
+    assert not any("ignores" in text for text in result["warnings"])
 
 
 def test_coarse_values_are_no_copies():

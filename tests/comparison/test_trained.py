@@ -201,6 +201,7 @@ def test_a_model_that_ignores_its_label_is_caught():
 def test_sources_that_are_alike_need_no_label():
     document = run(words(200, alike=True), model="deaf", set={**FAST, "passes": 5}).document
     assert abs(document["strategies"]["separate"]["label_effect"]) < 0.05
+    assert not any("ignores" in text for text in document["warnings"])
 
 
 def test_budgets_tell_what_training_cost():

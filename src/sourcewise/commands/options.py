@@ -198,7 +198,7 @@ def print_plan(
     plan |= {"run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"
-    seen, warnings = prepared.screened.data.seen, prepared.screened.warnings
+    seen, warnings = prepared.screened.data.seen, prepared.screened.notes
     if as_json:
         plan |= {"warnings": warnings, "columns": [vars(column) for column in seen]}
         print_json(plan)

@@ -27,7 +27,7 @@ CLOSE = 1e-3  # standard deviations
 def warnings_of(prepared: Prepared, results: Results) -> list[str]:
     """One line each."""
     plan = prepared.plan
-    warnings = [*prepared.screened.warnings, *_left_out(prepared)]
+    warnings = prepared.screened.notes
     if prepared.too_few:
         told = listing(prepared.too_few, 5)
         warnings.append(
@@ -37,19 +37,6 @@ def warnings_of(prepared: Prepared, results: Results) -> list[str]:
     data = plan.job.data
     found = repeats(data), near_duplicates(data), _prior_matters(plan, results, BASELINE)
     return [*warnings, *(text for text in found if text)]
-
-
-def _left_out(prepared: Prepared) -> list[str]:
-    """One line per reason; with many reasons, one per kind of reason, without the sources."""
-    by_reason = prepared.screened.left_out_by_reason()
-    if len(by_reason) > 3:
-        by_reason = prepared.screened.left_out_by_reason(
-            lambda reason: f"{reason.split(' within ')[0]} within a source"
-        )
-    return [
-        f"{counted(len(names), 'column')} left out ({listing(names, 6)}): {reason}"
-        for reason, names in by_reason.items()
-    ]
 
 
 def repeats(data: Sources) -> str | None:

@@ -220,9 +220,7 @@ def _warnings(
     job, name = prepared.job, prepared.strategy.name
     region = job.metric.region(job.coding, math.nan)
     occasion = Occasion("train", region, job.coding.variables)
-    yield from prepared.screened.warnings
-    by_reason = prepared.screened.left_out_by_reason().items()
-    yield from (f"left out {listing(names, 6)}: {why}" for why, names in by_reason)
+    yield from prepared.screened.notes
     yield from _unfinished(job.settings_of(prepared.strategy), models)
     said = job.family.model_class.cautions({name: item.diagnosed}, occasion)
     yield from (caution.text for caution in said if caution.text)

@@ -5,6 +5,7 @@ by the rule of `readers.kinds`. What no model takes is refused by name.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -90,6 +91,8 @@ def typed_columns(
             )
         else:
             decided, column, values = _of_type(table.column(name), name, override, place)
+        if column.kind == "number" and options.na:  # however they are written: -999, -999.0
+            values = values.masked_fill(torch.isin(values, _numbers(options.na)), torch.nan)
         columns[name] = values
         schema.append(column)
         distinct = texts[name][0].values if name in texts else table.column(name).unique()
@@ -101,6 +104,19 @@ def typed_columns(
         for (kind, why), which in said.items()
     )
     return Typed(Table(columns, tuple(schema)), tuple(seen), notes)
+
+
+def _numbers(texts: Sequence[str]) -> Tensor:
+    """Of some texts those that are numbers.
+
+    >>> _numbers(["-999", "none"])
+    tensor([-999.], dtype=torch.float64)
+    """
+    found = []
+    for text in texts:
+        with suppress(ValueError):
+            found.append(float(text))
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def is_text(kind: pa.DataType) -> bool:

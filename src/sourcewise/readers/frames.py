@@ -248,9 +248,13 @@ def _groups(
         key = np.unique(key * (len(values) + 1) + codes + 1, return_inverse=True)[1]
     alone = key.max() + 1 + np.arange(len(table))
     together = np.unique(np.where(gap, alone, key), return_inverse=True)[1]
-    told = counted(int(gap.sum()), "row")
-    note = f"{told} without a value of {listing(names)}: each is a group of its own"
-    return torch.from_numpy(together), (note,) if gap.any() else ()
+    note = ""
+    if together.max() + 1 == len(table):
+        note = f"--group {listing(names)}: every row is a group of its own, so none stay together"
+    elif gap.any():
+        told = counted(int(gap.sum()), "row")
+        note = f"{told} without a value of {listing(names)}: each is a group of its own"
+    return torch.from_numpy(together), (note,) if note else ()
 
 
 def may_be_text(label: str, options: ReadOptions) -> bool:

@@ -15,12 +15,13 @@ from sourcewise.screening.base import (
     handle_missing,
     leave_out_dates,
     per_source,
-    point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
     tested_sources,
 )
+from sourcewise.screening.dates import point_out_dates
+from sourcewise.screening.far import point_out_spikes
 from sourcewise.screening.options import USUAL, MixedOptions, Rules
 from sourcewise.screening.recorded import TIED
 from sourcewise.sources import Sources
@@ -44,6 +45,7 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
         )
     screened = Screened.columns_of(data)
     log = _numbers(screened, rules.log)
+    point_out_dates(screened)
     leave_out_dates(screened)
     refuse_infinite(screened)
     if rules.missing == "drop":
@@ -52,8 +54,8 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
     take_logarithms(screened, log)
     _constants(screened, rules.min_rows)
     _gaps(screened)
-    point_out_dates(screened)
     point_out_identifiers(screened)
+    point_out_spikes(screened)
     _texts(screened)
     return screened
 

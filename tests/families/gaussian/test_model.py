@@ -1,4 +1,5 @@
 import math
+import re
 import subprocess
 import sys
 from typing import Any
@@ -209,6 +210,21 @@ def test_singular_covariances_are_named_with_the_remedy():
     same = torch.ones(5, 2, dtype=torch.float64)
     with pytest.raises(InputError, match="singular"):
         fitted(same, K=1, y=torch.zeros(5, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"shrinkage": "none"}, "--set shrinkage=ledoit-wolf, --set covariance=diagonal, or"),
+        ({}, "--set shrinkage=0.1, --set covariance=diagonal, or"),
+        ({"covariance": "diagonal"}, ": --set shrinkage=0.1, or leave"),
+        ({"covariance": "diagonal", "shrinkage": 0.5}, ": leave dependent"),
+    ],
+)
+def test_advice_is_not_in_force(settings, advice):
+    same = torch.ones(5, 2, dtype=torch.float64)
+    with pytest.raises(InputError, match=re.escape(advice)):
+        fitted(same, K=1, y=torch.zeros(5, dtype=torch.int64), **settings)
 
 
 def test_small_scales_are_not_singular():

@@ -215,7 +215,7 @@ def solve(
         return f"sources {listing(own, 3)}" if len(own) > 1 else repr(own[0])
 
     S, intensity = _shrunk(settings, S, fourth, n)
-    return Solution(mu, _cholesky(S, n, who), intensity, which, free)
+    return Solution(mu, _cholesky(S, n, who, _remedies(settings)), intensity, which, free)
 
 
 def _means(settings: GaussianSettings, sums: Sums, partition: Partition, block: Tensor) -> Tensor:
@@ -299,7 +299,16 @@ def ledoit_wolf_intensity(S: Tensor, fourth: Tensor, n: Tensor) -> Tensor:
     return torch.where(error > 0, (spread / error).clamp(0, 1), 1.0)
 
 
-def _cholesky(S: Tensor, n: Tensor, who: Callable[[int], str]) -> Tensor:
+def _remedies(settings: GaussianSettings) -> str:
+    """What helps where a covariance is singular, and is not in force."""
+    now = settings.resolved_shrinkage
+    stronger = {"none": "ledoit-wolf", "ledoit-wolf": "0.1"}.get(str(now))
+    ways = [f"--set shrinkage={stronger}"] if stronger else []
+    ways += ["--set covariance=diagonal"] if settings.covariance == "full" else []
+    return ", ".join([*ways, f"{'or ' * bool(ways)}leave dependent columns out (--ignore)"])
+
+
+def _cholesky(S: Tensor, n: Tensor, who: Callable[[int], str], remedies: str) -> Tensor:
     """L of each covariance (M, d, d); a singular one is refused."""
     factor, failed = torch.linalg.cholesky_ex(S)
     pivots = factor.diagonal(dim1=1, dim2=2)
@@ -309,8 +318,7 @@ def _cholesky(S: Tensor, n: Tensor, who: Callable[[int], str]) -> Tensor:
     if not bool(sound.all()):
         m = int((~sound).nonzero()[0])
         raise InputError(
-            f"the covariance of {who(m)} is singular (n = {int(n[m])}, d = {S.shape[1]}): use "
-            "shrinkage (--set shrinkage=ledoit-wolf), --set covariance=diagonal, or leave "
-            "dependent columns out (--ignore)"
+            f"the covariance of {who(m)} is singular (n = {int(n[m])}, d = {S.shape[1]}): "
+            f"{remedies}"
         )
     return factor
