@@ -114,7 +114,7 @@ def mutated(document, rng):
     return document, (way, last, kind)
 
 
-@pytest.mark.parametrize("name", ["result.json", "models/pooled/0/model.json"])
+@pytest.mark.parametrize("name", ["result.json", "models/pooled/model.json"])
 def test_a_document_of_any_structure_is_used_or_refused(run, command, name):
     (folder, call), rng = command, random.Random(name)
     path = folder / "run" / name
@@ -150,7 +150,7 @@ def spoilt(tensors, kind, name):
 @pytest.mark.parametrize("kind", ["missing", "unknown", "shape", "empty", "type", "nan", "inf"])
 def test_tensors_that_are_not_those_of_the_model_are_refused(command, kind):
     folder, call = command
-    path = folder / "run/models/pooled/0/model.safetensors"
+    path = folder / "run/models/pooled/model.safetensors"
     tensors, note = read_tensors(path), path.with_name("model.json")
     write_tensors(path, spoilt(tensors, kind, sorted(tensors)[-1]))
     agreed(path)

@@ -249,7 +249,7 @@ def test_runs_that_cannot_be_used(tmp_path, words):
 def test_damaged_models_are_one_line(tmp_path, symbols, damage):
     run = tmp_path / "run"
     sw.train(symbols, model="arm", set={"passes": 1}, out=run)
-    path = run / "models" / "pooled" / "0" / "model.safetensors"
+    path = run / "models" / "pooled" / "model.safetensors"
     raw = bytearray(path.read_bytes())
     if damage == "cut":
         path.write_bytes(raw[:-10])

@@ -1,4 +1,4 @@
-"""Models in `models/` of a run folder: `<strategy>/<block>/` holds the weights and a document.
+"""Models in `models/` of a run folder: `<strategy>/` holds a document and the weights.
 
 What is read must be a model whole: a document of the right type, an encoder, and tensors of the
 shapes that a model of these settings and sizes has. The shapes are compared before memory is
@@ -6,7 +6,7 @@ taken for the model.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -32,46 +32,45 @@ Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class SavedBlock:
-    """The document of the model of one block."""
+class Saved:
+    """The document of the models of a strategy."""
 
     family: str
     settings: Json  # of the family
     sizes: Json  # of its constructor
-    block: tuple[int, ...]  # sources
-    blocks: int  # of the strategy
+    blocks: tuple[tuple[int, ...], ...]  # sources of each
     sources: tuple[str, ...]  # names of all sources of the run
-    effort: Effort
+    efforts: tuple[Effort, ...]  # of each block
     encoder: Json
     weights: str  # digest of their file
+    averages: str | None  # likewise; None: there are none
 
 
 def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -> None:
-    """Write `models/<strategy>/<block>/` for every strategy."""
+    """Write `models/<strategy>/` for every strategy."""
     for name, item in fitted.items():
-        settings = job.tuned.get(name, job.settings).model_dump(mode="json")
-        for j, block in enumerate(item.model.partition):
-            place = folder / "models" / name / str(j)
-            place.mkdir(parents=True, exist_ok=True)
-            weights = place / WEIGHTS
-            own = item.model.block(j)
-            write_tensors(weights, own.state_dict())
-            if own.averages:
-                write_tensors(place / AVERAGES, _numbered(own.averages))
-            write_json(
-                place / DOCUMENT,
-                {
-                    "family": job.family.name,
-                    "settings": settings,
-                    "sizes": item.encoder.sizes,
-                    "block": list(block),
-                    "blocks": len(item.model.partition),
-                    "sources": list(item.model.names),
-                    "effort": vars(item.efforts[j]),
-                    "encoder": item.encoder.to_json(),
-                    "weights": file_digest(weights),
-                },
-            )
+        place = folder / "models" / name
+        place.mkdir(parents=True, exist_ok=True)
+        blocks = [item.model.block(j) for j in range(len(item.model.partition))]
+        weights = _numbered([block.state_dict() for block in blocks])
+        averages = _numbered([_numbered(block.averages) for block in blocks])
+        write_tensors(place / WEIGHTS, weights)
+        if averages:
+            write_tensors(place / AVERAGES, averages)
+        write_json(
+            place / DOCUMENT,
+            {
+                "family": job.family.name,
+                "settings": job.tuned.get(name, job.settings).model_dump(mode="json"),
+                "sizes": item.encoder.sizes,
+                "blocks": [list(block) for block in item.model.partition],
+                "sources": list(item.model.names),
+                "efforts": [vars(effort) for effort in item.efforts],
+                "encoder": item.encoder.to_json(),
+                "weights": file_digest(place / WEIGHTS),
+                "averages": file_digest(place / AVERAGES) if averages else None,
+            },
+        )
 
 
 def load_models(folder: Path) -> dict[str, TrainedStrategy]:
@@ -89,39 +88,38 @@ def load_models(folder: Path) -> dict[str, TrainedStrategy]:
 
 
 def _load_strategy(place: Path) -> TrainedStrategy:
-    folders = sorted(place.glob("*"), key=lambda path: int(path.name))
-    notes = [
-        from_json(SavedBlock, read_json(path / DOCUMENT), str(path / DOCUMENT)) for path in folders
-    ]
-    first = notes[0]
-    if len(notes) != first.blocks:
-        raise InputError(f"{len(notes)} of {first.blocks} blocks")
-    own = {"block": first.block, "effort": first.effort, "weights": first.weights}
-    if any(replace(note, **own) != first for note in notes):
-        raise InputError("its blocks are of different runs")
-    chosen, encoder = family(first.family), registry.load(first.encoder)
-    if to_json(encoder.sizes) != first.sizes:
+    note = from_json(Saved, read_json(place / DOCUMENT), str(place / DOCUMENT))
+    chosen, encoder = family(note.family), registry.load(note.encoder)
+    if to_json(encoder.sizes) != note.sizes:
         raise InputError("sizes of models and of their encoder differ")
-    settings = chosen.parse(first.settings)
-    weights = [_weights(path, note) for path, note in zip(folders, notes, strict=True)]
+    if len(note.efforts) != len(note.blocks):
+        raise InputError(f"{len(note.efforts)} efforts of {len(note.blocks)} blocks")
+    settings = chosen.parse(note.settings)
+    every = _by_number(_tensors(place / WEIGHTS, note.weights), len(note.blocks))
 
     def build(K: int) -> ConditionalModel:
-        return chosen.build(settings, K=K, **first.sizes)
+        return chosen.build(settings, K=K, **note.sizes)
 
-    for note, tensors in zip(notes, weights, strict=True):
-        with torch.device("meta"):
-            _compare(build(len(note.block)).state_dict(), tensors)
-    partition = Partition(tuple(note.block for note in notes))
-    model = PartitionedModel(partition, build, first.sources)
-    for j, (path, tensors) in enumerate(zip(folders, weights, strict=True)):
-        _fill(model.block(j), path, tensors)
-    return TrainedStrategy(model, encoder, tuple(note.effort for note in notes))
+    wanted = {}
+    for block, tensors in zip(note.blocks, every, strict=True):
+        if len(block) not in wanted:
+            with torch.device("meta"):
+                wanted[len(block)] = build(len(block)).state_dict()
+        _compare(wanted[len(block)], tensors)
+    model = PartitionedModel(Partition(note.blocks), build, note.sources)
+    for j, tensors in enumerate(every):
+        _fill(model.block(j), tensors)
+    if note.averages is not None:
+        averages = _by_number(_tensors(place / AVERAGES, note.averages), len(note.blocks))
+        for j, tensors in enumerate(averages):
+            _add_averages(model.block(j), tensors)
+    return TrainedStrategy(model, encoder, note.efforts)
 
 
-def _weights(folder: Path, note: SavedBlock) -> Tensors:
-    if note.weights != file_digest(folder / WEIGHTS):
-        raise InputError(f"{folder / WEIGHTS} is damaged: it is of another model")
-    return read_tensors(folder / WEIGHTS)
+def _tensors(path: Path, digest: str) -> Tensors:
+    if digest != file_digest(path):
+        raise InputError(f"{path} is damaged: it is of another model")
+    return read_tensors(path)
 
 
 def _compare(wanted: Tensors, found: Tensors) -> None:
@@ -135,7 +133,7 @@ def _compare(wanted: Tensors, found: Tensors) -> None:
             raise InputError(f"{name} has the type {tensor.dtype}")
 
 
-def _fill(model: ConditionalModel, folder: Path, tensors: Tensors) -> None:
+def _fill(model: ConditionalModel, tensors: Tensors) -> None:
     """Set parameters and buffers; only what an untrained model leaves open may be unknown."""
     parameters = dict(model.named_parameters())
     for name, start in model.state_dict().items():
@@ -144,21 +142,26 @@ def _fill(model: ConditionalModel, folder: Path, tensors: Tensors) -> None:
             raise InputError(f"{name} is not finite")
     # Assigned, not copied into: the precision is that of the file.
     model.load_state_dict(tensors, assign=True)
-    if (folder / AVERAGES).exists():
-        model.averages = _averages(read_tensors(folder / AVERAGES))
-        for average in model.averages:
-            _compare(parameters, average)
 
 
-def _numbered(averages: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Several sets of parameters as one."""
-    return {f"{i}/{name}": v for i, every in enumerate(averages) for name, v in every.items()}
+def _add_averages(model: ConditionalModel, tensors: Tensors) -> None:
+    count = len({key.split("/", 1)[0] for key in tensors})
+    model.averages = tuple(_by_number(tensors, count))
+    for average in model.averages:
+        _compare(dict(model.named_parameters()), average)
 
 
-def _averages(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
+def _numbered(every: Sequence[Tensors]) -> dict[str, Tensor]:
+    """Several sets of tensors as one."""
+    return {f"{i}/{name}": v for i, tensors in enumerate(every) for name, v in tensors.items()}
+
+
+def _by_number(tensors: Tensors, count: int) -> list[dict[str, Tensor]]:
     """The inverse of `_numbered`."""
-    out: dict[int, dict[str, Tensor]] = {}
+    out: list[dict[str, Tensor]] = [{} for _ in range(count)]
     for key, value in tensors.items():
-        number, name = key.split("/", 1)
-        out.setdefault(int(number), {})[name] = value
-    return tuple(out[i] for i in sorted(out))
+        number, _, name = key.partition("/")
+        if not number.isdecimal() or int(number) >= count:
+            raise InputError(f"the tensor {key!r} is of no block")
+        out[int(number)][name] = value
+    return out
