@@ -16,6 +16,7 @@ Held-out rows keep their gaps: `log p(x) = log p(z) - sum_j log s_j - sum_{j in 
 observed columns, in original units.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,9 +122,8 @@ class NumericEncoder(Encoder):
         rows = (found.mean, found.scale, *(means or ()), *(covariance or ()))
         if any(len(row) != d for row in rows) or len(covariance or rows[0]) != d:
             raise ValueError(f"there are {d} columns, and not as many numbers")
-        every = (found.mean, found.scale, means, covariance)
-        tensors = (v if v is None else torch.tensor(v, dtype=torch.float64) for v in every)
-        return cls(found.columns, *tensors)
+        fills = (None if v is None else _tensor(v) for v in (means, covariance))
+        return cls(found.columns, _tensor(found.mean), _tensor(found.scale), *fills)
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,10 @@ class NumericCoding(Coding):
         means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
         covariance = _observed_covariance(z - means[y])
         return NumericEncoder(self.columns, mean, scale, means, covariance)
+
+
+def _tensor(values: Sequence[object]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _positive(scale: Tensor) -> Tensor:
