@@ -1,7 +1,7 @@
 """Where a file that a user asks for may go: never over what a run reads back."""
 
-import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from sourcewise.errors import InputError
 from sourcewise.run_folders import own_files
@@ -24,8 +24,10 @@ def check_output(path: Path) -> None:
         raise InputError(f"cannot write {path}: it is no file")
     if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write {path}: no permission to write in {path.parent}")
+    try:
+        TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
     place = path.parent.resolve() / path.name  # a link itself is replaced, not followed
     for folder in place.parents:
         first = place.relative_to(folder).parts[0]

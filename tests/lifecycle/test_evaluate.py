@@ -158,7 +158,7 @@ def test_unknown_rows_are_named_and_skipped_on_request(frame, tmp_path):
     with pytest.raises(InputError, match="can score no row"):
         sw.evaluate(table, sw.read(frame.assign(kind="other"), source="site"), unknown="skip")
     with pytest.raises(InputError, match="allowed are refuse, skip"):
-        sw.evaluate(table, sw.read(frame, source="site"), unknown="drop")
+        sw.evaluate(table, sw.read(frame, source="site"), unknown="drop")  # pyright: ignore[reportArgumentType]
 
 
 def test_unknown_symbols_are_skipped(symbols):

@@ -74,8 +74,9 @@ def bound(
     target = None if typed is None else TARGET.read(typed)
     if over is not None and plot is None:
         raise InputError("--over is the axis of the plot: give --plot FILE too")
-    if out is not None:
-        check_output(out)
+    for file in (out, plot):
+        if file is not None:
+            check_output(file)
     if dry_run:
         files = {name: path and str(path) for name, path in (("plot", plot), ("out", out))}
         untimed = {"seconds": None, "seconds_reason": "numbers only: a few seconds at most"}

@@ -16,6 +16,7 @@ Held-out rows keep their gaps: `log p(x) = log p(z) - sum_j log s_j - sum_{j in 
 observed columns, in original units.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -128,9 +129,8 @@ class NumericEncoder(Encoder):
         rows = (found.mean, found.scale, *(means or ()), *(covariance or ()))
         if any(len(row) != d for row in rows) or len(covariance or rows[0]) != d:
             raise ValueError(f"there are {d} columns, and not as many numbers")
-        every = (found.mean, found.scale, means, covariance)
-        tensors = (v if v is None else torch.tensor(v, dtype=torch.float64) for v in every)
-        return cls(found.columns, *tensors)
+        fills = (None if v is None else _tensor(v) for v in (means, covariance))
+        return cls(found.columns, _tensor(found.mean), _tensor(found.scale), *fills)
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,10 @@ class NumericCoding(Coding):
         mean = rows.count @ rows.mean / n
         squares = rows.about(mean.expand_as(rows.center)).second.diagonal(dim1=1, dim2=2)
         return NumericEncoder(self.columns, mean, _positive((squares.sum(0) / n).sqrt()))
+
+
+def _tensor(values: Sequence[object]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _positive(scale: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Rows of sources or with values that the models do not know are refused, or left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -98,8 +98,9 @@ def _value(kind: str, column: str | None, value: str, rows: torch.Tensor) -> Unk
 
 def _told(skipped: Skipped, fitted: TrainedStrategy) -> str:
     """What is unknown, and what is known instead."""
-    known = {("category", c.name): c.categories for c in fitted.encoder.coding.coded_columns}
-    known |= {("source", None): fitted.model.names}
+    known: dict[tuple[str, str | None], Sequence[str]] = {("source", None): fitted.model.names}
+    for column in fitted.encoder.coding.coded_columns:
+        known["category", column.name] = column.categories
     return "; ".join(skipped.words(*of, known.get(of, ())) for of in skipped.kinds)
 
 
