@@ -31,6 +31,9 @@ class Summary:
 
     plan: Plan  # how the scores were made
     results: Results  # cell name to strategy name to scores
+    _averages: dict[tuple[str, str, int | None], np.ndarray] = field(
+        default_factory=dict, repr=False
+    )
     _same: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, repr=False)
 
     def cell(self, strategy: str, repetition: int, deletion: int | None = None) -> CellScores:
@@ -39,8 +42,12 @@ class Summary:
 
     def average(self, strategy: str, quantity: str, deletion: int | None = None) -> np.ndarray:
         """(K,) a field of `CellScores`, averaged over the repetitions."""
-        cells = [self.cell(strategy, r, deletion) for r in range(self.plan.repetitions)]
-        return torch.stack([getattr(cell, quantity) for cell in cells]).mean(0).numpy()
+        key = strategy, quantity, deletion
+        if key not in self._averages:
+            cells = [self.cell(strategy, r, deletion) for r in range(self.plan.repetitions)]
+            mean = torch.stack([getattr(cell, quantity) for cell in cells]).mean(0)
+            self._averages[key] = mean.numpy()
+        return self._averages[key]
 
     def level(self, strategy: str, weights: np.ndarray) -> Interval:
         """Interval of a strategy's value of the metric on held-out rows."""
