@@ -17,6 +17,7 @@ from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.comparison.scores import Cell
 from sourcewise.families.base import SharedError
 from sourcewise.families.gaussian.model import Gaussian
+from sourcewise.files import read_tensors, write_tensors
 from sourcewise.forms import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
@@ -286,6 +287,8 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         sw.compare(data, seeds=1, out=run)
     monkeypatch.undo()
     (run / "cells" / "0-3.safetensors").write_bytes(b"damaged")
+    cell = run / "cells" / "0-5.safetensors"  # whole, but of no plan
+    write_tensors(cell, {n: v[..., :1] if v.ndim else v for n, v in read_tensors(cell).items()})
     computed = []
 
     def run_and_note(plan, cell, shared, splits=None, **how):
@@ -296,7 +299,7 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         module = sys.modules[f"sourcewise.comparison.{name}"]
         monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)
-    assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-all"]
+    assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-5", "0-all"]
     assert resumed.document["differences"] == whole.document["differences"]
     assert not (run / "cells").exists()
 
