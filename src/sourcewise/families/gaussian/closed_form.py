@@ -194,10 +194,9 @@ def solve(
     for j, members in enumerate(partition):
         block[list(members)] = j
     used = list(partition.sources)
-    if empty := [k for k in used if counts[k] == 0]:
-        raise InputError(
-            f"source {names[empty[0]]!r} has no training rows: no mean can be estimated"
-        )
+    if not bool(counts[used].all()):
+        empty = next(k for k in used if counts[k] == 0)
+        raise InputError(f"source {names[empty]!r} has no training rows: no mean can be estimated")
     which, M = block, len(partition)
     if not settings.shares:
         which, M = torch.full((K,), -1), len(used)
