@@ -1,12 +1,11 @@
 """Tables of named columns -> `Sources`: which column is the source, the text, the groups."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -20,6 +19,8 @@ from sourcewise.readers.columns import (
     typed_columns,
 )
 from sourcewise.readers.registry import ReadOptions
+from sourcewise.readers.rows import Place, data_rows
+from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["MOST_SOURCES", "from_arrow", "from_pandas", "may_be_text", "natural"]
 
 MOST_SOURCES = 10_000
-Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
 def from_arrow(
@@ -40,20 +40,16 @@ def from_arrow(
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
-    kept = _filled_rows(table)
-    notes: tuple[str, ...] = ()
-    if len(kept) < len(table):
-        told = counted(len(table) - len(kept), "row")
-        notes, table = (f"{told} without any value left out",), table.take(pa.array(kept))
-        outer, place = place, lambda i: outer(int(kept[i]))
     label = _source_column(table, options.source)
+    refuse_nested(table.column(label), label, "source column")
+    text = options.text or _default_text(table, label, options)
+    table, place, notes = data_rows(table, label, place, text is not None)
     y, source_names = _labels(table.column(label), label, place)
     together, told = _groups(table, options.group, place)
     notes += told
-    text = options.text or _default_text(table, label, options)
     if text is not None:
         _refuse_for_text(text, label, options)
-        how = {"name": name, "place": place, "chunk": options.chunk}
+        how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}
         texts = _strings(table.column(text), text, place)
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
@@ -64,6 +60,8 @@ def from_arrow(
         raise InputError(f"{name}: no column left beside the source {label!r}")
     typed = typed_columns(table, chosen, options, place)
     notes += typed.notes
+    for column in typed.table.schema:
+        notes += two_forms(column.name, column.categories)
     return Sources(
         typed.table,
         y,
@@ -163,19 +161,6 @@ def _refuse_repeated(names: Sequence[str], where: object) -> None:
         raise InputError(f"{where}: duplicate column names: {listing(map(repr, repeated))}")
 
 
-def _filled_rows(table: pa.Table) -> np.ndarray:
-    """The rows that hold something; spreadsheets leave others."""
-    empty = np.ones(len(table), bool)
-    for column in table.columns:
-        gap = column.is_null()
-        if is_text(column.type):
-            gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
-        empty &= gap.to_numpy()
-        if not empty.any():
-            break
-    return np.flatnonzero(~empty)
-
-
 def _source_column(table: pa.Table, source: str | None) -> str:
     if source is not None:
         if source not in table.column_names:
@@ -199,7 +184,6 @@ def _may_name(column: pa.ChunkedArray) -> bool:
 
 def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, list[str]]:
     """(n,) sources, and their names in natural order."""
-    refuse_nested(column, name, "source column")
     values, codes = encoded(column)
     texts = [level(value) for value in values.to_pylist()]
     gaps = np.isin(codes, [-1, *(i for i, text in enumerate(texts) if not text.strip())])
