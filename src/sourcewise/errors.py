@@ -51,7 +51,7 @@ def listing(items: Iterable[object], limit: int = 8) -> str:
     >>> listing(["a", "b"]), listing(range(12), limit=3)
     ('a, b', '0, 1, 2 and 9 more')
     """
-    names = [str(item) for item in items]
+    names = [text if (text := str(item)).isprintable() else repr(text) for item in items]
     more = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 

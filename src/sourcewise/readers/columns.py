@@ -238,8 +238,19 @@ def recorded_decimals(short: np.ndarray) -> np.ndarray:
     >>> recorded_decimals(np.array([5.01, 7], np.float32))
     array([5.01, 7.  ])
     """
-    values, back = np.unique(short, return_inverse=True)
-    return values.astype(str).astype(np.float64)[back].reshape(short.shape)
+    found = short.astype(np.float64)
+    left = np.ones(short.shape, bool)
+    if short.dtype == np.float32:  # of which there are many: few decimals are tried for all
+        large = ~(np.abs(found) < 1 << 24)
+        left = ~large
+        for k in range(10):
+            tried = np.rint(found * 10.0**k) / 10.0**k
+            right = left & (tried.astype(np.float32) == short)
+            found[right], left = tried[right], left & ~right
+        left |= large
+    values, back = np.unique(short[left], return_inverse=True)
+    found[left] = values.astype(str).astype(np.float64)[back]
+    return found
 
 
 def _recorded(kind: pa.DataType) -> str:

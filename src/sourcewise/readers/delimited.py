@@ -7,6 +7,7 @@ end of each row. pyarrow splits the cells: of the readers tried it takes the lea
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,18 +84,11 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
     """
     names = [*layout.names, *([""] if layout.tail else [])]
     numbered = [str(j) for j in range(len(names))]  # the real ones may be empty or repeated
-    bad: list[pa_csv.InvalidRow] = []
-
-    def note(row: pa_csv.InvalidRow) -> str:
-        bad.append(row)
-        return "skip" if len(bad) < 2 else "error"
-
     options = {
         "parse_options": pa_csv.ParseOptions(
             delimiter=layout.separator,
             quote_char='"' if layout.quoted else False,
             newlines_in_values=layout.quoted,
-            invalid_row_handler=note,
         ),
         "convert_options": pa_csv.ConvertOptions(
             column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
@@ -115,16 +109,14 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
                     table = pa_csv.read_csv(file, read_options=read, **options)
                 break
             except pa.ArrowInvalid as error:
-                if bad:
-                    break
+                if got := re.search("Expected [0-9]+ columns, got ([0-9]+)", str(error)):
+                    raise _uneven(path, layout, int(got[1])) from None
                 if "UTF8" in str(error) or "UTF-8" in str(error):
                     raise not_text(path, layout.encoding) from None
                 if "straddl" not in str(error) or block > _BLOCK:
                     raise
             except UnicodeError:
                 raise not_text(path, layout.encoding) from None
-    if bad:
-        raise _uneven(path, layout, bad[0])
     assert table is not None
     return Delimited(_named(table, layout, path), path, layout)
 
@@ -252,13 +244,13 @@ def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
             yield layout.skipped + start, row
 
 
-def _uneven(path: Path, layout: Layout, row: pa_csv.InvalidRow) -> InputError:
+def _uneven(path: Path, layout: Layout, cells: int) -> InputError:
     """A row with more or fewer cells than the header."""
     wanted = len(layout.names) + layout.tail
     records = _records(path, layout)
-    line = next((n for n, cells in records if len(cells) != wanted and n > layout.skipped + 1), 0)
+    line = next((n for n, row in records if len(row) != wanted and n > layout.skipped + 1), 0)
     place = f"{path}, line {line}" if line else f"{path}"
     return InputError(
-        f"{place} has {row.actual_columns} cells, but the header has {len(layout.names)} "
+        f"{place} has {cells} cells, but the header has {len(layout.names)} "
         f"columns: {listing(layout.names)}; correct the row, or say --separator"
     )

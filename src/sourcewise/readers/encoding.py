@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sourcewise.errors import InputError, counted, listing
+from sourcewise.errors import InputError, listing
 from sourcewise.readers.files import read_bytes
 
 __all__ = [
@@ -31,7 +31,7 @@ _MARKS = (
 )
 _COMMON = ("cp1252", "cp1250", "cp1251", "cp1253", "shift_jis", "gb18030", "big5", "euc_kr")
 # Texts of a few words are too short for statistics, but these are mostly in cp1252.
-_WESTERN = frozenset("äöüßÄÖÜéèêëàâçîïôûùœñóíáúÉÈÊÀÇÑ’‘“”„«»–—…€£§°²µ®\xa0")
+_WESTERN = frozenset("äöüßÄÖÜéèêëàâçîïôùœñóíáúÉÈÊÀÇÑãåæøÅÆØ’‘“”„«»–—…€£§°²µ®\xa0")
 _SAMPLE = 1 << 18  # bytes that a guess looks at
 
 
@@ -46,25 +46,23 @@ class NotText(InputError):
 
     def __init__(self, where: str, encoding: str, sample: bytes):
         self.where, self.encoding, self.sample = where, encoding, sample
-        guess = _likely([sample])
-        super().__init__(
-            f"{where} is not {encoding.upper()} text: say --encoding {guess} if it was written "
-            "so, or save it as UTF-8"
-        )
+        guess = _likely(sample)
+        remedy = f"say --encoding {guess} if it was written so, or " if guess else ""
+        super().__init__(f"{where} is not {encoding.upper()} text: {remedy}save it as UTF-8")
 
     @staticmethod
     def of_all(errors: Sequence["NotText"]) -> InputError:
         """One error for several files."""
         if len(errors) == 1:
             return errors[0]
-        wide = {b"\0" in error.sample for error in errors}
-        remedy = "save them as UTF-8"
-        if len(wide) == 1:
-            guess = _likely([error.sample for error in errors])
-            remedy = f"say --encoding {guess} if they were written so, or {remedy}"
-        encoding, told = errors[0].encoding.upper(), counted(len(errors), "file")
+        kinds = {_likely(error.sample).startswith("utf-16") for error in errors}
+        guess = _likely(b"\n".join(error.sample for error in errors)) if len(kinds) == 1 else ""
+        remedy = f"say --encoding {guess} if they were written so, or " if guess else ""
         places = listing((error.where for error in errors), 3)
-        return InputError(f"{told} are not {encoding} text ({places}): {remedy}")
+        return InputError(
+            f"{len(errors)} files are not {errors[0].encoding.upper()} text ({places}): {remedy}"
+            "save them as UTF-8"
+        )
 
 
 def check_encoding(name: str) -> None:
@@ -131,23 +129,29 @@ def not_text(path: Path, encoding: str, content: bytes | None = None) -> NotText
     """What is not text of an encoding: where, and which encoding it may be instead."""
     content = read_bytes(path) if content is None else content
     _, mark = encoding_of(content)
-    where = f"{path}"
     try:
-        content[mark:].decode(encoding)
+        before, nul, _ = content[mark:].decode(encoding).partition("\0")
+        at = len(before.encode(encoding)) if nul else -1
     except UnicodeDecodeError as error:
-        at = error.start + mark
+        at = error.start
+    except UnicodeError:  # a codec of Python that says no place
+        at = -1
+    where = f"{path}"
+    if at >= 0:
+        at += mark
         line = content.count(b"\n", 0, at) + 1
         where = f"{path}, line {line}: byte {at + 1} (0x{content[at]:02x})"
-    except UnicodeError:  # a codec of Python that says no place
-        pass
     return NotText(where, encoding, content[:_SAMPLE])
 
 
-def _likely(samples: Sequence[bytes]) -> str:
-    """What the encoding of some files may be."""
-    content = b"\n".join(samples)[:_SAMPLE]
+def _likely(content: bytes) -> str:
+    """What the encoding of a file may be; "" if it is none that can be guessed."""
+    content = content[:_SAMPLE]
+    if encoding_of(content)[1]:
+        return ""  # its mark says so, and is not true
     if b"\0" in content:
-        return "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+        wide = content.count(b"\0") > len(content) / 10
+        return ("utf-16-le" if content[1:2] == b"\0" else "utf-16-be") if wide else ""
     beyond = re.sub(b"[\0-\x7f]+", b"", content).decode("cp1252", "replace")
     if sum(c in _WESTERN for c in beyond) > 0.9 * len(beyond):
         return "cp1252"

@@ -66,9 +66,10 @@ def reading(path: str | Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise InputError(f"cannot read {path}: {error.strerror}") from None
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        told = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        if isinstance(error, OSError) and error.filename is not None:
+            raise InputError(f"cannot read {path}: {told}") from None
+        told = told.splitlines()[0]
         raise InputError(f"{path} is damaged: {told:.300}") from None
 
 
