@@ -81,9 +81,11 @@ def _array(values: Any, what: str) -> np.ndarray:
             array = np.array(values, dtype=object)
     except (ValueError, TypeError, OverflowError):
         raise InputError(f"{what} is no array: its rows differ in shape") from None
-    if isinstance(values, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(values)).any():
-        array = array.astype(object)
-        array[masked] = None
+    if isinstance(values, np.ma.MaskedArray) and array.dtype.names is None:
+        masked = np.ma.getmaskarray(values)
+        if masked.any():
+            array = array.astype(object)
+            array[masked] = None
     return array
 
 

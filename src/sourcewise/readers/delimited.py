@@ -124,7 +124,11 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
 def _named(table: pa.Table, layout: Layout, path: Path) -> pa.Table:
     """With the columns' names, and without empty columns at the end that have none."""
     names = [*layout.names, *([""] if layout.tail else [])]
-    while not names[-1].strip() and not any(table.column(len(names) - 1).unique().to_pylist()):
+    while (
+        len(names) > 1
+        and not names[-1].strip()
+        and not any(table.column(len(names) - 1).unique().to_pylist())
+    ):
         names.pop()
     if layout.tail and len(names) > len(layout.names):
         raise InputError(

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +15,12 @@ from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
+    is_plain,
     is_text,
     level,
+    levels,
     refuse_nested,
+    stored,
     typed_columns,
 )
 from sourcewise.readers.registry import ReadOptions
@@ -32,6 +37,10 @@ __all__ = ["MOST_SOURCES", "from_arrow", "from_pandas", "may_be_text", "natural"
 MOST_SOURCES = 10_000
 
 
+_COMPLEX = (complex, np.complexfloating)
+_SCALARS = (str, int, float, np.bool, np.integer, np.floating, Decimal, date)
+
+
 def from_arrow(
     table: pa.Table,
     options: ReadOptions,
@@ -40,6 +49,7 @@ def from_arrow(
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
+    table = stored(table)
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
@@ -85,6 +95,8 @@ def from_pandas(
     if named:
         frame = frame.reset_index(level=named, allow_duplicates=True)  # which is refused later
     names = [str(column) for column in frame.columns]
+    if re.search("[\ud800-\udfff]", "".join(names)):
+        raise InputError(f"{name}: the name of a column holds half a surrogate pair: no character")
     frame = frame.set_axis(names, axis=1)
     _refuse_repeated(names, name)
     text = options.text or ("text" if may_be_text(options.source or "source", options) else None)
@@ -104,24 +116,26 @@ def _arrow(column: "pd.Series", name: str) -> pa.ChunkedArray:
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
-    if isinstance(values.dtype, pd.IntervalDtype) or values.dtype.kind == "c":
-        words = "intervals" if values.dtype.kind == "O" else "complex numbers"
+    objects = values.dtype == object and not isinstance(values.dtype, pd.IntervalDtype)
+    kinds = set(map(type, values)) if objects else {values.dtype.type}  # Arrow drops i in silence
+    if isinstance(values.dtype, pd.IntervalDtype) or any(issubclass(k, _COMPLEX) for k in kinds):
+        words = "intervals" if isinstance(values.dtype, pd.IntervalDtype) else "complex numbers"
         raise InputError(
             f"column {name!r} holds {words}: leave it out with --ignore {name}, or make it "
             "numbers, text or dates"
         )
+    if any(issubclass(k, date) for k in kinds) and any(issubclass(k, int) for k in kinds):
+        return _mixed(column, name)  # Arrow takes the numbers for dates
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return _mixed(column, name)
 
 
 def _mixed(column: "pd.Series", name: str) -> pa.ChunkedArray:
-    import pandas as pd
-
     present = column.dropna().tolist()
     kinds = {type(value) for value in present}
-    if kinds & {list, tuple, dict, set, bytes, complex, np.ndarray, pd.Interval}:
+    if not all(issubclass(kind, _SCALARS) for kind in kinds):
         words = listing(sorted(kind.__name__ for kind in kinds))
         raise InputError(
             f"column {name!r} holds values of type {words}: leave it out with --ignore {name}, or "
@@ -137,7 +151,10 @@ def _mixed(column: "pd.Series", name: str) -> pa.ChunkedArray:
             )
         kept[text] = value
     texts = [None if gap else level(v) for v, gap in zip(column, column.isna(), strict=True)]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+    try:
+        return pa.chunked_array([pa.array(texts, pa.string())])
+    except UnicodeEncodeError:
+        raise InputError(f"column {name!r} holds half a surrogate pair: no character") from None
 
 
 def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
@@ -175,7 +192,7 @@ def _source_column(table: pa.Table, source: str | None) -> str:
 
 def _may_name(column: pa.ChunkedArray) -> bool:
     """Whether a column has few values, none of them a measurement."""
-    if pa.types.is_nested(column.type):
+    if not is_plain(column.type):
         return False
     values = [v for v in column.unique().slice(0, 60).to_pylist() if v not in (None, *MISSING)]
     broken = [v for v in values if re.fullmatch(r"[+-]?\d*[.,]\d+", str(v)) and level(v) == str(v)]
@@ -185,7 +202,7 @@ def _may_name(column: pa.ChunkedArray) -> bool:
 def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, list[str]]:
     """(n,) sources, and their names in natural order."""
     values, codes = encoded(column)
-    texts = [level(value) for value in values.to_pylist()]
+    texts = levels(values)
     gaps = np.isin(codes, [-1, *(i for i, text in enumerate(texts) if not text.strip())])
     if gaps.any():
         first, told = int(gaps.argmax()), counted(int(gaps.sum()), "row")

@@ -1,5 +1,6 @@
 """The one door for data: whatever it is, `read` makes it `Sources`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,9 @@ def _check(options: ReadOptions) -> None:
         raise InputError(f"no separator {separator!r} (one character, such as ; or |)")
     if options.encoding is not None:
         check_encoding(options.encoding)
+    for text in options.na:
+        if re.search("[\ud800-\udfff]", text):
+            raise InputError(f"no value {text!a} for na: half a surrogate pair is no character")
     if options.dates is not None and "%" not in options.dates:
         raise InputError(f"no format of dates {options.dates!r} (such as %d/%m/%Y)")
 

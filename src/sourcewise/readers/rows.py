@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sourcewise.errors import counted, listing
-from sourcewise.readers.columns import encoded, is_text, level
+from sourcewise.readers.columns import encoded, is_text, levels
 
 __all__ = ["Place", "data_rows"]
 
@@ -90,7 +90,7 @@ class _Labels:
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> "_Labels":
         values, codes = encoded(column)
-        names = [level(value) for value in values.to_pylist()]
+        names = levels(values)
         return cls(names, codes, np.bincount(codes[codes >= 0], minlength=len(names)))
 
     def totals(self) -> np.ndarray:
