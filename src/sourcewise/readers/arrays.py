@@ -165,7 +165,7 @@ def _labels(y: np.ndarray) -> np.ndarray:
 
 def _texts_of_objects(y: np.ndarray) -> np.ndarray:
     """Labels of any types as text, or whole numbers; no two may be one text."""
-    if all(isinstance(value, int) and abs(value) < 2**63 for value in y):
+    if all(type(value) is int and abs(value) < 2**63 for value in y):
         return y.astype(np.int64)
     kept: dict[str, object] = {}
     for value in y:

@@ -97,7 +97,8 @@ def is_surely_utf8(content: bytes, wanted: str) -> bool:
     >>> [is_surely_utf8("é".encode(code), "cp1252") for code in ("utf-8", "cp1252")]
     [True, False]
     """
-    if codecs.lookup(wanted).name == "utf-8" or b"\0" in content:
+    marked = encoding_of(content)[1] > 0
+    if marked or codecs.lookup(wanted).name == "utf-8" or b"\0" in content:
         return False
     try:
         content.decode()
