@@ -170,13 +170,14 @@ def member(array=X):
     return file.getvalue()
 
 
-def archive(path, method=zipfile.ZIP_STORED, **members):
+def archive(path, members, method=zipfile.ZIP_STORED):
     with zipfile.ZipFile(path, "w", method) as file:
         for name, content in members.items():
             file.writestr(f"{name}.npy", content)
     return path
 
 
+WHOLE = {"x": member(), "y": member(Y)}
 LYING = {
     "does not hold as many values as it says": {"x": member()[:-8]},
     "as many values": {"x": member().replace(b"(3, 2), ", b"(99999,)")},
@@ -190,18 +191,18 @@ LYING = {
 
 @pytest.mark.parametrize("message", LYING)
 def test_arrays_that_lie_are_refused_before_memory_is_spent(tmp_path, message):
-    members = {"x": member(), "y": member(Y), **LYING[message]}
-    path = archive(tmp_path / "a.npz", **members)
+    members = {**WHOLE, **LYING[message]}
+    path = archive(tmp_path / "a.npz", members)
     with pytest.raises(sw.InputError, match=message) as caught:
         sw.read(path)
     assert "\n" not in str(caught.value)
 
 
 def test_other_packings_and_passwords_are_refused(tmp_path):
-    path = archive(tmp_path / "a.npz", zipfile.ZIP_BZIP2, x=member(), y=member(Y))
+    path = archive(tmp_path / "a.npz", WHOLE, zipfile.ZIP_BZIP2)
     with pytest.raises(sw.InputError, match="'x' is packed in a way that NumPy does not write"):
         sw.read(path)
-    raw = bytearray(archive(tmp_path / "b.npz", x=member(), y=member(Y)).read_bytes())
+    raw = bytearray(archive(tmp_path / "b.npz", WHOLE).read_bytes())
     at = raw.index(b"PK\x01\x02")
     raw[at + 8] |= 1
     (tmp_path / "b.npz").write_bytes(raw)
@@ -210,7 +211,7 @@ def test_other_packings_and_passwords_are_refused(tmp_path):
 
 
 def test_an_array_that_unpacks_to_more_than_it_can_is_refused(tmp_path):
-    raw = bytearray(archive(tmp_path / "a.npz", x=member(), y=member(Y)).read_bytes())
+    raw = bytearray(archive(tmp_path / "a.npz", WHOLE).read_bytes())
     at = raw.index(b"PK\x01\x02")
     raw[at + 24 : at + 28] = (1 << 31).to_bytes(4, "little")
     (tmp_path / "a.npz").write_bytes(raw)

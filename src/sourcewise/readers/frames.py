@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -28,9 +28,6 @@ from sourcewise.readers.rows import Place, data_rows
 from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["MOST_SOURCES", "from_arrow", "from_pandas", "may_be_text", "natural"]
 
@@ -85,7 +82,7 @@ def from_arrow(
 
 
 def from_pandas(
-    frame: "pd.DataFrame",
+    frame: pd.DataFrame,
     options: ReadOptions,
     name: str,
     place: Place = lambda i: f"row {i + 1}",
@@ -107,32 +104,40 @@ def from_pandas(
     return from_arrow(pa.table(arrays, names=names), options, name, place)
 
 
-def _arrow(column: "pd.Series", name: str) -> pa.ChunkedArray:
+def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
     """A pandas column as Arrow has it; values of several types become text if none collide."""
-    import pandas as pd
-
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
     objects = values.dtype == object and not isinstance(values.dtype, pd.IntervalDtype)
-    kinds = set(map(type, values)) if objects else {values.dtype.type}  # Arrow drops i in silence
+    kinds = (
+        set(map(type, values.dropna())) if objects else {values.dtype.type}
+    )  # Arrow drops i in silence
     if isinstance(values.dtype, pd.IntervalDtype) or any(issubclass(k, _COMPLEX) for k in kinds):
         words = "intervals" if isinstance(values.dtype, pd.IntervalDtype) else "complex numbers"
         raise InputError(
             f"column {name!r} holds {words}: leave it out with --ignore {name}, or make it "
             "numbers, text or dates"
         )
-    if any(issubclass(k, date) for k in kinds) and any(issubclass(k, int) for k in kinds):
-        return _mixed(column, name)  # Arrow takes the numbers for dates
+    if objects and len(set(map(_group, kinds))) > 1:
+        return _mixed(column, name)  # Arrow takes numbers for dates, or breaks down
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return _mixed(column, name)
 
 
-def _mixed(column: "pd.Series", name: str) -> pa.ChunkedArray:
+def _group(kind: type) -> object:
+    """What types may stand together in a column: all kinds of numbers, all kinds of dates."""
+    if issubclass(kind, bool | np.bool):
+        return bool
+    numbers, dates = (int, np.integer, float, np.floating, Decimal), (date,)
+    return next((group for group in (numbers, dates) if issubclass(kind, group)), kind)
+
+
+def _mixed(column: pd.Series, name: str) -> pa.ChunkedArray:
     present = column.dropna().tolist()
     kinds = {type(value) for value in present}
     if not all(issubclass(kind, _SCALARS) for kind in kinds):
@@ -282,8 +287,6 @@ def _strings(column: pa.ChunkedArray, name: str, place: Place) -> list[str]:
 
 def _refuse_no_text(values: Sequence[object], name: str, place: Place) -> None:
     """Raise for a cell of the column of text that is no string."""
-    import pandas as pd
-
     for i, value in enumerate(values):
         if not isinstance(value, str):
             empty = pd.api.types.is_scalar(value) and pd.isna(value)
