@@ -94,7 +94,7 @@ def test_a_dry_run_shows_how_columns_were_read(command, here):
     (here / "a.csv").write_text("\n".join(["site;w;code", *rows]))
     code, out, _ = command("compare", "a.csv", "--source", "site", "--dry-run", "--ignore", "code")
     assert code == 0
-    assert re.search(r"w +number +70,0 +0 +\d+  numbers \(decimal comma\)", out)
+    assert re.search(r"w +0 +\d+  number +70,0 +numbers \(decimal comma\)", out)
     assert "'w': read as numbers (decimal comma)" in out.replace("''", "'")
 
 
@@ -115,7 +115,7 @@ def test_a_messy_export_ends_in_the_verdict_of_the_clean_one(command, here):
     assert "say --encoding cp1252" in err
     code, _, err = command(*plain, "--encoding", "cp1252")
     assert code == 2
-    assert "say --na '<0,6'" in err
+    assert """say --na '"<0,6"'""" in err
     more = ("--encoding", "cp1252", "--na", '"<0,6"', "--model", "gaussian", "--ignore", "PLZ")
     code, _, err = command(*plain, *more)
     assert code == 2
@@ -280,7 +280,7 @@ BAD = [
     ),
     (
         ["compare", "data.csv", "--model", "table", "--set", "batch=0"],
-        "allowed: a whole number >= 1, or all",
+        "allowed: a whole number in .1, 10000000., or all",
     ),
     (["compare", "empty.txt"], "empty.txt is empty"),
     (["compare", "data.csv", "--out", "data.csv/run"], "cannot write the run folder"),
@@ -407,6 +407,14 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
     assert document["strategies"]["separate"]["per_source"]["0"]["n_test"] == 30
     code, out, _ = command("evaluate", "run", "new.csv")
     assert "scope: these models on these rows" in out
+    more = Path("new.csv").read_text() + "2,0.5,0.5\n"
+    Path("more.csv").write_text(more)
+    code, out, err = command("evaluate", "run", "more.csv")
+    assert (code, out) == (2, "")
+    assert "'2' (row 61); --unknown skip leaves these rows out" in err
+    code, out, _ = command("evaluate", "run", "more.csv", "--unknown", "skip", "--json")
+    assert json.loads(out)["skipped"]["rows"] == 1
+    assert json.loads(out)["strategies"] == document["strategies"]
     code, out, _ = command("evaluate", "run", "new.csv", "--dry-run", "--json")
     assert json.loads(out)["reading"]["columns"] == ["a", "b"]
     code, out, _ = command("sample", "run", "--dry-run")
@@ -417,6 +425,7 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
         (("sample", "run", "--out", "new.doc"), "samples go to .csv"),
         (("sample", "run", "--temperature", "2"), "has no temperature"),
         (("evaluate", "run", "absent.csv"), "no file absent.csv"),
+        (("evaluate", "run", "new.csv", "--unknown", "drop"), "allowed are refuse, skip"),
     ):
         code, out, err = command(*arguments)
         assert (code, out, len(err.splitlines())) == (2, "", 1)

@@ -19,6 +19,7 @@ from sourcewise.commands.families import families
 from sourcewise.commands.report import report
 from sourcewise.commands.reproduce import reproduce
 from sourcewise.commands.sample import sample
+from sourcewise.commands.screen import prepare, show
 from sourcewise.commands.train import train
 from sourcewise.errors import InputError
 from sourcewise.stopping import Terminated, listen
@@ -41,16 +42,18 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if os.environ.get("RANK", "0") != "0":  # of several processes the first alone speaks
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    prepare()
     listen()
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # a reader that has gone shows here, or as Python ends
         if code == _INTERRUPTED:
             _stop(_GOES_ON, _INTERRUPTED)
         raise SystemExit(code if isinstance(code, int) else 0)
     except Terminated:
         _stop(_GOES_ON, _TERMINATED)
     except InputError as error:
-        _stop(f"error: {_line(str(error))}", 2)
+        _stop(f"error: {error}", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
@@ -91,13 +94,13 @@ def _line(text: str) -> str:
 
 
 def _stop(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    show(message, file=sys.stderr)
     raise SystemExit(code)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"sourcewise {__version__}")
+        show(f"sourcewise {__version__}")
         raise typer.Exit
 
 

@@ -1,21 +1,42 @@
 """What went wrong on the user's side, in one line: what, where, and what is allowed."""
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
+    "Damaged",
     "InputError",
     "TrainingFailed",
     "Unsuited",
     "counted",
     "listing",
+    "phrases",
     "rounded",
+    "shortened",
     "unknown",
+    "visible",
 ]
+
+LONGEST_MESSAGE, LONGEST_VALUE = 2000, 60  # characters
+_COMPARED = 2000  # names that a wrong one is compared with
+# Control, format (marks of direction, of no width), half a pair, private, unassigned, line ends.
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 class InputError(ValueError):
-    """Bad input or usage. The command line prints its one line and exits with code 2."""
+    """Bad input or usage. The command line prints its one line and exits with code 2.
+
+    >>> print(InputError("no column 'a\\x1b[31m\\n'"))
+    no column 'a\\x1b[31m\\n'
+    """
+
+    def __init__(self, message: str):
+        super().__init__(shortened(visible(message), LONGEST_MESSAGE))
+
+
+class Damaged(InputError):
+    """What stands in a place is not what was written there; the message names the place."""
 
 
 class Unsuited(InputError):
@@ -45,15 +66,50 @@ def rounded(value: float) -> str:
     return f"{float(short):.0f}" if abs(float(short)) >= 100 else short
 
 
+def visible(text: str) -> str:
+    """Text on one line, in which nothing moves the cursor, turns the line around or hides.
+
+    >>> print(visible("a\\r\\n\\x1b[31m \\u202eb\\u200b é"))
+    a\\r\\n\\x1b[31m \\u202eb\\u200b é
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _HIDDEN else c
+        for c in text
+    )
+
+
+def shortened(text: str, limit: int = LONGEST_VALUE) -> str:
+    """A long value with its middle cut out, and how long it is.
+
+    >>> shortened("short"), shortened("a" * 50 + "b" * 950, 20)
+    ('short', 'aaaaaaaaaa…bbbbbbbbb (1000 characters)')
+    """
+    if len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail]}…{text[-tail:]} ({len(text)} characters)"
+
+
 def listing(items: Iterable[object], limit: int = 8) -> str:
     """Join names for a message, cut after `limit` of them.
 
     >>> listing(["a", "b"]), listing(range(12), limit=3)
     ('a, b', '0, 1, 2 and 9 more')
     """
-    names = [text if (text := str(item)).isprintable() else repr(text) for item in items]
-    more = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
+    names = [str(item) for item in items]
+    return phrases([*map(shortened, names[:limit]), *names[limit:]], limit)
+
+
+def phrases(items: Sequence[str], limit: int = 8) -> str:
+    """As `listing`, of more than names: none is shortened.
+
+    >>> phrases(["a (1 row)", "b (2 rows)"], limit=1)
+    'a (1 row) and 1 more'
+    """
+    more = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def unknown(what: str, name: str, allowed: Iterable[object]) -> InputError:
@@ -65,6 +121,9 @@ def unknown(what: str, name: str, allowed: Iterable[object]) -> InputError:
     no column 'age' (there are: height, weight)
     """
     names = [str(item) for item in allowed]
-    near = get_close_matches(str(name), names, n=1, cutoff=0.6)
+    # Comparing takes a while: of long lists only the first names, and none that nobody types.
+    short = [item for item in names[:_COMPARED] if len(item) <= LONGEST_VALUE]
+    near = get_close_matches(name[:LONGEST_VALUE], short, n=1, cutoff=0.6)
     hint = f": did you mean {near[0]!r}?" if near else ""
-    return InputError(f"no {what} {str(name)!r}{hint} (there are: {listing(names, 12)})")
+    told = shortened(repr(name))
+    return InputError(f"no {what} {told}{hint} (there are: {listing(names, 12)})")

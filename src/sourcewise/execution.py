@@ -22,7 +22,9 @@ class Execution(Settings):
     track: Literal["none", "tensorboard", "wandb"] = Field(
         default="none", description="where curves go besides log.csv"
     )
-    checkpoint: float = Field(default=60, ge=0, description="seconds between checkpoints")
+    checkpoint: float = Field(
+        default=60, ge=0, le=1_000_000_000, description="seconds between checkpoints"
+    )
     stacked: bool = Field(
         default=True, description="train the models of a partition at the same time"
     )

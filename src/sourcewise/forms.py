@@ -196,13 +196,14 @@ class Table:
 
     def matrix(self) -> Tensor:
         """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""
-        if not self.schema:
-            return torch.empty(0, 0, dtype=torch.float64)
-        cells = [
-            self.columns[name].double().masked_fill(self.missing(name), torch.nan)
-            for name in self.names
-        ]
-        return torch.stack(cells, 1)
+        first = next(iter(self.columns.values()), torch.empty(0))
+        out = torch.empty(len(first), len(self.schema), dtype=torch.float64, device=first.device)
+        for j, name in enumerate(self.names):
+            values = self.columns[name]
+            out[:, j] = values
+            if not values.is_floating_point():
+                out[:, j].masked_fill_(self.missing(name), torch.nan)
+        return out
 
 
 def as_table(x: Tensor | Table | Ragged) -> Table:

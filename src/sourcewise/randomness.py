@@ -22,6 +22,7 @@ from torch import Tensor
 __all__ = ["ExampleNoise", "Noise", "philox"]
 
 _MASK = 0xFFFFFFFF
+ROWS = 1 << 14  # of which draws are made at once
 _MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 _WEYL = 0x9E3779B9, 0xBB67AE85
 
@@ -121,21 +122,12 @@ class ExampleNoise:
 
     def uniform(self, *event: int) -> Tensor:
         """Uniform draws on [0, 1), 53 bits each, of shape (B, *event), float64."""
-        size = math.prod(event)
-        blocks = torch.arange((size + 1) // 2, device=self.y.device)
         bits = _hash(self.noise.seed, self.noise.key)
-        words = philox(
-            (
-                blocks[None, :],
-                (self.index & _MASK)[:, None],
-                ((self.index >> 32) & _MASK)[:, None],
-                (self.y & _MASK)[:, None],
-            ),
-            (bits & _MASK, bits >> 32),
-        )
-        high, low = torch.stack(words[0::2], -1) >> 5, torch.stack(words[1::2], -1) >> 6
-        draws = (high.double() * 2.0**26 + low.double()) * 2.0**-53  # (B, blocks, 2)
-        return draws.flatten(1)[:, :size].reshape(-1, *event)
+        key = bits & _MASK, bits >> 32
+        # Counters and their products are many times as large as the draws.
+        parts = zip(self.y.split(ROWS), self.index.split(ROWS), strict=True)
+        draws = torch.cat([_uniform(math.prod(event), y, index, key) for y, index in parts])
+        return draws.reshape(-1, *event)
 
     def normal(self, *event: int) -> Tensor:
         """Standard normal draws (Box-Muller) of shape (B, *event), float64."""
@@ -145,6 +137,21 @@ class ExampleNoise:
         angle = 2 * math.pi * u[..., 1]
         pair = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], -1)
         return pair.flatten(1)[:, :size].reshape(-1, *event)
+
+
+def _uniform(size: int, y: Tensor, index: Tensor, key: tuple[int, int]) -> Tensor:
+    """(B, size) draws."""
+    blocks = torch.arange((size + 1) // 2, device=y.device)
+    counter = (
+        blocks[None, :],
+        (index & _MASK)[:, None],
+        ((index >> 32) & _MASK)[:, None],
+        (y & _MASK)[:, None],
+    )
+    words = philox(counter, key)
+    high, low = torch.stack(words[0::2], -1) >> 5, torch.stack(words[1::2], -1) >> 6
+    draws = (high.double() * 2.0**26 + low.double()) * 2.0**-53  # (B, blocks, 2)
+    return draws.flatten(1)[:, :size]
 
 
 def philox(counter: tuple[Tensor, ...], key: tuple[int, int]) -> tuple[Tensor, ...]:

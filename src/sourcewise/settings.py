@@ -6,12 +6,18 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from sourcewise.errors import InputError, unknown
 
-__all__ = ["Setting", "Settings"]
+__all__ = ["Few", "Many", "Seed", "Setting", "Settings"]
+
+
+# Larger ones than anybody needs, whose arrays still fit a machine.
+Many = Annotated[int, Field(ge=1, le=10_000_000)]  # of rows, or of repetitions
+Few = Annotated[int, Field(ge=1, le=10_000)]  # of sources, columns, positions
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 @dataclass(frozen=True)
@@ -185,9 +191,9 @@ def _range(limits: Iterable[Any]) -> str:
     high = "]" if "le" in ends else ")"
     if len(ends) == 2:
         least, most = (next(ends[e] for e in pair if e in ends) for pair in _ENDS)
-        return f"in {low}{least:g}, {most:g}{high}"
+        return f"in {low}{least:.15g}, {most:.15g}{high}"
     words = {"ge": ">=", "gt": "above", "le": "<=", "lt": "below"}
-    return " ".join(f"{words[end]} {value:g}" for end, value in ends.items())
+    return " ".join(f"{words[end]} {value:.15g}" for end, value in ends.items())
 
 
 _ENDS = (("ge", "gt"), ("le", "lt"))

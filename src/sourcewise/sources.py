@@ -10,9 +10,10 @@ from torch import Tensor
 
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, X, as_table, content, take
+from sourcewise.limits import MOST_SOURCES, check_names
 from sourcewise.randomness import Noise
 from sourcewise.schema import SeenColumn
-from sourcewise.splits import deal, units
+from sourcewise.splits import deal, identical, repeats_by_chance
 
 __all__ = ["Sources"]
 
@@ -54,6 +55,9 @@ class Sources:
         object.__setattr__(self, "y", torch.as_tensor(self.y).to(torch.int64))
         if len(set(self.names)) != len(self.names):
             raise InputError("two sources have the same name")
+        if self.K > MOST_SOURCES:
+            raise InputError(f"{self.name}: {self.K} sources (at most {MOST_SOURCES})")
+        check_names(self.names, "source", self.name)
         if self.y.shape != (len(self.x),):
             raise InputError(f"{len(self.x)} examples, but y has shape {tuple(self.y.shape)}")
         if self.c is not None and (self.c.ndim != 2 or len(self.c) != len(self.y)):
@@ -102,9 +106,22 @@ class Sources:
         return self.x if isinstance(self.x, Ragged) else as_table(self.x).matrix()
 
     @cached_property
+    def same(self) -> Tensor:
+        """(n,) the same number for identical examples, in order of first appearance."""
+        return identical(self.rows)
+
+    @cached_property
     def units(self) -> Tensor:
-        """(n,) what stays together: examples of one group, or identical ones; see `splits`."""
-        return units(self.rows, self.group)
+        """(n,) unit of each example, numbered in order of first appearance.
+
+        What stays together: groups if given, otherwise identical examples, unless they are by
+        chance. Groups say what belongs together; identical rows in different groups do not join
+        them, or chance would chain whole groups into one.
+        """
+        if self.group is not None:
+            return identical(self.group[:, None])
+        by_chance = repeats_by_chance(self.rows, self.same)
+        return torch.arange(len(self.y)) if by_chance else self.same
 
     @cached_property
     def marks(self) -> Tensor:

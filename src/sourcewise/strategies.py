@@ -87,7 +87,7 @@ def _from_csv(path: Path) -> list[tuple[str, ...]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {error}") from None
     groups: dict[str, list[str]] = {}
     for row in rows:

@@ -13,10 +13,11 @@ from scipy.stats import multivariate_normal
 import sourcewise as sw
 from sourcewise.comparison import verdict
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import Cell
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import Cell
 from sourcewise.families.base import SharedError
 from sourcewise.families.gaussian.model import Gaussian
+from sourcewise.files import read_tensors, write_tensors
 from sourcewise.forms import as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
@@ -286,6 +287,8 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         sw.compare(data, seeds=1, out=run)
     monkeypatch.undo()
     (run / "cells" / "0-3.safetensors").write_bytes(b"damaged")
+    cell = run / "cells" / "0-5.safetensors"  # whole, but of no plan
+    write_tensors(cell, {n: v[..., :1] if v.ndim else v for n, v in read_tensors(cell).items()})
     computed = []
 
     def run_and_note(plan, cell, shared, splits=None, **how):
@@ -296,7 +299,7 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         module = sys.modules[f"sourcewise.comparison.{name}"]
         monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)
-    assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-all"]
+    assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-5", "0-all"]
     assert resumed.document["differences"] == whole.document["differences"]
     assert not (run / "cells").exists()
 
@@ -343,8 +346,20 @@ def test_one_source_cannot_be_compared():
 def test_too_few_groups_cannot_be_split():
     data = gaussians(30)
     grouped = Sources(data.x, data.y, data.names, group=torch.arange(90) // 45)
-    with pytest.raises(sw.InputError, match="only 2 different units to split"):
+    with pytest.raises(sw.InputError, match="only 2 groups to split"):
         sw.compare(grouped)
+
+
+def test_an_exact_fit_that_ignores_its_label_is_an_answer():
+    """Equal means, opposite correlations: the pooled Gaussian shares the mean, as it should."""
+    y = torch.arange(400) % 2
+    x = Noise(0).of("test").normal(400, 2)
+    x[:, 1] = torch.where(y == 0, 1.0, -1.0) * x[:, 0] + 0.3 * x[:, 1]
+    means = torch.stack([x[y == k].mean(0) for k in range(2)])
+    result = sw.compare(Sources(x - means[y], y, ["a", "b"]), seeds=1).document
+    effects = {n: s["label_effect"] for n, s in result["strategies"].items()}
+    assert abs(effects["pooled"]) < 0.02 * effects["separate"]
+    assert not any("ignores" in text for text in result["warnings"])
 
 
 def test_coarse_values_are_no_copies():

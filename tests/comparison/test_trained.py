@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import sourcewise as sw
-from sourcewise.comparison.plan import Cell
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import Cell
 from sourcewise.errors import TrainingFailed
 from sourcewise.families.base import ConditionalModel, Density
 from sourcewise.families.family import Family
@@ -201,6 +201,7 @@ def test_a_model_that_ignores_its_label_is_caught():
 def test_sources_that_are_alike_need_no_label():
     document = run(words(200, alike=True), model="deaf", set={**FAST, "passes": 5}).document
     assert abs(document["strategies"]["separate"]["label_effect"]) < 0.05
+    assert not any("ignores" in text for text in document["warnings"])
 
 
 def test_budgets_tell_what_training_cost():

@@ -43,11 +43,14 @@ def test_the_page_of_families_shows_the_defaults():
     [
         (
             {"batch": "0"},
-            "setting batch: not '0' (allowed: a whole number >= 1, or all): rows per update; all: "
-            "exact full-batch gradients",
+            "setting batch: not '0' (allowed: a whole number in [1, 10000000], or all): rows per "
+            "update; all: exact full-batch gradients",
         ),
         ({"width": "7"}, "settings: width / heads must be even, not 7 / 4"),
-        ({"layers": "0"}, "setting layers: not '0' (allowed: a whole number >= 1): blocks"),
+        (
+            {"layers": "0"},
+            "setting layers: not '0' (allowed: a whole number in [1, 1000]): blocks",
+        ),
         (
             {"symbols": "words"},
             "setting symbols: not 'words' (allowed: characters, bytes): what a symbol is; bytes "

@@ -122,9 +122,58 @@ def test_averages_are_over_the_sources_that_all_strategies_score(words, tmp_path
     assert "no average" in str(only)
 
 
+def test_unknown_rows_are_named_and_skipped_on_request(frame, tmp_path):
+    table = sw.train(sw.read(frame, source="site"), model="table", set=FAST)
+    new = frame.copy()
+    new.loc[[2, 8, 9], "kind"] = "deadly"
+    new.loc[[9, 119], "site"] = "west"
+    with pytest.raises(InputError) as refused:
+        sw.evaluate(table, sw.read(new, source="site"))
+    assert str(refused.value).split(": ", 1)[1] == (
+        "4 of 120 rows cannot be scored: a source that no model knows (known: north, south): "
+        "'west' (rows 10, 120); a category of 'kind' that training never saw (known: mild, none, "
+        "severe): 'deadly' (rows 3, 9, 10); --unknown skip leaves these rows out"
+    )
+    found = sw.evaluate(table, sw.read(new, source="site"), unknown="skip")
+    rest = new.drop([2, 8, 9, 119])
+    alone = sw.evaluate(table, sw.read(rest, source="site"))
+    assert np.array_equal(found.rows["pooled"], alone.rows["pooled"])
+    assert found.document["data"]["rows"] == 116
+    assert found.document["settings"]["unknown"] == "skip"
+    assert found.document["skipped"] == {
+        "rows": 4,
+        "unknown": [
+            {"kind": "source", "column": None, "value": "west", "rows": 2, "first": [10, 120]},
+            {
+                "kind": "category",
+                "column": "kind",
+                "value": "deadly",
+                "rows": 3,
+                "first": [3, 9, 10],
+            },
+        ],
+    }
+    assert "4 rows left out, and not scored: a source that no model knows: 'west'" in str(found)
+    assert "skipped" not in alone.document
+    with pytest.raises(InputError, match="can score no row"):
+        sw.evaluate(table, sw.read(frame.assign(kind="other"), source="site"), unknown="skip")
+    with pytest.raises(InputError, match="allowed are refuse, skip"):
+        sw.evaluate(table, sw.read(frame, source="site"), unknown="drop")  # pyright: ignore[reportArgumentType]
+
+
+def test_unknown_symbols_are_skipped(symbols):
+    arm = sw.train(symbols, model="arm", set={"passes": 1})
+    x = symbols.x.clone()
+    x[7, 2], x[7, 3], x[50, 0] = 5, 5, 9
+    found = sw.evaluate(arm, sw.Sources(x, symbols.y, symbols.names), unknown="skip")
+    assert [v["value"] for v in found.document["skipped"]["unknown"]] == ["5", "9"]
+    assert [v["first"] for v in found.document["skipped"]["unknown"]] == [[8], [51]]
+    assert len(found.rows["pooled"]) == 118
+
+
 def test_what_the_models_do_not_know(words, symbols, frame):
     texts = sw.train(words, set=SMALL)
-    with pytest.raises(InputError, match="no model knows the sources 'four'"):
+    with pytest.raises(InputError, match="no model knows .known: one, two, three.: 'four'"):
         sw.evaluate(texts, sw.Sources(words.x, words.y, ("one", "two", "four")))
     strange = sw.Sources(Ragged.of_strings(["abc☃", "cab"]), torch.tensor([0, 0]), ("one",))
     found = sw.evaluate(texts, strange)
@@ -133,13 +182,13 @@ def test_what_the_models_do_not_know(words, symbols, frame):
     with pytest.raises(InputError, match="no text"):
         sw.evaluate(texts, sw.Sources(symbols.x, symbols.y, ("one", "two")))
     arm = sw.train(symbols, model="arm", set={"passes": 1})
-    with pytest.raises(InputError, match="row 1 holds a symbol that is not among the 3 known"):
+    with pytest.raises(InputError, match="can score no row: .* '3' .rows 1, 2, 3, 4, 5 and"):
         sw.evaluate(arm, sw.Sources(symbols.x + 2, symbols.y, symbols.names))
     with pytest.raises(InputError, match="rows of 4 symbols, not 5"):
         sw.evaluate(arm, sw.Sources(symbols.x[:, :4], symbols.y, symbols.names))
     table = sw.train(sw.read(frame, source="site"), model="table", set=FAST)
     bad = frame.assign(kind="deadly")
-    with pytest.raises(InputError, match="no category 'deadly'"):
+    with pytest.raises(InputError, match="categor.* 'kind' that training never saw .*'deadly'"):
         sw.evaluate(table, sw.read(bad, source="site"))
     with pytest.raises(InputError, match="no column 'dose'"):
         sw.evaluate(table, sw.read(frame.drop(columns="dose"), source="site"))
@@ -200,7 +249,7 @@ def test_runs_that_cannot_be_used(tmp_path, words):
 def test_damaged_models_are_one_line(tmp_path, symbols, damage):
     run = tmp_path / "run"
     sw.train(symbols, model="arm", set={"passes": 1}, out=run)
-    path = run / "models" / "pooled" / "0" / "model.safetensors"
+    path = run / "models" / "pooled" / "model.safetensors"
     raw = bytearray(path.read_bytes())
     if damage == "cut":
         path.write_bytes(raw[:-10])

@@ -309,3 +309,10 @@ def test_one_source_written_in_two_types_is_told(tmp_path):
     content = "\n".join(map(json.dumps, lines))
     with pytest.raises(sw.InputError, match="'source' holds 1 and '1'"):
         read(tmp_path, content, "a.jsonl")
+
+
+def test_groups_that_group_nothing_are_told(tmp_path):
+    alone = ("--group p: every row is a group of its own, so none stay together",)
+    for ids, notes in (("123", alone), (("", "", ""), alone), ("112", ())):
+        rows = "".join(f"{s},{p},{s}\n" for s, p in zip("aba", ids, strict=True))
+        assert read(tmp_path, f"source,p,x\n{rows}", group="p").notes == notes

@@ -129,7 +129,9 @@ def test_other_columns_or_the_user_decide_between_two_readings():
 
 
 def test_text_among_numbers_is_named_with_its_row_and_remedies():
-    with pytest.raises(InputError, match=r"2 values such as '<0,6' \(row 3\); say --na '<0,6'"):
+    with pytest.raises(
+        InputError, match=r"2 values such as '<0,6' \(row 3\); say --na '\"<0,6\"'"
+    ):
         of("0,7", "1,2", "<0,6", "<0,5", "3,1")
     with pytest.raises(InputError, match="text among its numbers"):
         of("1", "2", "x", override="number")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from sourcewise.documents import from_json
 from sourcewise.results.comparison import ComparisonResult
-from sourcewise.results.contract import from_json
 
 METRIC = "log_likelihood"
 UNIT = "nats per row"

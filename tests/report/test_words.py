@@ -25,7 +25,7 @@ def test_signed_marks_gains_and_not_zero():
 
 def test_clean_leaves_only_what_xml_can_hold():
     text = clean("a\x00\x1b\x7f\ud800\ufffeb\u2028c\n\td\U0001f600")
-    assert text == "a\ufffd\ufffd\ufffd\ufffd\ufffdb c d\U0001f600"
+    assert text == r"a\x00\x1b\x7f\ud800\ufffeb\u2028c\n\td" + "\U0001f600"
     text.encode()
 
 

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 import sourcewise as sw
+from sourcewise.documents import from_json
 from sourcewise.errors import InputError
 from sourcewise.files import read_json, write_json
 from sourcewise.results.comparison import ComparisonResult, SourceResult
-from sourcewise.results.contract import from_json, to_json
+from sourcewise.results.contract import to_json
 from sourcewise.results.evaluation import EvaluationResult
 from sourcewise.results.read import read_comparison, read_result
 from sourcewise.results.samples import SamplesResult

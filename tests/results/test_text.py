@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 import sourcewise as sw
+from sourcewise.documents import from_json
 from sourcewise.results.comparison import ComparisonResult, Level
 from sourcewise.results.comparison_text import comparison_lines
-from sourcewise.results.contract import from_json
 from sourcewise.results.data import Column
 from sourcewise.results.text import aligned, extent, few_degrees, metric_name
 

@@ -8,6 +8,7 @@ import sourcewise as sw
 from sourcewise.randomness import Noise
 from sourcewise.screening.numeric import screen
 from sourcewise.screening.options import Rules
+from sourcewise.screening.registry import screen as screen_as
 
 N = 60
 
@@ -158,3 +159,44 @@ def test_spikes_and_skew_are_pointed_out():
     assert "consider --log income" in " ".join(result.warnings)
     logged = screened({"log": ("income",)}, income=Noise(11).normal(N).mul(2).exp().numpy())
     assert not logged.warnings
+
+
+def dated(**columns):
+    """What the note on dates says of a table of 240 rows."""
+    data = pd.DataFrame({"source": ["u", "v"] * 120, "a": Noise(0).normal(240).numpy(), **columns})
+    notes = screen(sw.read(data, source="source")).warnings
+    return [note for note in notes if "date-like" in note]
+
+
+def test_groups_are_hinted_at_only_where_they_group():
+    i = torch.arange(240).numpy()
+    month, year = i // 20 % 12 + 1, 2019 + i // 60
+    days = pd.date_range("2020-01-01", periods=240, freq="D")
+    hours = pd.date_range("2020-01-01", periods=240, freq="h")
+    none = "with --group and a column of weeks or months, or"
+    for columns, hint in (
+        ({"month": month}, "with --group month, or"),
+        ({"Year": year, "month": month}, "with --group Year,month, or"),
+        ({"year": year}, none),  # four of them
+        ({"day": days[i // 2]}, "with --group day, or"),
+        ({"day": days}, none),  # every row its own
+        ({"when": hours}, none),
+        ({"timestamp": i.astype(float) + 1.5e9}, none),
+        ({"hour": i % 24}, none),
+    ):
+        assert len(told := dated(**columns)) == 1, columns
+        assert hint in told[0], columns
+
+
+def test_measurements_and_constants_are_no_dates():
+    """Of survival analyses `time` is a measurement; a year that is the same tells of no time."""
+    time = Noise(1).uniform(240).numpy() * 90
+    assert not dated(time=time, day=time, year=[2020] * 240, week=[60.0, 70.0] * 120)
+
+
+@pytest.mark.parametrize("coding", ["numeric", "mixed"])
+def test_columns_that_hardly_vary_are_refused(coding):
+    """Squares of denormal numbers are 0."""
+    small = frame(c=1e-310 * Noise(7).normal(N).numpy())
+    with pytest.raises(sw.InputError, match=r"'c' varies by .*e-310 only: .*--ignore c"):
+        screen_as(coding, sw.read(small, source="source"), Rules())

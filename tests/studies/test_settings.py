@@ -29,18 +29,28 @@ def test_no_description_repeats_the_range(name):
             "coverage",
             "repetitions",
             "0",
-            "not '0' (allowed: a whole number >= 1): data sets per cell",
+            "not '0' (allowed: a whole number in [1, 1000000]): data sets per cell",
         ),
-        ("coverage", "sizes", "30,x", "not 'x' (allowed: whole numbers): rows per source"),
+        (
+            "coverage",
+            "sizes",
+            "30,x",
+            "not 'x' (allowed: whole numbers in [1, 10000000]): rows per source",
+        ),
         ("coverage", "likeness", "same", "not 'same' (allowed: equal, opposite)"),
-        ("fig1", "K_values", "3,0", "not '0' (allowed: whole numbers >= 1): numbers of sources"),
+        (
+            "fig1",
+            "K_values",
+            "3,0",
+            "not '0' (allowed: whole numbers in [1, 10000]): numbers of sources",
+        ),
         ("fig1", "beta_values", "2", "not '2' (allowed: numbers in [0, 1]): similarities"),
         (
             "ebm",
             "nodes",
             "64",
-            "not 64 (allowed: 2 whole numbers >= 2): per axis of the quadrature in training: of "
-            "D = 1, of D = 2",
+            "not 64 (allowed: 2 whole numbers in [2, 4096]): per axis of the quadrature in "
+            "training: of D = 1, of D = 2",
         ),
         (
             "ebm",
@@ -52,7 +62,7 @@ def test_no_description_repeats_the_range(name):
             "energy",
             "image",
             "0,2,2",
-            "not '0' (allowed: whole numbers >= 1): channels,height,width, with "
+            "not '0' (allowed: whole numbers in [1, 4096]): channels,height,width, with "
             "network=convolutional; not needed for arrays of images",
         ),
     ],

@@ -11,7 +11,9 @@ from sourcewise.bounds.case import Common
 from sourcewise.bounds.options import FRACTION, Option, declared
 from sourcewise.bounds.registry import CLASSES, bound_class, build
 from sourcewise.commands.options import DryRun, Json, print_config, print_json
+from sourcewise.commands.screen import show
 from sourcewise.errors import InputError, listing
+from sourcewise.outputs import check_output
 
 __all__ = ["bound"]
 
@@ -72,8 +74,9 @@ def bound(
     target = None if typed is None else TARGET.read(typed)
     if over is not None and plot is None:
         raise InputError("--over is the axis of the plot: give --plot FILE too")
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"{out}: there is no folder {out.parent}")
+    for file in (out, plot):
+        if file is not None:
+            check_output(file)
     if dry_run:
         files = {name: path and str(path) for name, path in (("plot", plot), ("out", out))}
         untimed = {"seconds": None, "seconds_reason": "numbers only: a few seconds at most"}
@@ -94,4 +97,4 @@ def bound(
     if as_json:
         print_json(found.to_json())
     else:
-        print(table(found), end="")
+        show(*table(found).rstrip("\n").split("\n"))

@@ -6,6 +6,7 @@ import typer
 
 from sourcewise.commands import options as o
 from sourcewise.commands.progress import Progress
+from sourcewise.commands.screen import show
 
 __all__ = ["compare"]
 
@@ -78,5 +79,4 @@ def compare(
     if as_json:
         o.print_json(result.document)
     else:
-        print(result)
-        print(f"report: {page}")
+        show(*str(result).split("\n"), f"report: {page}")

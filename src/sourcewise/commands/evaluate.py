@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from sourcewise.commands import options as o
+from sourcewise.commands.screen import show
 from sourcewise.errors import InputError
+from sourcewise.outputs import check_output
 
 __all__ = ["evaluate"]
 
@@ -34,6 +36,13 @@ def evaluate(
         str | None,
         typer.Option(help="Missing values: refuse, drop or impute; by default as the run."),
     ] = None,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help="Rows of a source, or with a category or symbol, that the models do not know: "
+            "refuse, or skip them and score the rest."
+        ),
+    ] = "refuse",
     seed: o.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
     dry_run: o.DryRun = False,
@@ -42,15 +51,17 @@ def evaluate(
     """Score new rows under the models of a finished run; read as its data unless you say so."""
     if missing not in (None, "refuse", "drop", "impute"):
         raise InputError(f"--missing {missing}: allowed are refuse, drop, impute")
-    if out is not None and not out.parent.is_dir():
-        raise InputError(f"{out}: there is no folder {out.parent}")
+    if unknown not in ("refuse", "skip"):
+        raise InputError(f"--unknown {unknown}: allowed are refuse, skip")
+    if out is not None:
+        check_output(out)
     given = {name: context.params[name] for name in ("source", *o.PLAIN_OPTIONS)}
     given["group"] = None if group is None else o.names(group)
     given["types"] = None if types is None else o.pairs(o.names(types), "--types")
     given["na"] = None if na is None else o.names(na)
     from sourcewise.fitting.run import load
     from sourcewise.lifecycle.evaluate import evaluate as score
-    from sourcewise.lifecycle.score import reading_options
+    from sourcewise.lifecycle.new_rows import reading_options
 
     opened = load(run)
     if dry_run:
@@ -59,7 +70,8 @@ def evaluate(
         untimed = {"seconds": None, "seconds_reason": "scoring is not timed in advance"}
         o.print_config({"run": str(run), **plan, "seed": seed, **untimed}, as_json)
         return
-    found = score(opened, data, strategies=strategy, missing=missing, seed=seed, **given)
+    options = {"missing": missing, "unknown": unknown, "seed": seed}
+    found = score(opened, data, strategies=strategy, **options, **given)
     document = {**found.document, "run": str(run)}
     if out is not None:
         from sourcewise.files import write_json
@@ -68,4 +80,4 @@ def evaluate(
     if as_json:
         o.print_json(document)
     else:
-        print(found)
+        show(*str(found).split("\n"))

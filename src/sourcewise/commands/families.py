@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sourcewise.commands.options import Json, print_json
+from sourcewise.commands.screen import show
 from sourcewise.families.registry import families as registered
 from sourcewise.families.registry import family
 
@@ -46,7 +47,7 @@ def _show_all(as_json: bool) -> None:
         return
     rows = [(e["name"], e["takes"], e["recipe"], ", ".join(e["metrics"])) for e in every]
     _print(("family", "takes", "recipe", "metrics"), rows)
-    print("\nsourcewise families NAME lists a family's settings")
+    show("", "sourcewise families NAME lists a family's settings")
 
 
 def _show(item: "Family", as_json: bool) -> None:
@@ -56,11 +57,11 @@ def _show(item: "Family", as_json: bool) -> None:
         found = {key: [asdict(setting) for setting in each] for key, each in lists.items()}
         print_json({"schema_version": 1, "kind": "family", **_about(item), **found})
         return
-    print(f"{item.name}: {item.about}")
-    print(f"takes {item.takes}; recipe {item.recipe}; metrics {', '.join(item.metrics)}\n")
+    show(f"{item.name}: {item.about}")
+    show(f"takes {item.takes}; recipe {item.recipe}; metrics {', '.join(item.metrics)}", "")
     _print_settings("--set NAME=VALUE", settings)
     if sampling:
-        print()
+        show("")
         _print_settings("option of sample", sampling)
 
 
@@ -78,6 +79,6 @@ def _print(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     for row in (head, *rows):
         cells = "".join(f"{cell:{width}}  " for cell, width in zip(row, widths, strict=False))
         lines = wrap(row[-1], max(30, 98 - start)) or [""]
-        print((cells + lines[0]).rstrip())
+        show((cells + lines[0]).rstrip())
         for line in lines[1:]:
-            print(" " * start + line)
+            show(" " * start + line)

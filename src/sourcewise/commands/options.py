@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sourcewise.errors import InputError
+from sourcewise.commands.screen import show
+from sourcewise.errors import InputError, listing, shortened, visible
 from sourcewise.families.registry import families
 from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 
 if TYPE_CHECKING:
+    import yaml
+
     from sourcewise.comparison.prepare import Prepared
     from sourcewise.lifecycle.prepare import PreparedTraining
     from sourcewise.settings import Settings
@@ -81,7 +84,15 @@ Chunk = Annotated[
 ]
 Log = Annotated[Names, typer.Option(help="Take logarithms of these columns: A,B, or all.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-Seed = Annotated[int, typer.Option(help="Seed of all random choices.")]
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**63:
+        raise InputError(f"--seed must be a whole number from 0 to {2**63 - 1}, got {value}")
+    return value
+
+
+Seed = Annotated[int, typer.Option(callback=_seed, help="Seed of all random choices.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_default=False)]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only resolved settings and a time estimate.")
@@ -109,7 +120,10 @@ def names(texts: Names) -> list[str]:
     >>> names(['age, "Weight, kg"', '" height "'])
     ['age', 'Weight, kg', ' height ']
     """
-    rows = csv.reader(texts or (), skipinitialspace=True)
+    try:
+        rows = list(csv.reader(texts or (), skipinitialspace=True))
+    except csv.Error:
+        raise InputError(f"cannot tell the names in {listing(texts or ())}: quote them") from None
     return [name for row in rows for name in row if name.strip()]
 
 
@@ -153,7 +167,7 @@ def values_of(settings: type["Settings"], given: Given) -> dict[str, Any]:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    show(json.dumps(document, allow_nan=False))
 
 
 def print_config(config: dict[str, Any], as_json: bool) -> None:
@@ -163,7 +177,17 @@ def print_config(config: dict[str, Any], as_json: bool) -> None:
         return
     import yaml
 
-    print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), end="")
+    class Shown(yaml.SafeDumper):
+        """Text with characters that are shown by escapes in quotes, where YAML reads these."""
+
+    Shown.add_representer(str, _in_yaml)
+    text = yaml.dump(config, Dumper=Shown, sort_keys=False, allow_unicode=True)
+    show(*text.rstrip("\n").split("\n"))
+
+
+def _in_yaml(dumper: "yaml.SafeDumper", text: str) -> "yaml.ScalarNode":
+    style = None if visible(text) == text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", shortened(text, 200), style)
 
 
 def print_plan(
@@ -171,14 +195,18 @@ def print_plan(
 ) -> None:
     """What `--dry-run` shows of a run that takes a while: settings and what they come to, ..."""
     plan = {**prepared.config, "resolved": prepared.rehearsal().effective_settings()}
-    plan |= {"warnings": prepared.screened.warnings, "run": str(out), "seconds": round(seconds, 2)}
+    plan |= {"run": str(out), "seconds": round(seconds, 2)}
     if prepared.job.family.trained:
         plan["seconds_reason"] = "if no training stops early"
-    seen = prepared.screened.data.seen
+    seen, warnings = prepared.screened.data.seen, prepared.screened.notes
     if as_json:
-        plan["columns"] = [vars(column) for column in seen]
-    print_config(plan, as_json)
-    if seen and not as_json:
-        from sourcewise.results.text import seen_lines
+        plan |= {"warnings": warnings, "columns": [vars(column) for column in seen]}
+        print_json(plan)
+        return
+    from sourcewise.results.text import note_lines, seen_lines
 
-        print("\n".join(["", "columns as they were read:", *seen_lines(seen)]))
+    print_config(plan, as_json)
+    if seen:
+        show("", "columns as they were read:", *seen_lines(seen))
+    if warnings:
+        show("", *note_lines(warnings))

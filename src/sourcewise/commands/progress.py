@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sourcewise.commands.screen import show
+
 __all__ = ["INTERVAL", "Progress"]
 
 INTERVAL = 30.0  # seconds between lines
@@ -49,7 +51,7 @@ class Progress:
             return
         self.told, made = now, done - self.first
         left = f", {_span((now - self.start) / made * (total - done))} left" if made > 0 else ""
-        print(f"{self.title}: {100 * done / total:.0f} %{left}", file=sys.stderr, flush=True)
+        show(f"{self.title}: {100 * done / total:.0f} %{left}", file=sys.stderr)
 
 
 def _span(seconds: float) -> str:

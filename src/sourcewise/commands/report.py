@@ -1,12 +1,12 @@
 """`sourcewise report`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sourcewise.commands.options import Json
+from sourcewise.commands.options import Json, print_json
+from sourcewise.commands.screen import show
 
 __all__ = ["report"]
 
@@ -23,4 +23,7 @@ def report(
     from sourcewise.results.read import read_comparison
 
     page = write_report(read_comparison(run), out or run / "report.html")
-    print(json.dumps({"run": str(run), "report": str(page)}) if as_json else f"report: {page}")
+    if as_json:
+        print_json({"run": str(run), "report": str(page)})
+    else:
+        show(f"report: {page}")

@@ -6,6 +6,7 @@ import typer
 
 from sourcewise.commands import options as o
 from sourcewise.commands.progress import Progress
+from sourcewise.commands.screen import show
 from sourcewise.errors import InputError
 from sourcewise.studies.registry import STUDIES
 
@@ -59,7 +60,7 @@ def reproduce(
     values: dict[str, Any] = o.pairs(set_, "--set") | {"seed": seed}
     values |= {key: value for key, value in given.items() if value is not None}
     sources = None if data is None else o.read_data(context.params)
-    from sourcewise.files import default_folder
+    from sourcewise.run_folders import default_folder
     from sourcewise.studies.runner import plan_study
 
     planned = plan_study(name, values, sources)
@@ -73,8 +74,7 @@ def reproduce(
     if as_json:
         o.print_json(document)
     else:
-        print(table, end="")
-        print(f"files: {out}")
+        show(*table.rstrip("\n").split("\n"), f"files: {out}")
 
 
 def _list(as_json: bool) -> None:
@@ -87,4 +87,4 @@ def _list(as_json: bool) -> None:
         o.print_json({"studies": rows})
         return
     for study in STUDIES.values():
-        print(f"{study.name:<12}{study.about}")
+        show(f"{study.name:<12}{study.about}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sourcewise.commands.options import DryRun, Json, RunFolder, Seed, print_config, print_json
+from sourcewise.commands.screen import show
 from sourcewise.errors import counted
 
 __all__ = ["sample"]
@@ -53,8 +54,7 @@ def sample(
         file = {"file": str(out)} if out is not None else {"samples": samples.plain()}
         print_json({**samples.document, "run": str(run), **file})
     elif out is not None:
-        for warning in samples.result.warnings:
-            print(f"note: {warning}")
-        print(f"{counted(len(samples), 'sample')}: {out}")
+        notes = (f"note: {warning}" for warning in samples.result.warnings)
+        show(*notes, f"{counted(len(samples), 'sample')}: {out}")
     else:
-        print(samples)
+        show(*str(samples).split("\n"))

@@ -6,6 +6,7 @@ import typer
 
 from sourcewise.commands import options as o
 from sourcewise.commands.progress import Progress
+from sourcewise.commands.screen import show
 
 __all__ = ["train"]
 
@@ -62,5 +63,4 @@ def train(
     if as_json:
         o.print_json(result.document)
     else:
-        print(result)
-        print(f"run: {out}")
+        show(*str(result).split("\n"), f"run: {out}")

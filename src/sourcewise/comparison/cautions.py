@@ -83,14 +83,18 @@ def _longer(summary: Summary, strategy: Strategy, sources: list[int]) -> set[str
 
 
 def _deaf(summary: Summary, baseline: str) -> Iterator[str]:
-    """Models of several sources to which the label is worth next to nothing."""
+    """Models of several sources whose training has not found what the label is worth.
+
+    It is worth something if held-out rows gain by it in separate models. An exact fit has found
+    the maximum of its likelihood: what it makes of labels is its answer.
+    """
     job = summary.plan.job
-    known = float(summary.average(baseline, "label")[1])
+    worth, known = summary.average(baseline, "label").tolist()
+    if not job.family.trained or not worth > summary.region:
+        return
     for strategy in job.strategies:
         change = float(summary.average(strategy.name, "label")[1])
-        if strategy.shuffled or strategy.name == baseline or not known > summary.region:
-            continue
-        if change < DEAF * known:
+        if not strategy.shuffled and strategy.name != baseline and change < DEAF * known:
             yield (
                 f"the {strategy.name} model ignores its source label: another label changes its "
                 f"log-likelihood by {rounded(change)} {job.unit}, that of {baseline} models by "

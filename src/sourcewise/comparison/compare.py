@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from sourcewise.comparison.document import Finished, comparison_result
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan, Shared
+from sourcewise.comparison.plan import BASELINE, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
+from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import (
     TRAINING,
@@ -22,15 +23,17 @@ from sourcewise.comparison.tables import (
 from sourcewise.comparison.warnings import warnings_of
 from sourcewise.errors import InputError
 from sourcewise.execution import Execution
-from sourcewise.files import RunFolder, write_atomic, write_json
+from sourcewise.files import write_atomic, write_json
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.job import Progress, Work, share
-from sourcewise.fitting.run import Comparison, load_models, save_models, save_samples
+from sourcewise.fitting.run import Comparison, save_samples
+from sourcewise.fitting.saved import load_models, save_models
 from sourcewise.fitting.search import search
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult, Trial
 from sourcewise.results.contract import to_json
+from sourcewise.run_folders import RunFolder
 from sourcewise.sources import Sources
 from sourcewise.training.processes import Processes
 
@@ -186,9 +189,9 @@ class _Work:
         """Whether a cell was finished earlier, with its models if they are to be kept."""
         names = [strategy.name for strategy in self.outcome.plan.job.strategies]
         try:
-            scores = load_cell(self.path, cell, names) if self.path else None
+            scores = load_cell(self.path, cell, self.outcome.plan) if self.path else None
             models = load_models(self.path) if self.path and scores and keeps else {}
-        except (InputError, KeyError):  # a damaged file counts as not finished
+        except InputError:  # a damaged file counts as not finished
             return False
         if scores is None or (keeps and set(models) != set(names)):
             return False

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sourcewise.comparison.cautions import cautions, condition, estimand
-from sourcewise.comparison.plan import FOLDS, GROUPS, Plan
+from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
+from sourcewise.comparison.scores import FOLDS, GROUPS
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import differences, verdict_of
 from sourcewise.families.base import Caution, Occasion
@@ -35,7 +36,6 @@ from sourcewise.results.comparison import (
 )
 from sourcewise.results.contract import known
 from sourcewise.results.data import ComparedSource, DataFacts
-from sourcewise.splits import identical
 from sourcewise.statistics import Interval
 from sourcewise.strategies import Strategy
 
@@ -140,7 +140,7 @@ def _data(prepared: Prepared) -> DataFacts[ComparedSource]:
         )
         for k, name in enumerate(job.names)
     ]
-    same = identical(job.data.rows)
+    same = job.data.same
     return data_facts(
         job,
         prepared.screened,

@@ -6,14 +6,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.plan import Cell, CellScores, Plan, Scores, Shared
+from sourcewise.batch import Batch
+from sourcewise.comparison.plan import Plan, Shared
+from sourcewise.comparison.scores import Cell, CellScores, Scores
+from sourcewise.comparison.summed import source_scores, summed_scores
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
 from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch, fit_strategy
 from sourcewise.forms import take
+from sourcewise.memory import give_back
 from sourcewise.metrics.base import HeldOut
+from sourcewise.metrics.log_likelihood import density
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
 
@@ -35,8 +40,12 @@ def evaluate_cell(
 ) -> dict[str, CellScores]:
     """Train and score every strategy on every split of a cell, or on the first few.
 
-    Checkpoints go to the folder, if there is one; `keep` gets the models of every strategy.
+    Checkpoints go to the folder, if there is one; `keep` gets the models of every strategy. Of a
+    deletion nothing but the sources' means is asked: where sums give them, no row is looked at.
     """
+    sums = shared.sums
+    if sums is not None and cell.deletion is not None:
+        return source_scores(plan.job, cell, sums, splits)
     chosen = list(plan.splits(cell, shared.fold))[:splits]
     per_split = []
     for part, split in enumerate(chosen):
@@ -44,7 +53,12 @@ def evaluate_cell(
         noise, where = plan.training_noise(cell, part), execution or Execution()
         work = Work(noise, where, folder, progress, probe)
         work = work.part(part, len(chosen), str(part))
-        per_split.append(evaluate(plan.job, shared.rows, split, shared.shuffled, work, keep))
+        if sums is None or keep is not None or plan.job.shown:
+            scores = evaluate(plan.job, shared.rows, split, shared.shuffled, work, keep)
+        else:
+            scores = summed_scores(plan.job, shared.rows, sums, part, split, work)
+        per_split.append(scores)
+        give_back()
     return {
         strategy.name: _collected(
             plan, cell, strategy.name, chosen, [scores[strategy.name] for scores in per_split]
@@ -130,7 +144,13 @@ def _score(
     shown = [metric.values(trained, held_out, noise.of(metric.name)) for metric in job.shown]
     label = torch.full((2,), torch.nan, dtype=torch.float64)
     if work.probe and job.metric.needs == "density":
-        label = label_effect(trained.model, found.rows, held_out, work.noise.of("probe"))
+        model = trained.model
+
+        def log_density(batch: Batch, noise: Noise) -> Tensor:
+            return density(model, batch, noise).value
+
+        probe = work.noise.of("probe")
+        label = label_effect(model.partition, log_density, found.rows, held_out, probe)
     empty = torch.empty(0, job.data.K, dtype=torch.float64)
     return Scores(
         found.rows,

@@ -11,44 +11,25 @@ an interrupted comparison goes on where it stopped.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from sourcewise.comparison.scores import FOLDS, GROUPS, Cell
+from sourcewise.comparison.sums import Sums
 from sourcewise.encoders.base import Rows
+from sourcewise.families.base import Solvable
 from sourcewise.fitting.job import Job, Split, prepared_rows, shuffled_labels
+from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 
-__all__ = [
-    "BASELINE",
-    "FOLDS",
-    "GROUPS",
-    "Cell",
-    "CellScores",
-    "Plan",
-    "Scope",
-    "Scores",
-    "Shared",
-]
+__all__ = ["BASELINE", "Plan", "Scope", "Shared"]
 
 Scope = Literal["procedure", "these models"]
 BASELINE = "separate"  # what differences are taken from
-FOLDS = 5
-GROUPS = 10
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One repetition, with one jackknife group left out (or None)."""
-
-    repetition: int
-    deletion: int | None
-
-    def __str__(self) -> str:
-        return f"{self.repetition}-{'all' if self.deletion is None else self.deletion}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +39,12 @@ class Shared:
     fold: Tensor  # (n,) of each row
     rows: Rows  # all rows, with everything done that needs no fitting
     shuffled: Tensor  # (n,) permuted labels
+    sums: Sums | None  # of the rows by `part`, if deletions need no more
+
+    @staticmethod
+    def part(fold: Tensor, group: Tensor) -> Tensor:
+        """The number of a fold and jackknife group, among all pairs."""
+        return fold * GROUPS + group
 
 
 @dataclass(frozen=True)
@@ -68,6 +55,8 @@ class Plan:
     scope: Scope  # what the intervals are to cover
     repetitions: int  # R
     seed: int  # of all random choices
+    # Of the last repetition: what is shared depends on data, coding and seed, which never change.
+    _kept: dict[int, Shared] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def cells(self) -> list[Cell]:
@@ -114,57 +103,21 @@ class Plan:
             yield Split.of(self.job, train, test, noise.of(part))
 
     def shared(self, repetition: int) -> Shared:
-        """What the cells of a repetition share."""
-        noise, fold = self.noise(repetition), self.folds(repetition)
-        rows = prepared_rows(self.job, noise)
-        return Shared(fold, rows, shuffled_labels(self.job.data.y, fold, noise))
+        """What the cells of a repetition share; the last that was asked for is kept."""
+        if repetition not in self._kept:
+            self._kept.clear()
+            self._kept[repetition] = self._shared(repetition)
+            give_back()
+        return self._kept[repetition]
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Of one strategy on one split."""
-
-    test: Tensor  # (n_test,) what each test row contributes to the metric
-    train: Tensor  # (K,) the metric on own training rows; NaN if there are none, or no density
-    shown: Tensor  # (M, K) metrics that are shown
-    examples_seen: Tensor  # (K,) by the model of each source's block
-    updates: Tensor  # (K,) likewise
-    best: Tensor  # (K,) the update whose weights were kept, likewise; NaN if the last
-    validation: Tensor  # (K,) their loss on the validation rows; NaN without such rows
-    parameters: int  # free parameters of all models together
-    label: Tensor  # (2,) from `label_effect`; NaN where not asked for
-    shared_error: Tensor  # (K, 3) see `metrics.base.Contributions`
-
-
-@dataclass(frozen=True)
-class CellScores:
-    """Of one strategy in one cell; all float64, so that a file gives back the same bits."""
-
-    rows: Tensor  # (n,) what each row contributes when it was a test row, NaN if never; or empty
-    test: Tensor  # (K,) sum over the source's test rows, per unit
-    train: Tensor  # (K,) sum over the source's own training rows, per unit, averaged over folds
-    n_train: Tensor  # (K,) training rows, averaged over folds
-    n_valid: Tensor  # (K,) validation rows, averaged over folds
-    n_test: Tensor  # (K,) test rows
-    test_size: Tensor  # (K,) their units
-    examples_seen: Tensor  # (K,) averaged over folds
-    updates: Tensor  # (K,) averaged over folds
-    best: Tensor  # (K,) the update whose weights were kept, averaged over folds; NaN if the last
-    validation: Tensor  # (K,) their validation loss, averaged over folds; NaN without such rows
-    parameters: Tensor  # () of all models together, averaged over folds
-    label: Tensor  # (2,) effect and change of `label_probe.label_effect`, averaged over folds
-    shown: Tensor  # (M, K) metrics that are shown, averaged over folds
-    shared_error: Tensor  # (K, 3) shared by a source's contributions, of their mean over folds
-
-    def ended_at_best(self, k: int) -> bool:
-        """Whether the validation loss of source k's model was lowest after its last update."""
-        return bool(self.updates[k] > 0 and self.best[k] >= self.updates[k])
-
-    def tensors(self, prefix: str) -> dict[str, Tensor]:
-        """By name, for a file."""
-        return {f"{prefix}/{field.name}": getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def of(cls, tensors: dict[str, Tensor], prefix: str) -> "CellScores":
-        """The inverse of `tensors`."""
-        return cls(**{field.name: tensors[f"{prefix}/{field.name}"] for field in fields(cls)})
+    def _shared(self, repetition: int) -> Shared:
+        job, noise, fold = self.job, self.noise(repetition), self.folds(repetition)
+        rows, shuffled = prepared_rows(job, noise), shuffled_labels(job.data.y, fold, noise)
+        shared = Shared(fold, rows, shuffled, None)
+        enough = isinstance(job.family.model_class, Solvable) and job.metric.of_log_densities
+        if not enough or self.scope != "procedure" or job.data.c is not None:
+            return shared
+        labels = [job.data.y, *([shuffled] if any(s.shuffled for s in job.strategies) else [])]
+        part = Shared.part(fold, self.groups)
+        sums = Sums.of(job.coding, rows, labels, part, FOLDS * GROUPS, job.data.K)
+        return replace(shared, sums=sums)

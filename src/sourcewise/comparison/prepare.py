@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sourcewise.cells import as_option
 from sourcewise.comparison.evaluate import evaluate, evaluate_cell
-from sourcewise.comparison.plan import BASELINE, FOLDS, Plan, Scope
-from sourcewise.errors import InputError, listing
+from sourcewise.comparison.plan import BASELINE, Plan, Scope
+from sourcewise.comparison.scores import FOLDS, GROUPS, Cell
+from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.family import Family
 from sourcewise.fitting.job import Job, Work
 from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
@@ -37,7 +39,10 @@ class CompareSettings(FitSettings):
         default="auto", description="auto, procedure, these models"
     )
     min_rows: int = Field(
-        default=10, ge=FOLDS, description="sources with fewer rows are not tested"
+        default=10,
+        ge=FOLDS,
+        le=1_000_000_000,
+        description="sources with fewer rows are not tested",
     )
 
 
@@ -98,8 +103,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     if chosen.trained:
         prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
     else:  # an exact fit is tried on a small split
-        cell = plan.cells[-1]
-        evaluate_cell(plan, cell, plan.shared(cell.repetition), splits=1)
+        evaluate_cell(plan, Cell(0, GROUPS - 1), plan.shared(0), splits=1)
     return prepared
 
 
@@ -153,7 +157,9 @@ def _too_few(plan: Plan, min_rows: int) -> dict[str, str]:
         if rows < min_rows:
             out[name] = f"too few rows ({rows}, fewer than {min_rows})"
         elif units < FOLDS:
-            out[name] = f"too few rows ({rows}, but only {units} different units to split)"
+            grouped = data.group is not None
+            split = counted(units, "group") if grouped else f"{units} different units"
+            out[name] = f"too few rows ({rows}, but only {split} to split)"
         elif plan.scope == "these models" and tested < 2:
             out[name] = f"too few rows ({rows}, but only {tested} units to test on)"
     return out
@@ -164,8 +170,10 @@ def _tested(plan: Plan, too_few: Mapping[str, str], min_rows: int) -> tuple[int,
     tested = tuple(k for k, name in enumerate(names) if name not in too_few)
     if len(tested) < 2:
         told = listing((f"{name}: {reason}" for name, reason in too_few.items()), 3)
+        by = plan.job.data.group_by
+        kept = f"; {as_option('--group', *by)} keeps rows of one value in one unit" if by else ""
         raise InputError(
             f"{plan.job.data.name}: fewer than two sources can be tested ({told}); --min-rows "
-            f"{min_rows} asks for that many rows of each, and {FOLDS} units to split"
+            f"{min_rows} asks for that many rows of each, and {FOLDS} units to split{kept}"
         )
     return tested

@@ -1,13 +1,14 @@
 """From the scores of all cells to intervals of levels, differences and beta-hat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from sourcewise.comparison.plan import BASELINE, GROUPS, Cell, CellScores, Plan
+from sourcewise.comparison.plan import BASELINE, Plan
+from sourcewise.comparison.scores import GROUPS, Cell, CellScores
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
@@ -30,6 +31,10 @@ class Summary:
 
     plan: Plan  # how the scores were made
     results: Results  # cell name to strategy name to scores
+    _averages: dict[tuple[str, str, int | None], np.ndarray] = field(
+        default_factory=dict, repr=False
+    )
+    _same: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, repr=False)
 
     def cell(self, strategy: str, repetition: int, deletion: int | None = None) -> CellScores:
         """The scores of a strategy in a cell."""
@@ -37,8 +42,12 @@ class Summary:
 
     def average(self, strategy: str, quantity: str, deletion: int | None = None) -> np.ndarray:
         """(K,) a field of `CellScores`, averaged over the repetitions."""
-        cells = [self.cell(strategy, r, deletion) for r in range(self.plan.repetitions)]
-        return torch.stack([getattr(cell, quantity) for cell in cells]).mean(0).numpy()
+        key = strategy, quantity, deletion
+        if key not in self._averages:
+            cells = [self.cell(strategy, r, deletion) for r in range(self.plan.repetitions)]
+            mean = torch.stack([getattr(cell, quantity) for cell in cells]).mean(0)
+            self._averages[key] = mean.numpy()
+        return self._averages[key]
 
     def level(self, strategy: str, weights: np.ndarray) -> Interval:
         """Interval of a strategy's value of the metric on held-out rows."""
@@ -53,12 +62,20 @@ class Summary:
 
     def same_model(self, strategy: str, baseline: str, k: int) -> bool:
         """Whether a source's model is trained alike in both: same block, same settings."""
-        job = self.plan.job
-        by_name = {s.name: s for s in job.strategies}
-        one, other = by_name[strategy], by_name[baseline]
-        blocks = [next(block for block in s.partition if k in block) for s in (one, other)]
-        alike = job.settings_of(one) == job.settings_of(other)
-        return alike and blocks[0] == blocks[1] and one.shuffled == other.shuffled
+        return bool(self._same_models(strategy, baseline)[k])
+
+    def _same_models(self, strategy: str, baseline: str) -> np.ndarray:
+        """(K,) see `same_model`."""
+        job, key = self.plan.job, (strategy, baseline)
+        if key not in self._same:
+            by_name = {s.name: s for s in job.strategies}
+            one, other = by_name[strategy], by_name[baseline]
+            alike = job.settings_of(one) == job.settings_of(other)
+            alike = alike and one.shuffled == other.shuffled
+            common = set(one.partition) & set(other.partition) if alike else set()
+            self._same[key] = np.zeros(job.data.K, dtype=bool)
+            self._same[key][[k for block in common for k in block]] = True
+        return self._same[key]
 
     def unfinished(self, strategy: str) -> list[int]:
         """The tested sources whose model was still improving when its updates were over.
@@ -74,13 +91,17 @@ class Summary:
 
     def source(self, k: int) -> np.ndarray:
         """(K,) weights that pick one source."""
-        return np.eye(self.plan.job.data.K)[k]
+        return self._equal([k])
 
     @property
     def macro(self) -> np.ndarray:
         """(K,) equal weights on the tested sources."""
-        tested = list(self.plan.job.tested)
-        return np.eye(self.plan.job.data.K)[tested].mean(0)
+        return self._equal(list(self.plan.job.tested))
+
+    def _equal(self, sources: list[int]) -> np.ndarray:
+        weights = np.zeros(self.plan.job.data.K)
+        weights[sources] = 1 / len(sources)
+        return weights
 
     @property
     def by_size(self) -> np.ndarray:
@@ -190,8 +211,7 @@ class Summary:
         errors = [(sign, self._errors(name)) for name, sign in signs.items()]
         names = list(signs)
         if len(names) == 2:
-            same = [self.same_model(names[0], names[1], k) for k in range(len(weights))]
-            weights = np.where(same, 0.0, weights)
+            weights = np.where(self._same_models(names[0], names[1]), 0.0, weights)
         return with_shared_errors(interval, weights, errors)
 
     def _errors(self, strategy: str) -> np.ndarray:

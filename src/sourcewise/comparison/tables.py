@@ -4,15 +4,18 @@
 """
 
 import contextlib
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 
-from sourcewise.comparison.plan import Cell, CellScores, Plan
-from sourcewise.files import RunFolder, read_tensors, write_atomic, write_tensors
+from sourcewise.cells import csv_text
+from sourcewise.comparison.plan import Plan
+from sourcewise.comparison.scores import Cell, CellScores
+from sourcewise.documents import reading
+from sourcewise.errors import InputError
+from sourcewise.files import read_tensors, write_atomic, write_tensors
+from sourcewise.run_folders import RunFolder
 
 __all__ = ["TRAINING", "clear_training", "load_cell", "save_cell", "write_tables"]
 
@@ -39,27 +42,40 @@ def save_cell(folder: Path, cell: Cell, scores: Mapping[str, CellScores]) -> Non
     write_tensors(folder / "cells" / f"{cell}.safetensors", tensors)
 
 
-def load_cell(folder: Path, cell: Cell, names: list[str]) -> dict[str, CellScores] | None:
+def load_cell(folder: Path, cell: Cell, plan: Plan) -> dict[str, CellScores] | None:
     """A cell finished earlier, or None.
 
     Raises:
-        InputError: a damaged file.
-        KeyError: one that lacks something.
+        InputError: a damaged file, or one of another plan.
     """
     path = folder / "cells" / f"{cell}.safetensors"
     if not path.exists():
         return None
-    tensors = read_tensors(path)
-    return {name: CellScores.of(tensors, name) for name in names}
+    with reading(path):
+        tensors = read_tensors(path)
+        found = {s.name: CellScores.of(tensors, s.name) for s in plan.job.strategies}
+        for scores in found.values():
+            _check(scores, cell, plan)
+    return found
+
+
+def _check(scores: CellScores, cell: Cell, plan: Plan) -> None:
+    """Raise unless scores are of the shapes that the plan gives them."""
+    data, K = plan.job.data, plan.job.data.K
+    shapes = {"parameters": (), "label": (2,), "shown": (len(plan.job.shown), K)}
+    shapes |= {"shared_error": (K, 3), "rows": (len(data) if cell.deletion is None else 0,)}
+    for name, tensor in vars(scores).items():
+        if tensor.shape != shapes.get(name, (K,)) or tensor.dtype != torch.float64:
+            raise InputError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}")
+    if not bool(scores.test[list(plan.job.tested)].isfinite().all()):
+        raise InputError("scores are not finite")
 
 
 def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
     """Write all three."""
-    rows, text = list(_tidy(plan, results)), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(folder / "results.csv", text.getvalue())
+    rows = list(_tidy(plan, results))
+    text = csv_text([list(rows[0]), *(row.values() for row in rows)])
+    write_atomic(folder / "results.csv", text)
     write_tensors(folder / "scores.safetensors", _scores(plan, results))
     write_tensors(folder / "rows.safetensors", {"mark": plan.job.data.marks})
 

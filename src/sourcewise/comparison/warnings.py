@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from sourcewise.comparison.evaluate import evaluate_cell
-from sourcewise.comparison.plan import BASELINE, Cell, CellScores, Plan
+from sourcewise.comparison.plan import BASELINE, Plan
 from sourcewise.comparison.prepare import Prepared
+from sourcewise.comparison.scores import Cell, CellScores
+from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.splits import identical, repeats_by_chance
+from sourcewise.splits import repeats_by_chance
 
 __all__ = ["near_duplicates", "repeats", "warnings_of"]
 
@@ -25,7 +27,7 @@ CLOSE = 1e-3  # standard deviations
 def warnings_of(prepared: Prepared, results: Results) -> list[str]:
     """One line each."""
     plan = prepared.plan
-    warnings = [*prepared.screened.warnings, *_left_out(prepared)]
+    warnings = prepared.screened.notes
     if prepared.too_few:
         told = listing(prepared.too_few, 5)
         warnings.append(
@@ -37,23 +39,9 @@ def warnings_of(prepared: Prepared, results: Results) -> list[str]:
     return [*warnings, *(text for text in found if text)]
 
 
-def _left_out(prepared: Prepared) -> list[str]:
-    """One line per reason; with many reasons, one per kind of reason, without the sources."""
-    by_reason = prepared.screened.left_out_by_reason()
-    if len(by_reason) > 3:
-        by_reason = prepared.screened.left_out_by_reason(
-            lambda reason: f"{reason.split(' within ')[0]} within a source"
-        )
-    return [
-        f"{counted(len(names), 'column')} left out ({listing(names, 6)}): {reason}"
-        for reason, names in by_reason.items()
-    ]
-
-
 def repeats(data: Sources) -> str | None:
     """A warning that tells what was made of identical rows, or None if there are few."""
-    x = data.rows
-    same = identical(x)
+    x, same = data.rows, data.same
     if isinstance(x, Ragged):
         return _shared_sequences(data, same)
     repeated = len(same) - len(same.unique())
@@ -154,7 +142,11 @@ def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
         return None
     bare = replace(plan, job=replace(plan.job, settings=prior.without))
     try:
-        without = evaluate_cell(bare, Cell(0, None), bare.shared(0))
+        cell, shared = Cell(0, None), bare.shared(0)
+        if shared.sums is None:
+            without = evaluate_cell(bare, cell, shared)
+        else:
+            without = source_scores(bare.job, cell, shared.sums)
     except InputError:
         return None  # it cannot be fitted: the prior is needed
     rivals = [s.name for s in plan.job.strategies if not s.shuffled and s.name != baseline]

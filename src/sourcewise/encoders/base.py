@@ -7,12 +7,13 @@ encoder gives the log-determinant that takes them there.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from sourcewise.forms import Kind, Ragged, X
+from sourcewise.moments import MomentParts, Moments
 from sourcewise.randomness import ExampleNoise
 
 __all__ = [
@@ -21,11 +22,15 @@ __all__ = [
     "Document",
     "Encoder",
     "Gaps",
+    "MomentCoding",
+    "MomentEncoder",
     "Rows",
     "Sizes",
+    "Strange",
     "TensorRows",
     "Unknown",
     "Z",
+    "each_once",
 ]
 
 Z = Tensor | Ragged  # encoded examples
@@ -75,6 +80,16 @@ class CodedColumn:
     def to_json(self) -> Document:
         """Its facts."""
         return {name: getattr(self, name) for name in self.facts}
+
+
+@dataclass(frozen=True)
+class Strange:
+    """A value of new rows that a coding has no code for."""
+
+    kind: Literal["category", "symbol"]  # what it is
+    column: str | None  # where, if that is a column of a table
+    value: str  # as it is written
+    rows: Tensor  # (m,) the rows that have it, increasing
 
 
 @dataclass(frozen=True)
@@ -147,6 +162,10 @@ class Coding(ABC):
         """Named columns of tables, () otherwise."""
         return ()
 
+    def strange(self, x: X) -> list[Strange]:
+        """The values, each once, of which `prepare` refuses rows. Most codings name none."""
+        return []
+
     @abstractmethod
     def prepare(self, x: Any, noise: ExampleNoise) -> Rows:
         """All that needs no fitting."""
@@ -158,3 +177,43 @@ class Coding(ABC):
     def sizes(self, x: X) -> Tensor:
         """(n,) float64 units of each example: 1, or its symbols with the end of sequence."""
         return torch.ones(len(x), dtype=torch.float64)
+
+
+class MomentEncoder(Protocol):
+    """An encoder that takes sums over rows to sums over encoded rows."""
+
+    def encode(self, rows: Any, y: Tensor) -> tuple[Z, Tensor]:
+        """See `Encoder`."""
+        ...
+
+    def encode_moments(self, rows: Moments) -> tuple[Moments, Tensor]:
+        """Moments of encoded rows, and (K,) the log |dz/dx| summed over each source's rows."""
+        ...
+
+
+@runtime_checkable
+class MomentCoding(Protocol):
+    """A coding whose encoders are affine, fitted to moments: no row is needed for either."""
+
+    def moment_parts(self, rows: Any, y: Tensor, part: Tensor, K: int) -> MomentParts | None:
+        """Sums over the parts (n,) of prepared rows; None where rows cannot be added up."""
+        ...
+
+    def fit_moments(self, rows: Moments) -> MomentEncoder:
+        """Fit on the training rows of all sources."""
+        ...
+
+
+def each_once(values: Tensor, rows: Tensor) -> list[tuple[int, Tensor]]:
+    """Every value once, with the rows that have it.
+
+    >>> each_once(torch.tensor([7, 5, 7]), torch.tensor([0, 2, 3]))
+    [(5, tensor([2])), (7, tensor([0, 3]))]
+
+    Args:
+        values: (m,) integers.
+        rows: (m,) where each stands, increasing.
+    """
+    found, which, counts = values.unique(return_inverse=True, return_counts=True)
+    parts = rows[which.argsort(stable=True)].split(counts.tolist())
+    return list(zip(found.tolist(), parts, strict=True))

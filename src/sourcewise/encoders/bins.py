@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.documents import Positive, Real, Size, typed
 from sourcewise.encoders.base import Document
 
 __all__ = ["Bins", "cut_cells", "cut_values", "usual_bins"]
@@ -82,12 +83,30 @@ class Bins:
     @classmethod
     def from_json(cls, document: Document) -> "Bins":
         """The inverse of `to_json`."""
-        floats = {
-            name: torch.tensor(document[name], dtype=torch.float64)
-            for name in ("knots", "heights")
-        }
-        single = torch.tensor(document["single"], dtype=torch.bool)
-        return cls(**{**document, **floats, "single": single})
+        found = typed(_Written, document)
+        knots, heights = (
+            torch.tensor(v, dtype=torch.float64) for v in (found.knots, found.heights)
+        )
+        if not 0 < len(knots) == len(heights) == len(found.single):
+            raise ValueError("bins have other numbers of knots, heights and pieces")
+        ends = torch.tensor([0.0, found.count], dtype=torch.float64)
+        ordered = torch.cat([ends[:1], heights, ends[1:]]).diff() > 0
+        if not bool((knots.diff() > 0).all() & ordered.all()):
+            raise ValueError("bins are not in order")
+        single = torch.tensor(found.single)
+        return cls(knots, heights, found.count, found.lower, found.upper, single)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of `Bins`."""
+
+    knots: tuple[Real, ...]
+    heights: tuple[Real, ...]
+    count: Size
+    lower: Positive
+    upper: Positive
+    single: tuple[bool, ...]
 
 
 def _linear(x: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -10,11 +10,15 @@ Strictly, then, scores hold for rows within the range of the sample at hand: new
 do not lie in the box are refused, not scored.
 """
 
+import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from sourcewise.documents import Real, Size, typed
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
 from sourcewise.encoders.numeric import NumericCoding, NumericRows
 from sourcewise.errors import InputError
@@ -196,12 +200,31 @@ class BoxEncoder(Encoder):
     @classmethod
     def from_json(cls, document: Document) -> "BoxEncoder":
         """The inverse of `to_json`."""
-        columns = tuple(NumericColumn(**column) for column in document["columns"])
-        shape = document.get("shape")
-        ends = tuple(document["low"]), tuple(document["high"])
-        more = {"cells": document["cells"], "array": tuple(document.get("array", ()))}
-        coding = BoxCoding(columns, *ends, shape=shape and tuple(shape), **more)
-        return cls(coding, tuple(document["spread"]))
+        found = typed(_Written, document)
+        D, box = len(found.columns), (found.low, found.high)
+        if not D == len(found.spread) == len(found.low) == len(found.high):
+            raise ValueError(f"there are {D} columns, and not as many numbers")
+        if any(not low < high for low, high in zip(*box, strict=True)):
+            raise ValueError("the box is empty")
+        if any(math.prod(sides) != D for sides in (found.shape, found.array) if sides):
+            raise ValueError(f"the image has not {D} pixels")
+        coding = BoxCoding(
+            found.columns, *box, shape=found.shape, cells=found.cells, array=found.array
+        )
+        return cls(coding, found.spread)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of a `BoxEncoder`."""
+
+    columns: tuple[NumericColumn, ...]
+    low: tuple[Real, ...]
+    high: tuple[Real, ...]
+    cells: Size | None
+    spread: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    shape: tuple[Size, Size, Size] | None = None
+    array: tuple[Size, ...] = ()
 
 
 def plan(screened: Screened, options: BoxOptions | None = None) -> BoxCoding:

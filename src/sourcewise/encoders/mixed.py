@@ -15,20 +15,27 @@ is `z + u`: the code, and a uniform u on [0, 1) that says where inside the bin o
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes
+from sourcewise.documents import typed
+from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, Strange
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values, usual_bins
-from sourcewise.encoders.mixed_columns import Levels, MixedColumn, MixedRows, prepare_mixed
+from sourcewise.encoders.mixed_columns import (
+    Levels,
+    MixedColumn,
+    MixedRows,
+    prepare_mixed,
+    strange_categories,
+)
 from sourcewise.errors import unknown
 from sourcewise.forms import Table, X, as_table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import MixedOptions
-from sourcewise.screening.recorded import NumericColumn, recorded_columns
+from sourcewise.screening.recorded import recorded_columns
 
 __all__ = ["MixedCoding", "MixedEncoder", "dependence_order", "mutual_information", "plan"]
 
@@ -74,6 +81,10 @@ class MixedCoding(Coding):
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """All columns."""
         return tuple(column.coded for column in self.columns)
+
+    def strange(self, x: X) -> list[Strange]:
+        """Categories that the schema does not name."""
+        return strange_categories(as_table(x), self.columns)
 
     def prepare(self, x: X, noise: ExampleNoise) -> MixedRows:
         """See `prepare_mixed`."""
@@ -186,13 +197,35 @@ class MixedEncoder(Encoder):
     @classmethod
     def from_json(cls, document: Document) -> "MixedEncoder":
         """The inverse of `to_json`."""
-        columns, maps = [], []
-        for item in document["columns"]:
-            number = None if item["number"] is None else NumericColumn(**item["number"])
-            maps.append((Levels if number is None else Bins).from_json(item["map"]))
-            categories = tuple(item["categories"])
-            columns.append(MixedColumn(item["name"], number, categories, item["missing"]))
-        return cls(tuple(columns), tuple(maps), tuple(document["order"]))
+        found = typed(_Written, document)
+        columns = tuple(
+            MixedColumn(c.name, c.number, c.categories, c.missing) for c in found.columns
+        )
+        maps = tuple(
+            (Levels if c.number is None else Bins).from_json(c.map) for c in found.columns
+        )
+        if sorted(found.order) != list(range(len(columns))):
+            raise ValueError(f"the order is not that of {len(columns)} columns")
+        for column, levels in zip(columns, maps, strict=True):
+            every = range(len(column.categories))
+            if isinstance(levels, Levels) and sorted(levels.own + levels.shared) != list(every):
+                raise ValueError(f"column {column.name!r} has other codes than categories")
+        return cls(columns, maps, found.order)
+
+
+@dataclass(frozen=True)
+class _WrittenColumn(MixedColumn):
+    """A column in the document of a `MixedEncoder`."""
+
+    map: Document = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of a `MixedEncoder`."""
+
+    columns: tuple[_WrittenColumn, ...]
+    order: tuple[int, ...]
 
 
 def _decoded(column: MixedColumn, item: Bins | Levels, z: Tensor, gaps: Tensor) -> Tensor:

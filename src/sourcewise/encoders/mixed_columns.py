@@ -6,14 +6,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.encoders.base import CodedColumn, Document, TensorRows
+from sourcewise.cells import as_option
+from sourcewise.documents import typed
+from sourcewise.encoders.base import CodedColumn, Document, Strange, TensorRows, each_once
 from sourcewise.encoders.numeric import NumericCoding
 from sourcewise.errors import InputError, unknown
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.recorded import NumericColumn
 
-__all__ = ["LEVELS", "Levels", "MixedColumn", "MixedRows", "prepare_mixed"]
+__all__ = [
+    "LEVELS",
+    "Levels",
+    "MixedColumn",
+    "MixedRows",
+    "prepare_mixed",
+    "strange_categories",
+]
 
 LEVELS = 200  # codes of a column at most; a code needs rows to be learned from
 
@@ -97,27 +106,51 @@ def _check(table: Table, column: MixedColumn) -> None:
             "from: no probability was learned for it"
         )
     if found[name].kind != column.schema.kind and not bool(gaps.all()):
+        kind = column.schema.kind
         raise InputError(
-            f"column {name!r} is read as {found[name].kind}, but the model has it as "
-            f"{column.schema.kind}: read it with --types {name}={column.schema.kind}"
+            f"column {name!r} is read as {found[name].kind}, but the model has it as {kind}: read "
+            f"it with {as_option('--types', f'{name}={kind}')}"
         )
+
+
+def strange_categories(table: Table, columns: Sequence[MixedColumn]) -> list[Strange]:
+    """The categories that the schema does not name, each once."""
+    found = []
+    for column in columns:
+        if column.number is None:
+            codes, theirs = table.columns[column.name], _categories(table, column.name)
+            rows = (_numbers(table, column) == _STRANGE).nonzero().squeeze(1)
+            each = each_once(codes[rows], rows)
+            found += [Strange("category", column.name, theirs[code], at) for code, at in each]
+    return found
 
 
 def _numbered(table: Table, column: MixedColumn) -> Tensor:
     """(n,) the number of each category in the plan, NaN where missing."""
-    values = table.columns[column.name]
-    gaps = table.missing(column.name)
-    out = torch.full((len(table),), torch.nan, dtype=torch.float64)
-    if bool(gaps.all()):
-        return out
-    theirs = next(c.categories for c in table.schema if c.name == column.name)
-    ours = {text: i for i, text in enumerate(column.categories)}
-    numbers = torch.tensor([ours.get(text, -1) for text in theirs])[values[~gaps]]
-    if bool((numbers < 0).any()):
-        text = theirs[int(values[~gaps][numbers < 0][0])]
+    numbers = _numbers(table, column)
+    strange = (numbers == _STRANGE).nonzero().squeeze(1)
+    if len(strange):
+        text = _categories(table, column.name)[int(table.columns[column.name][strange[0]])]
         raise InputError(f"column {column.name!r}: {unknown('category', text, column.categories)}")
-    out[~gaps] = numbers.double()
+    return numbers.double().masked_fill(numbers == _GAP, torch.nan)
+
+
+_GAP, _STRANGE = -1, -2
+
+
+def _numbers(table: Table, column: MixedColumn) -> Tensor:
+    """(n,) the number of each category in the plan, or that it is missing or strange."""
+    gaps = table.missing(column.name)
+    out = torch.full((len(table),), _GAP, dtype=torch.int64)
+    if not bool(gaps.all()):
+        ours = {text: i for i, text in enumerate(column.categories)}
+        known = [ours.get(text, _STRANGE) for text in _categories(table, column.name)]
+        out[~gaps] = torch.tensor(known)[table.columns[column.name][~gaps].long()]
     return out
+
+
+def _categories(table: Table, name: str) -> tuple[str, ...]:
+    return next(column.categories for column in table.schema if column.name == name)
 
 
 @dataclass(frozen=True)
@@ -176,4 +209,4 @@ class Levels:
     @classmethod
     def from_json(cls, document: Document) -> "Levels":
         """The inverse of `to_json`."""
-        return cls(tuple(document["own"]), tuple(document["shared"]))
+        return typed(cls, document)

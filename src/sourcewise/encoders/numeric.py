@@ -16,13 +16,16 @@ Held-out rows keep their gaps: `log p(x) = log p(z) - sum_j log s_j - sum_{j in 
 observed columns, in original units.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from sourcewise.documents import Positive, Real, typed
 from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
 from sourcewise.forms import Column, Table, X, as_table
+from sourcewise.moments import MomentParts, Moments
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
@@ -82,6 +85,12 @@ class NumericEncoder(Encoder):
         scales = torch.where(v.isnan(), 0.0, self.scale.log()).sum(1)
         return z, -scales - v[:, logs].nansum(1)
 
+    def encode_moments(self, rows: Moments) -> tuple[Moments, Tensor]:
+        """See `MomentEncoder`."""
+        logs = [j for j, column in enumerate(self.columns) if column.log]
+        log_det = rows.count * (self.scale.log().sum() + rows.mean[:, logs].sum(1))
+        return rows.standardised(self.mean, self.scale), -log_det
+
     def fill(self, z: Tensor, rows: NumericRows, y: Tensor) -> Tensor:
         """Encoded rows with every gap drawn from its distribution given the row, (n, d)."""
         if rows.fill is None or self.fill_mean is None or self.fill_covariance is None:
@@ -115,14 +124,24 @@ class NumericEncoder(Encoder):
     @classmethod
     def from_json(cls, document: Document) -> "NumericEncoder":
         """The inverse of `to_json`."""
-        columns = tuple(NumericColumn(**column) for column in document["columns"])
-        fills = (document["fill_mean"], document["fill_covariance"])
-        return cls(
-            columns,
-            _tensor(document["mean"]),
-            _tensor(document["scale"]),
-            *(None if values is None else _tensor(values) for values in fills),
-        )
+        found = typed(_Written, document)
+        means, covariance, d = found.fill_mean, found.fill_covariance, len(found.columns)
+        rows = (found.mean, found.scale, *(means or ()), *(covariance or ()))
+        if any(len(row) != d for row in rows) or len(covariance or rows[0]) != d:
+            raise ValueError(f"there are {d} columns, and not as many numbers")
+        fills = (None if v is None else _tensor(v) for v in (means, covariance))
+        return cls(found.columns, _tensor(found.mean), _tensor(found.scale), *fills)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of a `NumericEncoder`."""
+
+    columns: tuple[NumericColumn, ...]
+    mean: tuple[Real, ...]
+    scale: tuple[Positive, ...]
+    fill_mean: tuple[tuple[Real, ...], ...] | None
+    fill_covariance: tuple[tuple[Real, ...], ...] | None
 
 
 @dataclass(frozen=True)
@@ -166,8 +185,21 @@ class NumericCoding(Coding):
         covariance = _observed_covariance(z - means[y])
         return NumericEncoder(self.columns, mean, scale, means, covariance)
 
+    def moment_parts(
+        self, rows: NumericRows, y: Tensor, part: Tensor, K: int
+    ) -> MomentParts | None:
+        """See `MomentCoding`: rows with gaps cannot be added up."""
+        return None if rows.fill is not None else MomentParts.of(rows.values, y, part, K)
 
-def _tensor(values: list[float] | list[list[float]]) -> Tensor:
+    def fit_moments(self, rows: Moments) -> NumericEncoder:
+        """Standardise by the training rows of all sources."""
+        n = rows.count.sum()
+        mean = rows.count @ rows.mean / n
+        squares = rows.about(mean.expand_as(rows.center)).second.diagonal(dim1=1, dim2=2)
+        return NumericEncoder(self.columns, mean, _positive((squares.sum(0) / n).sqrt()))
+
+
+def _tensor(values: Sequence[object]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 

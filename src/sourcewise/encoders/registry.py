@@ -43,9 +43,13 @@ def load(document: "Document") -> "Encoder":
     """An encoder from its JSON.
 
     Raises:
-        InputError: its kind is unknown.
+        ValueError: it is no encoder's document.
     """
     kind = document.get("kind")
     if kind not in ENCODERS:
         raise InputError(f"no encoder of kind {kind!r} (known: {', '.join(ENCODERS)})")
-    return resolve_name(ENCODERS[kind]).from_json(document)
+    encoder = resolve_name(ENCODERS[kind]).from_json(document)
+    names = [column.name for column in encoder.coding.coded_columns]
+    if len(set(names)) != len(names):
+        raise InputError("two columns of the encoder have the same name")
+    return encoder

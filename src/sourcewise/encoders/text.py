@@ -20,10 +20,13 @@ V does not count the end of the sequence: families add it, and sizes count it as
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from sourcewise.documents import typed
 from sourcewise.encoders.base import Coding, Document, Encoder, Sizes, Unknown
 from sourcewise.forms import Ragged, X
 from sourcewise.randomness import ExampleNoise
@@ -31,7 +34,15 @@ from sourcewise.screening.base import Screened
 from sourcewise.screening.options import LONGEST, Symbols, TextOptions
 from sourcewise.screening.text import as_text, refuse_long, symbols_of
 
-__all__ = ["CHARACTERS", "TextCoding", "TextEncoder", "look_up", "plan"]
+__all__ = [
+    "CHARACTERS",
+    "Point",
+    "TextCoding",
+    "TextEncoder",
+    "increasing",
+    "look_up",
+    "plan",
+]
 
 CHARACTERS = 0x110000 - 0x800  # code points without the surrogates
 _REPLACEMENT = 0xFFFD
@@ -134,7 +145,27 @@ class TextEncoder(Encoder):
     @classmethod
     def from_json(cls, document: Document) -> "TextEncoder":
         """The inverse of `to_json`."""
-        return cls(document["symbols"], tuple(map(ord, document["vocabulary"])))
+        found = typed(_Written, document)
+        points = tuple(map(ord, found.vocabulary))
+        if not increasing(points, len(points)):
+            raise ValueError("the vocabulary is not in order")
+        return cls(found.symbols, points)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of a `TextEncoder`."""
+
+    symbols: Symbols
+    vocabulary: str
+
+
+Point = Annotated[int, Field(ge=0, lt=0x110000)]  # of Unicode
+
+
+def increasing(points: Sequence[int], count: int) -> bool:
+    """Whether there are so many code points, each larger than the one before."""
+    return len(points) == count and all(a < b for a, b in pairwise(points))
 
 
 def look_up(values: Tensor, alphabet: Sequence[int]) -> Tensor:

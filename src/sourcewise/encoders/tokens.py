@@ -7,17 +7,34 @@ sample's alphabet, so `log p(x) = log p(z)`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
-from sourcewise.encoders.text import look_up
+from sourcewise.documents import Size, typed
+from sourcewise.encoders.base import (
+    CodedColumn,
+    Coding,
+    Document,
+    Encoder,
+    Sizes,
+    Strange,
+    TensorRows,
+    each_once,
+)
+from sourcewise.encoders.text import Point, increasing, look_up
 from sourcewise.errors import InputError
 from sourcewise.forms import Column, Ragged, Table, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
-from sourcewise.screening.tokens import alphabet_of, refuse_other_lengths, whole_numbers
+from sourcewise.screening.tokens import (
+    MOST_SYMBOLS,
+    alphabet_of,
+    refuse_other_lengths,
+    whole_numbers,
+)
 
 __all__ = ["TokenCoding", "TokenEncoder", "plan"]
 
@@ -63,22 +80,39 @@ class TokenCoding(Coding):
         facts = ("name", "kind", "categories")
         return tuple(CodedColumn(column.name, column.kind, facts=facts) for column in self.columns)
 
+    def strange(self, x: X) -> list[Strange]:
+        """Symbols outside the alphabet."""
+        ids = self._ids(x)
+        rows, at = ((ids < 0) | (ids >= self.M)).nonzero().unbind(1)
+        if self.alphabet is None:
+            values, written = ids[rows, at], str
+        else:
+            assert isinstance(x, Ragged)
+            values, written = x.values.reshape(len(x), self.D)[rows, at], chr
+        each = each_once(values, rows)
+        return [Strange("symbol", None, written(v), r.unique_consecutive()) for v, r in each]
+
     def prepare(self, x: X, noise: ExampleNoise | None = None) -> TensorRows:
         """The symbols' ids, (n, D)."""
-        if self.alphabet is None:
-            rows = whole_numbers(x)
-        elif isinstance(x, Ragged):
-            refuse_other_lengths(x, self.D)
-            rows = look_up(x.values, self.alphabet).reshape(len(x), self.D)
-        else:
-            raise InputError("the examples are no text, as those of this model were")
-        if rows.shape[1] != self.D:
-            raise InputError(f"rows of {rows.shape[1]} symbols, not {self.D}")
+        rows = self._ids(x)
         bad = ((rows < 0) | (rows >= self.M)).any(1)
         if bool(bad.any()):
             row = int(bad.nonzero()[0]) + 1
             raise InputError(f"row {row} holds a symbol that is not among the {self.M} known")
         return TensorRows(rows)
+
+    def _ids(self, x: X) -> Tensor:
+        """(n, D) int64, outside 0..M - 1 where there is no symbol."""
+        if self.alphabet is None:
+            ids = whole_numbers(x)
+        elif isinstance(x, Ragged):
+            refuse_other_lengths(x, self.D)
+            ids = look_up(x.values, self.alphabet).reshape(len(x), self.D)
+        else:
+            raise InputError("the examples are no text, as those of this model were")
+        if ids.shape[1] != self.D:
+            raise InputError(f"rows of {ids.shape[1]} symbols, not {self.D}")
+        return ids
 
     def fit(self, rows: TensorRows, y: Tensor, K: int) -> "TokenEncoder":
         """Nothing is fitted."""
@@ -128,6 +162,20 @@ class TokenEncoder(Encoder):
     @classmethod
     def from_json(cls, document: Document) -> "TokenEncoder":
         """The inverse of `to_json`."""
-        alphabet, columns = document["alphabet"], map(Column, document["columns"])
-        points = None if alphabet is None else tuple(alphabet)
-        return cls(TokenCoding(document["M"], document["D"], points, tuple(columns)))
+        found = typed(_Written, document)
+        M, D, points = found.M, found.D, found.alphabet
+        if points is not None and not increasing(points, M):
+            raise ValueError(f"the alphabet is not {M} symbols in order")
+        if found.columns and len(found.columns) != D:
+            raise ValueError(f"there are {len(found.columns)} columns for {D} symbols")
+        return cls(TokenCoding(M, D, points, tuple(map(Column, found.columns))))
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The document of a `TokenEncoder`."""
+
+    M: Annotated[int, Field(ge=2, le=MOST_SYMBOLS)]
+    D: Size
+    alphabet: tuple[Point, ...] | None
+    columns: tuple[str, ...]

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from sourcewise.batch import Batch
 from sourcewise.errors import rounded
+from sourcewise.moments import Moments
 from sourcewise.networks.layers import reset
+from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "HasDensity",
     "Occasion",
     "SharedError",
+    "Solvable",
+    "Solved",
 ]
 
 Carried = dict[str, Tensor]  # what training takes along beside the parameters
@@ -234,6 +238,48 @@ class HasDensity(Protocol):
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Log densities of rows under their sources; `noise` is of what is simulated."""
+        ...
+
+
+class Solved(Protocol):
+    """All models of a strategy, as sums over their training rows give them."""
+
+    @property
+    def free_parameters(self) -> int:
+        """Of all models together."""
+        ...
+
+    def log_density(self, batch: Batch, noise: Noise) -> Tensor:
+        """(B,) of rows under their sources."""
+        ...
+
+    def total_log_density(self, rows: Moments) -> Tensor:
+        """(K,) log densities summed over each source's rows; NaN for sources without a model."""
+        ...
+
+
+@runtime_checkable
+class Solvable(Protocol):
+    """A class of models whose fit and density depend on rows by their moments alone.
+
+    Training sets that differ in parts of their rows then cost one pass over the data together.
+    """
+
+    @staticmethod
+    def solve(
+        settings: Any, moments: Moments, partition: Partition, names: tuple[str, ...]
+    ) -> Solved:
+        """The exact fit of every block of the partition.
+
+        Args:
+            settings: the family's.
+            moments: of the encoded training rows of K sources.
+            partition: the blocks.
+            names: the K sources' names, for messages.
+
+        Raises:
+            InputError: what `fit_exactly` would refuse.
+        """
         ...
 
 

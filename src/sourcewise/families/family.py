@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from sourcewise.errors import InputError
+
 if TYPE_CHECKING:
     from sourcewise.families.base import ConditionalModel
     from sourcewise.families.settings import FamilySettings
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Family", "Recipe"]
 
 Recipe = Literal["exact", "gradient", "phased", "greedy"]
+MOST_NUMBERS = 2**30  # of one model; training takes several times as many
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,23 @@ class Family:
 
         with torch.random.fork_rng(devices=()):  # layers of torch draw as they are made
             return self.model_class(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
+
+    def refuse_large(self, settings: "Settings", *, K: int, **sizes: Any) -> None:
+        """Raise if a model for K sources would hold too many numbers; none is built.
+
+        Raises:
+            InputError: their number, and how many may be.
+        """
+        import torch
+
+        with torch.device("meta"):
+            state = self.build(settings, K=K, **sizes).state_dict()
+        numbers = sum(tensor.numel() for tensor in state.values())
+        if numbers > MOST_NUMBERS:
+            raise InputError(
+                f"a model of the family {self.name} with these settings and data would hold "
+                f"{numbers} numbers: at most {MOST_NUMBERS} are allowed"
+            )
 
     def parse(self, values: Mapping[str, Any]) -> "FamilySettings":
         """Settings from names and values; an unknown name is an `InputError`."""

@@ -66,17 +66,19 @@ class TrainedSettings(FamilySettings):
 
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {"learning_rate": Range(3e-4, 1e-2, log=True)}
 
-    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+    batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
         default=128, description="rows per update; all: exact full-batch gradients"
     )
     passes: float = Field(
         default=30,
         gt=0,
+        le=1_000_000,
         description="passes over the training rows; more where `updates` asks for more",
     )
     updates: int = Field(
         default=0,
         ge=0,
+        le=1_000_000_000,
         description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
     )
     optimizer: Literal["adam", "adamw"] = Field(default="adamw", description="adam, adamw")
@@ -114,6 +116,7 @@ class TrainedSettings(FamilySettings):
     check: int = Field(
         default=10,
         ge=1,
+        le=1_000_000_000,
         description="updates between looks at the validation rows; 1/64 to 1/32 of the "
         "updates so far if that is more",
     )

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from sourcewise.errors import InputError
 from sourcewise.execution import Execution
-from sourcewise.files import RunFolder, default_folder
 from sourcewise.fitting.job import Job, Progress
 from sourcewise.fitting.run import load
+from sourcewise.run_folders import RunFolder, default_folder
 from sourcewise.training.processes import Processes
 
 __all__ = ["Runnable", "execute"]

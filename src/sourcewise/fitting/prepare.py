@@ -15,7 +15,7 @@ from sourcewise.fitting.job import Job
 from sourcewise.metrics.registry import metrics_of
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import Missing, Rules
-from sourcewise.settings import Settings
+from sourcewise.settings import Seed, Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 
@@ -27,7 +27,7 @@ class FitSettings(Settings):
 
     model: str = Field(default="auto", description="auto or a family's name")
     set: dict[str, Any] = Field(default_factory=dict, description="the family's settings")
-    seed: int = Field(default=0, description="of all random choices")
+    seed: Seed = Field(default=0, description="of all random choices")
     metric: str = Field(
         default="auto", description="auto (the family's first) or another that it offers"
     )

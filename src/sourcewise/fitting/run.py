@@ -3,44 +3,32 @@
 Models are in `models/` of a run folder, draws from those of a comparison in `samples/`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from sourcewise.encoders import registry
+from sourcewise.documents import from_json
 from sourcewise.errors import InputError, unknown
-from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.families.registry import family
-from sourcewise.files import (
-    file_digest,
-    read_json,
-    read_tensors,
-    write_atomic,
-    write_json,
-    write_tensors,
-)
-from sourcewise.fitting.job import Job
+from sourcewise.files import write_atomic
+from sourcewise.fitting.saved import load_models
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged
-from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.comparison_text import comparison_lines
-from sourcewise.results.contract import Json, from_json, to_json
+from sourcewise.results.contract import Json, to_json
 from sourcewise.results.data import RunSettings
 from sourcewise.results.read import read_result
 from sourcewise.results.samples import as_csv, as_json_lines
+from sourcewise.results.text import joined
 from sourcewise.results.training import TrainingResult, training_lines
-from sourcewise.training import Effort
 
-__all__ = ["Comparison", "Run", "Trained", "load", "load_models", "save_models", "save_samples"]
+__all__ = ["Comparison", "Run", "Trained", "load", "save_samples"]
 
 Models = dict[str, TrainedStrategy]
-AVERAGES = "averages.safetensors"
 SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
 
 
@@ -97,7 +85,7 @@ class Comparison(Run):
         return self.document["verdict"]
 
     def __str__(self) -> str:
-        return "\n".join(comparison_lines(self.result))
+        return joined(comparison_lines(self.result))
 
 
 @dataclass(frozen=True)
@@ -107,7 +95,7 @@ class Trained(Run):
     result: TrainingResult
 
     def __str__(self) -> str:
-        return "\n".join(training_lines(self.result))
+        return joined(training_lines(self.result))
 
 
 def load(run: str | Path) -> Comparison | Trained:
@@ -123,48 +111,14 @@ def load(run: str | Path) -> Comparison | Trained:
 
 
 def _models(path: Path, names: tuple[str, ...]) -> Models:
-    """The saved models; whatever is wrong with their files is one line."""
-    try:
-        models = load_models(path)
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path / 'models'} is damaged: {first}") from None
+    """The saved models of these strategies, ready for use."""
+    models = load_models(path)
     for name in names:
         if name not in models:
             raise InputError(f"{path / 'models'} lacks the models of {name!r}")
     for item in models.values():
         item.model.eval()
     return models
-
-
-def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -> None:
-    """Write `models/<strategy>/<block>/` for every strategy."""
-    for name, item in fitted.items():
-        settings = job.tuned.get(name, job.settings).model_dump(mode="json")
-        for j, block in enumerate(item.model.partition):
-            place = folder / "models" / name / str(j)
-            place.mkdir(parents=True, exist_ok=True)
-            weights = place / "model.safetensors"
-            own = item.model.block(j)
-            write_tensors(weights, own.state_dict())
-            if own.averages:
-                write_tensors(place / AVERAGES, _numbered(own.averages))
-            write_json(
-                place / "model.json",
-                {
-                    "family": job.family.name,
-                    "settings": settings,
-                    "sizes": item.encoder.sizes,
-                    "block": list(block),
-                    "blocks": len(item.model.partition),
-                    "sources": list(item.model.names),
-                    "effort": vars(item.efforts[j]),
-                    "encoder": item.encoder.to_json(),
-                    "weights": file_digest(weights),
-                },
-            )
 
 
 def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noise) -> None:
@@ -181,48 +135,3 @@ def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noi
         labels = [item.model.names[k] for k in y.tolist()]
         ending, form = ("jsonl", as_json_lines) if isinstance(x, Ragged) else ("csv", as_csv)
         write_atomic(folder / "samples" / f"{name}.{ending}", form(x, labels))
-
-
-def load_models(folder: Path) -> dict[str, TrainedStrategy]:
-    """The inverse of `save_models`."""
-    places = [place for place in (folder / "models").glob("*") if place.is_dir()]
-    return {place.name: _load_strategy(place) for place in sorted(places)}
-
-
-def _load_strategy(place: Path) -> TrainedStrategy:
-    blocks = sorted(place.glob("*"), key=lambda path: int(path.name))
-    notes = [read_json(block / "model.json") for block in blocks]
-    first = notes[0]
-    if len(notes) != first["blocks"]:
-        raise InputError(f"{place} is damaged: {len(notes)} of {first['blocks']} blocks")
-    chosen = family(first["family"])
-    settings = chosen.parse(first["settings"])
-    model = PartitionedModel(
-        Partition(tuple(tuple(note["block"]) for note in notes)),
-        lambda K: chosen.build(settings, K=K, **first["sizes"]),
-        tuple(first["sources"]),
-    )
-    for j, block in enumerate(blocks):
-        weights = block / "model.safetensors"
-        if notes[j]["weights"] != file_digest(weights):
-            raise InputError(f"{weights} is damaged: it is of another model")
-        # Assigned, not copied into: training may have changed the precision.
-        model.block(j).load_state_dict(read_tensors(weights), assign=True)
-        if (block / AVERAGES).exists():
-            model.block(j).averages = _averages(read_tensors(block / AVERAGES))
-    efforts = tuple(Effort(**note["effort"]) for note in notes)
-    return TrainedStrategy(model, registry.load(first["encoder"]), efforts)
-
-
-def _numbered(averages: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Several sets of parameters as one."""
-    return {f"{i}/{name}": v for i, every in enumerate(averages) for name, v in every.items()}
-
-
-def _averages(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
-    """The inverse of `_numbered`."""
-    out: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, name = key.split("/", 1)
-        out.setdefault(int(number), {})[name] = value
-    return tuple(out[i] for i in sorted(out))

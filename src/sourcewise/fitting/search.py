@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sourcewise.documents import from_json
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.execution import Execution
@@ -123,8 +124,8 @@ def _kept(folder: Path | None, number: int, changes: Changes) -> Trial | None:
     if path is None or not path.exists():
         return None
     try:
-        trial = Trial(**read_json(path))
-    except (InputError, TypeError):
+        trial = from_json(Trial, read_json(path), str(path))
+    except InputError:
         return None
     return trial if trial.changes == changes else None
 

@@ -84,11 +84,11 @@ class TrainedStrategy:
 
 def untrained(job: Job, strategy: Strategy, encoder: Encoder, y: Tensor) -> PartitionedModel:
     """The models of a strategy, for the sources among y that are needed."""
-    settings = job.settings_of(strategy)
+    settings, sizes = job.settings_of(strategy), encoder.sizes
+    partition = strategy.partition.keep(y.unique().tolist(), needed=job.tested)
+    job.family.refuse_large(settings, K=max(map(len, partition)), **sizes)
     return PartitionedModel(
-        strategy.partition.keep(y.unique().tolist(), needed=job.tested),
-        lambda K: job.family.build(settings, K=K, **encoder.sizes),
-        job.names,
+        partition, lambda K: job.family.build(settings, K=K, **sizes), job.names
     )
 
 

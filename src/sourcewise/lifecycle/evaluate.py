@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from sourcewise.errors import InputError, listing
+from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
-from sourcewise.lifecycle.score import SMALLEST, Scored, known_rows, reading_options, score_of
+from sourcewise.lifecycle.new_rows import Unknown, known_part, matched, reading_options
+from sourcewise.lifecycle.score import SMALLEST, Scored, known_rows, score_of
 from sourcewise.metrics.registry import metric
 from sourcewise.readers.read import read
 from sourcewise.results.comparison import MACRO
@@ -28,8 +29,10 @@ from sourcewise.results.evaluation import (
     NewRows,
     ScoreDifference,
     ScoringMetric,
+    Skipped,
     evaluation_lines,
 )
+from sourcewise.results.text import joined
 from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval
@@ -58,7 +61,7 @@ class Evaluation:
         return to_json(self.result)
 
     def __str__(self) -> str:
-        return "\n".join(evaluation_lines(self.result))
+        return joined(evaluation_lines(self.result))
 
 
 def evaluate(
@@ -67,6 +70,7 @@ def evaluate(
     *,
     strategies: Sequence[str] | None = None,
     missing: Missing | None = None,
+    unknown: Unknown = "refuse",
     seed: int = 0,
     **reading: Any,
 ) -> Evaluation:
@@ -84,12 +88,14 @@ def evaluate(
             name.
         strategies: some of the run's; all if None.
         missing: "refuse", "drop" or "impute"; as the run if None.
+        unknown: "refuse" rows of sources, and with categories or symbols, that the models do not
+            know, or "skip" them, which the result states.
         seed: of the uniform noise that ties in numbers are spread by.
         **reading: options of `sourcewise.read` that differ from those of the run.
 
     Raises:
-        InputError: no such run or strategy; sources, columns or symbols that its models do not
-            know.
+        InputError: no such run or strategy; columns that its models do not know; sources,
+            categories or symbols likewise, unless they are skipped.
     """
     run = run if isinstance(run, Run) else load(run)
     names = dict.fromkeys(map(run.strategy, strategies or run.strategies))
@@ -97,14 +103,28 @@ def evaluate(
         data = read(data, **reading_options(run, str(data), reading))
     elif reading:
         raise InputError(f"options that do not apply to Sources: {listing(reading)}")
+    if unknown not in get_args(Unknown):
+        raise InputError(f"unknown={unknown!r}: allowed are {listing(get_args(Unknown))}")
+    fingerprint = data.fingerprint()
+    # All strategies of a run share their encoder and names.
+    data, skipped = known_part(data, run.models[next(iter(names))], unknown)
     deciding, missing = metric(run.settings.metric), missing or run.settings.missing
-    scored = {name: Scored.of(run.models[name], data, deciding, missing, seed) for name in names}
-    result = _result(run, scored, data.fingerprint(), {"missing": missing, "seed": seed})
+    models = {name: run.models[name] for name in names}
+    scored = {
+        name: Scored.of(model, matched(data, model, missing), deciding, seed)
+        for name, model in models.items()
+    }
+    settings = {"missing": missing, "unknown": unknown, "seed": seed}
+    result = _result(run, scored, fingerprint, settings, skipped)
     return Evaluation(result, {name: item.rows for name, item in scored.items()})
 
 
 def _result(
-    run: Run, scored: Mapping[str, Scored], fingerprint: str, settings: Json
+    run: Run,
+    scored: Mapping[str, Scored],
+    fingerprint: str,
+    settings: Json,
+    skipped: Skipped | None,
 ) -> EvaluationResult:
     """Put the result together; see docs for its keys."""
     first, common = next(iter(scored.values())), _common(scored)
@@ -117,11 +137,20 @@ def _result(
         scope=SCOPE,
         primary_metric=metric.key,
         metrics={metric.key: ScoringMetric(first.unit, metric.higher_is_better, *_errors(scored))},
-        warnings=tuple(filter(None, _warnings(run, scored, fingerprint))),
+        warnings=tuple(filter(None, (_left_out(skipped), *_warnings(run, scored, fingerprint)))),
         strategies={name: item.result(common) for name, item in scored.items()},
         differences=tuple(_differences(scored, common)),
         settings=settings,
+        skipped=skipped,
     )
+
+
+def _left_out(skipped: Skipped | None) -> str | None:
+    """What to say of rows that the models know nothing of."""
+    if skipped is None:
+        return None
+    told = "; ".join(skipped.words(*kind) for kind in skipped.kinds)
+    return f"{counted(skipped.rows, 'row')} left out, and not scored: {told}"
 
 
 def _warnings(run: Run, scored: Mapping[str, Scored], fingerprint: str) -> list[str | None]:

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, listing, unknown, visible
 from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.files import write_atomic
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.outputs import check_output
 from sourcewise.randomness import Noise
 from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE
 from sourcewise.results.contract import Json, to_json
@@ -36,7 +37,7 @@ from sourcewise.results.samples import (
     number,
     values,
 )
-from sourcewise.results.text import brief, note_lines, resolved_lines
+from sourcewise.results.text import brief, joined, note_lines, resolved_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,7 @@ class Samples:
         return out
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return joined(_lines(self))
 
 
 def sample(
@@ -210,8 +211,7 @@ def _lines(samples: Samples) -> Iterator[str]:
 def _shown(samples: Samples, rows: Tensor) -> list[str]:
     x = samples.x
     if isinstance(x, Ragged):
-        texts = x.take(rows).strings()  # what cannot be printed is shown as an escape
-        return ["".join(c if c.isprintable() else repr(c)[1:-1] for c in text) for text in texts]
+        return list(map(visible, x.take(rows).strings()))
     table = as_table(x).take(rows)
     every = as_table(x)
     columns = {n: _column(table.cells(n).tolist(), every.cells(n).tolist()) for n in table.names}
@@ -247,14 +247,11 @@ def check_file(path: Path) -> None:
     """Raise if samples cannot be written there, whatever they are.
 
     Raises:
-        InputError: another ending, or no such folder.
+        InputError: another ending, or see `check_output`.
     """
     if path.suffix not in ENDINGS:
         raise InputError(f"{path}: samples go to {listing(ENDINGS)} files")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder")
+    check_output(path)
 
 
 def write_samples(samples: Samples, path: Path) -> None:

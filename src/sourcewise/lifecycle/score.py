@@ -1,141 +1,37 @@
-"""New rows under saved models: read like the training data, matched by name, and scored.
+"""New rows under saved models, scored.
 
 The score of a source is the sum of what its rows contribute to the metric, over the sum of their
 sizes (rows or symbols). Errors that all rows of a source share widen its interval.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from sourcewise.encoders.base import Coding, Rows
-from sourcewise.errors import InputError, listing
+from sourcewise.documents import reading
+from sourcewise.encoders.base import Rows
+from sourcewise.errors import listing
 from sourcewise.families.base import Diagnosed
 from sourcewise.files import read_tensors
 from sourcewise.fitting.facts import diagnostics_of, fitted_of
 from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Column, Ragged, Table, as_table
+from sourcewise.forms import Ragged
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
-from sourcewise.readers.arrays import array_names
-from sourcewise.readers.registry import ARRAYS, format_of
 from sourcewise.results.comparison import Worst
-from sourcewise.results.contract import Json, to_json
 from sourcewise.results.evaluation import Score, ScoredSource, ScoredStrategy
-from sourcewise.screening.base import Screened, handle_missing, refuse_infinite, take_logarithms
-from sourcewise.screening.options import Missing
+from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
-__all__ = ["SMALLEST", "Scored", "known_rows", "matched", "reading_options", "rough", "score_of"]
-
-Options = Mapping[str, Any]  # of `read`, by name
+__all__ = ["SMALLEST", "Scored", "known_rows", "rough", "score_of"]
 
 FEW = 10
 SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
-
-
-def reading_options(run: Run, data: str, given: Options) -> Json:
-    """How to read DATA for a run: as its own data, columns being those of the models.
-
-    Options that the user gave go first; an empty one takes an option away.
-    """
-    own, coding = to_json(run.settings.data), next(iter(run.models.values())).encoder.coding
-    kinds = {column.name: column.kind for column in coding.coded_columns}
-    kind = format_of(Path(data))
-    applies = kind.options if kind else ()
-    by_file = ("separator", "encoding")  # of another file they may be others
-    inherited = [name for name in own if name in applies and name not in by_file]
-    if kind is ARRAYS and own["source"] not in array_names(data):
-        inherited = []
-    options = {name: own[name] for name in inherited if own[name]}
-    if kinds and "types" in applies:
-        options |= {"columns": list(kinds), "types": kinds}
-    for name, value in given.items():
-        if value is not None:
-            options[name] = {**options.get(name, {}), **value} if name == "types" else value
-    return {name: value for name, value in options.items() if value}
-
-
-def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screened:
-    """The rows with the columns of the models, sources numbered as theirs.
-
-    Raises:
-        InputError: a source or column that the models do not know, missing or infinite values.
-    """
-    names = fitted.model.names
-    present = [data.names[k] for k in data.counts.nonzero().squeeze(1).tolist()]
-    strange = [name for name in present if name not in names]
-    if strange:
-        raise InputError(
-            f"{data.name}: no model knows the sources {listing(map(repr, strange), 5)} (known: "
-            f"{listing(names, 12)})"
-        )
-    number = torch.tensor([names.index(n) if n in names else -1 for n in data.names])
-    coding = fitted.encoder.coding
-    x = data.x
-    # Only what has named columns is matched by name; `prepare` checks text and plain symbols.
-    if coding.coded_columns:
-        x = _columns(data, coding)
-    data = replace(data, x=x, y=number[data.y], names=names)
-    screened = Screened(data)
-    if isinstance(x, Table):
-        refuse_infinite(screened)
-        _missing(screened, coding, missing)
-        take_logarithms(screened, [c.name for c in coding.coded_columns if c.log])
-    return screened
-
-
-def _columns(data: Sources, coding: Coding) -> Table:
-    """The columns of the models, of the kinds that they have there."""
-    wanted = [column.name for column in coding.coded_columns]
-    table = as_table(data.x) if isinstance(data.x, Table) else _named(data, wanted)
-    table = table.select(wanted)
-    for column, found in zip(coding.coded_columns, table.schema, strict=True):
-        kind = column.kind
-        if found.kind != kind and not bool(table.missing(found.name).all()):
-            raise InputError(
-                f"column {found.name!r} is read as {found.kind}, but the models have it as {kind}:"
-                f" read it with --types {found.name}={kind}"
-            )
-    return table
-
-
-def _named(data: Sources, wanted: list[str]) -> Table:
-    """Rows of an array as a table: its columns are x1, x2, ..., or those of the models in order.
-
-    The latter where numbers agree and names do not, as in an array of the models' own samples.
-    """
-    table = as_table(data.x)
-    if len(table.names) < len(wanted):
-        raise InputError(
-            f"{data.name}: rows of {len(table.names)} numbers, the models have {len(wanted)} "
-            "columns"
-        )
-    if len(table.names) > len(wanted) or set(wanted) <= set(table.names):
-        return table
-    columns = dict(zip(wanted, table.columns.values(), strict=True))
-    return Table(columns, tuple(Column(name) for name in wanted))
-
-
-def _missing(screened: Screened, coding: Coding, missing: Missing) -> None:
-    """As for training: by what the coding makes of gaps; `drop` leaves their rows out."""
-    if coding.gaps == "value" and missing != "drop":
-        return  # a gap where there was none is refused by the coding
-    if coding.gaps == "impute" and missing == "impute":
-        gaps = sum(int(screened.table.missing(name).sum()) for name in screened.table.names)
-        if gaps:
-            screened.imputed = gaps
-            screened.warnings.append(
-                f"{gaps} missing cells: these rows are scored on their observed columns"
-            )
-        return
-    handle_missing(screened, missing, imputes=coding.gaps == "impute")
 
 
 def rough(data: Sources) -> str | None:
@@ -169,7 +65,9 @@ def known_rows(run: Run, data: Sources, fingerprint: str, metric: Metric) -> str
     place = run.result.run and Path(run.result.run) / "rows.safetensors"
     if not place or not place.exists():
         return None
-    mine, theirs = data.marks, read_tensors(place)["mark"]
+    mine = data.marks
+    with reading(place):
+        theirs = read_tensors(place)["mark"].to(torch.int64).flatten()
     # The fingerprint is of all columns; the marks are of those that the models use.
     if torch.equal(mine.sort().values, theirs.sort().values):
         return same
@@ -200,11 +98,10 @@ class Scored:
 
     @classmethod
     def of(
-        cls, trained: TrainedStrategy, data: Sources, metric: Metric, missing: Missing, seed: int
+        cls, trained: TrainedStrategy, screened: Screened, metric: Metric, seed: int
     ) -> "Scored":
-        """Match, encode and score."""
+        """Encode and score rows that are matched to the models."""
         model = trained.model
-        screened = matched(data, trained, missing)
         data, coding = screened.data, trained.encoder.coding
         sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
         prepared = coding.prepare(data.x, noise.of("encode").each(data.y))

@@ -1,7 +1,6 @@
 """`train`: one strategy on all rows, its models in a run folder."""
 
 import csv
-import io
 import math
 import shutil
 import time
@@ -11,11 +10,12 @@ from typing import Any, ClassVar
 
 import torch
 
+from sourcewise.cells import csv_text
 from sourcewise.errors import listing
 from sourcewise.execution import Execution
 from sourcewise.families.base import Occasion
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.files import RunFolder, write_atomic, write_json, write_tensors
+from sourcewise.files import write_atomic, write_json, write_tensors
 from sourcewise.fitting.execute import Runnable, execute
 from sourcewise.fitting.facts import (
     data_facts,
@@ -26,12 +26,14 @@ from sourcewise.fitting.facts import (
     validated_by,
 )
 from sourcewise.fitting.job import Job, Progress, Split, Work, prepared_rows
-from sourcewise.fitting.run import Trained, save_models
+from sourcewise.fitting.run import Trained
+from sourcewise.fitting.saved import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
+from sourcewise.run_folders import RunFolder
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS
 
@@ -98,9 +100,7 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         partition = models[self.prepared.strategy.name].model.partition
         blocks = ["+".join(job.names[k] for k in block) for block in partition]
         lines = _log_lines(folder / TRAINING, blocks)
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([FIELDS, *lines])
-        write_atomic(folder / "log.csv", text.getvalue())
+        write_atomic(folder / "log.csv", csv_text([FIELDS, *lines]))
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
         found = _training_result(self.prepared, models, spent, str(folder.path))
         write_json(folder / "result.json", to_json(found))
@@ -220,9 +220,7 @@ def _warnings(
     job, name = prepared.job, prepared.strategy.name
     region = job.metric.region(job.coding, math.nan)
     occasion = Occasion("train", region, job.coding.variables)
-    yield from prepared.screened.warnings
-    by_reason = prepared.screened.left_out_by_reason().items()
-    yield from (f"left out {listing(names, 6)}: {why}" for why, names in by_reason)
+    yield from prepared.screened.notes
     yield from _unfinished(job.settings_of(prepared.strategy), models)
     said = job.family.model_class.cautions({name: item.diagnosed}, occasion)
     yield from (caution.text for caution in said if caution.text)

@@ -77,6 +77,7 @@ class Metric:
         region: half the width of practical equivalence, by the coding and by the value of the
             baseline, averaged over the tested sources.
         decides: whether verdicts may rest on it.
+        of_log_densities: whether a row contributes its log density: their sums are then enough.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Metric:
     unit: Callable[[Coding], str]
     region: Callable[[Coding, float], float]
     decides: bool = True
+    of_log_densities: bool = False
 
     @property
     def key(self) -> str:

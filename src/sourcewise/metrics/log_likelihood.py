@@ -13,6 +13,7 @@ from sourcewise.randomness import Noise
 
 __all__ = ["METRIC", "density", "measure"]
 
+ROWS = 1 << 16  # that models without parameters score together
 PER_VARIABLE = 0.01  # nats: half the width of practical equivalence
 
 METRIC = Metric(
@@ -23,6 +24,7 @@ METRIC = Metric(
     home="sourcewise.metrics.log_likelihood:measure",
     unit=lambda coding: f"nats per {coding.unit}",
     region=lambda coding, baseline: PER_VARIABLE * coding.variables,
+    of_log_densities=True,
 )
 
 
@@ -40,15 +42,16 @@ def density(model: PartitionedModel, batch: Batch, noise: Noise) -> Density:
 
     Its errors are 0 for sources whose densities are exact, NaN for those without a model.
 
-    Models without parameters have no activations to hold: they take all rows at once.
+    Models without parameters have no activations to hold: they take more rows at once.
     """
     first = next(model.parameters(), None)
-    rows = [torch.arange(len(batch))] if first is None else chunks(batch.x)
+    rows = torch.arange(len(batch)).split(ROWS) if first is None else chunks(batch.x)
     out, kind = torch.empty(len(batch), dtype=torch.float64), "exact"
     shared = torch.full((len(model.names), 3), torch.nan, dtype=torch.float64)
     shared[list(model.partition.sources)] = 0.0
     for number, index in enumerate(rows):
-        part = batch if first is None else batch.take(index).to(first.device, first.dtype)
+        part = batch.take(index)
+        part = part if first is None else part.to(first.device, first.dtype)
         found = model.log_density(part, noise.of("chunk", number))
         out[index], kind = found.value.double().cpu(), found.kind
         if found.shared is not None:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.limits import MOST_BYTES, MOST_SOURCES, check_columns
 from sourcewise.readers.columns import level, recorded_decimals
 from sourcewise.readers.kinds import EXACT
 from sourcewise.readers.npz import load_arrays, names_in
@@ -17,8 +18,6 @@ from sourcewise.sources import Sources
 
 __all__ = ["array_names", "from_arrays", "read_npz"]
 
-MOST_NAMES = 10_000
-MOST_DENSE = 1 << 32  # bytes of a sparse matrix that is filled
 _WORDS = {
     "c": "complex numbers",
     "M": "dates",
@@ -47,6 +46,8 @@ def from_arrays(
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if x.ndim == 0 or y.shape != x.shape[:1]:
         raise InputError(f"x has shape {x.shape} and y {y.shape}: y needs one entry per row of x")
+    if x.ndim == 2:
+        check_columns(x.shape[1], name)
     if len(x) and not x.size:
         raise InputError(f"x has shape {x.shape}: its rows hold no values")
     if x.dtype.kind == "f" and np.isinf(x).any():
@@ -68,10 +69,10 @@ def _array(values: Any, what: str) -> np.ndarray:
         values = _of_torch(values, what)
     if hasattr(values, "toarray"):
         size = np.prod(values.shape, dtype=float) * 8
-        if size > MOST_DENSE:
+        if size > MOST_BYTES:
             raise InputError(
                 f"{what} is sparse and takes {size / 2**30:.0f} GiB when it is filled (at most "
-                f"{MOST_DENSE >> 30})"
+                f"{MOST_BYTES >> 30})"
             )
         values = values.toarray()
     try:
@@ -184,8 +185,8 @@ def _texts(names: Any, y: np.ndarray) -> list[str]:
     texts = list(names) if np.iterable(names) and not isinstance(names, str) else []
     if not texts or not all(isinstance(text, str) for text in texts):
         raise InputError("names must be a one-dimensional array of text")
-    if len(texts) > MOST_NAMES:
-        raise InputError(f"{len(texts)} names (at most {MOST_NAMES})")
+    if len(texts) > MOST_SOURCES:
+        raise InputError(f"{len(texts)} names (at most {MOST_SOURCES})")
     if y.size and y.max() >= len(texts):
         raise InputError(f"{len(texts)} names, but y goes up to {y.max()}: name each source")
     return texts

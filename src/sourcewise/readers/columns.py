@@ -5,6 +5,7 @@ by the rule of `readers.kinds`. What no model takes is refused by name.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,8 +15,10 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
+from sourcewise.limits import LONGEST_CELL, MOST_CATEGORIES
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.schema import SeenColumn
@@ -110,6 +113,8 @@ def typed_columns(
             )
         else:
             decided, column, values = _of_type(table.column(name), name, override, place)
+        if column.kind == "number" and options.na:  # however they are written: -999, -999.0
+            values = values.masked_fill(torch.isin(values, _numbers(options.na)), torch.nan)
         columns[name] = values
         schema.append(column)
         distinct = texts[name][0].values if name in texts else table.column(name).unique()
@@ -121,6 +126,19 @@ def typed_columns(
         for (kind, why), which in said.items()
     )
     return Typed(Table(columns, tuple(schema)), tuple(seen), notes)
+
+
+def _numbers(texts: Sequence[str]) -> Tensor:
+    """Of some texts those that are numbers.
+
+    >>> _numbers(["-999", "none"])
+    tensor([-999.], dtype=torch.float64)
+    """
+    found = []
+    for text in texts:
+        with suppress(ValueError):
+            found.append(float(text))
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -155,7 +173,9 @@ def refuse_nested(array: pa.ChunkedArray, name: str, what: str = "column") -> No
     """Raise for values that no model takes, and that name no source or group."""
     if not is_plain(array.type):
         words = next((w for w, test in _NESTED.items() if test(array.type)), f"{array.type}")
-        remedy = f"leave it out with --ignore {name}, or " if what == "column" else ""
+        remedy = (
+            f"leave it out with {as_option('--ignore', name)}, or " if what == "column" else ""
+        )
         raise InputError(
             f"the {what} {name!r} holds {words}: {remedy}make it numbers, text or dates"
         )
@@ -192,6 +212,12 @@ def _texts(
 ) -> tuple[Texts, np.ndarray]:
     """Distinct texts that are not missing, and (n,) which of them each row has."""
     values, codes = encoded(array.cast(pa.string()))
+    longest = pc.max(pc.utf8_length(values)).as_py() or 0
+    if longest > LONGEST_CELL:
+        raise InputError(
+            f"column {name!r} holds a value of {longest} characters (at most {LONGEST_CELL}): "
+            f"{as_option('--ignore', name)} leaves it out"
+        )
     gone = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(missing, pa.string()))
     keep = ~gone.to_numpy(zero_copy_only=False)
     number = np.full(len(values) + 1, -1)  # the last entry is that of -1
@@ -215,6 +241,11 @@ def _of_text(texts: Texts, codes: np.ndarray, decided: Decided) -> Read:
 def _category(name: str, texts: Sequence[str], codes: np.ndarray) -> tuple[Column, Tensor]:
     """A category with its levels in alphabetical order; several texts may be one level."""
     levels = sorted(set(texts))
+    if len(levels) > MOST_CATEGORIES:
+        raise InputError(
+            f"column {name!r} holds {len(levels)} categories (at most {MOST_CATEGORIES}): is it "
+            f"an identifier? {as_option('--ignore', name)} leaves it out"
+        )
     place = {text: i for i, text in enumerate(levels)}
     number = np.array([*(place[text] for text in texts), -1])
     return Column(name, "category", tuple(levels)), torch.from_numpy(number[codes])
@@ -234,7 +265,8 @@ def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Pl
         return _levels(array, name, "declared boolean", recorded="boolean")
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         if override == "number":
-            raise InputError(f"column {name!r} holds dates, no numbers: --types {name}=date")
+            remedy = as_option("--types", f"{name}=date")
+            raise InputError(f"column {name!r} holds dates, no numbers: {remedy}")
         why = "declared a date"
         return Decided("date", why, recorded=_recorded(kind)), Column(name, "date"), _dates(array)
     if pa.types.is_dictionary(kind) or override == "date":

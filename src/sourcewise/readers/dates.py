@@ -4,6 +4,7 @@ A format is a list of parts of `strftime` in an order. Day and month are told ap
 above 12 somewhere in the column; where none is, the order is ambiguous, and the user is asked.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sourcewise.errors import InputError
 from sourcewise.readers.notation import all_match
 
-__all__ = ["DateFormat", "date_formats", "example", "nearest", "seconds"]
+__all__ = ["DateFormat", "check_format", "date_formats", "example", "nearest", "seconds"]
 
 _TIME = "([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?)?"
 _CLOCK = r"[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
@@ -112,6 +114,22 @@ def seconds(values: pa.Array, form: str) -> np.ndarray:
         full = clock[timed].where(clock[timed].str.count(":") == 2, clock[timed] + ":00")
         found[timed.to_numpy()] += pd.to_timedelta(full).dt.total_seconds().to_numpy()
     return found
+
+
+def check_format(form: str) -> None:
+    """Raise unless a format of dates is one.
+
+    >>> check_format("%d.%Q")
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: no format of dates '%d.%Q' (such as %d/%m/%Y)
+    """
+    try:
+        if "%" not in form:
+            raise ValueError
+        _parsed(pd.Series(["1"], dtype="str"), form)
+    except (ValueError, re.error):
+        raise InputError(f"no format of dates {form!r} (such as %d/%m/%Y)") from None
 
 
 def _parsed(texts: "pd.Series[str]", form: str) -> "pd.Series[pd.Timestamp]":

@@ -7,6 +7,7 @@ end of each row. pyarrow splits the cells: of the readers tried it takes the lea
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from sourcewise.errors import InputError, listing
+from sourcewise.limits import check_columns, check_names
 from sourcewise.readers.encoding import encoding_of, not_text
 from sourcewise.readers.files import open_file, read_bytes, reading
 
 __all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of", "read_delimited"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-MOST_COLUMNS = 20_000
 _HEAD = 1 << 18  # bytes that separator and header are judged by
 _BLOCK = 1 << 24
 
@@ -94,31 +95,34 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
             column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
         ),
     }
-    table = None
-    for block in (_BLOCK, 1 << 30):
-        read = pa_csv.ReadOptions(
-            use_threads=False,
-            block_size=block,
-            column_names=numbered,
-            skip_rows=layout.skipped + 1,
-            encoding=layout.encoding,
-        )
-        with reading(path):
-            try:
-                with open_file(path, layout.mark) as file:
-                    table = pa_csv.read_csv(file, read_options=read, **options)
-                break
-            except pa.ArrowInvalid as error:
-                if got := re.search("Expected [0-9]+ columns, got ([0-9]+)", str(error)):
-                    raise _uneven(path, layout, int(got[1])) from None
-                if "UTF8" in str(error) or "UTF-8" in str(error):
-                    raise not_text(path, layout.encoding) from None
-                if "straddl" not in str(error) or block > _BLOCK:
-                    raise
-            except UnicodeError:
+    read = pa_csv.ReadOptions(
+        use_threads=False,
+        block_size=_BLOCK,
+        column_names=numbered,
+        skip_rows=layout.skipped,
+        skip_rows_after_names=1,  # the header, which quotes may spread over lines
+        encoding=layout.encoding,
+    )
+    with reading(path):
+        try:
+            with open_file(path, layout.mark) as file:
+                table = pa_csv.read_csv(file, read_options=read, **options)
+        except pa.ArrowInvalid as error:
+            if got := re.search("Expected [0-9]+ columns, got ([0-9]+)", str(error)):
+                raise _uneven(path, layout, int(got[1])) from None
+            if "UTF8" in str(error) or "UTF-8" in str(error):
                 raise not_text(path, layout.encoding) from None
-    assert table is not None
+            if "straddl" in str(error):
+                raise _long_row(path) from None
+            raise
+        except UnicodeError:
+            raise not_text(path, layout.encoding) from None
     return Delimited(_named(table, layout, path), path, layout)
+
+
+def _long_row(path: Path) -> InputError:
+    most = f"longer than {_BLOCK >> 20} MiB, the most that is read"
+    return InputError(f"{path}: a row is {most}: is a quote opened that never ends?")
 
 
 def _named(table: pa.Table, layout: Layout, path: Path) -> pa.Table:
@@ -164,6 +168,8 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
         InputError: no header can be found, or it is not text of this encoding.
     """
     head = read_bytes(path, _HEAD)
+    if len(head) == _HEAD and head.count(b"\n") + head.count(b"\r") < 3:
+        head = read_bytes(path, _BLOCK)  # a very long header
     encoding, mark = encoding_of(head, encoding)
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[mark:])
@@ -171,8 +177,8 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
         raise not_text(path, encoding) from None
     if "\0" in text:
         raise not_text(path, encoding)
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if len(head) == _HEAD:
+    lines = _lines(text)
+    if len(head) in (_HEAD, _BLOCK):
         lines = lines[:-1] or lines  # the last one is cut
     skipped = 0
     while skipped < len(lines) and _no_header(lines[skipped]):
@@ -190,8 +196,8 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
     if len(names) == 1:
         allowed = "columns are separated by commas, semicolons, tabs or bars (--separator)"
         raise InputError(f"{path}: the header has one column only, {names[0][:60]!r}: {allowed}")
-    if len(names) > MOST_COLUMNS:
-        raise InputError(f"{path}: {len(names)} columns (at most {MOST_COLUMNS})")
+    check_columns(len(names), path)
+    check_names(names, "column", path)
     if others and all(len(row) == 1 for row in others):
         raise InputError(
             f"{path}: the header has {len(names)} columns, separated by {separator!r}, "
@@ -222,17 +228,22 @@ def _separator(lines: list[str]) -> str:
 def _split(lines: list[str], separator: str) -> list[list[str]]:
     """The cells of some lines; a cell too long for `csv` holds what is no separator."""
     try:
-        return list(csv.reader((s + "\n" for s in lines), delimiter=separator))
+        return list(csv.reader(lines, delimiter=separator))
     except csv.Error:
-        return [line.split(separator) for line in lines]
+        return [line.rstrip("\r\n").split(separator) for line in lines]
+
+
+def _lines(text: str) -> list[str]:
+    """With their ends (LF, CRLF, CR), so that those within quotes stay what they are."""
+    return io.StringIO(text, newline="").readlines()
 
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Header and rows, each with the line that it begins on; for messages, as it is slow."""
     text = read_bytes(path)[layout.mark :].decode(layout.encoding, "replace")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[layout.skipped :]
+    lines = _lines(text)[layout.skipped :]
     quoting = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
-    reader = csv.reader((s + "\n" for s in lines), delimiter=layout.separator, quoting=quoting)
+    reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting)
     # The limit on cells is global: raised row by row, for this file only.
     before = csv.field_size_limit()
     while True:

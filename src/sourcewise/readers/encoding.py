@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sourcewise.errors import InputError, listing
+from sourcewise.errors import InputError, phrases
 from sourcewise.readers.files import read_bytes
 
 __all__ = [
@@ -58,7 +58,7 @@ class NotText(InputError):
         kinds = {_likely(error.sample).startswith("utf-16") for error in errors}
         guess = _likely(b"\n".join(error.sample for error in errors)) if len(kinds) == 1 else ""
         remedy = f"say --encoding {guess} if they were written so, or " if guess else ""
-        places = listing((error.where for error in errors), 3)
+        places = phrases([error.where for error in errors], 3)
         return InputError(
             f"{len(errors)} files are not {errors[0].encoding.upper()} text ({places}): {remedy}"
             "save them as UTF-8"

@@ -11,7 +11,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
@@ -29,10 +31,7 @@ from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
-__all__ = ["MOST_SOURCES", "from_arrow", "from_pandas", "may_be_text", "natural"]
-
-MOST_SOURCES = 10_000
-
+__all__ = ["from_arrow", "from_pandas", "may_be_text", "natural"]
 
 _COMPLEX = (complex, np.complexfloating)
 _SCALARS = (str, int, float, np.bool, np.integer, np.floating, Decimal, date)
@@ -91,9 +90,9 @@ def from_pandas(
     named = [at for at, level_name in enumerate(frame.index.names) if level_name is not None]
     if named:
         frame = frame.reset_index(level=named, allow_duplicates=True)  # which is refused later
+    check_columns(len(frame.columns), name)
     names = [str(column) for column in frame.columns]
-    if re.search("[\ud800-\udfff]", "".join(names)):
-        raise InputError(f"{name}: the name of a column holds half a surrogate pair: no character")
+    check_names(names, "column", name)
     frame = frame.set_axis(names, axis=1)
     _refuse_repeated(names, name)
     text = options.text or ("text" if may_be_text(options.source or "source", options) else None)
@@ -111,15 +110,14 @@ def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
-    objects = values.dtype == object and not isinstance(values.dtype, pd.IntervalDtype)
-    kinds = (
-        set(map(type, values.dropna())) if objects else {values.dtype.type}
-    )  # Arrow drops i in silence
-    if isinstance(values.dtype, pd.IntervalDtype) or any(issubclass(k, _COMPLEX) for k in kinds):
-        words = "intervals" if isinstance(values.dtype, pd.IntervalDtype) else "complex numbers"
+    intervals = isinstance(values.dtype, pd.IntervalDtype)
+    objects = values.dtype == object and not intervals
+    kinds = set(map(type, values.dropna())) if objects else {values.dtype.type}
+    if intervals or any(issubclass(kind, _COMPLEX) for kind in kinds):
+        words = "intervals" if intervals else "complex numbers"
         raise InputError(
-            f"column {name!r} holds {words}: leave it out with --ignore {name}, or make it "
-            "numbers, text or dates"
+            f"column {name!r} holds {words}: leave it out with {as_option('--ignore', name)}, or "
+            "make it numbers, text or dates"
         )
     if objects and len(set(map(_group, kinds))) > 1:
         return _mixed(column, name)  # Arrow takes numbers for dates, or breaks down
@@ -143,8 +141,8 @@ def _mixed(column: pd.Series, name: str) -> pa.ChunkedArray:
     if not all(issubclass(kind, _SCALARS) for kind in kinds):
         words = listing(sorted(kind.__name__ for kind in kinds))
         raise InputError(
-            f"column {name!r} holds values of type {words}: leave it out with --ignore {name}, or "
-            "make it numbers, text or dates"
+            f"column {name!r} holds values of type {words}: leave it out with "
+            f"{as_option('--ignore', name)}, or make it numbers, text or dates"
         )
     kept: dict[str, object] = {}
     for _, value in dict.fromkeys((type(value), value) for value in present):
@@ -166,6 +164,8 @@ def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
     """Raise if columns have one name, or if one that is asked for is not there."""
     names, columns = table.column_names, options.columns or ()
     text = [options.text] if options.text else []
+    check_columns(len(names), name)
+    check_names(names, "column", name)
     _refuse_repeated(names, name)
     if not len(table):
         raise InputError(f"{name} holds no rows")
@@ -249,9 +249,13 @@ def _groups(
         key = np.unique(key * (len(values) + 1) + codes + 1, return_inverse=True)[1]
     alone = key.max() + 1 + np.arange(len(table))
     together = np.unique(np.where(gap, alone, key), return_inverse=True)[1]
-    told = counted(int(gap.sum()), "row")
-    note = f"{told} without a value of {listing(names)}: each is a group of its own"
-    return torch.from_numpy(together), (note,) if gap.any() else ()
+    note = ""
+    if together.max() + 1 == len(table):
+        note = f"--group {listing(names)}: every row is a group of its own, so none stay together"
+    elif gap.any():
+        told = counted(int(gap.sum()), "row")
+        note = f"{told} without a value of {listing(names)}: each is a group of its own"
+    return torch.from_numpy(together), (note,) if note else ()
 
 
 def may_be_text(label: str, options: ReadOptions) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted
 from sourcewise.forms import Kind
 from sourcewise.readers.dates import DateFormat, date_formats, example, nearest, seconds
@@ -70,6 +71,11 @@ class Texts:
     counts: np.ndarray
     rows: np.ndarray
     place: Callable[[int], str] = lambda i: f"row {i + 1}"
+
+    @property
+    def as_category(self) -> str:
+        """The option that makes it one."""
+        return as_option("--types", f"{self.name}=category")
 
     def example(self, i: int) -> str:
         """A value with its place, for messages."""
@@ -205,7 +211,7 @@ def _date(column: Texts, forms: Sequence[DateFormat]) -> Decided:
     if len(forms) > 1:
         raise InputError(
             f"column {column.name!r}: {column.values[0].as_py()!r} may be {forms[0].words} or "
-            f"{forms[1].words}: say {example(forms)}, or --types {column.name}=category"
+            f"{forms[1].words}: say {example(forms)}, or {column.as_category}"
         )
     form = forms[0]
     return Decided(
@@ -234,13 +240,13 @@ def _refuse(column: Texts, bad: np.ndarray) -> None:
         told = counted(int(column.counts[first]), "infinite value")
         raise InputError(
             f"column {column.name!r} holds {told} (first: {column.example(first)}): correct them, "
-            f"or say --na {text!r} if they are missing"
+            f"or say {as_option('--na', text)} if they are missing"
         )
     some = "values such as" if bad.sum() > 1 else "rows with"
     raise InputError(
         f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "
-        f"{some} {column.example(first)}; say --na {text!r} if they are missing values, correct "
-        f"them, or use --types {column.name}=category"
+        f"{some} {column.example(first)}; say {as_option('--na', text)} if they are missing "
+        f"values, correct them, or use {column.as_category}"
     )
 
 
@@ -261,7 +267,7 @@ def _finite(column: Texts, values: np.ndarray) -> np.ndarray:
     if infinite.any():
         raise InputError(
             f"column {column.name!r}: {column.example(int(infinite.argmax()))} is too large for a "
-            f"number: correct it, or say --types {column.name}=category"
+            f"number: correct it, or say {column.as_category}"
         )
     return values
 

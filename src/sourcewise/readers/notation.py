@@ -5,6 +5,7 @@ A *notation* is admitted by a column if every value reads as a number under it. 
 (`decimal_mark`), or the user does.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -171,10 +172,12 @@ def _unsigned(values: pa.Array, sign: str | None = None) -> tuple[pa.Array, str]
 
 
 def all_match(values: pa.Array, pattern: str) -> bool:
-    """Whether all match; a few are asked first, since most patterns fail at once."""
+    """Whether all match; the first few are asked first, since most patterns fail at once."""
+    if len(values) and not re.search(pattern, values[0].as_py()):
+        return False
     return all(
         pc.all(pc.match_substring_regex(part, pattern=pattern)).as_py()
-        for part in (values.slice(0, 20), values)
+        for part in ((values.slice(0, 20), values) if len(values) > 20 else (values,))
     )
 
 

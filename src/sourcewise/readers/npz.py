@@ -10,12 +10,11 @@ from typing import IO
 import numpy as np
 
 from sourcewise.errors import InputError
+from sourcewise.limits import LONGEST_NAME, MOST_BYTES
 from sourcewise.readers.files import reading, refuse_special
 
 __all__ = ["load_arrays", "names_in"]
 
-MOST_BYTES = 1 << 32  # of one array
-MOST_LABELS = 4 * 1000  # bytes of a text, four for each character
 _BEST_RATIO = 1032  # that deflate can reach
 _END = ".npy"
 
@@ -90,6 +89,6 @@ def _check_header(file: IO[bytes], size: int, where: str) -> None:
         raise InputError(f"{where} holds pickled objects, which are never read")
     if math.prod(shape) * dtype.itemsize != size - file.tell():
         raise InputError(f"{where} is damaged: it does not hold as many values as it says")
-    if dtype.kind == "U" and dtype.itemsize > MOST_LABELS:
-        longest = f"{dtype.itemsize // 4} characters (at most {MOST_LABELS // 4})"
+    if dtype.kind == "U" and dtype.itemsize > 4 * LONGEST_NAME:
+        longest = f"{dtype.itemsize // 4} characters (at most {LONGEST_NAME})"
         raise InputError(f"{where} holds text of {longest}")

@@ -9,10 +9,12 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.interchange
 
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, listing, unknown, visible
 from sourcewise.forms import Kind
+from sourcewise.memory import give_back
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
+from sourcewise.readers.dates import check_format
 from sourcewise.readers.encoding import check_encoding
 from sourcewise.readers.files import reading, refuse_special, stem, suffix
 from sourcewise.readers.frames import from_arrow, from_pandas
@@ -99,6 +101,8 @@ def read(
     found = _read(data, options)
     alike = alike_names(found.names, found.counts.tolist())
     notes = dict.fromkeys((*found.notes, *alike))  # `Sources` that are read again have it already
+    pa.default_memory_pool().release_unused()
+    give_back()
     return replace(found, reading=options.given, notes=tuple(notes))
 
 
@@ -136,8 +140,8 @@ def _check(options: ReadOptions) -> None:
     for text in options.na:
         if re.search("[\ud800-\udfff]", text):
             raise InputError(f"no value {text!a} for na: half a surrogate pair is no character")
-    if options.dates is not None and "%" not in options.dates:
-        raise InputError(f"no format of dates {options.dates!r} (such as %d/%m/%Y)")
+    if options.dates is not None:
+        check_format(options.dates)
 
 
 def _arrow(data: Any) -> pa.Table:
@@ -169,7 +173,7 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
     _refuse_others(str(path), options, *kind.options, arrays=kind is ARRAYS)
     name = path.resolve().name if path.is_dir() else stem(path)
     try:
-        return kind.read(path, options, name.encode("utf-8", "replace").decode())
+        return kind.read(path, options, visible(name))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except MemoryError:

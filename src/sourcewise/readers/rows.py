@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sourcewise.errors import counted, listing
+from sourcewise.errors import counted, phrases
 from sourcewise.readers.columns import encoded, is_text, levels
 
 __all__ = ["Place", "data_rows"]
@@ -63,7 +63,7 @@ def _note(table: pa.Table, label: str, rows: np.ndarray, what: str, place: Place
     cells = table.column(label).take(pa.array(which[:3])).to_pylist()
     told = [f"{cell!r:.60} ({place(int(i))})" for cell, i in zip(cells, which, strict=False)]
     more = [""] * (len(which) - len(told))
-    return f"left out, as {what}: {listing([*told, *more], 3)}"
+    return f"left out, as {what}: {phrases([*told, *more], 3)}"
 
 
 def _empty(table: pa.Table, names: list[str]) -> np.ndarray:

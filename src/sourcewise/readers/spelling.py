@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from sourcewise.errors import counted, listing
+from sourcewise.errors import counted, phrases, shortened
 
 __all__ = ["alike_names", "line_ends_of_files", "two_forms", "ways_of_texts"]
 
@@ -18,16 +18,18 @@ _FORMS = "as by unicodedata.normalize('NFC', text)"
 _TELLS = "models can tell sources apart by that; make them one"
 # What é, a space that does not break, and an apostrophe become if UTF-8 is read as cp1252.
 _BROKEN = re.compile("Ã[\u0080-\u00bfŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™]|Â[\u00a0-\u00bf]|â€")
-_WAYS: dict[str, Callable[[str], object]] = {
+_Test = Callable[[str], object]
+_LETTERS: dict[str, _Test] = {  # of texts beyond ASCII
     "composed": lambda text: (
         unicodedata.is_normalized("NFC", text) and not unicodedata.is_normalized("NFD", text)
     ),
     "decomposed": lambda text: not unicodedata.is_normalized("NFC", text),
     "broken": _BROKEN.search,
-    "crlf": lambda text: "\r\n" in text,
-    "lf": lambda text: "\n" in text and "\r" not in text,
 }
-_BEYOND_ASCII = ("composed", "decomposed", "broken")
+_ENDS: dict[str, _Test] = {  # of texts of several lines
+    "crlf": lambda text: "\r\n" in text,
+    "lf": lambda text: "\r" not in text,
+}
 
 
 def alike_names(names: Sequence[str], rows: Sequence[int]) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ normal form: if they are one, give them one name"
         told = (f"{s} ({counted(rows[k], 'row')})" for s, k in zip(shown, same, strict=True))
         pairs += [" and ".join(told)] if len(same) > 1 else []
     how = "differ only by case, space or Unicode normal form: if they are one, give them one name"
-    return (f"sources {listing(pairs, _SHOWN)} {how}",) if pairs else ()
+    return (f"sources {phrases(pairs, _SHOWN)} {how}",) if pairs else ()
 
 
 def two_forms(column: str, levels: Sequence[str]) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ them one, as by unicodedata.normalize('NFC', text)
             same[_composed(text)].append(text)
     pairs = [" and ".join(_apart(texts)) for texts in same.values() if len(texts) > 1]
     how = f"are one text in two Unicode normal forms: make them one, {_FORMS}"
-    return (f"column {column!r}: {listing(pairs, _SHOWN)} {how}",) if pairs else ()
+    return (f"column {column!r}: {phrases(pairs, _SHOWN)} {how}",) if pairs else ()
 
 
 def ways_of_texts(
@@ -107,20 +109,20 @@ def _ways(
     texts: Iterable[str], sources: Iterable[int], names: Sequence[str], what: str
 ) -> dict[str, str]:
     """Where texts are written in each way: the sources with most of them, and how many."""
-    totals: Counter[int] = Counter()
-    found: dict[str, Counter[int]] = {way: Counter() for way in _WAYS}
+    sources = list(sources)
+    totals, found = Counter(sources), {way: Counter() for way in (*_LETTERS, *_ENDS)}
     for text, k in zip(texts, sources, strict=True):
-        totals[k] += 1
-        plain = text.isascii()
-        for way, test in _WAYS.items():
-            if not (plain and way in _BEYOND_ASCII) and test(text):
+        tests = ({} if text.isascii() else _LETTERS) | (_ENDS if "\n" in text else {})
+        for way, test in tests.items():
+            if test(text):
                 found[way][k] += 1
 
     def told(counts: Counter[int]) -> str:
-        each = (
-            f"{names[k]!r} ({n} of {counted(totals[k], what)})" for k, n in counts.most_common()
-        )
-        return listing(each, _SHOWN)
+        each = [
+            f"{shortened(repr(names[k]))} ({n} of {counted(totals[k], what)})"
+            for k, n in counts.most_common()
+        ]
+        return phrases(each, _SHOWN)
 
     return {way: told(counts) for way, counts in found.items()}
 
@@ -132,4 +134,5 @@ def _composed(text: str) -> str:
 def _apart(texts: Sequence[str]) -> list[str]:
     """Texts as messages show them, as ASCII where two would look the same."""
     seen = Counter(map(_composed, texts))
-    return [ascii(text) if seen[_composed(text)] > 1 else repr(text) for text in texts]
+    shown = (ascii(text) if seen[_composed(text)] > 1 else repr(text) for text in texts)
+    return [shortened(text) for text in shown]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
+from sourcewise.limits import check_columns
 from sourcewise.readers.delimited import layout_of, read_delimited
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
@@ -44,6 +45,7 @@ def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     """A .parquet file."""
     with reading(path):
         with pq.ParquetFile(path) as file:
+            check_columns(file.metadata.num_columns, path)
             _refuse_bomb(file, path)
             table = file.read()
         table.validate(full=True)

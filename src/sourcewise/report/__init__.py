@@ -6,9 +6,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from sourcewise.documents import from_json
 from sourcewise.errors import InputError
+from sourcewise.outputs import check_output
 from sourcewise.results.comparison import ComparisonResult
-from sourcewise.results.contract import Json, from_json
+from sourcewise.results.contract import Json
 
 if TYPE_CHECKING:
     from sourcewise.fitting.run import Comparison
@@ -33,8 +35,7 @@ def report(
     found, path = _comparison(result), Path(path)
     if path.suffix not in (".html", ".png", ".svg"):
         raise InputError(f"cannot write {path}: the name must end in .html, .png or .svg")
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: no folder {path.parent}")
+    check_output(path)
     if path.suffix != ".html":
         from sourcewise.report.forest import draw
 

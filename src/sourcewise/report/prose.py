@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sourcewise.errors import listing
-from sourcewise.report.rows import Forest
 from sourcewise.report.words import clean, decimals, interval, number, phrase, sentence, signed
 from sourcewise.results.comparison import ComparisonResult, Difference, Verdict
 from sourcewise.results.contract import to_json
@@ -169,11 +168,11 @@ def _decide(result: ComparisonResult) -> str:
     return ""
 
 
-def not_drawn(result: ComparisonResult, plot: Forest) -> str:
-    """The sources that the plot does not show."""
-    shown = {row.name for row in plot.rows}
-    names = (clean(source.name) for source in result.data.sources)
-    return listing([name for name in names if name not in shown], 12)
+def not_drawn(result: ComparisonResult) -> str:
+    """The sources without a difference to show."""
+    found = {d.source for d in result.differences if d.difference is not None}
+    names = (source.name for source in result.data.sources)
+    return listing([clean(name) for name in names if name not in found], 12)
 
 
 def data(result: ComparisonResult) -> Facts:

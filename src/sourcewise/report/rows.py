@@ -10,6 +10,7 @@ from sourcewise.results.text import metric_name
 __all__ = ["MEAN", "Forest", "Mark", "Row", "forest", "panels"]
 
 MEAN = "mean of sources"
+MOST_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Forest:
     rows: tuple[Row, ...]
     longest: int  # characters of the longest name: the parts of a plot share one margin
     numbering: str = ""
+    more: int = 0  # sources that only tables show, as a plot of very many shows none
 
     @property
     def right(self) -> str:
@@ -78,6 +80,7 @@ def forest(result: ComparisonResult) -> Forest | None:
         Row(clean(source), source == MACRO, tuple(found.get((source, s)) for s in strategies))
         for source in dict.fromkeys(source for source, _ in found)
     ]
+    rows = _clearest(rows, result.differences)
     rows.sort(key=lambda row: (not row.macro, -row.first))
     return Forest(
         strategies=tuple(map(clean, strategies)),
@@ -88,7 +91,17 @@ def forest(result: ComparisonResult) -> Forest | None:
         limits=_limits(list(found.values()), result.metric.region),
         rows=tuple(rows),
         longest=max(len(MEAN) if row.macro else len(row.name) for row in rows),
+        more=len({source for source, _ in found}) - len(rows),
     )
+
+
+def _clearest(rows: list[Row], differences: Sequence[Difference]) -> list[Row]:
+    """As many as a plot can show: those with the smallest p."""
+    p: dict[str, float] = {}
+    for d in differences:
+        name = clean(d.source)
+        p[name] = min(p.get(name, 1.0), 1.0 if d.p is None else d.p)
+    return sorted(rows, key=lambda row: (not row.macro, p[row.name]))[:MOST_ROWS]
 
 
 def _mark(d: Difference) -> Mark | None:

@@ -15,6 +15,7 @@ from sourcewise.report.words import (
     number,
     p_value,
     phrase,
+    shorten,
     signed,
 )
 from sourcewise.results.comparison import (
@@ -216,7 +217,7 @@ def seen(result: ComparisonResult) -> Table:
     columns = {
         "Column": [Cell(column.name) for column in every],
         "Kind": [Cell(column.kind) for column in every],
-        "Example": [Cell(column.example) for column in every],
+        "Example": [Cell(shorten(column.example, 40)) for column in every],
         "Gaps": [Cell(number(column.gaps)) for column in every],
         "Distinct": [Cell(number(column.distinct)) for column in every],
         "Why": [Cell(column.why) for column in every],

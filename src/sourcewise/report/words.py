@@ -1,11 +1,11 @@
 """Numbers and names as a reader wants them: rounded, signed, cleaned, shortened."""
 
 import math
-import re
 import unicodedata
 from collections.abc import Iterable
 from statistics import median
 
+from sourcewise.errors import visible
 from sourcewise.results.comparison import BetaHat, Difference, Level
 
 __all__ = [
@@ -26,19 +26,16 @@ __all__ = [
 ABSENT = "–"
 Ends = Level | Difference | BetaHat  # has an interval
 
-_SPACE = re.compile(r"[^\S\u00a0]+")  # a space that does not break stays
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def clean(value: object) -> str:
-    """Text on one line, without characters that HTML and XML cannot hold.
+    """Text on one line, in which nothing hides or turns the line around.
 
-    >>> clean("a\\x00b\\nc"), clean(None)
-    ('a\ufffdb c', '')
+    >>> print(clean("a\\x00b\\nc"))
+    a\\x00b\\nc
     """
-    text = "" if value is None else _SPACE.sub(" ", str(value)).strip()
-    barred = (unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" for c in text)
-    return "".join("\ufffd" if bad else c for c, bad in zip(text, barred, strict=True))
+    return "" if value is None else visible(str(value)).strip()
 
 
 def phrase(value: object) -> str:
@@ -85,8 +82,11 @@ def _width(text: str) -> int:
 
 
 def _cut(text: str, width: int) -> str:
-    while _width(text) > width:
-        text = text[:-1]
+    """The longest beginning that is so wide."""
+    for i, c in enumerate(text):
+        width -= _width(c)
+        if width < 0:
+            return text[:i]
     return text
 
 

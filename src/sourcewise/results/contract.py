@@ -1,4 +1,4 @@
-"""Results as types: frozen dataclasses that write and read the JSON contract.
+"""Results as types: frozen dataclasses that write the JSON contract; `documents` reads it.
 
 A field is a key; one of the type `Sometimes[T]` is a key that is only there when there is
 something to say. There is no NaN: an unknown number is null, often with a reason beside it. Keys
@@ -8,15 +8,11 @@ that no type knows are left aside, so that files of later versions can be read.
 import math
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
-from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from sourcewise.errors import InputError
 from sourcewise.files import plain
 
-__all__ = ["Json", "Scalar", "Sometimes", "from_json", "known", "to_json"]
+__all__ = ["Json", "Scalar", "Sometimes", "known", "to_json"]
 
 T = TypeVar("T")
 
@@ -53,34 +49,6 @@ def _there(value: Any, key: Field[Any]) -> bool:
     if always or getattr(value, key.name) is not None:
         return True
     return getattr(value, f"{key.name}_reason", None) is not None
-
-
-def from_json(kind: type[T], value: object, where: str) -> T:
-    """The inverse of `to_json`.
-
-    `where` is the file, for the message.
-
-    Raises:
-        InputError: one line that names the file and the key with a wrong or no value.
-    """
-    try:
-        return _adapter(kind).validate_python(plain(value))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "missing":
-        raise InputError(_line(f"{where} is damaged: it lacks {key}"))
-    words = first["msg"].removeprefix("Value error, ")
-    raise InputError(_line(f"{where} is damaged: {key and f'{key}: '}{words}"))
-
-
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def known(value: float) -> float | None:

@@ -1,8 +1,9 @@
 """The result of scoring new rows: the contract of `evaluate --json`, and how it prints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sourcewise.errors import listing
 from sourcewise.results import text
 from sourcewise.results.comparison import MACRO, Gap, Worst
 from sourcewise.results.contract import Json, Sometimes
@@ -17,10 +18,61 @@ __all__ = [
     "ScoredSource",
     "ScoredStrategy",
     "ScoringMetric",
+    "Skipped",
+    "UnknownValue",
     "evaluation_lines",
 ]
 
 ALONE = "standard errors"  # that intervals are made of
+
+
+@dataclass(frozen=True)
+class UnknownValue:
+    """A source, category or symbol of new rows that the models do not know."""
+
+    kind: str
+    column: str | None  # of a category
+    value: str
+    rows: int
+    first: tuple[int, ...]  # numbers of its first rows, from 1
+
+    @property
+    def words(self) -> str:
+        """The value with its rows."""
+        more = self.rows - len(self.first)
+        rows = ", ".join(map(str, self.first)) + (f" and {more} more" if more else "")
+        return f"{text.brief(self.value, 40)!r} ({'rows' if self.rows > 1 else 'row'} {rows})"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Rows that were left out because the models do not know their source or a value."""
+
+    rows: int
+    unknown: tuple[UnknownValue, ...]
+
+    @property
+    def kinds(self) -> list[tuple[str, str | None]]:
+        """Kinds and columns of what is unknown."""
+        return list(dict.fromkeys((value.kind, value.column) for value in self.unknown))
+
+    def words(self, kind: str, column: str | None, known: Iterable[str] = ()) -> str:
+        """What of a kind, or of a column, is unknown, and what is known instead."""
+        mine = [v.words for v in self.unknown if (v.kind, v.column) == (kind, column)]
+        one, several = _KINDS[kind]
+        what = (one if len(mine) == 1 else several).format(repr(text.brief(column or "", 40)))
+        names = listing(map(text.brief, known), 12)
+        return f"{what}{names and f' (known: {names})'}: {listing(mine, 5)}"
+
+
+_KINDS = {
+    "source": ("a source that no model knows", "sources that no model knows"),
+    "category": (
+        "a category of {} that training never saw",
+        "categories of {} that training never saw",
+    ),
+    "symbol": ("a symbol that training never saw", "symbols that training never saw"),
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +145,7 @@ class ScoreDifference(Gap):
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """All of it; `settings` are `missing` and `seed`."""
+    """All of it; `settings` are `missing`, `unknown` and `seed`."""
 
     schema_version: int
     kind: str
@@ -106,6 +158,7 @@ class EvaluationResult:
     strategies: dict[str, ScoredStrategy]
     differences: tuple[ScoreDifference, ...]
     settings: Json
+    skipped: Sometimes[Skipped] = None
 
 
 def evaluation_lines(result: EvaluationResult) -> Iterator[str]:

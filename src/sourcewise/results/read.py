@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from sourcewise.documents import from_json
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
 from sourcewise.results.comparison import ComparisonResult
-from sourcewise.results.contract import from_json
 from sourcewise.results.training import TrainingResult
 
 __all__ = ["read_comparison", "read_result"]

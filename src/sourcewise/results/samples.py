@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sourcewise.cells import csv_text
 from sourcewise.forms import Ragged, Table, X, as_table
 from sourcewise.results.data import Resolved
 
@@ -102,12 +103,11 @@ def as_recorded(frame: "pd.DataFrame", recorded: Mapping[str, str]) -> "pd.DataF
 
 def as_csv(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:
     """See `as_frame`; numbers with the fewest digits that read back as the same float."""
-    frame = as_frame(x, labels, source, text)
-    return frame.to_csv(index=False, float_format=_digits, lineterminator="\n")
-
-
-def _digits(value: float) -> str:
-    return str(number(float(value)))
+    if isinstance(x, Ragged):
+        return csv_text([(source, text), *zip(labels, x.strings(), strict=True)])
+    table = as_table(x)
+    columns = [map(number, table.cells(name).tolist()) for name in table.names]
+    return csv_text([(source, *table.names), *zip(labels, *columns, strict=True)])
 
 
 def as_json_lines(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:

@@ -1,9 +1,10 @@
 """Words and tables that the printed results and the report share."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from shutil import get_terminal_size
 from textwrap import wrap
 
-from sourcewise.errors import counted
+from sourcewise.errors import counted, visible
 from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
 from sourcewise.schema import SeenColumn
 
@@ -17,6 +18,7 @@ __all__ = [
     "few_degrees",
     "figure",
     "findings",
+    "joined",
     "metric_name",
     "note_lines",
     "quoted",
@@ -27,13 +29,23 @@ __all__ = [
 ]
 
 MOST_LINES = 60  # of a table on the screen
-WIDTH = 98
+WIDTH, NARROW = 98, 60
 FEW_DEGREES = 5.0
 
 
+def joined(lines: Iterable[str]) -> str:
+    """All lines of a printed result; names and values from data cannot leave theirs.
+
+    >>> joined(["a\\nb", "c"])
+    'a\\\\nb\\nc'
+    """
+    return "\n".join(map(visible, lines))
+
+
 def wrapped(text: str, first: str = "", then: str = "  ") -> list[str]:
-    """Lines that fit the screen."""
-    return wrap(text, WIDTH, initial_indent=first, subsequent_indent=then)
+    """Lines that fit the screen; where there is none, of a width that reads well."""
+    width = max(NARROW, min(WIDTH, get_terminal_size((WIDTH, 0)).columns))
+    return wrap(visible(text), width, initial_indent=first, subsequent_indent=then)
 
 
 def note_lines(warnings: Iterable[str]) -> Iterator[str]:
@@ -45,7 +57,7 @@ def note_lines(warnings: Iterable[str]) -> Iterator[str]:
 def aligned(
     head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int | None = None
 ) -> list[str]:
-    """A table: names to the left, numbers to the right, words after them as they are.
+    """A table: names to the left, numbers to the right, and words after them to the left.
 
     >>> aligned(("source", "rows", "verdict"), [("a", "12", "pool")], numbers=1)
     ['  source  rows  verdict', '  a         12  pool']
@@ -54,29 +66,26 @@ def aligned(
     """
     last = len(head) if numbers is None else numbers + 1
     table = [head, *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(last)]
-    lines = []
-    for name, *cells in table:
-        padded = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=False)]
-        line = [f"  {name:{widths[0]}}", *padded, *cells[last - 1 :]]
-        lines.append("  ".join(line).rstrip())
-    return lines
+    sides = ["<" if i == 0 or i >= last else ">" for i in range(len(head))]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    forms = [f"{side}{width}" for side, width in zip(sides, widths, strict=True)]
+    return ["  ".join(["", *map(format, row, forms)]).rstrip() for row in table]
 
 
 def seen_lines(seen: Sequence[SeenColumn]) -> list[str]:
     """The columns of a table as they were read; of very many the first ones."""
     rows = [
-        (brief(c.name), c.kind, brief(c.example, 20), f"{c.gaps}", f"{c.distinct}", c.why)
+        (brief(c.name), f"{c.gaps}", f"{c.distinct}", c.kind, brief(c.example, 14), c.why)
         for c in seen[:MOST_LINES]
     ]
     more = [f"  ... and {len(seen) - MOST_LINES} more (--json has all)"]
-    lines = aligned(("column", "kind", "example", "gaps", "distinct", "why"), rows, numbers=4)
+    lines = aligned(("column", "gaps", "distinct", "kind", "example", "why"), rows, numbers=2)
     return [*lines, *(more if len(seen) > MOST_LINES else [])]
 
 
 def brief(name: str, limit: int = 28) -> str:
     """A name that fits a table."""
-    name = "".join(c if c.isprintable() else " " for c in name)
+    name = visible(name)
     return name if len(name) <= limit else name[: limit - 1] + "…"
 
 

@@ -1,12 +1,14 @@
 """A screened sample: what of it is used, and what the user should know."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, Table, as_table
 from sourcewise.screening.options import Missing, Rules
@@ -20,7 +22,6 @@ __all__ = [
     "handle_missing",
     "leave_out_dates",
     "per_source",
-    "point_out_dates",
     "point_out_identifiers",
     "refuse_infinite",
     "refuse_table_options",
@@ -28,8 +29,7 @@ __all__ = [
     "tested_sources",
 ]
 
-HUGE = 1e100  # squares and their sums must not overflow
-_CALENDAR = {"date", "datetime", "time", "timestamp", "year", "month", "day", "hour", "week"}
+HUGE = 1e100  # squares and their sums must not overflow, nor those of 1 / HUGE underflow
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Screened:
     warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
     dropped: int = 0  # rows dropped for missing values
     imputed: int = 0  # missing cells that will be filled in
+    spikes: dict[str, list[float]] = field(default_factory=dict)  # see `screening.far`, by column
     image: Image | None = None  # what image the columns are, if they are pixels
 
     def __post_init__(self) -> None:
@@ -73,14 +74,29 @@ class Screened:
         """The columns in use."""
         return as_table(self.data.x)
 
-    def left_out_by_reason(
-        self, reason: Callable[[str], str] = lambda reason: reason
-    ) -> dict[str, list[str]]:
-        """The columns left out for each reason, as it is or as `reason` makes it."""
+    def measured(self, name: str) -> Tensor:
+        """The values of a column of numbers, without gaps and spikes."""
+        values = self.table.columns[name]
+        spikes = torch.tensor(self.spikes.get(name, []), dtype=values.dtype)
+        return values[~values.isnan() & ~torch.isin(values, spikes)]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know, the columns left out too."""
+        return [*self.warnings, *self._left_out()]
+
+    def _left_out(self) -> list[str]:
+        """A line per reason; with many reasons, one per kind of reason, without the sources."""
+        reasons = {item.reason: item.reason for item in self.left_out}
+        if len(reasons) > 3:
+            reasons = {r: re.sub(" within ['\"].*", " within a source", r) for r in reasons}
         found: dict[str, list[str]] = {}
         for item in self.left_out:
-            found.setdefault(reason(item.reason), []).append(item.column)
-        return found
+            found.setdefault(reasons[item.reason], []).append(item.column)
+        return [
+            f"{counted(len(names), 'column')} left out ({listing(names, 6)}): {reason}"
+            for reason, names in found.items()
+        ]
 
     def leave_out(self, column: str, reason: str) -> None:
         """Take a column out of the table and note it; the last one is an `InputError`."""
@@ -106,7 +122,7 @@ def per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) 
 def refuse_table_options(what: str, rules: Rules) -> None:
     """Raise if an option that is for columns of a table was given."""
     used = [f"--missing {rules.missing}"] if rules.missing != "refuse" else []
-    used += [f"--log {','.join(rules.log)}"] if rules.log else []
+    used += [as_option("--log", *rules.log)] if rules.log else []
     if used:
         raise InputError(f"options that do not apply to {what}: {listing(used)}")
 
@@ -119,7 +135,7 @@ def leave_out_dates(screened: Screened) -> None:
 
 
 def refuse_infinite(screened: Screened) -> None:
-    """Refuse numbers that are infinite, or whose squares would be."""
+    """Refuse numbers that are infinite, or whose squares would overflow or vanish."""
     for name, values in screened.table.columns.items():
         if not values.is_floating_point():
             continue
@@ -129,6 +145,13 @@ def refuse_infinite(screened: Screened) -> None:
                 raise InputError(
                     f"column {name!r} holds values that are {what} (first: row {row})"
                 )
+        present = values[~values.isnan()]
+        spread = float(present.max() - present.min()) if len(present) else 0.0
+        if 0 < spread < 1 / HUGE:
+            raise InputError(
+                f"column {name!r} varies by {spread:.3g} only: write it in another unit, or leave "
+                f"it out with {as_option('--ignore', name)}"
+            )
 
 
 def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -> None:
@@ -176,22 +199,10 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
         if bad.any():
             row = int(bad.nonzero()[0]) + 1
             raise InputError(
-                f"--log {name}: {int(bad.sum())} values are not above 0 (first: row {row}, "
-                f"{values[row - 1]:g})"
+                f"{as_option('--log', name)}: {int(bad.sum())} values are not above 0 (first: "
+                f"row {row}, {values[row - 1]:g})"
             )
     screened.log = frozenset(chosen)
-
-
-def point_out_dates(screened: Screened) -> None:
-    """Warn of columns of the calendar: rows close in time may be alike."""
-    dates = [item.column for item in screened.left_out if item.reason == "a date"]
-    dates += [name for name in screened.table.names if name.lower() in _CALENDAR]
-    if dates and not screened.data.group_by:
-        screened.warnings.append(
-            f"date-like columns ({listing(dates)}): if rows close in time are alike, keep them "
-            f"together with --group (for example --group {dates[0]}), or the intervals are too "
-            "narrow"
-        )
 
 
 def point_out_identifiers(screened: Screened) -> None:
@@ -203,7 +214,7 @@ def point_out_identifiers(screened: Screened) -> None:
         if whole and len(values.unique()) == len(values):
             screened.warnings.append(
                 f"column {name!r} looks like a row identifier (whole numbers, all different): "
-                f"if so, --ignore {name}"
+                f"if so, {as_option('--ignore', name)}"
             )
 
 

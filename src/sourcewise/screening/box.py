@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Table, X
 from sourcewise.screening import numeric
@@ -25,19 +26,19 @@ SLOW = 1 << 15  # cells per update; about a tenth of a second on one core
 
 
 def screen(data: Sources, rules: Rules = USUAL, options: BoxOptions | None = None) -> Screened:
-    """Columns and rows for a density on a box; as `numeric.screen`, and `pixels` for images.
+    """Columns and rows for a density on a box; as `numeric.usable`, and `pixels` for images.
 
     Missing values are refused or dropped.
 
     Raises:
-        InputError: those of `numeric.screen`, missing="impute" where values are missing, those of
+        InputError: those of `numeric.usable`, missing="impute" where values are missing, those of
             `grid_cells`.
     """
     options = options or BoxOptions()
     if options.image is not None:
         return pixels(data, options.image, rules)
-    screened = numeric.screen(data, rules, imputes=False)
-    _point_out_outliers(screened)
+    screened = numeric.usable(data, rules, imputes=False)
+    numeric.point_out_misfits(screened, _point_out_outliers(screened))
     if options.nodes is not None:
         columns = recorded_columns(screened.table, screened.log)
         cells = grid_cells(screened.table, columns, options.nodes)
@@ -68,22 +69,33 @@ def grid_cells(
     return max(count or 0 for count in counts.values()) if nodes == "auto" else nodes
 
 
-def _point_out_outliers(screened: Screened) -> None:
-    """Warn of columns whose box is nearly empty: a few values settle how far it reaches."""
+def _point_out_outliers(screened: Screened) -> set[str]:
+    """Warn of columns whose box is nearly empty: a few values settle how far it reaches.
+
+    Of columns with spikes there is a line already.
+
+    Returns:
+        The columns that it warns of.
+    """
+    found = set()
     for name in screened.table.names:
+        if name in screened.spikes:
+            continue
         values, log = screened.table.columns[name].double(), name in screened.log
         share, row = _middle(values.log() if log else values)
         if share >= CROWDED:
             continue
         positive = not log and bool((values > 0).all())
         cured = positive and _middle(values.log())[0] >= CROWDED
-        helps = f"--log {name}, or leave" if cured else "leave"
+        helps = f"{as_option('--log', name)}, or leave" if cured else "leave"
+        found.add(name)
         screened.warnings.append(
             f"column {name!r}: row {row + 1} of those used, of "
             f"{screened.data.names[int(screened.data.y[row])]!r}, holds {float(values[row]):.9g}; "
             f"the middle 99 % of the values fill {share:.2g} of the range that the box has to "
             f"hold, too little for a density to see its shape: {helps} such rows out"
         )
+    return found
 
 
 def _middle(values: Tensor) -> tuple[float, int]:

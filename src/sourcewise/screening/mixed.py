@@ -8,18 +8,20 @@ from collections.abc import Sequence
 
 import torch
 
+from sourcewise.cells import as_option, in_shell
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.screening.base import (
     Screened,
     handle_missing,
     leave_out_dates,
     per_source,
-    point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
     tested_sources,
 )
+from sourcewise.screening.dates import point_out_dates
+from sourcewise.screening.far import point_out_spikes
 from sourcewise.screening.options import USUAL, MixedOptions, Rules
 from sourcewise.screening.recorded import TIED
 from sourcewise.sources import Sources
@@ -43,6 +45,7 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
         )
     screened = Screened.columns_of(data)
     log = _numbers(screened, rules.log)
+    point_out_dates(screened)
     leave_out_dates(screened)
     refuse_infinite(screened)
     if rules.missing == "drop":
@@ -51,8 +54,8 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
     take_logarithms(screened, log)
     _constants(screened, rules.min_rows)
     _gaps(screened)
-    point_out_dates(screened)
     point_out_identifiers(screened)
+    point_out_spikes(screened)
     _texts(screened)
     return screened
 
@@ -114,8 +117,8 @@ def _texts(screened: Screened) -> None:
         if rows > 20 and len(screened.table.columns[column.name][present].unique()) > TIED * rows:
             name = column.name
             screened.warnings.append(
-                f"nearly every value of {name!r} is different: an identifier? --ignore {name}, or "
-                f"--text {name} to model it"
+                f"nearly every value of {name!r} is different: an identifier? "
+                f"{as_option('--ignore', name)}, or --text {in_shell(name)} to model it"
             )
 
 

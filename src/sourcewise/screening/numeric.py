@@ -5,35 +5,53 @@ Such a density breaks, or lies, on columns that are no measurements: descriptors
 values. `screen` leaves out, refuses or points out each, and says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.cells import as_option
 from sourcewise.errors import Unsuited, listing, unknown
 from sourcewise.screening.base import (
     Screened,
     handle_missing,
     leave_out_dates,
     per_source,
-    point_out_dates,
     point_out_identifiers,
     refuse_infinite,
     take_logarithms,
     tested_sources,
 )
+from sourcewise.screening.dates import point_out_dates
+from sourcewise.screening.far import point_out_outliers, point_out_spikes
 from sourcewise.screening.options import USUAL, Rules
 from sourcewise.screening.recorded import resolution
 from sourcewise.sources import Sources
 
-__all__ = ["screen"]
+__all__ = ["point_out_misfits", "screen", "usable"]
 
 DEPENDENT = 1e-8
+NEARLY = 0.9  # of the rows with one value: a training fold may hold no other
 
 
-def screen(data: Sources, rules: Rules = USUAL, *, imputes: bool = True) -> Screened:
-    """Choose the columns and rows that a density of real numbers can use.
+def screen(data: Sources, rules: Rules = USUAL) -> Screened:
+    """Choose the columns and rows that a density of real numbers can use, and what to say of them.
+
+    Args:
+        data: the sample.
+        rules: what is asked of it; see `usable`.
+
+    Raises:
+        InputError: see `usable`.
+    """
+    screened = usable(data, rules)
+    point_out_outliers(screened, point_out_misfits(screened))
+    return screened
+
+
+def usable(data: Sources, rules: Rules, *, imputes: bool = True) -> Screened:
+    """Choose columns and rows.
 
     Args:
         data: the sample.
@@ -49,17 +67,18 @@ def screen(data: Sources, rules: Rules = USUAL, *, imputes: bool = True) -> Scre
     for name in rules.log if rules.log != ("all",) else ():
         if name not in screened.table.names:
             raise unknown("column", name, screened.table.names)
+    point_out_dates(screened)
     leave_out_dates(screened)
     _constants(screened, rules.min_rows)
     _text(screened)
     refuse_infinite(screened)
     handle_missing(screened, rules.missing, imputes)
-    _constants(screened, rules.min_rows)  # dropped rows can leave a column constant
+    if screened.dropped:
+        _constants(screened, rules.min_rows)  # dropped rows can leave a column constant
     take_logarithms(screened, rules.log)
     _dependent(screened, rules.min_rows)
-    point_out_dates(screened)
-    _misfits(screened)
     point_out_identifiers(screened)
+    point_out_spikes(screened)
     return screened
 
 
@@ -91,16 +110,20 @@ def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[in
 
     Not of a column on a coarse lattice (counts, yes or no): dequantised, it has spread enough.
     """
-    step = resolution(values[present])
-    spread = values[present].std() if present.sum() > 1 else torch.tensor(0.0)
-    if step is not None and step > 1e-2 * float(spread):
-        return []
-    found = []
-    for k in tested:
-        counts = values[present & (y == k)].unique(return_counts=True)[1]
-        if len(counts) > 1 and int(counts.max()) > 0.9 * int(counts.sum()):
-            found.append(k)
+    found = [k for k in tested if _one_fills(values[present & (y == k)])]
+    if found:
+        step, spread = resolution(values[present]), values[present].std()
+        if step is not None and step > 1e-2 * float(spread):
+            return []
     return found
+
+
+def _one_fills(values: Tensor) -> bool:
+    """Whether one of several values fills more than 90 % of the rows: it is then the median."""
+    if len(values) < 2:
+        return False
+    most = (values == values.median()).double().mean()
+    return bool(NEARLY < most) and bool(most < 1)
 
 
 def _text(screened: Screened) -> None:
@@ -110,7 +133,7 @@ def _text(screened: Screened) -> None:
         example = f" ({names[0]}: {text[0].categories[0]!r}, ...)" if text[0].categories else ""
         raise Unsuited(
             f"text columns {listing(map(repr, names))}{example}: this family models numbers only: "
-            f"--ignore {','.join(names)} leaves them out"
+            f"{as_option('--ignore', *names)} leaves them out"
         )
 
 
@@ -158,27 +181,35 @@ def _first_beyond_rank(rows: np.ndarray, names: Sequence[str]) -> str | None:
     return None
 
 
-def _misfits(screened: Screened) -> None:
-    """Warn of columns that a smooth density fits badly: spikes, and skew that logarithms cure."""
-    spiked, skewed = [], []
-    for name, values in screened.table.columns.items():
-        present = values[~values.isnan()]
-        counts = present.unique(return_counts=True)[1]
-        share = float(counts.max()) / len(present)
-        if share > 0.5 and len(counts) > 2:
-            spiked.append(f"{name} {share:.0%}")
-        elif name in screened.log or not bool((present > 0).all()):
+def point_out_misfits(screened: Screened, told: Collection[str] = ()) -> list[str]:
+    """Warn of columns that a smooth density fits badly: one value, or skew that logarithms cure.
+
+    Args:
+        screened: the sample.
+        told: columns of which another line says that logarithms help.
+
+    Returns:
+        The skewed columns.
+    """
+    filled, skewed = [], []
+    for name in screened.table.names:
+        values = screened.measured(name)
+        share = float((values == values.median()).double().mean())  # of the commonest, if most
+        if share > 0.5 and len(values.unique()) > 2:
+            filled.append(f"{name} {share:.0%}")
+        elif name in told or name in screened.log or not bool((values > 0).all()):
             continue
-        elif _skewness(present) > 2 > abs(_skewness(present.log())):
+        elif _skewness(values) > 2 > abs(_skewness(values.log())):
             skewed.append(name)
-    if spiked:
+    if filled:
         screened.warnings.append(
-            f"one value fills most of {listing(spiked)}: a smooth density fits such columns badly"
+            f"one value fills most of {listing(filled)}: a smooth density fits such columns badly"
         )
     if skewed:
         screened.warnings.append(
-            f"skewed columns of values above 0: consider --log {','.join(skewed)}"
+            f"skewed columns of values above 0: consider {as_option('--log', *skewed)}"
         )
+    return skewed
 
 
 def _skewness(values: Tensor) -> float:

@@ -7,10 +7,13 @@ A column with ties has a resolution r, its smallest gap: a value stands for its 
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from sourcewise.documents import Positive, Real
 from sourcewise.forms import Table
 
 __all__ = ["TIED", "NumericColumn", "decimals", "recorded_columns", "resolution"]
@@ -26,9 +29,10 @@ class NumericColumn:
 
     name: str  # the column's name
     log: bool = False  # take its logarithm
-    resolution: float | None = None  # r, the step between recorded values, or None
-    origin: float = 0.0  # a recorded value: the lattice is `origin + r Z`
-    decimals: int | None = None  # of all recorded values, ties or not; None: no fixed number
+    resolution: Positive | None = None  # r, the step between recorded values, or None
+    origin: Real = 0.0  # a recorded value: the lattice is `origin + r Z`
+    # of all recorded values, ties or not; None: no fixed number
+    decimals: Annotated[int, Field(ge=0, le=MOST_DECIMALS)] | None = None
 
     @property
     def step(self) -> float | None:

@@ -20,14 +20,14 @@ from pydantic import Field
 from torch import Tensor
 
 from sourcewise.comparison.compare import compare
-from sourcewise.comparison.plan import FOLDS
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
 from sourcewise.fitting import job as fitted_job
 from sourcewise.fitting.strategy import fit_all
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
-from sourcewise.settings import Settings
+from sourcewise.settings import Many, Seed, Settings
 from sourcewise.sources import Sources
 from sourcewise.studies.grid import Grid, Progress, Work, within
 from sourcewise.studies.result import Result
@@ -42,15 +42,18 @@ Tails = Literal["normal", "t5"]
 class CoverageSettings(Settings):
     """How much is simulated."""
 
-    repetitions: int = Field(default=400, ge=1, description="data sets per cell")
+    repetitions: int = Field(default=400, ge=1, le=1_000_000, description="data sets per cell")
     truth_samples: int = Field(
-        default=2000, ge=2, description="data sets per cell that tell the true differences"
+        default=2000,
+        ge=2,
+        le=1_000_000,
+        description="data sets per cell that tell the true differences",
     )
-    sizes: tuple[int, ...] = Field(default=(30, 200), description="rows per source")
+    sizes: tuple[Many, ...] = Field(default=(30, 200), description="rows per source")
     likeness: tuple[Likeness, ...] = ("equal", "opposite")
     tails: tuple[Tails, ...] = ("normal", "t5")
-    seeds: int = Field(default=1, ge=1, description="repetitions of the cross-validation")
-    seed: int = 0
+    seeds: int = Field(default=1, ge=1, le=1000, description="repetitions of the cross-validation")
+    seed: Seed = 0
 
 
 class Cell(NamedTuple):

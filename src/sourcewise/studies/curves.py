@@ -14,6 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from sourcewise.settings import Many
 from sourcewise.statistics import Interval
 from sourcewise.theory.sharing import empirical_beta
 
@@ -22,7 +23,6 @@ __all__ = [
     "Fit",
     "Passes",
     "Point",
-    "Positive",
     "Rate",
     "Rows",
     "Strategy",
@@ -38,12 +38,14 @@ STRATEGIES: tuple[Strategy, ...] = ("separate", "pooled")
 ONE = "beta-hat and gain: with K = 1 both are one"
 
 # Settings that every study of trained models has.
-Positive = Annotated[int, Field(ge=1)]
 ROWS = "rows per update; all: exact full-batch gradients"
 PASSES = "passes over the training rows; more where `updates` asks for more"
-Rows = Annotated[Positive | Literal["all"], Field(description=ROWS)]
-Passes = Annotated[float, Field(gt=0, description=PASSES)]
-Updates = Annotated[int, Field(ge=0, description="the fewest updates, if `passes` makes fewer")]
+Rows = Annotated[Many | Literal["all"], Field(description=ROWS)]
+Passes = Annotated[float, Field(gt=0, le=1_000_000, description=PASSES)]
+Updates = Annotated[
+    int,
+    Field(ge=0, le=1_000_000_000, description="the fewest updates, if `passes` makes fewer"),
+]
 Rate = Annotated[float, Field(gt=0, description="the rate at its peak")]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sourcewise.errors import InputError
-from sourcewise.files import MANIFEST, RunFolder, read_json, versions, write_atomic, write_json
+from sourcewise.files import read_json, versions, write_atomic, write_json
+from sourcewise.run_folders import MANIFEST, RunFolder
 from sourcewise.sources import Sources
 from sourcewise.studies import registry
 from sourcewise.studies.grid import Grid, Progress, estimate
@@ -50,7 +51,11 @@ class PlannedStudy:
         content = (CELLS, TABLE, *self.pictures, RESULT, MANIFEST)
         with RunFolder(out, self.config, overwrite, content) as folder:
             if folder.changed() is not None:
-                self._run(folder, progress)
+                try:
+                    self._run(folder, progress)
+                except InputError:
+                    folder.discard()  # it can never be finished
+                    raise
                 folder.finish([TABLE, RESULT])
             table = (folder / TABLE).read_text(encoding="utf-8")
             return Finished(read_json(folder / RESULT), table)

@@ -5,11 +5,14 @@ The JSON is written last: a checkpoint is whole, or it does not count. Both are 
 """
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from sourcewise.documents import reading, typed
 from sourcewise.errors import InputError
 from sourcewise.files import file_digest, read_json, read_tensors, write_json, write_tensors
 
@@ -33,7 +36,7 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = f"checkpoint-{step:09d}"
-    raw = folder / f"{name}.safetensors"
+    raw = _raw(folder, name)
     write_tensors(raw, tensors)
     note = {"identity": identity, "tensors": file_digest(raw), "values": values}
     write_json(folder / f"{name}.json", note)
@@ -41,22 +44,42 @@ def save(
         _drop(folder, old)
 
 
-def load(folder: Path, identity: str) -> Checkpoint | None:
-    """The newest whole checkpoint of this training; None if there is none."""
+def load(
+    folder: Path,
+    identity: str,
+    check: Callable[[dict[str, Tensor], dict[str, Any]], None] = lambda tensors, values: None,
+) -> Checkpoint | None:
+    """The newest whole checkpoint of this training; None if there is none.
+
+    `check` raises if tensors and values are not the state of this training.
+    """
     for name in _numbers(folder):
+        place = folder / f"{name}.json"
         try:
-            note, raw = read_json(folder / f"{name}.json"), folder / f"{name}.safetensors"
-            tensors = read_tensors(raw)
-            if note["tensors"] != file_digest(raw):
-                raise InputError(f"{raw} is of another checkpoint")
-            if note["identity"] == identity:
-                return tensors, note["values"]
-        except (InputError, KeyError) as error:
-            if not (folder / f"{name}.json").exists():
-                continue  # its writer dropped it meanwhile
-            told = error if isinstance(error, InputError) else f"{folder / name} is damaged"
-            warnings.warn(f"{told}: going back to the checkpoint before it", stacklevel=2)
+            with reading(place):
+                note, tensors = typed(_Note, read_json(place)), read_tensors(_raw(folder, name))
+                if note.tensors != file_digest(_raw(folder, name)):
+                    raise InputError(f"{_raw(folder, name)} is of another checkpoint")
+                if note.identity == identity:
+                    check(tensors, note.values)
+                    return tensors, note.values
+        except InputError as error:
+            if place.exists():  # or its writer dropped it meanwhile
+                warnings.warn(f"{error}: going back to the checkpoint before it", stacklevel=2)
     return None
+
+
+@dataclass(frozen=True)
+class _Note:
+    """The document of a checkpoint."""
+
+    identity: str
+    tensors: str  # digest of their file
+    values: dict[str, Any]
+
+
+def _raw(folder: Path, name: str) -> Path:
+    return folder / f"{name}.safetensors"
 
 
 def remove(folder: Path) -> None:

@@ -4,13 +4,13 @@
 """
 
 import csv
-import io
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from sourcewise.cells import csv_text
 from sourcewise.errors import InputError
 from sourcewise.files import write_atomic
 
@@ -43,7 +43,7 @@ class Log:
         self.count, self.start = 0, time.monotonic()
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.path, _lines([FIELDS, *self._rows(self.path, step)]))
+            write_atomic(self.path, csv_text([FIELDS, *self._rows(self.path, step)]))
 
     @staticmethod
     def _rows(path: Path, step: int) -> list[list[Any]]:
@@ -77,14 +77,8 @@ class Log:
                 self.tracker.add(block, update, values)
         if self.path is not None:
             with self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(_lines(lines))
+                file.write(csv_text(lines))
         self.sum, self.count = None, 0
-
-
-def _lines(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def tracker(name: str, folder: Path | None) -> Tracker | None:

@@ -36,7 +36,7 @@ def run_to_end(
     execution: Execution,
 ) -> None:
     """Train to the end, from the last checkpoint if there is one."""
-    found = None if folder is None else checkpoint.load(folder, identity)
+    found = None if folder is None else checkpoint.load(folder, identity, training.check)
     if found is not None:
         training.restore(*found)
     place = folder if training.processes.rank == 0 else None
@@ -63,7 +63,8 @@ def wait_for(training: StackTraining, folder: Path | None, identity: str) -> Non
     """Wait until another process has trained these models, and take them from its checkpoint."""
     assert folder is not None
     while training.active:
-        found = checkpoint.load(folder, identity) if folder.exists() else None
+        exists = folder.exists()
+        found = checkpoint.load(folder, identity, training.check) if exists else None
         if found is not None and not found[1]["active"]:
             training.restore(*found)
         else:

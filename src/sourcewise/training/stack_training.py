@@ -20,6 +20,7 @@ from sourcewise.families.settings import TrainedSettings
 from sourcewise.training.looks import Best, look_gap
 from sourcewise.training.optimizer import Adam, Averages, clip, rate
 from sourcewise.training.processes import Processes
+from sourcewise.training.resumed import check_tensors, checked_values
 from sourcewise.training.stack import Stack, StepNoise
 from sourcewise.training.task import Condensed, Outcome, Task
 
@@ -276,8 +277,7 @@ class StackTraining:
         call it; the first one gets them.
         """
         best = self.best
-        tensors = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v}
-        tensors |= {"best": best.weights} | self.averages.rows
+        tensors = self._carried_on()
         for i, outcome in self.done.items():
             tensors[f"done/{i}"] = outcome.weights
             if len(outcome.averages):
@@ -293,6 +293,29 @@ class StackTraining:
         }
         first = self.processes.first
         return {name: self.stack.whole(v, first) for name, v in tensors.items()}, values
+
+    def check(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Raise a `ValueError` unless it is a state of this fresh training."""
+        found = checked_values(values, len(self.tasks))
+        if self.sharded:  # this process knows the shape of its own part only
+            return
+        wanted = {name: v[: len(found.active)] for name, v in self._carried_on().items()}
+        for i in found.done:
+            wanted |= self._left(i)
+        more = [f"done averages/{i}" for i in found.done]
+        if not found.active:  # nothing takes them up
+            del wanted["flat"]
+            more.append("flat")
+        check_tensors(tensors, wanted, more)
+
+    def _carried_on(self) -> dict[str, Tensor]:
+        """Tensors of the state, of all tasks."""
+        own = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v}
+        return own | {"best": self.best.weights} | self.averages.rows
+
+    def _left(self, i: int) -> dict[str, Tensor]:
+        """Tensors like those that task i leaves."""
+        return {f"done/{i}": self.stack.flat[0]}
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """The inverse of `state`, on a fresh training of the same tasks."""

@@ -14,7 +14,9 @@ from sourcewise.randomness import ExampleNoise, Noise
 __all__ = ["GaussianTruth", "gaussian_log_prob", "gaussian_sample", "paper_gaussian"]
 
 
-def gaussian_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) -> Tensor:
+def gaussian_log_prob(
+    x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor, which: Tensor | None = None
+) -> Tensor:
     """Log density `-1/2 |L_y^-1 (x - mu_y)|^2 - log det L_y - d/2 log(2 pi)`.
 
     Coordinates that are NaN are not observed: the density is that of the others, exactly.
@@ -23,37 +25,42 @@ def gaussian_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) ->
         x: (B, d).
         y: (B,) source of each row.
         mean: mu, (K, d).
-        scale_tril: L, (K, d, d) lower triangular, or (1, d, d) if all sources share it.
+        scale_tril: L, (M, d, d) lower triangular.
+        which: (K,) the L of each source; None: of all the only one, or each its own.
 
     Returns:
         (B,) natural log.
     """
+    M, d = len(scale_tril), x.shape[1]
+    if which is None:
+        which = torch.arange(len(mean)) if M > 1 else torch.zeros(len(mean), dtype=torch.int64)
     if bool(x.isnan().any()):
-        return _observed_log_prob(x, y, mean, scale_tril)
-    d = x.shape[1]
-    out = x.new_empty(len(x))
-    eye = torch.eye(d, dtype=x.dtype)
-    shared = len(scale_tril) == 1
-    for k in range(1) if shared else y.unique().tolist():
-        rows = slice(None) if shared else (y == k).nonzero().squeeze(1)
-        inverse = torch.linalg.solve_triangular(scale_tril[k], eye, upper=False)
-        z = (x[rows] - mean.index_select(0, y[rows])) @ inverse.T  # (B, d)
-        log_det = scale_tril[k].diagonal().log().sum()
-        out[rows] = -0.5 * (z * z).sum(1) - log_det - 0.5 * d * math.log(2 * math.pi)
+        return _observed_log_prob(x, y, mean, scale_tril, which)
+    out, eye = x.new_empty(len(x)), torch.eye(d, dtype=x.dtype)
+    inverse = torch.linalg.solve_triangular(scale_tril, eye, upper=False)
+    log_det = scale_tril.diagonal(dim1=1, dim2=2).log().sum(1)
+    constant = 0.5 * d * math.log(2 * math.pi)
+    order = torch.argsort(which[y], stable=True)
+    used, counts = torch.unique_consecutive(which[y][order], return_counts=True)
+    for m, rows in zip(used.tolist(), order.split(counts.tolist()), strict=True):
+        z = (x[rows] - mean.index_select(0, y[rows])) @ inverse[m].T  # (B, d)
+        out[rows] = -0.5 * (z * z).sum(1) - log_det[m] - constant
     return out
 
 
-def _observed_log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor) -> Tensor:
+def _observed_log_prob(
+    x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor, which: Tensor
+) -> Tensor:
     """The density of the observed coordinates, (B,): a marginal for each pattern of NaN."""
     out = x.new_zeros(len(x))
     covariance = scale_tril @ scale_tril.mT
-    patterns, which = (~x.isnan()).unique(dim=0, return_inverse=True)
+    patterns, pattern = (~x.isnan()).unique(dim=0, return_inverse=True)
     for p, observed in enumerate(patterns):
-        rows = (which == p).nonzero().squeeze(1)
+        rows = (pattern == p).nonzero().squeeze(1)
         seen = observed.nonzero().squeeze(1)
         if len(seen):
             factor = torch.linalg.cholesky(covariance[:, seen][:, :, seen])
-            out[rows] = gaussian_log_prob(x[rows][:, seen], y[rows], mean[:, seen], factor)
+            out[rows] = gaussian_log_prob(x[rows][:, seen], y[rows], mean[:, seen], factor, which)
     return out
 
 

@@ -1,4 +1,5 @@
 import math
+import re
 import subprocess
 import sys
 from typing import Any
@@ -18,7 +19,8 @@ from sklearn.discriminant_analysis import (
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.base import Diagnosed
-from sourcewise.families.gaussian.model import Gaussian, ledoit_wolf_intensity
+from sourcewise.families.gaussian.closed_form import ledoit_wolf_intensity
+from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families, family
@@ -91,8 +93,8 @@ def test_diagonal_shrinkage_estimates_the_best_intensity():
     n, intensities = 1000, []
     for r in range(400):
         rows = Noise(r).normal(n, 4) * variances.sqrt()
-        S = torch.diag(rows.square().mean(0))
-        intensities.append(ledoit_wolf_intensity(rows, S, diagonal=True))
+        S, fourth = torch.diag(rows.square().mean(0)), rows.square().square().sum()
+        intensities += ledoit_wolf_intensity(S[None], fourth[None], torch.tensor([n])).tolist()
     b = 2 * variances.square().sum() / n
     best = float(b / (b + (variances - variances.mean()).square().sum()))
     assert math.isclose(np.mean(intensities), best, rel_tol=0.03)
@@ -117,7 +119,7 @@ def test_no_nearby_parameters_are_more_likely(options):
     assert torch.equal(model.mean[:, d1:], shared.expand(K, -1))
     covariance = (model.scale_tril @ model.scale_tril.mT).requires_grad_()
     mean = torch.cat([specific, shared.expand(K, -1)], 1)
-    L = torch.linalg.cholesky(covariance)[torch.zeros_like(Y) if model.shares else Y]
+    L = torch.linalg.cholesky(covariance)[torch.zeros_like(Y) if model.settings.shares else Y]
     density = torch.distributions.MultivariateNormal(mean[Y], scale_tril=L)
     total = density.log_prob(x).mean()
     inputs = [t for t in (specific, shared) if t.numel()]
@@ -208,6 +210,21 @@ def test_singular_covariances_are_named_with_the_remedy():
     same = torch.ones(5, 2, dtype=torch.float64)
     with pytest.raises(InputError, match="singular"):
         fitted(same, K=1, y=torch.zeros(5, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"shrinkage": "none"}, "--set shrinkage=ledoit-wolf, --set covariance=diagonal, or"),
+        ({}, "--set shrinkage=0.1, --set covariance=diagonal, or"),
+        ({"covariance": "diagonal"}, ": --set shrinkage=0.1, or leave"),
+        ({"covariance": "diagonal", "shrinkage": 0.5}, ": leave dependent"),
+    ],
+)
+def test_advice_is_not_in_force(settings, advice):
+    same = torch.ones(5, 2, dtype=torch.float64)
+    with pytest.raises(InputError, match=re.escape(advice)):
+        fitted(same, K=1, y=torch.zeros(5, dtype=torch.int64), **settings)
 
 
 def test_small_scales_are_not_singular():

@@ -5,6 +5,7 @@ from typing import Any
 
 from sourcewise.errors import rounded
 from sourcewise.families.base import Caution, Diagnosed, Occasion
+from sourcewise.families.energy.divergence import GENTLE
 from sourcewise.families.energy.plan import MOST_NODES
 
 __all__ = ["cautions", "error_words"]
@@ -65,7 +66,7 @@ def rough_rules(fitted: Fitted, resolved: Resolved, region: float, D: int) -> It
     Strategies that the same would help are told of together.
     """
     found = _errors(fitted, "quadrature error", above=ROUGH * region)
-    helps = {name: _more_nodes(resolved[name]["nodes"], D) for name in found}
+    helps = {name: _more_nodes(resolved[name], D) for name in found}
     for advice in dict.fromkeys(helps.values()):
         names = [name for name in found if helps[name] == advice]
         yield (
@@ -75,16 +76,26 @@ def rough_rules(fitted: Fitted, resolved: Resolved, region: float, D: int) -> It
         )
 
 
-def _more_nodes(nodes: int, D: int) -> str:
+def _more_nodes(now: Mapping[str, Any], D: int) -> str:
     """What helps a quadrature of N nodes per axis: twice as many, if `(4 N)^D` allows.
 
-    >>> _more_nodes(16, 3), _more_nodes(24, 3)
+    >>> _more_nodes({"nodes": 16}, 3), _more_nodes({"nodes": 24}, 3)
     ('--set nodes=32 (now 16 per axis)', '--set nodes=40 (now 24 per axis)')
     """
-    most = int(MOST_NODES ** (1 / D) + 1e-9) // 4
+    most, nodes = int(MOST_NODES ** (1 / D) + 1e-9) // 4, now["nodes"]
     if nodes < most:
         return f"--set nodes={min(2 * nodes, most)} (now {nodes} per axis)"
-    return f"{nodes} nodes per axis are the most there can be; smoother energies, --set spectral=3"
+    return f"{nodes} nodes per axis are the most there can be; smoother energies, {_smoother(now)}"
+
+
+def _smoother(now: Mapping[str, Any]) -> str:
+    """A bound of singular values, tighter than the one in force.
+
+    >>> _smoother({}), _smoother({"spectral": 3.0})
+    ('--set spectral=3', '--set spectral=1.5')
+    """
+    bound = now.get("spectral")
+    return f"--set spectral={min(GENTLE, bound / 2) if bound else GENTLE:g}"
 
 
 def simulated(fitted: Fitted, resolved: Resolved, scored: bool = True) -> Iterator[str]:
@@ -127,7 +138,7 @@ def _better_annealing(fitted: Fitted, found: Mapping[str, float], now: Mapping[s
     return (
         f"annealing failed to find the normaliser of {' and '.join(lost)} models (as few as "
         f"{fewest:.2g} effective weights of {particles}) and doubling temperatures will not do: "
-        "a simpler model (--set spectral=3, fewer columns), another objective, or training with "
+        f"a simpler model ({_smoother(now)}, fewer columns), another objective, or training with "
         f"many times the temperatures (--set temperatures={10 * temperatures})"
     )
 
@@ -176,7 +187,7 @@ def _better_chains(now: Mapping[str, Any]) -> str:
         return "train with --set sampler=grid"
     if now["sampler"] == "mala":
         return "train with --set sampler=hmc"
-    return "train a smoother energy (--set spectral=3, fewer updates), or on fewer columns"
+    return f"train a smoother energy ({_smoother(now)}, fewer updates), or on fewer columns"
 
 
 def unresolved(strategies: Mapping[str, Diagnosed], resolved: Resolved, D: int) -> Iterator[str]:
@@ -189,7 +200,7 @@ def unresolved(strategies: Mapping[str, Diagnosed], resolved: Resolved, D: int) 
         yield (
             f"the energies of {of} models became too steep for the quadrature, and weights that "
             "did better on validation rows were not kept for it: likelihoods may rise with "
-            f"{_more_nodes(resolved[next(iter(held))]['nodes'], D)}"
+            f"{_more_nodes(resolved[next(iter(held))], D)}"
         )
 
 

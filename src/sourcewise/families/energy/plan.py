@@ -64,6 +64,7 @@ class EnergyPlan:
             more = {"validation nodes": 2 * self.nodes, "score nodes": 4 * self.nodes}
             out |= {"normaliser": f"{self.rule} quadrature", "nodes": self.nodes} | more
         out |= {"sampler": self.sampler, "width": self.width}
+        out |= {"spectral": settings.spectral} if settings.spectral else {}
         return out | ({"image": ",".join(map(str, self.shape))} if self.shape else {})
 
     @property

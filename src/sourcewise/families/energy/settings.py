@@ -24,13 +24,13 @@ class EnergySettings(TrainedSettings):
         "width": Choice((32, 64, 128)),
     }
 
-    embedding: int = Field(default=8, ge=1, description="d_e, numbers per embedding")
-    width: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    embedding: int = Field(default=8, ge=1, le=4096, description="d_e, numbers per embedding")
+    width: Annotated[int, Field(ge=1, le=16384)] | Literal["auto"] = Field(
         default="auto",
         description="W, at least D + d_e, or channels of convolutions; auto: 64 or D + d_e if "
         "that is more, 32 channels",
     )
-    depth: int = Field(default=3, ge=1, description="L, affine layers, or convolutions")
+    depth: int = Field(default=3, ge=1, le=1000, description="L, affine layers, or convolutions")
     activation: Literal["relu", "silu", "softplus"] = Field(
         default="silu", description="activation between the layers; relu is the paper's"
     )
@@ -41,7 +41,7 @@ class EnergySettings(TrainedSettings):
         default="mlp",
         description="of the energy; of convolutional, columns are the pixels of an image",
     )
-    image: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    image: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(),
         description="channels,height,width, with network=convolutional; not needed for "
         "arrays of images",
@@ -52,7 +52,7 @@ class EnergySettings(TrainedSettings):
         "or grid: the density is constant in `nodes` cells per axis, and the sum over all cells "
         "is exact (2^20 at most)",
     )
-    nodes: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+    nodes: Annotated[int, Field(ge=2, le=4096)] | Literal["auto"] = Field(
         default="auto",
         description="nodes per axis of the quadrature in training; auto: 64, 48, 16 for 1, 2, 3 "
         "columns; twice as many for validation, four times for scores; of a grid: cells per axis; "
@@ -69,15 +69,23 @@ class EnergySettings(TrainedSettings):
         description="what nce contrasts with, and where chains and annealing start; mixture: of "
         "normals cut at the box, fitted to the training rows",
     )
-    components: int = Field(default=8, ge=1, description="normals in noise=mixture")
-    negatives: int = Field(default=16, ge=1, description="noise points per row, of nce")
+    components: int = Field(default=8, ge=1, le=1000, description="normals in noise=mixture")
+    negatives: int = Field(default=16, ge=1, le=10_000, description="noise points per row, of nce")
     chains: int = Field(
-        default=16, ge=1, description="chains per source that move before an update, of pcd"
+        default=16,
+        ge=1,
+        le=100_000,
+        description="chains per source that move before an update, of pcd",
     )
     replay: int = Field(
-        default=64, ge=1, description="chains per source that are kept, at least `chains`, of pcd"
+        default=64,
+        ge=1,
+        le=1_000_000,
+        description="chains per source that are kept, at least `chains`, of pcd",
     )
-    steps: int = Field(default=10, ge=1, description="Langevin steps per update, of pcd")
+    steps: int = Field(
+        default=10, ge=1, le=100_000, description="Langevin steps per update, of pcd"
+    )
     adjusted: bool = Field(
         default=True, description="Metropolis test of every Langevin step, of pcd"
     )
@@ -107,11 +115,13 @@ class EnergySettings(TrainedSettings):
     temperatures: int = Field(
         default=200,
         ge=2,
+        le=100_000,
         description="steps of annealed importance sampling (more than 3 columns)",
     )
     particles: int = Field(
         default=128,
         ge=16,
+        le=100_000,
         description="chains per source of annealed importance sampling (more than 3 columns)",
     )
     sampler: Literal["auto", "grid", "mala", "hmc"] = Field(
@@ -119,12 +129,13 @@ class EnergySettings(TrainedSettings):
         description="how samples are drawn: grid, exact but for its cells (1 to 3 columns, or "
         "rule=grid), or Markov chains; auto: grid where it can be, otherwise hmc",
     )
-    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+    batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
         default=256, description="rows per update; all: exact full-batch gradients"
     )
     updates: int = Field(
         default=2000,
         ge=0,
+        le=1_000_000_000,
         description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
     )
     schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
@@ -141,6 +152,7 @@ class EnergySettings(TrainedSettings):
     check: int = Field(
         default=40,
         ge=1,
+        le=1_000_000_000,
         description="updates between looks at the validation rows; 1/64 to 1/32 of the "
         "updates so far if that is more",
     )

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sourcewise.errors import InputError
 from sourcewise.families.settings import FamilySettings, Prior
 
 __all__ = ["GaussianSettings"]
@@ -55,3 +56,16 @@ class GaussianSettings(FamilySettings):
         if self.shrinkage != "auto":
             return self.shrinkage
         return "none" if self.covariance == "identity" else "ledoit-wolf"
+
+    @property
+    def shares(self) -> bool:
+        """Whether all sources of a block have one covariance."""
+        return self.shared_covariance or self.covariance == "identity"
+
+    def specific_means(self, d: int) -> int:
+        """d1, of d columns."""
+        named = {"all": d, "none": 0}
+        d1 = self.specific if isinstance(self.specific, int) else named[self.specific]
+        if d1 > d:
+            raise InputError(f"setting specific: at most the {d} columns, not {self.specific}")
+        return d1

@@ -20,17 +20,19 @@ class TableSettings(TrainedSettings):
         "width": Choice((32, 64, 128)),
     }
 
-    batch: Annotated[int, Field(ge=1)] | Literal["all"] = Field(
+    batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
         default=256, description="rows per update; all: exact full-batch gradients"
     )
     passes: float = Field(
         default=10,
         gt=0,
+        le=1_000_000,
         description="passes over the training rows; more where `updates` asks for more",
     )
     updates: int = Field(
         default=500,
         ge=0,
+        le=1_000_000_000,
         description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
     )
     schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
@@ -40,7 +42,7 @@ class TableSettings(TrainedSettings):
         default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
     )
     learning_rate: float = Field(default=2e-3, gt=0, description="the rate at its peak")
-    bins: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+    bins: Annotated[int, Field(ge=2, le=10_000)] | Literal["auto"] = Field(
         default="auto",
         description="bins of a column of numbers; auto: 2 n^(1/3) within 8 to 64",
     )
@@ -50,8 +52,8 @@ class TableSettings(TrainedSettings):
         description="given, information (each column after the one it depends on most), or names "
         "of the columns that come first",
     )
-    width: int = Field(default=64, ge=1, description="channels of a column")
-    layers: int = Field(default=2, ge=0, description="residual blocks")
+    width: int = Field(default=64, ge=1, le=16384, description="channels of a column")
+    layers: int = Field(default=2, ge=0, le=1000, description="residual blocks")
     dropout: float = Field(
         default=0.2, ge=0, lt=1, description="share of channels set to zero in training"
     )

@@ -22,10 +22,10 @@ class TransformerSettings(TrainedSettings):
         "width": Choice((32, 64, 96)),
     }
 
-    width: int = Field(default=64, ge=2, description="channels of a position")
-    layers: int = Field(default=2, ge=1, description="blocks")
+    width: int = Field(default=64, ge=2, le=16384, description="channels of a position")
+    layers: int = Field(default=2, ge=1, le=1000, description="blocks")
     heads: int = Field(
-        default=4, ge=1, description="heads of attention; width / heads must be even"
+        default=4, ge=1, le=1000, description="heads of attention; width / heads must be even"
     )
     dropout: float = Field(
         default=0.1, ge=0, lt=1, description="share of channels set to zero in training"
@@ -39,10 +39,13 @@ class TransformerSettings(TrainedSettings):
     symbols: Literal["characters", "bytes"] = Field(
         default="characters", description="what a symbol is; bytes of UTF-8"
     )
-    longest: int = Field(default=2048, ge=1, description="longest text in symbols, given or drawn")
+    longest: int = Field(
+        default=2048, ge=1, le=1_000_000, description="longest text in symbols, given or drawn"
+    )
     updates: int = Field(
         default=150,
         ge=0,
+        le=1_000_000_000,
         description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
     )
     schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(

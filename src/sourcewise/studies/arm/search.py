@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field, field_validator
 
 from sourcewise.errors import InputError
-from sourcewise.settings import Settings
+from sourcewise.settings import Seed, Settings
 from sourcewise.studies.arm.settings import (
     PAPER,
     ArmDSettings,
@@ -60,9 +60,9 @@ class ArmSearchSettings(Settings):
         default=("3/1000/10", "10/30000/10", "3/10000/12"),
         description="where all candidates are measured: K/n/D of a cell of the paper",
     )
-    finalists: int = Field(default=0, ge=0, description="how many go on to all cells")
-    seeds: int = Field(default=1, ge=1, description="truths, samples and starts per cell")
-    seed: int = Field(default=0, description="seed of all draws")
+    finalists: int = Field(default=0, ge=0, le=1000, description="how many go on to all cells")
+    seeds: int = Field(default=1, ge=1, le=1000, description="truths, samples and starts per cell")
+    seed: Seed = Field(default=0, description="seed of all draws")
 
     @field_validator("places")
     @classmethod

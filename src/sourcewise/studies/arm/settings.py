@@ -12,7 +12,8 @@ from typing import ClassVar, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from sourcewise.families.arm.settings import ArmSettings
-from sourcewise.studies.curves import Passes, Positive, Rate, Rows, Updates
+from sourcewise.settings import Few, Many, Seed
+from sourcewise.studies.curves import Passes, Rate, Rows, Updates
 from sourcewise.theory.arm import Sizes
 
 __all__ = [
@@ -74,11 +75,11 @@ class ArmStudySettings(ArmSettings):
 
     sweep: ClassVar[Sweep] = "K"
 
-    values: tuple[Positive, ...] = Field(default=(), description="of what is varied")
-    K: Positive = Field(default=3, description="sources where they are not varied")
-    n: Positive = Field(default=30000, description="examples where they are not varied")
-    D: Positive = Field(default=10, description="positions where they are not varied")
-    M: int = Field(default=2, ge=2, description="symbols; M^D at most 2^20")
+    values: tuple[Many, ...] = Field(default=(), description="of what is varied")
+    K: Few = Field(default=3, description="sources where they are not varied")
+    n: Many = Field(default=30000, description="examples where they are not varied")
+    D: Few = Field(default=10, description="positions where they are not varied")
+    M: int = Field(default=2, ge=2, le=256, description="symbols; M^D at most 2^20")
     truth: Literal["independent", "shared", "realizable"] = Field(
         default="shared",
         description="independent: a Dirichlet draw each; shared: softmax(spread (z + own z_k)); "
@@ -93,9 +94,11 @@ class ArmStudySettings(ArmSettings):
     spread: float = Field(
         default=1.0, gt=0, description="shared, realizable: standard deviation of log p"
     )
-    seeds: int = Field(default=3, ge=2, description="truths, samples and starts per cell")
-    seed: int = Field(default=0, description="seed of all draws")
-    width: int = Field(default=80, ge=1, description="W, at least the positions")
+    seeds: int = Field(
+        default=3, ge=2, le=100_000, description="truths, samples and starts per cell"
+    )
+    seed: Seed = Field(default=0, description="seed of all draws")
+    width: int = Field(default=80, ge=1, le=16384, description="W, at least the positions")
     batch: Rows = "all"
     passes: Passes = 1
     updates: Updates = 1000
@@ -134,16 +137,14 @@ class ArmStudySettings(ArmSettings):
 class ArmKSettings(ArmStudySettings):
     """The table over the number of sources."""
 
-    values: tuple[Positive, ...] = Field(
-        default=(1, 3, 5, 7, 10), description="numbers of sources"
-    )
+    values: tuple[Many, ...] = Field(default=(1, 3, 5, 7, 10), description="numbers of sources")
 
 
 class ArmNSettings(ArmStudySettings):
     """The table over the sample size."""
 
     sweep = "n"
-    values: tuple[Positive, ...] = Field(
+    values: tuple[Many, ...] = Field(
         default=(1000, 3000, 5000, 10000, 30000), description="examples in all"
     )
 
@@ -152,6 +153,8 @@ class ArmDSettings(ArmStudySettings):
     """The table over the number of positions."""
 
     sweep = "D"
-    values: tuple[Positive, ...] = Field(default=(10, 12, 14, 16, 18), description="positions")
-    n: Positive = Field(default=10000, description="examples in all")
-    seeds: int = Field(default=2, ge=2, description="truths, samples and starts per cell")
+    values: tuple[Many, ...] = Field(default=(10, 12, 14, 16, 18), description="positions")
+    n: Many = Field(default=10000, description="examples in all")
+    seeds: int = Field(
+        default=2, ge=2, le=100_000, description="truths, samples and starts per cell"
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from sourcewise.screening.options import Missing
-from sourcewise.settings import Settings
+from sourcewise.settings import Seed, Settings
 from sourcewise.studies.pictures import Picture
 from sourcewise.studies.result import Result
 
@@ -37,13 +37,19 @@ MEASURED, SHRUNK, LAW, EXACT, SANDWICH = "#0072B2", "#D55E00", "#999999", "#009E
 class CrossingSettings(Settings):
     """How the data are read, and how much is simulated."""
 
-    repetitions: int = Field(default=200, ge=2, description="draws of training rows per size")
-    largest: int = Field(default=3000, ge=2, description="most training rows per source")
-    sizes: int = Field(default=16, ge=2, description="number of sizes on the grid")
-    min_rows: int = Field(default=100, ge=2, description="sources with fewer rows are left out")
+    repetitions: int = Field(
+        default=200, ge=2, le=1_000_000, description="draws of training rows per size"
+    )
+    largest: int = Field(
+        default=3000, ge=2, le=10_000_000, description="most training rows per source"
+    )
+    sizes: int = Field(default=16, ge=2, le=1000, description="number of sizes on the grid")
+    min_rows: int = Field(
+        default=100, ge=2, le=10_000_000, description="sources with fewer rows are left out"
+    )
     log: tuple[str, ...] = ()
     missing: Missing = "drop"
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

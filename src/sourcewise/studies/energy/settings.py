@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.studies.curves import Passes, Positive, Rate, Rows, Updates
+from sourcewise.settings import Few, Many, Seed
+from sourcewise.studies.curves import Passes, Rate, Rows, Updates
 from sourcewise.theory.energy import Sizes
 
 __all__ = ["SWEEPS", "Cell", "EnergyStudySettings", "Sweep"]
@@ -46,20 +47,16 @@ class EnergyStudySettings(TrainedSettings):
     dimensions: tuple[Annotated[int, Field(ge=1, le=2)], ...] = Field(
         default=(1, 2), description="D, coordinates of x"
     )
-    samples: tuple[Positive, ...] = Field(
+    samples: tuple[Many, ...] = Field(
         default=(300, 1000, 3000, 10000, 30000), description="n where it is varied"
     )
-    sources: tuple[Positive, ...] = Field(default=(1, 2, 4, 8), description="K where it is varied")
-    embeddings: tuple[Positive, ...] = Field(
-        default=(1, 2, 4), description="d_e where it is varied"
-    )
-    n: Positive = Field(default=3000, description="examples where they are not varied")
-    K: Positive = Field(default=4, description="sources where they are not varied")
-    embedding: Positive = Field(
-        default=2, description="d_e, numbers per embedding where not varied"
-    )
-    width: int = Field(default=6, ge=1, description="W, at least D + d_e")
-    depth: int = Field(default=2, ge=2, description="L, affine layers")
+    sources: tuple[Few, ...] = Field(default=(1, 2, 4, 8), description="K where it is varied")
+    embeddings: tuple[Few, ...] = Field(default=(1, 2, 4), description="d_e where it is varied")
+    n: Many = Field(default=3000, description="examples where they are not varied")
+    K: Few = Field(default=4, description="sources where they are not varied")
+    embedding: Few = Field(default=2, description="d_e, numbers per embedding where not varied")
+    width: int = Field(default=6, ge=1, le=16384, description="W, at least D + d_e")
+    depth: int = Field(default=2, ge=2, le=1000, description="L, affine layers")
     bound: float = Field(default=4.0, ge=1, description="B, largest absolute value of a parameter")
     spread: float = Field(default=1.0, gt=0, description="of truths: standard deviation of log p")
     own: float = Field(
@@ -69,13 +66,13 @@ class EnergyStudySettings(TrainedSettings):
         description="of truths: embeddings are uniform within own * bound; 0: the "
         "sources are alike",
     )
-    seeds: int = Field(default=6, ge=2, description="truths and samples per cell")
-    seed: int = Field(default=0, description="seed of all draws")
+    seeds: int = Field(default=6, ge=2, le=100_000, description="truths and samples per cell")
+    seed: Seed = Field(default=0, description="seed of all draws")
     starts: int = Field(
-        default=3, ge=1, description="fits of every block, of which the likeliest is kept"
+        default=3, ge=1, le=1000, description="fits of every block, of which the likeliest is kept"
     )
     delta: float = Field(default=0.05, gt=0, lt=1, description="error probability of the bound")
-    nodes: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+    nodes: tuple[Annotated[int, Field(ge=2, le=4096)], ...] = Field(
         default=(128, 32),
         min_length=2,
         max_length=2,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sourcewise.settings import Settings
+from sourcewise.settings import Few, Many, Seed, Settings
 
 __all__ = ["PAPER", "PAPER_D", "PAPER_POINTS", "PAPER_SEEDS", "Cell", "Figure1Settings", "Sweep"]
 
@@ -28,8 +28,8 @@ PAPER: dict[tuple[int, int, float], tuple[float, float]] = {
     (5, 500, 1.0): (0.1240, 0.0490),
 }
 PAPER_D, PAPER_SEEDS, PAPER_POINTS = 10, 5, 500
+MOST_NUMBERS = 10**8  # of a sample
 
-Positive = Annotated[int, Field(ge=1)]
 Similarity = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -52,23 +52,24 @@ class Cell(NamedTuple):
 class Figure1Settings(Settings):
     """What figure 1 is computed for; the defaults are the paper's sizes."""
 
-    K_values: tuple[Positive, ...] = Field(
-        default=(1, 3, 5, 10, 15), description="numbers of sources"
-    )
-    n_values: tuple[Positive, ...] = Field(
+    K_values: tuple[Few, ...] = Field(default=(1, 3, 5, 10, 15), description="numbers of sources")
+    n_values: tuple[Many, ...] = Field(
         default=(100, 300, 500, 1000, 5000), description="sample sizes"
     )
     beta_values: tuple[Similarity, ...] = Field(
         default=(0.0, 0.3, 0.5, 0.7, 1.0), description="similarities"
     )
-    K: Positive = Field(default=5, description="sources outside the K sweep")
-    n: Positive = Field(default=500, description="sample size outside the n sweep")
+    K: Few = Field(default=5, description="sources outside the K sweep")
+    n: Many = Field(default=500, description="sample size outside the n sweep")
     beta: Similarity = Field(default=0.5, description="similarity outside the beta sweep")
-    d: Positive = Field(default=10, description="coordinates, of which round(beta d) are shared")
+    d: Few = Field(default=10, description="coordinates, of which round(beta d) are shared")
     seeds: int | None = Field(
-        default=None, ge=2, description="runs per cell; by default 1000, or 5 with paper_estimator"
+        default=None,
+        ge=2,
+        le=1_000_000,
+        description="runs per cell; by default 1000, or 5 with paper_estimator",
     )
-    seed: int = Field(default=0, description="seed of all draws")
+    seed: Seed = Field(default=0, description="seed of all draws")
     paper_estimator: bool = Field(
         default=False, description="measure as the paper does: 500 test points, not exact TV"
     )
@@ -78,8 +79,16 @@ class Figure1Settings(Settings):
     spread_runs: int = Field(
         default=4000,
         ge=2,
+        le=1_000_000,
         description="runs that give the paper's estimator its standard deviation",
     )
+
+    @model_validator(mode="after")
+    def _check_size(self) -> "Figure1Settings":
+        n = max(self.n, *self.n_values)
+        if n * self.d > MOST_NUMBERS:
+            raise ValueError(f"{n} examples of {self.d} numbers: at most {MOST_NUMBERS} in all")
+        return self
 
     @property
     def runs(self) -> int:

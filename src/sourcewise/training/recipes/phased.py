@@ -154,6 +154,14 @@ class PhasedTraining(StackTraining):
             tensors |= {f"{ENDED}{i}/{name}": v.cpu() for name, v in carried.items()}
         return tensors, values
 
+    def _carried_on(self) -> dict[str, Tensor]:
+        carried = {CARRIED + name: v for name, v in self.carried.items()}
+        return super()._carried_on() | carried
+
+    def _left(self, i: int) -> dict[str, Tensor]:
+        carried = {f"{ENDED}{i}/{name}": v[0] for name, v in self.carried.items()}
+        return super()._left(i) | carried
+
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """See `StackTraining.restore`."""
         own = {n: v for n, v in tensors.items() if n.startswith((CARRIED, ENDED))}

@@ -1,0 +1,172 @@
+"""New rows for the models of a run: read like its own data, and matched by name.
+
+Rows of sources or with values that the models do not know are refused, or left out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sourcewise.cells import as_option
+from sourcewise.encoders.base import Coding, each_once
+from sourcewise.errors import InputError, counted
+from sourcewise.fitting.run import Run
+from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.forms import Column, Table, X, as_table
+from sourcewise.readers.arrays import array_names
+from sourcewise.readers.registry import ARRAYS, format_of
+from sourcewise.results.contract import Json, to_json
+from sourcewise.results.evaluation import Skipped, UnknownValue
+from sourcewise.screening.base import Screened, handle_missing, refuse_infinite, take_logarithms
+from sourcewise.screening.options import Missing
+from sourcewise.sources import Sources
+
+__all__ = ["Unknown", "known_part", "matched", "reading_options"]
+
+Options = Mapping[str, Any]  # of `read`, by name
+Unknown = Literal["refuse", "skip"]
+
+FIRST = 5  # rows that are named
+
+
+def reading_options(run: Run, data: str, given: Options) -> Json:
+    """How to read DATA for a run: as its own data, columns being those of the models.
+
+    Options that the user gave go first; an empty one takes an option away.
+    """
+    own, coding = to_json(run.settings.data), next(iter(run.models.values())).encoder.coding
+    kinds = {column.name: column.kind for column in coding.coded_columns}
+    kind = format_of(Path(data))
+    applies = kind.options if kind else ()
+    by_file = ("separator", "encoding")  # of another file they may be others
+    inherited = [name for name in own if name in applies and name not in by_file]
+    if kind is ARRAYS and own["source"] not in array_names(data):
+        inherited = []
+    options = {name: own[name] for name in inherited if own[name]}
+    if kinds and "types" in applies:
+        options |= {"columns": list(kinds), "types": kinds}
+    for name, value in given.items():
+        if value is not None:
+            options[name] = {**options.get(name, {}), **value} if name == "types" else value
+    return {name: value for name, value in options.items() if value}
+
+
+def known_part(
+    data: Sources, fitted: TrainedStrategy, unknown: Unknown
+) -> tuple[Sources, Skipped | None]:
+    """The rows whose sources and values the models know, and what was left out.
+
+    Raises:
+        InputError: there are others, and unknown is "refuse"; or there are only others.
+    """
+    found = list(_unknown(data, fitted))
+    if not found:
+        return data, None
+    strange = torch.zeros(len(data), dtype=torch.bool)
+    for _, rows in found:
+        strange[rows] = True
+    skipped = Skipped(int(strange.sum()), tuple(value for value, _ in found))
+    told = _told(skipped, fitted)
+    if skipped.rows == len(data):
+        raise InputError(f"{data.name}: the models can score no row: {told}")
+    if unknown == "refuse":
+        head = f"{data.name}: {skipped.rows} of {counted(len(data), 'row')} cannot be scored"
+        raise InputError(f"{head}: {told}; --unknown skip leaves these rows out")
+    return data.take(~strange), skipped
+
+
+def _unknown(
+    data: Sources, fitted: TrainedStrategy
+) -> Iterator[tuple[UnknownValue, torch.Tensor]]:
+    """The sources and values that the models do not know, with their rows."""
+    names = set(fitted.model.names)
+    number = torch.tensor([name not in names for name in data.names])
+    rows = number[data.y].nonzero().squeeze(1)
+    for k, at in each_once(data.y[rows], rows):
+        yield _value("source", None, data.names[k], at), at
+    coding = fitted.encoder.coding
+    for item in coding.strange(_columns(data, coding)):
+        yield _value(item.kind, item.column, item.value, item.rows), item.rows
+
+
+def _value(kind: str, column: str | None, value: str, rows: torch.Tensor) -> UnknownValue:
+    return UnknownValue(kind, column, value, len(rows), tuple((rows[:FIRST] + 1).tolist()))
+
+
+def _told(skipped: Skipped, fitted: TrainedStrategy) -> str:
+    """What is unknown, and what is known instead."""
+    known: dict[tuple[str, str | None], Sequence[str]] = {("source", None): fitted.model.names}
+    for column in fitted.encoder.coding.coded_columns:
+        known["category", column.name] = column.categories
+    return "; ".join(skipped.words(*of, known.get(of, ())) for of in skipped.kinds)
+
+
+def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screened:
+    """The rows, of known sources, with the columns of the models; sources numbered as theirs.
+
+    Raises:
+        InputError: a column that the models do not know, missing or infinite values.
+    """
+    names = fitted.model.names
+    number = torch.tensor([names.index(n) if n in names else -1 for n in data.names])
+    coding = fitted.encoder.coding
+    data = replace(data, x=_columns(data, coding), y=number[data.y], names=names)
+    screened = Screened(data)
+    if isinstance(data.x, Table):
+        refuse_infinite(screened)
+        _missing(screened, coding, missing)
+        take_logarithms(screened, [c.name for c in coding.coded_columns if c.log])
+    return screened
+
+
+def _columns(data: Sources, coding: Coding) -> X:
+    """The columns of the models, of the kinds that they have there."""
+    # Only what has named columns is matched by name; `prepare` checks text and plain symbols.
+    if not coding.coded_columns:
+        return data.x
+    wanted = [column.name for column in coding.coded_columns]
+    table = as_table(data.x) if isinstance(data.x, Table) else _named(data, wanted)
+    table = table.select(wanted)
+    for column, found in zip(coding.coded_columns, table.schema, strict=True):
+        kind = column.kind
+        if found.kind != kind and not bool(table.missing(found.name).all()):
+            raise InputError(
+                f"column {found.name!r} is read as {found.kind}, but the models have it as {kind}:"
+                f" read it with {as_option('--types', f'{found.name}={kind}')}"
+            )
+    return table
+
+
+def _named(data: Sources, wanted: list[str]) -> Table:
+    """Rows of an array as a table: its columns are x1, x2, ..., or those of the models in order.
+
+    The latter where numbers agree and names do not, as in an array of the models' own samples.
+    """
+    table = as_table(data.x)
+    if len(table.names) < len(wanted):
+        raise InputError(
+            f"{data.name}: rows of {len(table.names)} numbers, the models have {len(wanted)} "
+            "columns"
+        )
+    if len(table.names) > len(wanted) or set(wanted) <= set(table.names):
+        return table
+    columns = dict(zip(wanted, table.columns.values(), strict=True))
+    return Table(columns, tuple(Column(name) for name in wanted))
+
+
+def _missing(screened: Screened, coding: Coding, missing: Missing) -> None:
+    """As for training: by what the coding makes of gaps; `drop` leaves their rows out."""
+    if coding.gaps == "value" and missing != "drop":
+        return  # a gap where there was none is refused by the coding
+    if coding.gaps == "impute" and missing == "impute":
+        gaps = sum(int(screened.table.missing(name).sum()) for name in screened.table.names)
+        if gaps:
+            screened.imputed = gaps
+            screened.warnings.append(
+                f"{gaps} missing cells: these rows are scored on their observed columns"
+            )
+        return
+    handle_missing(screened, missing, imputes=coding.gaps == "impute")

@@ -1,0 +1,72 @@
+"""How much data may hold: limits that all readers share, each refused in one line with its number.
+
+They are far beyond what these models can learn from; what is above them is another kind of file,
+or a fault in one, and would only take hours or the memory.
+"""
+
+from collections.abc import Sequence
+
+from sourcewise.errors import InputError, shortened
+
+__all__ = [
+    "LONGEST_CELL",
+    "LONGEST_NAME",
+    "MOST_BYTES",
+    "MOST_CATEGORIES",
+    "MOST_COLUMNS",
+    "MOST_SOURCES",
+    "check_columns",
+    "check_names",
+]
+
+MOST_COLUMNS = 20_000
+MOST_SOURCES = 10_000
+MOST_CATEGORIES = 100_000  # of one column
+LONGEST_NAME = 1000  # characters of the name of a column or source
+LONGEST_CELL = 100_000  # characters of a value of a column
+MOST_BYTES = 1 << 32  # of one array in a file
+
+
+def check_columns(count: int, where: object) -> None:
+    """Raise for too many columns; to be called before they are read.
+
+    >>> check_columns(100_000, "a.csv")
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: a.csv: 100000 columns (at most 20000)
+    """
+    if count > MOST_COLUMNS:
+        raise InputError(f"{where}: {count} columns (at most {MOST_COLUMNS})")
+
+
+def check_names(names: Sequence[str], what: str, where: object) -> None:
+    """Raise for a name that no screen and no file can hold.
+
+    >>> check_names(["a" * 2000], "column", "a.csv")
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: a.csv: the name of a column has 2000 characters \
+(at most 1000): it begins with 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
+    """
+    for name in names:
+        if len(name) > LONGEST_NAME:
+            raise InputError(
+                f"{where}: the name of a {what} has {len(name)} characters (at most "
+                f"{LONGEST_NAME}): it begins with {name[:40]!r}"
+            )
+    together = "".join(names)
+    if "\0" in together or not _is_text(together):
+        bad = next(name for name in names if "\0" in name or not _is_text(name))
+        held = "NUL" if "\0" in bad else "half a surrogate pair"
+        raise InputError(
+            f"{where}: the name {shortened(repr(bad))} of a {what} holds {held}, no character"
+        )
+
+
+def _is_text(name: str) -> bool:
+    """Whether UTF-8 can hold a name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
