@@ -24,7 +24,7 @@ _LETTERS: dict[str, _Test] = {  # of texts beyond ASCII
         unicodedata.is_normalized("NFC", text) and not unicodedata.is_normalized("NFD", text)
     ),
     "decomposed": lambda text: not unicodedata.is_normalized("NFC", text),
-    "broken": _BROKEN.search,
+    "broken": lambda text: ("Ã" in text or "Â" in text or "â" in text) and _BROKEN.search(text),
 }
 _ENDS: dict[str, _Test] = {  # of texts of several lines
     "crlf": lambda text: "\r\n" in text,
@@ -112,10 +112,10 @@ def _ways(
     sources = list(sources)
     totals, found = Counter(sources), {way: Counter() for way in (*_LETTERS, *_ENDS)}
     for text, k in zip(texts, sources, strict=True):
-        tests = ({} if text.isascii() else _LETTERS) | (_ENDS if "\n" in text else {})
-        for way, test in tests.items():
-            if test(text):
-                found[way][k] += 1
+        for tests in ({} if text.isascii() else _LETTERS, _ENDS if "\n" in text else {}):
+            for way, test in tests.items():
+                if test(text):
+                    found[way][k] += 1
 
     def told(counts: Counter[int]) -> str:
         each = [
