@@ -150,10 +150,10 @@ def test_averages_are_in_the_checkpoint_and_saved_with_the_model(tmp_path: Path)
             assert len(kept) == len(other) == 2
             for a, b in zip(kept, other, strict=True):
                 assert all(torch.equal(a[name], b[name]) for name in a)
-    from sourcewise.fitting.saved import _averages, _numbered
+    from sourcewise.fitting.saved import _by_number, _numbered
 
     kept = cast(Directions, expected.blocks[0]).averages
-    back = _averages(_numbered(kept))
+    back = _by_number(_numbered(kept), 2)
     assert [list(found) for found in back] == [list(found) for found in kept]
     assert all(torch.equal(back[i][n], kept[i][n]) for i in range(2) for n in kept[i])
 
