@@ -316,7 +316,7 @@ def test_the_header_of_an_array_is_believed_before_its_memory_is_asked_for(tmp_p
         header = {"descr": "<U200000", "fortran_order": False, "shape": (100_000,)}
         np.lib.format.write_array_header_1_0(content, header)
         file.writestr("names.npy", content.getvalue() + bytes(100))
-    with pytest.raises(InputError, match=r"names of 200000 characters \(at most"):
+    with pytest.raises(InputError, match="does not hold as many values as it says"):
         sw.read(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", **members, names=np.array([f"{i}" for i in range(10_001)]))
     with pytest.raises(InputError, match=rf"10001 names \(at most {MOST_SOURCES}\)"):
