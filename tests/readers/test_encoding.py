@@ -91,6 +91,12 @@ def test_what_is_no_encoding_is_refused(tmp_path, code):
         sw.read(folder(tmp_path, a__txt="x"), encoding=code)
 
 
+def test_codecs_of_python_that_say_no_place_are_refused_in_one_line(tmp_path):
+    path = folder(tmp_path, a__txt=b"an\r\x80\0")
+    with pytest.raises(sw.InputError, match=r"a.txt.* is not UNICODE_ESCAPE text"):
+        sw.read(path, encoding="unicode_escape")
+
+
 def test_what_systems_leave_in_folders_is_left_out_with_a_note(tmp_path):
     path = folder(
         tmp_path, a__txt="x\n", b__txt="y\n", README__md="read", LICENSE="mine",

@@ -138,8 +138,8 @@ def not_text(path: Path, encoding: str, content: bytes | None = None) -> NotText
     except UnicodeError:  # a codec of Python that says no place
         at = -1
     where = f"{path}"
-    if at >= 0:
-        at += mark
+    at += mark
+    if mark <= at < len(content):
         line = content.count(b"\n", 0, at) + 1
         where = f"{path}, line {line}: byte {at + 1} (0x{content[at]:02x})"
     return NotText(where, encoding, content[:_SAMPLE])
