@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from sourcewise.cells import as_option
+from sourcewise.cells import as_cell, as_option
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.readers.columns import (
@@ -157,7 +157,7 @@ def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
     known = set(names)
     for given in (*columns, *options.ignore, *options.group, *options.types, *text):
         if given not in known:
-            raise unknown("column", given, names)
+            raise unknown("column", given, map(as_cell, names))  # as options take them
     _refuse_repeated(columns, "columns")
 
 
