@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sourcewise.errors import visible
 
-__all__ = ["as_option", "csv_text", "in_shell"]
+__all__ = ["as_cell", "as_option", "csv_text", "in_shell"]
 
 EMPTY = '""'  # a row of one empty cell, which else is no row
 _AMBIGUOUS = re.compile(r"""^[\s#]|\s$|[",;\t|\r\n]|^sep=""", re.IGNORECASE)
@@ -22,11 +22,16 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     >>> csv_text([["a", None, 1], [" b", 0.5, "c\\r"]])
     'a,,1\\n" b",0.5,"c\\r"\\n'
     """
-    lines = (",".join(map(_cell, row)) for row in rows)
+    lines = (",".join(map(as_cell, row)) for row in rows)
     return "".join(f"{line or EMPTY}\n" for line in lines)
 
 
-def _cell(value: object) -> str:
+def as_cell(value: object) -> str:
+    """A cell of a CSV file; None is an empty one.
+
+    >>> print(as_cell("age"), as_cell("Weight, kg"))
+    age "Weight, kg"
+    """
     text = "" if value is None else str(value)
     if not _AMBIGUOUS.search(text):
         return text
@@ -42,7 +47,7 @@ def as_option(option: str, *names: str) -> str:
     >>> print(as_option("--types", "a\\r=date"), as_option("--log", "b"))
     --types $'"a\\r=date"' --log b
     """
-    return f"{option} {in_shell(','.join(map(_cell, names)))}"
+    return f"{option} {in_shell(','.join(map(as_cell, names)))}"
 
 
 def in_shell(text: str) -> str:

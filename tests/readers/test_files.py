@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import re
+import shlex
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import sourcewise as sw
+from sourcewise.commands.options import names
 from sourcewise.forms import as_table
 from sourcewise.lifecycle.sample import write_samples
 
@@ -293,6 +296,17 @@ def test_draws_come_back_in_the_types_that_came_in(tmp_path, ending):
     again = sw.read(tmp_path / f"draws{ending}")
     assert [column.recorded for column in again.seen] == ["boolean", "integer", "", ""]
     assert set(cells(again)["level"]) <= {"lo", "hi"}
+
+
+def test_headers_with_commas_are_named_with_their_quotes(tmp_path):
+    text = 'source,"Weight, kg",y\na,1,2\nb,2,3\n'
+    with pytest.raises(sw.InputError) as refused:
+        read(tmp_path, text, columns=["Weight", "kg"])
+    (*_, word) = shlex.split(str(refused.value))
+    assert names([word]) == ["Weight, kg"]
+    assert list(cells(read(tmp_path, text, columns=names([word])))) == ["Weight, kg"]
+    with pytest.raises(sw.InputError, match=re.escape('(there are: source, "Weight, kg", y)')):
+        read(tmp_path, text, columns=["height"])
 
 
 def test_rows_without_a_group_are_groups_of_their_own(tmp_path):

@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest
 
 import sourcewise as sw
+from sourcewise.cells import as_option
 from sourcewise.documents import from_json
 from sourcewise.results.comparison import ComparisonResult, Level
 from sourcewise.results.comparison_text import comparison_lines
 from sourcewise.results.data import Column
-from sourcewise.results.text import aligned, extent, few_degrees, metric_name
+from sourcewise.results.text import aligned, extent, few_degrees, metric_name, note_lines
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,28 @@ def test_the_extent_of_data_is_what_a_row_is_made_of(comparison):
         extent(replace(data, columns=(), variables=4, symbols=20)) == "4 positions of 20 symbols"
     )
     assert extent(replace(data, scored_per="symbol")) == "178 symbols"
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [
+        as_option("--types", "Weight, in kg=category"),
+        as_option("--ignore", "it's", "a b"),
+        as_option("--ignore", "a\r b"),
+        as_option("--columns", "one 1", "two 2", "x" * 90),
+        "--missing impute",
+        "--model hierarchical-table",
+    ],
+)
+@pytest.mark.parametrize("columns", [60, 70, 80, 98])
+def test_what_is_to_be_pasted_stays_on_one_line(monkeypatch, remedy, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for before in range(1, 30):
+        note = f"{'of each row ' * before}column's end: {remedy}, or do not"
+        lines = list(note_lines([note]))
+        assert sum(remedy in line for line in lines) == 1
+        assert " ".join(line.strip() for line in lines) == f"note: {note}"
+        assert all(len(line) <= columns for line in lines if remedy not in line)
 
 
 def test_columns_are_as_wide_as_their_widest_cell():

@@ -22,7 +22,7 @@ from sourcewise.metrics.log_likelihood import density
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
 
-__all__ = ["Keep", "evaluate", "evaluate_cell"]
+__all__ = ["Keep", "evaluate_cell"]
 
 Keep = Callable[[str, TrainedStrategy], None]
 

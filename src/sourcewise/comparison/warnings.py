@@ -163,10 +163,11 @@ def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
     )
     if _side(before, region) == _side(after, region) and best_after - best_before <= region:
         return None
+    better = f"prefer {prior.option}" if best_after > best_before else f"keep the {prior.name}"
     return (
         f"the {prior.name} matters: without it ({prior.option}) {main} minus {baseline} is "
         f"{after:+.3g} instead of {before:+.3g}, and the best strategy's log-likelihood "
-        f"{best_after:.4g} instead of {best_before:.4g} (first repetition); prefer the higher"
+        f"{best_after:.4g} instead of {best_before:.4g} (first repetition): {better}"
     )
 
 

@@ -117,7 +117,7 @@ def typed_columns(
             values = values.masked_fill(torch.isin(values, _numbers(options.na)), torch.nan)
         columns[name] = values
         schema.append(column)
-        distinct = texts[name][0].values if name in texts else table.column(name).unique()
+        distinct = texts[name][0].values if name in texts else encoded(table.column(name))[0]
         seen.append(_seen(column, values, distinct.drop_null(), decided))
         if decided.said:
             said.setdefault((decided.kind, decided.why), []).append(name)
@@ -185,6 +185,8 @@ def encoded(array: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """Distinct values in the order in which they appear, and (n,) which of them, -1: missing."""
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)  # levels that no row has are left behind
+    if _is_short(array.type):
+        array = pa.chunked_array([pa.array(_floats(array), from_pandas=True)])
     found = cast(pa.DictionaryArray, array.combine_chunks().dictionary_encode())
     codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return found.dictionary, codes.astype(np.int64)
@@ -256,7 +258,8 @@ def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Pl
     kind = array.type
     refuse_nested(array, name)
     if pa.types.is_null(kind):
-        array = array.cast(pa.float64())
+        gaps = torch.full((len(array),), torch.nan, dtype=torch.float64)
+        return Decided("number", "no value at all"), Column(name), gaps
     if pa.types.is_dictionary(kind) and override in (None, "category"):
         return _levels(array, name, "declared a category")
     if override == "category":
@@ -310,11 +313,15 @@ def _number(array: pa.ChunkedArray, name: str, place: Place) -> Read:
 def _floats(array: pa.ChunkedArray) -> np.ndarray:
     """(n,) float64; of shorter types with the decimals that they record: 5.01, not 5.010000229."""
     kind = array.type
-    if pa.types.is_float16(kind) or pa.types.is_float32(kind):
+    if _is_short(kind):
         return recorded_decimals(array.to_numpy())
     if pa.types.is_decimal(kind):
         array = array.cast(pa.string())
     return array.cast(pa.float64(), safe=False).to_numpy().astype(np.float64)
+
+
+def _is_short(kind: pa.DataType) -> bool:
+    return pa.types.is_float16(kind) or pa.types.is_float32(kind)
 
 
 def recorded_decimals(short: np.ndarray) -> np.ndarray:

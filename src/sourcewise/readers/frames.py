@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from sourcewise.cells import as_option
+from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.readers.columns import (
@@ -172,8 +172,19 @@ def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
     known = set(names)
     for given in (*columns, *options.ignore, *options.group, *options.types, *text):
         if given not in known:
-            raise unknown("column", given, names)
+            raise _no_column(given, names)
     _refuse_repeated(columns, "columns")
+
+
+def _no_column(given: str, names: Sequence[str]) -> InputError:
+    """Error for a column that is not there; it may be a part of a name with commas."""
+    whole = next((name for name in names if given in map(str.strip, name.split(","))), None)
+    if whole is None:
+        return unknown("column", given, map(as_cell, names))  # as options take them
+    return InputError(
+        f"no column {given!r}: commas separate names, so {whole!r} needs quotes of its own: "
+        f"{in_shell(as_cell(whole))}"
+    )
 
 
 def _refuse_repeated(names: Sequence[str], where: object) -> None:

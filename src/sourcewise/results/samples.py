@@ -78,6 +78,8 @@ def as_recorded(frame: "pd.DataFrame", recorded: Mapping[str, str]) -> "pd.DataF
     >>> kinds = {"a": "boolean", "b": "integer", "c": "integer"}
     >>> as_recorded(frame, kinds).dtypes.astype(str).tolist()
     ['boolean', 'Int64', 'float64']
+    >>> as_recorded(pd.DataFrame({"b": ["1152921504606846977", None]}), kinds).b.tolist()
+    [1152921504606846977, <NA>]
 
     Args:
         frame: draws.
@@ -87,18 +89,38 @@ def as_recorded(frame: "pd.DataFrame", recorded: Mapping[str, str]) -> "pd.DataF
 
     out = frame.copy()
     for name in frame.columns.intersection(list(recorded)):
-        column, kind = frame[name], recorded[name]
-        if kind == "boolean":
-            words = [str(cell).strip().casefold() for cell in column]
-            out[name] = pd.array([_BOOLEANS.get(word, pd.NA) for word in words], dtype="boolean")
-        elif kind == "integer":
-            numbers = column if column.dtype == object else column.where(column % 1 == 0)
-            if numbers.notna().sum() == column.notna().sum():
-                whole = [pd.NA if pd.isna(cell) else int(cell) for cell in numbers]
-                out[name] = pd.array(whole, dtype="Int64")
-        elif kind == "day":
-            out[name] = pd.to_datetime(column, unit="s").dt.date
+        numeric = pd.api.types.is_numeric_dtype(frame[name])
+        out[name] = _RECORDED[recorded[name]](frame[name], numeric)
     return out
+
+
+def _booleans(column: "pd.Series", numeric: bool) -> "pd.Series":
+    if numeric:  # modelled as numbers, between which there are others
+        return column
+    flags = column.map(lambda cell: _BOOLEANS.get(str(cell).strip().casefold()))
+    return flags.astype("boolean")
+
+
+def _integers(column: "pd.Series", numeric: bool) -> "pd.Series":
+    if numeric and not (column.dropna() % 1 == 0).all():
+        return column
+    import pandas as pd
+
+    # A list, since Series pass through floats, which are not exact above 2^53.
+    whole = [None if pd.isna(cell) else int(cell) for cell in column]
+    most = max((cell for cell in whole if cell is not None), default=0)
+    cells = pd.array(whole, dtype="UInt64" if most > _MOST else "Int64")
+    return pd.Series(cells, column.index)
+
+
+def _days(column: "pd.Series", numeric: bool) -> "pd.Series":
+    import pandas as pd
+
+    return (pd.to_datetime(column, unit="s") if numeric else pd.to_datetime(column)).dt.date
+
+
+_MOST = 2**63 - 1
+_RECORDED = {"boolean": _booleans, "integer": _integers, "day": _days}
 
 
 def as_csv(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:

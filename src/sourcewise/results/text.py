@@ -1,5 +1,6 @@
 """Words and tables that the printed results and the report share."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
@@ -31,6 +32,10 @@ __all__ = [
 MOST_LINES = 60  # of a table on the screen
 WIDTH, NARROW = 98, 60
 FEW_DEGREES = 5.0
+# An option with its value, and a word in quotes: broken in two, neither could be pasted.
+_QUOTED = r"""\(*(?:\$'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*")+\S*"""
+_WHOLE = re.compile(rf"(?<!\S)(?:--[a-z-]+ (?:{_QUOTED}|\S+)|{_QUOTED})")
+_SPACE = "\0"  # one inside such a word; no visible text holds it
 
 
 def joined(lines: Iterable[str]) -> str:
@@ -43,9 +48,21 @@ def joined(lines: Iterable[str]) -> str:
 
 
 def wrapped(text: str, first: str = "", then: str = "  ") -> list[str]:
-    """Lines that fit the screen; where there is none, of a width that reads well."""
+    """Lines that fit the screen; where there is none, of a width that reads well.
+
+    What is to be pasted into a shell stays on one line, even if that is too long.
+    """
     width = max(NARROW, min(WIDTH, get_terminal_size((WIDTH, 0)).columns))
-    return wrap(visible(text), width, initial_indent=first, subsequent_indent=then)
+    whole = _WHOLE.sub(lambda found: found[0].replace(" ", _SPACE), visible(text))
+    lines = wrap(
+        whole,
+        width,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_SPACE, " ") for line in lines]
 
 
 def note_lines(warnings: Iterable[str]) -> Iterator[str]:
