@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import sourcewise as sw
-from sourcewise.forms import Column
+from sourcewise.forms import Column, Kind, as_table
 from sourcewise.lifecycle.sample import write_samples
 
 QUICK = {"strategy": "pooled", "model": "table", "set": {"updates": 3, "passes": 1}}
@@ -85,7 +85,12 @@ def test_declared_columns_taken_as_something_else_are_drawn(tmp_path):
         "short": np.array([float(word) for word in pick(["0.7", "5.01"])], np.float32),
     })  # fmt: skip
     frame.to_parquet(tmp_path / "a.parquet")
-    types = {"whole": "category", "flag": "number", "day": "category", "short": "category"}
+    types: dict[str, Kind] = {
+        "whole": "category",
+        "flag": "number",
+        "day": "category",
+        "short": "category",
+    }
     data = sw.read(tmp_path / "a.parquet", source="site", types=types)
     found = drawn(data)
     assert {str(cell) for cell in found["day"]} == {"2024-01-05", "2024-10-20"}
@@ -152,7 +157,7 @@ def decimals(values) -> int:
 
 def drawn_columns(data: sw.Sources) -> dict[str, Column]:
     """The columns that are drawn: all but dates."""
-    return {c.name: c for c in data.x.schema if c.kind != "date"}
+    return {c.name: c for c in as_table(data.x).schema if c.kind != "date"}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -168,7 +173,7 @@ def test_any_table_survives_from_reading_to_reading_its_draws(tmp_path, ending, 
     samples = sw.sample(sw.train(data, **QUICK), n=12)
     write_samples(samples, tmp_path / f"out{ending}")
     before = drawn_columns(data)
-    kinds = {name: column.kind for name, column in before.items()}
+    kinds: dict[str, Kind] = {name: column.kind for name, column in before.items()}
     # CSV declares nothing: a few words alone may look like numbers or dates.
     said = kinds if ending == ".csv" else {}
     again = sw.read(tmp_path / f"out{ending}", source="site", types=said)
@@ -177,5 +182,5 @@ def test_any_table_survives_from_reading_to_reading_its_draws(tmp_path, ending, 
     for name, column in before.items():
         assert set(after[name].categories) <= set(column.categories)
         if column.kind == "number":
-            cells = [decimals(x.x.columns[name].tolist()) for x in (again, data)]
+            cells = [decimals(as_table(x.x).columns[name].tolist()) for x in (again, data)]
             assert cells[0] <= cells[1]
