@@ -320,7 +320,8 @@ def rows(counts: Sequence[int], home: Path) -> Iterator[tuple[str, list[Found]]]
             every.append(found)
             if found.faults:
                 words = json.dumps(found.outcome.err[-500:])
-                print(f"{found.case}: {found.faults} {found.wrong}", found.outcome.code, words)
+                told = f"{found.case}: {found.faults} {found.wrong}"
+                print(told, found.outcome.code, words, flush=True)
         yield kind, every
 
 
