@@ -1,7 +1,7 @@
 """What went wrong on the user's side, in one line: what, where, and what is allowed."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Unsuited",
     "counted",
     "listing",
+    "phrases",
     "rounded",
     "shortened",
     "unknown",
@@ -98,8 +99,17 @@ def listing(items: Iterable[object], limit: int = 8) -> str:
     ('a, b', '0, 1, 2 and 9 more')
     """
     names = [str(item) for item in items]
-    more = len(names) - limit
-    return ", ".join(map(shortened, names[:limit])) + (f" and {more} more" if more > 0 else "")
+    return phrases([*map(shortened, names[:limit]), *names[limit:]], limit)
+
+
+def phrases(items: Sequence[str], limit: int = 8) -> str:
+    """As `listing`, of more than names: none is shortened.
+
+    >>> phrases(["a (1 row)", "b (2 rows)"], limit=1)
+    'a (1 row) and 1 more'
+    """
+    more = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def unknown(what: str, name: str, allowed: Iterable[object]) -> InputError:

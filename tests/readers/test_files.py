@@ -1,11 +1,13 @@
 """Small files as programs and spreadsheets write them, with what is right."""
 
+import datetime
 import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -197,13 +199,76 @@ ODD = {
     "durations": pd.to_timedelta([1, 2], "s"),
     "values of type": pd.Series([{1}, "a"], dtype=object),
     "1 and '1'": pd.Series([1, "1"], dtype=object),
+    "complex numbers ": pd.Series([np.complex64(1j), None], dtype=object),
+    "values of type datetime64": pd.Series([np.datetime64("2024"), np.float32(1)], dtype=object),
+    "values of type object": pd.Series([object(), "a"], dtype=object),
+    "half a surrogate pair": pd.Series(["\ud800", "a"], dtype=object),
 }
 
 
 @pytest.mark.parametrize("words", ODD)
 def test_odd_columns_of_frames_are_refused_by_name(words):
     frame = pd.DataFrame({"source": ["a", "b"], "odd": ODD[words]})
-    with pytest.raises(sw.InputError, match=f"'odd' holds {words}"):
+    with pytest.raises(sw.InputError, match=f"'odd' holds {words.strip()}"):
+        sw.read(frame)
+
+
+def test_dates_among_numbers_are_no_dates():
+    """Arrow would take 5 for five millionths of a second after 1970."""
+    frame = pd.DataFrame({"source": ["a", "b"], "x": [datetime.date(2024, 1, 1), 5]}, dtype=object)
+    with pytest.raises(sw.InputError, match="'x' holds text among its numbers: .*'2024-01-01'"):
+        sw.read(frame)
+    frame["x"] = [datetime.date(2024, 1, 1), float("nan")]
+    assert [(c.kind, c.recorded, c.gaps) for c in sw.read(frame).seen] == [("date", "day", 1)]
+
+
+SAME_SOURCE = [(1, True, "1"), ("1", 1), ("True", True), (True, "True", 2)]
+
+
+@pytest.mark.parametrize("values", SAME_SOURCE)
+def test_sources_of_several_types_are_told_apart_or_refused(tmp_path, values):
+    frame = pd.DataFrame({"source": pd.Series(values, dtype=object), "text": "ab"})
+    lines = "".join(json.dumps(row) + "\n" for row in frame.to_dict("records"))
+    for data in (lambda: sw.read(frame), lambda: read(tmp_path, lines, "a.jsonl")):
+        with pytest.raises(
+            sw.InputError, match="'source' holds .* and .*: are they one."
+        ) as caught:
+            data()
+        assert "\n" not in str(caught.value)
+    apart = pd.DataFrame({"source": pd.Series([1, True, "b"], dtype=object), "text": "ab"})
+    assert sw.read(apart).names == ("1", "True", "b")
+
+
+def test_arrow_columns_are_what_they_stand_for():
+    table = pa.table(
+        {
+            "source": pa.array(["a", "b"]).cast(pa.string_view()),
+            "x": pc.run_end_encode(pa.array([1.5, 2.5])),
+        }
+    )
+    assert cells(sw.read(table)) == {"x": [1.5, 2.5]}
+    with pytest.raises(sw.InputError, match="'id' holds fixed bytes: leave it out"):
+        sw.read(table.append_column("id", pa.array([b"a" * 16] * 2, pa.uuid())))
+
+
+def test_dates_beyond_python_are_read(tmp_path):
+    far = pa.array([2**61, 0], pa.timestamp("us"))
+    table = pa.table({"source": ["a", "b"], "x": [1, 2], "when": far})
+    assert sw.read(table).K == 2
+    assert sw.read(table, source="when", ignore=["source"]).K == 2
+
+
+def test_invalid_text_in_parquet_is_refused(tmp_path):
+    raw = pa.array([b"a", b"\xff"]).view(pa.string())
+    pq.write_table(pa.table({"source": raw, "x": [1, 2]}), tmp_path / "a.parquet")
+    with pytest.raises(sw.InputError, match="a.parquet is damaged: .*UTF8"):
+        sw.read(tmp_path / "a.parquet")
+
+
+def test_names_with_half_a_pair_are_refused():
+    frame = pd.DataFrame([["a", 1], ["b", 2]])
+    frame.columns = pd.Index(["source", "\ud800"], dtype=object)
+    with pytest.raises(sw.InputError, match="half a surrogate pair"):
         sw.read(frame)
 
 

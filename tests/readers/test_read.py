@@ -306,8 +306,8 @@ def test_names_go_with_arrays():
 DTYPES = {
     ">f8": torch.float64,
     "longdouble": torch.float64,
-    "float16": torch.float32,
-    ">f4": torch.float32,
+    "float16": torch.float64,
+    ">f4": torch.float64,
     ">i4": torch.int64,
     "uint16": torch.int64,
     "uint64": torch.int64,

@@ -184,9 +184,9 @@ BAD = [
     (
         {"f/a.txt": "x\n", "f/b.txt": b"x\ny\r\nab\xe9c\n"},
         {},
-        r"b.txt, line 3: byte 3 .0xe9.",
+        r"b.txt, line 3: byte 8 .0xe9. is not UTF-8 text: say --encoding cp125",
     ),
-    ({"f/a.txt": b"\xff\xfea\0"}, {}, r"a.txt, line 1: byte 1 .0xff. is not UTF-8"),
+    ({"f/a.txt": b"a\0"}, {}, r"a.txt, line 1: byte 2 .0x00. is not .* --encoding utf-16-le"),
     ({"f/a.txt": f"x\n\n{LONG}\n"}, {}, r"line 3 is one example of 10000000 char.*--chunk 1000"),
     ({"f/.hidden": "x"}, {}, r"f holds no text files: .txt, .txt.gz, .fasta"),
     ({"f/a.txt": "x", "f/notes.md": "x"}, {}, r"no text to read .notes.md.: allowed are .txt"),

@@ -1,21 +1,33 @@
 """NumPy and torch arrays, and .npz files, -> `Sources`."""
 
-import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
-from sourcewise.errors import InputError, unknown
-from sourcewise.limits import LONGEST_NAME, MOST_BYTES, MOST_SOURCES, check_columns
+from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.limits import MOST_BYTES, MOST_SOURCES, check_columns
+from sourcewise.readers.columns import level, recorded_decimals
+from sourcewise.readers.kinds import EXACT
+from sourcewise.readers.npz import load_arrays, names_in
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
 __all__ = ["array_names", "from_arrays", "read_npz"]
+
+_WORDS = {
+    "c": "complex numbers",
+    "M": "dates",
+    "m": "durations",
+    "S": "bytes",
+    "U": "text",
+    "T": "text",
+    "V": "named fields",
+}
+_TABLE = "or bring a table with a column that names the source"
 
 
 def from_arrays(
@@ -24,12 +36,14 @@ def from_arrays(
     """A pair of arrays.
 
     Args:
-        x: (n, ...) numbers; kept as float32, float64, uint8 or int64.
-        y: (n,) the source of each row: numbers or text.
+        x: (n, ...) numbers: floats become float64 with the decimals that they were recorded with
+            (images stay float32), others uint8 or int64; masked values and gaps become NaN.
+        y: (n,) or (n, 1) the source of each row: numbers or text.
         names: the sources' names, if y holds their indices; otherwise y's different values.
         name: what the data set is called.
     """
-    x, y = _native(_array(x, "x", "biuf")), _array(y, "y", "biufUT")
+    x, y = _numbers(_array(x, "x")), _array(y, "y")
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if x.ndim == 0 or y.shape != x.shape[:1]:
         raise InputError(f"x has shape {x.shape} and y {y.shape}: y needs one entry per row of x")
     if x.ndim == 2:
@@ -39,8 +53,7 @@ def from_arrays(
     if x.dtype.kind == "f" and np.isinf(x).any():
         row = int(np.isinf(x.reshape(len(x), -1)).any(1).argmax()) + 1
         raise InputError(f"x holds infinite values (first: row {row})")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise InputError("y holds NaN or infinity")
+    y = _labels(y)
     if names is not None:
         if y.dtype.kind not in "iu":
             raise InputError("y must hold integers where names are given")
@@ -50,31 +63,121 @@ def from_arrays(
     return Sources(torch.from_numpy(x), torch.from_numpy(codes), values.tolist(), name=name)
 
 
-def _array(values: Any, what: str, kinds: str) -> np.ndarray:
-    """A copy of the values, whose dtype must be of one of NumPy's `kinds`."""
-    if isinstance(values, torch.Tensor):  # NumPy has no bfloat16
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
+def _array(values: Any, what: str) -> np.ndarray:
+    """A copy of the values; of objects where some are missing, or are no longer exact."""
+    if isinstance(values, torch.Tensor):
+        values = _of_torch(values, what)
+    if hasattr(values, "toarray"):
+        size = np.prod(values.shape, dtype=float) * 8
+        if size > MOST_BYTES:
+            raise InputError(
+                f"{what} is sparse and takes {size / 2**30:.0f} GiB when it is filled (at most "
+                f"{MOST_BYTES >> 30})"
+            )
+        values = values.toarray()
     try:
         array = np.array(values)
-    except ValueError:
+        untyped = not hasattr(values, "dtype") and array.dtype.kind == "f"
+        if untyped and np.abs(array).max(initial=0) > EXACT:  # perhaps of whole numbers
+            array = np.array(values, dtype=object)
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f"{what} is no array: its rows differ in shape") from None
-    if "U" in kinds and array.dtype.kind == "O" and all(isinstance(v, str) for v in array.flat):
-        array = array.astype(str)  # labels as pandas keeps them
-    if array.dtype.kind not in kinds:
-        allowed = "numbers or text" if "U" in kinds else "numbers"
-        raise InputError(f"{what} must be an array of {allowed}, not of {array.dtype}")
+    if isinstance(values, np.ma.MaskedArray) and array.dtype.names is None:
+        masked = np.ma.getmaskarray(values)
+        if masked.any():
+            array = array.astype(object)
+            array[masked] = None
     return array
 
 
-def _native(x: np.ndarray) -> np.ndarray:
-    """Numbers as the nearest of the types that torch fully supports, in native byte order."""
+def _of_torch(values: torch.Tensor, what: str) -> np.ndarray:
+    try:
+        values = values.to_dense() if values.layout != torch.strided else values
+        # NumPy has no bfloat16.
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
+    except (RuntimeError, TypeError, NotImplementedError):
+        raise InputError(f"{what} is a tensor that NumPy does not know: {values.dtype}") from None
+
+
+def _numbers(x: np.ndarray) -> np.ndarray:
+    """As the nearest of the types that torch fully supports, in native byte order."""
+    x = _of_objects(x) if x.dtype.kind == "O" else x
     kind, size = x.dtype.kind, x.dtype.itemsize
+    if kind not in "biuf":
+        words = _WORDS.get(kind, str(x.dtype))
+        raise InputError(f"x must be an array of numbers, not of {words}: make it so, {_TABLE}")
     if kind == "f":
+        if size <= 4 and x.ndim <= 2:
+            return recorded_decimals(x)
         with np.errstate(over="ignore"):  # what becomes infinite is refused as such
             return x.astype(np.float32 if size <= 4 else np.float64, copy=False)
-    if kind == "u" and x.size and x.max() > np.iinfo(np.int64).max:
-        raise InputError(f"x holds whole numbers above {np.iinfo(np.int64).max}")
+    if kind in "iu" and x.size and (x.max() > EXACT or x.min() < -EXACT):
+        row = (
+            int(((x > EXACT) | (x < -EXACT)).reshape(len(x), -1).any(1).argmax()) if x.ndim else 0
+        )
+        raise _too_large(row)
     return x.astype(np.uint8 if kind in "bu" and size == 1 else np.int64, copy=False)
+
+
+def _of_objects(x: np.ndarray) -> np.ndarray:
+    """Python's numbers as an array, with NaN for gaps."""
+    gap = np.asarray(pd.isna(x))
+    present = x[~gap].tolist()
+    kinds = {type(value) for value in present}
+    others = [kind for kind in kinds if not issubclass(kind, int | float | np.bool | np.number)]
+    if others or any(issubclass(kind, complex | np.complexfloating) for kind in kinds):
+        words = listing(sorted(kind.__name__ for kind in kinds))
+        raise InputError(
+            f"x must be an array of numbers, not of objects ({words}): make it so, {_TABLE}"
+        )
+    whole = [isinstance(v, int | np.integer) and abs(int(v)) > EXACT for v in present]
+    if any(whole):
+        first = np.flatnonzero(~gap.ravel())[whole.index(True)]
+        raise _too_large(int(np.unravel_index(first, x.shape)[0]) if x.ndim else 0)
+    if not gap.any() and all(issubclass(kind, int | np.integer | np.bool) for kind in kinds):
+        return x.astype(np.int64)
+    out = np.full(x.shape, np.nan)
+    out[~gap] = np.array(present, dtype=np.float64)
+    return out
+
+
+def _too_large(row: int) -> InputError:
+    return InputError(
+        f"x holds whole numbers above 2^53 (first: row {row + 1}), which floats do not tell "
+        "apart: bring a table with a column that names the source, where they are a category"
+    )
+
+
+def _labels(y: np.ndarray) -> np.ndarray:
+    """Sources as numbers or text."""
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise InputError("y holds NaN or infinity")
+    if y.dtype.kind == "O":
+        gap = np.asarray(pd.isna(y))
+        if gap.any():
+            told = counted(int(gap.sum()), "row")
+            raise InputError(f"y is empty in {told} (first: row {int(gap.argmax()) + 1})")
+        return _texts_of_objects(y)
+    if y.dtype.kind not in "biufUT":
+        words = _WORDS.get(y.dtype.kind, str(y.dtype))
+        raise InputError(f"y must be an array of numbers or text, not of {words}: y.astype(str)")
+    return y
+
+
+def _texts_of_objects(y: np.ndarray) -> np.ndarray:
+    """Labels of any types as text, or whole numbers; no two may be one text."""
+    if all(type(value) is int and abs(value) < 2**63 for value in y):
+        return y.astype(np.int64)
+    kept: dict[str, object] = {}
+    for value in y:
+        if not isinstance(value, str | int | float | np.bool | np.number):
+            raise InputError(
+                f"y must be an array of numbers or text, not of objects ({type(value).__name__})"
+            )
+        other = kept.setdefault(level(value), value)
+        if type(other) is not type(value):
+            raise InputError(f"y holds {other!r} and {value!r}: are they one? make it one type")
+    return np.array([level(value) for value in y])
 
 
 def _texts(names: Any, y: np.ndarray) -> list[str]:
@@ -82,6 +185,8 @@ def _texts(names: Any, y: np.ndarray) -> list[str]:
     texts = list(names) if np.iterable(names) and not isinstance(names, str) else []
     if not texts or not all(isinstance(text, str) for text in texts):
         raise InputError("names must be a one-dimensional array of text")
+    if len(texts) > MOST_SOURCES:
+        raise InputError(f"{len(texts)} names (at most {MOST_SOURCES})")
     if y.size and y.max() >= len(texts):
         raise InputError(f"{len(texts)} names, but y goes up to {y.max()}: name each source")
     return texts
@@ -90,57 +195,19 @@ def _texts(names: Any, y: np.ndarray) -> list[str]:
 def read_npz(path: Path, options: ReadOptions, name: str) -> Sources:
     """Read `x`, the source array (`y` unless named) and, if present, `names`; never a pickle."""
     named, source = options.source is not None, options.source or "y"
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for key in ("x", source):
-                if key not in archive.files:
-                    error = unknown(f"array in {path}", key, archive.files)
-                    hint = (
-                        "" if named or key == "x" else "; --source NAME says where rows are from"
-                    )
-                    raise InputError(f"{error}{hint}")
-            keys = [key for key in ("x", source, "names") if key in archive.files]
-            arrays = {key: _load(archive, key, path) for key in keys}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is damaged or no .npz file: {error}") from None
+    there = names_in(path)
+    for key in ("x", source):
+        if key not in there:
+            error = unknown(f"array in {path}", key, there)
+            hint = "" if named or key == "x" else "; --source NAME says where rows are from"
+            raise InputError(f"{error}{hint}")
+    arrays = load_arrays(path, [key for key in ("x", source, "names") if key in there])
     return from_arrays(arrays["x"], arrays[source], arrays.get("names"), name)
 
 
 def array_names(path: str | Path) -> tuple[str, ...]:
     """What an .npz file holds; nothing of one that cannot be read, which `read_npz` tells."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return tuple(archive.files)
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError):
+        return names_in(Path(path))
+    except InputError:
         return ()
-
-
-def _refuse_large(archive: Any, key: str, path: Path) -> None:
-    """Raise by what the header says of an array, before any of it is unpacked."""
-    member = f"{key}.npy" if f"{key}.npy" in archive.zip.namelist() else key
-    with archive.zip.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = "read_array_header_1_0" if version == (1, 0) else "read_array_header_2_0"
-        shape, _, kind = getattr(np.lib.format, read)(file)
-    where = f"{path}: array {key!r}"
-    if kind.kind == "U" and kind.itemsize > 4 * LONGEST_NAME:
-        longest = f"{kind.itemsize // 4} characters (at most {LONGEST_NAME})"
-        raise InputError(f"{where} holds names of {longest}")
-    if key == "names" and math.prod(shape) > MOST_SOURCES:
-        raise InputError(f"{where} holds {math.prod(shape)} names (at most {MOST_SOURCES})")
-    if math.prod(shape) * kind.itemsize > MOST_BYTES:
-        size = f"{math.prod(shape) * kind.itemsize >> 30} GiB (at most {MOST_BYTES >> 30})"
-        raise InputError(f"{where} takes {size}")
-
-
-def _load(archive: Any, key: str, path: Path) -> np.ndarray:
-    try:
-        _refuse_large(archive, key, path)
-        return archive[key]
-    except ValueError as error:
-        if "pickle" in str(error).lower():
-            message = f"{path}: array {key!r} holds pickled objects, which are never read"
-            raise InputError(message) from None
-        raise

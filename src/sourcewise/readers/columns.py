@@ -23,7 +23,18 @@ from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.schema import SeenColumn
 
-__all__ = ["MISSING", "Typed", "encoded", "is_text", "level", "refuse_nested", "typed_columns"]
+__all__ = [
+    "MISSING",
+    "Typed",
+    "encoded",
+    "is_plain",
+    "is_text",
+    "level",
+    "levels",
+    "refuse_nested",
+    "stored",
+    "typed_columns",
+]
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "#NA", "?")
 _KINDS = ("number", "category", "date")
@@ -38,6 +49,17 @@ _NESTED: dict[str, Callable[[pa.DataType], bool]] = {
     "fixed bytes": pa.types.is_fixed_size_binary,
     "intervals": pa.types.is_interval,
 }
+_PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+)
 
 
 Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
@@ -124,16 +146,39 @@ def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
+def is_plain(kind: pa.DataType) -> bool:
+    """Whether values of a type may be numbers, categories or dates, or name sources."""
+    if pa.types.is_dictionary(kind):
+        return is_plain(kind.value_type)
+    return any(test(kind) for test in _PLAIN)
+
+
+def stored(table: pa.Table) -> pa.Table:
+    """With columns as what they stand for: views of text as text, runs of values as values."""
+    for j, column in enumerate(table.columns):
+        kind = column.type
+        if isinstance(kind, pa.BaseExtensionType):
+            plain = column.cast(kind.storage_type)
+        elif pa.types.is_run_end_encoded(kind):
+            plain = pc.run_end_decode(column)
+        elif pa.types.is_string_view(kind):
+            plain = column.cast(pa.large_string())
+        else:
+            continue
+        table = table.set_column(j, table.column_names[j], plain)
+    return table
+
+
 def refuse_nested(array: pa.ChunkedArray, name: str, what: str = "column") -> None:
     """Raise for values that no model takes, and that name no source or group."""
-    for words, test in _NESTED.items():
-        if test(array.type):
-            remedy = (
-                f"leave it out with {as_option('--ignore', name)}, or " if what == "column" else ""
-            )
-            raise InputError(
-                f"the {what} {name!r} holds {words}: {remedy}make it numbers, text or dates"
-            )
+    if not is_plain(array.type):
+        words = next((w for w, test in _NESTED.items() if test(array.type)), f"{array.type}")
+        remedy = (
+            f"leave it out with {as_option('--ignore', name)}, or " if what == "column" else ""
+        )
+        raise InputError(
+            f"the {what} {name!r} holds {words}: {remedy}make it numbers, text or dates"
+        )
 
 
 def encoded(array: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
@@ -152,6 +197,14 @@ def level(value: object) -> str:
     ('2', 'True', 'a')
     """
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def levels(values: pa.Array) -> list[str]:
+    """Distinct values as names of sources or categories."""
+    try:
+        return [level(value) for value in values.to_pylist()]
+    except (OverflowError, ValueError):  # dates that Python has not
+        return values.cast(pa.string()).to_pylist()
 
 
 def _texts(
@@ -225,7 +278,7 @@ def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Pl
 def _levels(array: pa.ChunkedArray, name: str, why: str, recorded: str = "") -> Read:
     values, codes = encoded(array)
     refuse_nested(pa.chunked_array([values]), name)
-    column, found = _category(name, [level(v) for v in values.to_pylist()], codes)
+    column, found = _category(name, levels(values), codes)
     return Decided("category", why, recorded=recorded), column, found
 
 
@@ -270,8 +323,19 @@ def recorded_decimals(short: np.ndarray) -> np.ndarray:
     >>> recorded_decimals(np.array([5.01, 7], np.float32))
     array([5.01, 7.  ])
     """
-    values, back = np.unique(short, return_inverse=True)
-    return values.astype(str).astype(np.float64)[back].reshape(short.shape)
+    found = short.astype(np.float64)
+    left = np.ones(short.shape, bool)
+    if short.dtype == np.float32:  # of which there are many: few decimals are tried for all
+        large = ~(np.abs(found) < 1 << 24)
+        left = ~large
+        for k in range(10):
+            tried = np.rint(found * 10.0**k) / 10.0**k
+            right = left & (tried.astype(np.float32) == short)
+            found[right], left = tried[right], left & ~right
+        left |= large
+    values, back = np.unique(short[left], return_inverse=True)
+    found[left] = values.astype(str).astype(np.float64)[back]
+    return found
 
 
 def _recorded(kind: pa.DataType) -> str:
@@ -287,6 +351,6 @@ def _recorded(kind: pa.DataType) -> str:
 def _seen(column: Column, values: Tensor, distinct: pa.Array, decided: Decided) -> SeenColumn:
     """What a table of columns shows of one."""
     gaps = values.isnan() if values.is_floating_point() else values < 0
-    example = level(distinct[0].as_py()) if len(distinct) else ""
+    example = levels(distinct.slice(0, 1))[0] if len(distinct) else ""
     told = (example, int(gaps.sum()), len(distinct), decided.why, decided.recorded)
     return SeenColumn(column.name, column.kind, *told)

@@ -7,30 +7,25 @@ end of each row. pyarrow splits the cells: of the readers tried it takes the lea
 
 import codecs
 import csv
-import gzip
 import io
-import zlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import check_columns, check_names
+from sourcewise.readers.encoding import encoding_of, not_text
+from sourcewise.readers.files import open_file, read_bytes, reading
 
-__all__ = ["SEPARATORS", "Delimited", "Layout", "decoding_error", "layout_of", "read_delimited"]
+__all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of", "read_delimited"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _HEAD = 1 << 18  # bytes that separator and header are judged by
 _BLOCK = 1 << 24
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 
 
 @dataclass(frozen=True)
@@ -90,18 +85,11 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
     """
     names = [*layout.names, *([""] if layout.tail else [])]
     numbered = [str(j) for j in range(len(names))]  # the real ones may be empty or repeated
-    bad: list[pa_csv.InvalidRow] = []
-
-    def note(row: pa_csv.InvalidRow) -> str:
-        bad.append(row)
-        return "skip" if len(bad) < 2 else "error"
-
     options = {
         "parse_options": pa_csv.ParseOptions(
             delimiter=layout.separator,
             quote_char='"' if layout.quoted else False,
             newlines_in_values=layout.quoted,
-            invalid_row_handler=note,
         ),
         "convert_options": pa_csv.ConvertOptions(
             column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
@@ -115,23 +103,20 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
         skip_rows_after_names=1,  # the header, which quotes may spread over lines
         encoding=layout.encoding,
     )
-    try:
-        with _open(path, layout.mark) as file:
-            table = pa_csv.read_csv(file, read_options=read, **options)
-    except pa.ArrowInvalid as error:
-        if bad:
-            raise _uneven(path, layout, bad[0]) from None
-        if "UTF8" in str(error) or "UTF-8" in str(error):
-            raise decoding_error(path, layout.encoding) from None
-        if "straddl" in str(error):
-            raise _long_row(path) from None
-        raise _damaged(path, error) from None
-    except (UnicodeDecodeError, LookupError):
-        raise decoding_error(path, layout.encoding) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
-        raise _damaged(path, error) from None
-    if bad:
-        raise _uneven(path, layout, bad[0])
+    with reading(path):
+        try:
+            with open_file(path, layout.mark) as file:
+                table = pa_csv.read_csv(file, read_options=read, **options)
+        except pa.ArrowInvalid as error:
+            if got := re.search("Expected [0-9]+ columns, got ([0-9]+)", str(error)):
+                raise _uneven(path, layout, int(got[1])) from None
+            if "UTF8" in str(error) or "UTF-8" in str(error):
+                raise not_text(path, layout.encoding) from None
+            if "straddl" in str(error):
+                raise _long_row(path) from None
+            raise
+        except UnicodeError:
+            raise not_text(path, layout.encoding) from None
     return Delimited(_named(table, layout, path), path, layout)
 
 
@@ -143,7 +128,11 @@ def _long_row(path: Path) -> InputError:
 def _named(table: pa.Table, layout: Layout, path: Path) -> pa.Table:
     """With the columns' names, and without empty columns at the end that have none."""
     names = [*layout.names, *([""] if layout.tail else [])]
-    while not names[-1].strip() and not any(table.column(len(names) - 1).unique().to_pylist()):
+    while (
+        len(names) > 1
+        and not names[-1].strip()
+        and not any(table.column(len(names) - 1).unique().to_pylist())
+    ):
         names.pop()
     if layout.tail and len(names) > len(layout.names):
         raise InputError(
@@ -173,24 +162,21 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
     Args:
         path: the file, gzipped if it ends in .gz.
         separator: between cells; None: judged by the rows.
-        encoding: of its text; None: UTF-8, or as a byte order mark says.
+        encoding: of its text, if no byte order mark says; None: UTF-8.
 
     Raises:
         InputError: no header can be found, or it is not text of this encoding.
     """
-    head = _read(path, _HEAD)
+    head = read_bytes(path, _HEAD)
     if len(head) == _HEAD and head.count(b"\n") + head.count(b"\r") < 3:
-        head = _read(path, _BLOCK)  # a very long header
-    mark, found = next(((m, name) for m, name in _MARKS if head.startswith(m)), (b"", "utf-8"))
-    encoding = encoding or found
+        head = read_bytes(path, _BLOCK)  # a very long header
+    encoding, mark = encoding_of(head, encoding)
     try:
-        text = codecs.getincrementaldecoder(encoding)().decode(head[len(mark) :])
-    except UnicodeDecodeError:
-        raise decoding_error(path, encoding) from None
-    except LookupError:
-        raise InputError(f"no encoding {encoding!r} (such as utf-8, cp1252, utf-16)") from None
+        text = codecs.getincrementaldecoder(encoding)().decode(head[mark:])
+    except UnicodeError:
+        raise not_text(path, encoding) from None
     if "\0" in text:
-        raise decoding_error(path, encoding)
+        raise not_text(path, encoding)
     lines = _lines(text)
     if len(head) in (_HEAD, _BLOCK):
         lines = lines[:-1] or lines  # the last one is cut
@@ -218,7 +204,7 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
             f"but the first row has one, {others[0][0][:40]!r}"
         )
     tail = bool(others) and all(len(row) == len(names) + 1 and not row[-1] for row in others)
-    return Layout(encoding, len(mark), separator, skipped, tuple(names), tail)
+    return Layout(encoding, mark, separator, skipped, tuple(names), tail)
 
 
 def _no_header(line: str) -> bool:
@@ -254,7 +240,7 @@ def _lines(text: str) -> list[str]:
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Header and rows, each with the line that it begins on; for messages, as it is slow."""
-    text = _read(path)[layout.mark :].decode(layout.encoding, "replace")
+    text = read_bytes(path)[layout.mark :].decode(layout.encoding, "replace")
     lines = _lines(text)[layout.skipped :]
     quoting = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting)
@@ -273,68 +259,13 @@ def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
             yield layout.skipped + start, row
 
 
-def _uneven(path: Path, layout: Layout, row: pa_csv.InvalidRow) -> InputError:
+def _uneven(path: Path, layout: Layout, cells: int) -> InputError:
     """A row with more or fewer cells than the header."""
     wanted = len(layout.names) + layout.tail
     records = _records(path, layout)
-    line = next((n for n, cells in records if len(cells) != wanted and n > layout.skipped + 1), 0)
+    line = next((n for n, row in records if len(row) != wanted and n > layout.skipped + 1), 0)
     place = f"{path}, line {line}" if line else f"{path}"
     return InputError(
-        f"{place} has {row.actual_columns} cells, but the header has {len(layout.names)} "
+        f"{place} has {cells} cells, but the header has {len(layout.names)} "
         f"columns: {listing(layout.names)}; correct the row, or say --separator"
     )
-
-
-def decoding_error(path: Path, encoding: str) -> InputError:
-    """What is not text of an encoding: where, and which encoding it may be instead."""
-    content = _read(path)
-    mark = next((m for m, _ in _MARKS if content.startswith(m)), b"")
-    try:
-        content[len(mark) :].decode(encoding)
-    except UnicodeDecodeError as error:
-        at = error.start + len(mark)
-        line = content.count(b"\n", 0, at) + 1
-        return InputError(
-            f"{path}, line {line}: byte {at + 1} (0x{content[at]:02x}) is not {encoding.upper()} "
-            f"text{_likely(content)}"
-        )
-    except LookupError:
-        return InputError(f"no encoding {encoding!r} (such as utf-8, cp1252, utf-16)")
-    return InputError(f"{path} is not {encoding.upper()} text{_likely(content)}")
-
-
-def _likely(content: bytes) -> str:
-    """What the encoding may be, for messages."""
-    if b"\0" in content[:200]:
-        guess = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
-    else:
-        from charset_normalizer import from_bytes
-
-        best = from_bytes(content[: 1 << 20], cp_isolation=list(_COMMON)).best()
-        alike = [] if best is None else [best.encoding, *best.could_be_from_charset]
-        guess = next((name for name in _COMMON if name in alike), _COMMON[0])
-    return f": say --encoding {guess} if it was written so, or save it as UTF-8"
-
-
-_COMMON = ("cp1252", "cp1250", "cp1251", "cp1253", "shift_jis", "gb18030", "big5", "euc_kr")
-
-
-def _open(path: Path, mark: int) -> IO[bytes]:
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
-    file = cast(IO[bytes], opener(path, "rb"))
-    file.read(mark)
-    return file
-
-
-def _read(path: Path, size: int = -1) -> bytes:
-    try:
-        with _open(path, 0) as file:
-            return file.read(size)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise _damaged(path, error) from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is damaged: {str(error).splitlines()[0]}")

@@ -1,14 +1,23 @@
-"""Plain text files -> their lines, with every defect named by file and line."""
+"""Files as bytes: their names, what may be opened, and every library's complaint as one line."""
 
-import codecs
 import gzip
-import zlib
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from sourcewise.errors import InputError
 
-__all__ = ["Lines", "read_lines", "stem", "suffix"]
+__all__ = ["Lines", "open_file", "read_bytes", "reading", "refuse_special", "stem", "suffix"]
+
+_SPECIAL = {
+    stat.S_ISFIFO: "a pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device or terminal",
+    stat.S_ISBLK: "a device",
+}
 
 
 def suffix(path: Path) -> str:
@@ -42,34 +51,45 @@ class Lines:
         return f"{self.path}, line {self.lines[i]}"
 
 
-def read_lines(path: Path) -> list[str]:
-    """All lines without their ends (LF, CRLF, CR), blank ones included: line i + 1 at i.
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Around what a library does with a file: whatever it raises says that the file is damaged.
 
-    Args:
-        path: UTF-8 text, with or without a byte order mark; gzipped if it ends in .gz.
+    >>> with reading("a.npz"):
+    ...     raise OverflowError("3 GiB, or so")
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: a.npz is damaged: 3 GiB, or so
     """
-    content = _read(path).removeprefix(codecs.BOM_UTF8)
     try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, content, error.start) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        told = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        if isinstance(error, OSError) and error.filename is not None:
+            raise InputError(f"cannot read {path}: {told}") from None
+        told = told.splitlines()[0]
+        raise InputError(f"{path} is damaged: {told:.300}") from None
 
 
-def _read(path: Path, size: int = -1) -> bytes:
-    try:
-        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as file:
-            return file.read(size)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+def refuse_special(path: Path) -> None:
+    """Raise unless a path is a file or folder: others may never end, or never begin."""
+    with reading(path):
+        mode = path.stat().st_mode
+    for test, words in _SPECIAL.items():
+        if test(mode):
+            raise InputError(f"{path} is {words}, no file: write its content to a file first")
 
 
-def _not_utf8(path: Path, content: bytes, at: int) -> InputError:
-    line = content.count(b"\n", 0, at) + 1
-    byte = at - content.rfind(b"\n", 0, at)
-    return InputError(
-        f"{path}, line {line}: byte {byte} (0x{content[at]:02x}) is not UTF-8 text: save the file "
-        "as UTF-8"
-    )
+def open_file(path: Path, skip: int = 0) -> IO[bytes]:
+    """A file's bytes after the first few, unpacked if it ends in .gz; use inside `reading`."""
+    file = cast(IO[bytes], (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb"))
+    file.read(skip)
+    return file
+
+
+def read_bytes(path: Path, size: int = -1) -> bytes:
+    """The first bytes of a file, or all; unpacked if it ends in .gz."""
+    with reading(path), open_file(path) as file:
+        return file.read(size)

@@ -2,33 +2,39 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NoReturn
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_SOURCES
-from sourcewise.readers.files import read_lines, stem
+from sourcewise.readers.encoding import NotText, decode, is_surely_utf8, lines_of, read_text
+from sourcewise.readers.files import read_bytes, reading, refuse_special, stem
 from sourcewise.readers.frames import natural
 from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
-from sourcewise.readers.texts import labelled
+from sourcewise.readers.spelling import line_ends_of_files
+from sourcewise.readers.texts import Examples
 from sourcewise.sources import Sources
 
 __all__ = ["read_fasta", "read_folder", "refuse_single"]
 
 _ENDINGS = ", ".join((*PLAIN.endings, *FASTA.endings))
+_NO_DATA = (".*", "thumbs.db", "desktop.ini", "icon\r", "__macosx", "readme*", "license*")
 _SOURCE = re.compile(r"(?:^|\s)source=(\S+)")
 _BRING = (
     "a folder with one .txt file per source, JSON lines {source, text}, or a table with --text"
 )
+Record = tuple[int, str, str]  # line, header and sequence
 
 
 def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
     """A folder of text: file = source and line (or FASTA record) = example, or of folders:
     folder = source and file = example.
 
-    Hidden files in it are left alone, any others must be text.
+    What systems and people leave beside data is left out, with a note; any others must be text.
     """
-    files, folders = _entries(path)
+    out: list[Path] = []
+    files, folders = _entries(path, out)
     if folders and files:
         raise InputError(
             f"{path} holds both files ({listing(f.name for f in files)}) and folders "
@@ -39,11 +45,17 @@ def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
         raise InputError(f"{path} holds no text files: {_ENDINGS}")
     names = [folder.name for folder in folders] or [stem(file) for file in files]
     _refuse_same(names, homes)
-    examples = []
-    for k, home in enumerate(homes):
-        found = _documents(home) if folders else _examples(home)
-        examples += [(k, place, text) for place, text in found]
-    return labelled(examples, names, name=name, chunk=options.chunk)
+    parts = [_documents(home, out) for home in folders] or [[file] for file in files]
+    notes = _left_out(path, out)
+    examples, ends, owners = Examples(), [], [k for k, part in enumerate(parts) for _ in part]
+    everything = [file for part in parts for file in part]
+    texts = _decoded(everything, options.encoding, notes)
+    for k, file, text in zip(owners, everything, texts, strict=True):
+        ends.append("\r\n" if "\r" in text else text[text.find("\n") :][:1])
+        for line, example in (_document if folders else _examples)(file, text):
+            examples.add(k, file, line, example)
+    notes += line_ends_of_files(ends, owners, names)
+    return examples.sources(names, name=name, chunk=options.chunk, notes=tuple(notes))
 
 
 def read_fasta(path: Path, options: ReadOptions, name: str) -> Sources:
@@ -52,26 +64,25 @@ def read_fasta(path: Path, options: ReadOptions, name: str) -> Sources:
     >A1 source=human          >human A1
     ACGT                      ACGT
     """
-    records = list(_records(path))
-    labels = _labels(records)
+    records = list(_records(path, _some_lines(path, read_text(path, options.encoding))))
+    labels = _labels(path, records)
     names = sorted(set(labels), key=natural)
     if len(names) == len(records) > 1 or len(names) > MOST_SOURCES:
         raise InputError(
             f"{path}: the headers name {len(names)} sources for {len(records)} records: start "
             "each header with its source, write source=NAME into it, or bring a file per source"
         )
-    index = {label: k for k, label in enumerate(names)}
-    examples = [
-        (index[label], place, sequence)
-        for label, (place, _, sequence) in zip(labels, records, strict=True)
-    ]
-    return labelled(examples, names, name=name, chunk=options.chunk)
+    index, examples = {label: k for k, label in enumerate(names)}, Examples()
+    for label, (line, _, sequence) in zip(labels, records, strict=True):
+        examples.add(index[label], path, line, sequence)
+    return examples.sources(names, name=name, chunk=options.chunk)
 
 
-def _labels(records: Sequence[tuple[str, str, str]]) -> list[str]:
+def _labels(path: Path, records: Sequence[Record]) -> list[str]:
     marked = [_SOURCE.search(header) for _, header, _ in records]
     labels = []
-    for mark, (place, header, _) in zip(marked, records, strict=True):
+    for mark, (line, header, _) in zip(marked, records, strict=True):
+        place = f"{path}, line {line}"
         if mark is None and any(marked):
             raise InputError(f"{place}: no source=NAME in this header, but in others")
         if not header:
@@ -82,22 +93,25 @@ def _labels(records: Sequence[tuple[str, str, str]]) -> list[str]:
 
 def refuse_single(path: Path, options: ReadOptions, name: str) -> NoReturn:
     """Raise for one file of plain text, which is empty or one source."""
-    first = next((line for line in read_lines(path) if line.strip()), "")
+    lines = lines_of(read_text(path, options.encoding))
+    first = next((line for line in lines if line.strip()), "")
     if not first:
         raise InputError(f"{path} is empty")
     hint = "; if it holds FASTA records, call it .fasta" if first.startswith(">") else ""
     raise InputError(f"{path} is one source only: bring {_BRING}{hint}")
 
 
-def _entries(path: Path) -> tuple[list[Path], list[Path]]:
-    """The files of text and the folders in a folder, in natural order; others are refused."""
-    try:
-        entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    entries.sort(key=lambda e: natural(e.name if e.is_dir() else stem(e)))
-    folders = [entry for entry in entries if entry.is_dir()]
-    flat = [entry for entry in entries if not entry.is_dir()]
+def _entries(path: Path, out: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The files of text and the folders in a folder, in natural order; others are refused.
+
+    What is no data is added to `out`.
+    """
+    with reading(path):
+        entries = sorted(path.iterdir(), key=lambda e: natural(e.name if e.is_dir() else stem(e)))
+    no_data = {e for e in entries if any(fnmatch(e.name.casefold(), mark) for mark in _NO_DATA)}
+    out += sorted(no_data)
+    folders = [entry for entry in entries if entry.is_dir() and entry not in no_data]
+    flat = [entry for entry in entries if not entry.is_dir() and entry not in no_data]
     files = [entry for entry in flat if PLAIN.holds(entry) or FASTA.holds(entry)]
     others = [entry.name for entry in flat if entry not in files]
     if others:
@@ -105,7 +119,14 @@ def _entries(path: Path) -> tuple[list[Path], list[Path]]:
             f"{path} holds files that are no text to read ({listing(others)}): allowed are "
             f"{_ENDINGS}; move the others elsewhere"
         )
+    for file in files:
+        refuse_special(file)
     return files, folders
+
+
+def _left_out(path: Path, out: Sequence[Path]) -> list[str]:
+    told = listing(entry.relative_to(path) for entry in out)
+    return [f"left out, as no data: {told}"] if out else []
 
 
 def _refuse_same(names: Sequence[str], homes: Iterable[Path]) -> None:
@@ -118,18 +139,9 @@ def _refuse_same(names: Sequence[str], homes: Iterable[Path]) -> None:
             raise InputError(f"{str(home)!r}: a source needs a printable name, in UTF-8")
 
 
-def _examples(file: Path) -> Iterator[tuple[str, str]]:
-    """The place and text of each example of one source's file."""
-    if FASTA.holds(file):
-        yield from ((place, sequence) for place, _, sequence in _records(file))
-        return
-    for number, line in enumerate(_some_lines(file), 1):
-        if line.strip():
-            yield f"{file}, line {number}", line
-
-
-def _documents(folder: Path) -> Iterator[tuple[str, str]]:
-    files, folders = _entries(folder)
+def _documents(folder: Path, out: list[Path]) -> list[Path]:
+    """The files of one source."""
+    files, folders = _entries(folder, out)
     if folders:
         raise InputError(f"{folder} holds folders again ({folders[0].name}): a source holds files")
     if not files:
@@ -137,20 +149,56 @@ def _documents(folder: Path) -> Iterator[tuple[str, str]]:
     for file in files:
         if FASTA.holds(file):
             raise InputError(f"{file}: FASTA files are read from one folder, file = source")
-        yield str(file), "\n".join(_some_lines(file)).removesuffix("\n")
+    return files
 
 
-def _some_lines(file: Path) -> list[str]:
-    lines = read_lines(file)
+def _decoded(files: Sequence[Path], wanted: str | None, notes: list[str]) -> Iterator[str]:
+    """The text of each file; all that have another encoding are told at once."""
+    bad, utf8 = [], []
+    for file in files:
+        content = read_bytes(file)
+        other = wanted is not None and is_surely_utf8(content, wanted)
+        utf8 += [file.name] if other else []
+        try:
+            text = decode(file, content, None if other else wanted)
+        except NotText as error:
+            bad.append(error)
+            continue
+        if not bad:
+            yield text
+    if bad:
+        raise NotText.of_all(bad)
+    if utf8:
+        notes.append(f"{listing(utf8)}: read as UTF-8, which it is, not as {wanted}")
+
+
+def _examples(file: Path, text: str) -> Iterator[tuple[int, str]]:
+    """The line and text of each example of one source's file."""
+    lines = _some_lines(file, text)
+    if FASTA.holds(file):
+        yield from ((line, sequence) for line, _, sequence in _records(file, lines))
+        return
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield number, line
+
+
+def _document(file: Path, text: str) -> Iterator[tuple[int, str]]:
+    """A file that is one example."""
+    yield 0, "\n".join(_some_lines(file, text)).removesuffix("\n")
+
+
+def _some_lines(file: Path, text: str) -> list[str]:
+    lines = lines_of(text)
     if not any(map(str.strip, lines)):
         raise InputError(f"{file} is empty: every file needs text; fill it or remove it")
     return lines
 
 
-def _records(file: Path) -> Iterator[tuple[str, str, str]]:
-    """Place, header and sequence of each record: `>header`, then lines of sequence."""
-    place, header, parts = "", None, []
-    for number, line in enumerate([*_some_lines(file), ">"], 1):
+def _records(file: Path, lines: Sequence[str]) -> Iterator[Record]:
+    """Line, header and sequence of each record: `>header`, then lines of sequence."""
+    start, header, parts = 0, None, []
+    for number, line in enumerate([*lines, ">"], 1):
         if not line.startswith(">"):
             if header is None and line.strip():
                 raise InputError(f"{file}, line {number}: no FASTA, which begins with '>'")
@@ -158,6 +206,8 @@ def _records(file: Path) -> Iterator[tuple[str, str, str]]:
             continue
         if header is not None:
             if not any(parts):
-                raise InputError(f"{place}: a header without a sequence ({header[:40]!r})")
-            yield place, header, "".join(parts)
-        place, header, parts = f"{file}, line {number}", line[1:].strip(), []
+                raise InputError(
+                    f"{file}, line {start}: a header without a sequence ({header[:40]!r})"
+                )
+            yield start, header, "".join(parts)
+        start, header, parts = number, line[1:].strip(), []

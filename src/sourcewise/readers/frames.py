@@ -1,12 +1,13 @@
 """Tables of named columns -> `Sources`: which column is the source, the text, the groups."""
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -16,21 +17,24 @@ from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
+    is_plain,
     is_text,
     level,
+    levels,
     refuse_nested,
+    stored,
     typed_columns,
 )
 from sourcewise.readers.registry import ReadOptions
+from sourcewise.readers.rows import Place, data_rows
+from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["from_arrow", "from_pandas", "may_be_text", "natural"]
 
-Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
+_COMPLEX = (complex, np.complexfloating)
+_SCALARS = (str, int, float, np.bool, np.integer, np.floating, Decimal, date)
 
 
 def from_arrow(
@@ -41,20 +45,17 @@ def from_arrow(
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
-    kept = _filled_rows(table)
-    notes: tuple[str, ...] = ()
-    if len(kept) < len(table):
-        told = counted(len(table) - len(kept), "row")
-        notes, table = (f"{told} without any value left out",), table.take(pa.array(kept))
-        outer, place = place, lambda i: outer(int(kept[i]))
+    table = stored(table)
     label = _source_column(table, options.source)
+    refuse_nested(table.column(label), label, "source column")
+    text = options.text or _default_text(table, label, options)
+    table, place, notes = data_rows(table, label, place, text is not None)
     y, source_names = _labels(table.column(label), label, place)
     together, told = _groups(table, options.group, place)
     notes += told
-    text = options.text or _default_text(table, label, options)
     if text is not None:
         _refuse_for_text(text, label, options)
-        how = {"name": name, "place": place, "chunk": options.chunk}
+        how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}
         texts = _strings(table.column(text), text, place)
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
@@ -65,6 +66,8 @@ def from_arrow(
         raise InputError(f"{name}: no column left beside the source {label!r}")
     typed = typed_columns(table, chosen, options, place)
     notes += typed.notes
+    for column in typed.table.schema:
+        notes += two_forms(column.name, column.categories)
     return Sources(
         typed.table,
         y,
@@ -78,7 +81,7 @@ def from_arrow(
 
 
 def from_pandas(
-    frame: "pd.DataFrame",
+    frame: pd.DataFrame,
     options: ReadOptions,
     name: str,
     place: Place = lambda i: f"row {i + 1}",
@@ -100,33 +103,42 @@ def from_pandas(
     return from_arrow(pa.table(arrays, names=names), options, name, place)
 
 
-def _arrow(column: "pd.Series", name: str) -> pa.ChunkedArray:
+def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
     """A pandas column as Arrow has it; values of several types become text if none collide."""
-    import pandas as pd
-
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
-    if isinstance(values.dtype, pd.IntervalDtype) or values.dtype.kind == "c":
-        words = "intervals" if values.dtype.kind == "O" else "complex numbers"
+    intervals = isinstance(values.dtype, pd.IntervalDtype)
+    objects = values.dtype == object and not intervals
+    kinds = set(map(type, values.dropna())) if objects else {values.dtype.type}
+    if intervals or any(issubclass(kind, _COMPLEX) for kind in kinds):
+        words = "intervals" if intervals else "complex numbers"
         raise InputError(
             f"column {name!r} holds {words}: leave it out with {as_option('--ignore', name)}, or "
             "make it numbers, text or dates"
         )
+    if objects and len(set(map(_group, kinds))) > 1:
+        return _mixed(column, name)  # Arrow takes numbers for dates, or breaks down
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return _mixed(column, name)
 
 
-def _mixed(column: "pd.Series", name: str) -> pa.ChunkedArray:
-    import pandas as pd
+def _group(kind: type) -> object:
+    """What types may stand together in a column: all kinds of numbers, all kinds of dates."""
+    if issubclass(kind, bool | np.bool):
+        return bool
+    numbers, dates = (int, np.integer, float, np.floating, Decimal), (date,)
+    return next((group for group in (numbers, dates) if issubclass(kind, group)), kind)
 
+
+def _mixed(column: pd.Series, name: str) -> pa.ChunkedArray:
     present = column.dropna().tolist()
     kinds = {type(value) for value in present}
-    if kinds & {list, tuple, dict, set, bytes, complex, np.ndarray, pd.Interval}:
+    if not all(issubclass(kind, _SCALARS) for kind in kinds):
         words = listing(sorted(kind.__name__ for kind in kinds))
         raise InputError(
             f"column {name!r} holds values of type {words}: leave it out with "
@@ -142,7 +154,10 @@ def _mixed(column: "pd.Series", name: str) -> pa.ChunkedArray:
             )
         kept[text] = value
     texts = [None if gap else level(v) for v, gap in zip(column, column.isna(), strict=True)]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+    try:
+        return pa.chunked_array([pa.array(texts, pa.string())])
+    except UnicodeEncodeError:
+        raise InputError(f"column {name!r} holds half a surrogate pair: no character") from None
 
 
 def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
@@ -168,19 +183,6 @@ def _refuse_repeated(names: Sequence[str], where: object) -> None:
         raise InputError(f"{where}: duplicate column names: {listing(map(repr, repeated))}")
 
 
-def _filled_rows(table: pa.Table) -> np.ndarray:
-    """The rows that hold something; spreadsheets leave others."""
-    empty = np.ones(len(table), bool)
-    for column in table.columns:
-        gap = column.is_null()
-        if is_text(column.type):
-            gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
-        empty &= gap.to_numpy()
-        if not empty.any():
-            break
-    return np.flatnonzero(~empty)
-
-
 def _source_column(table: pa.Table, source: str | None) -> str:
     if source is not None:
         if source not in table.column_names:
@@ -195,7 +197,7 @@ def _source_column(table: pa.Table, source: str | None) -> str:
 
 def _may_name(column: pa.ChunkedArray) -> bool:
     """Whether a column has few values, none of them a measurement."""
-    if pa.types.is_nested(column.type):
+    if not is_plain(column.type):
         return False
     values = [v for v in column.unique().slice(0, 60).to_pylist() if v not in (None, *MISSING)]
     broken = [v for v in values if re.fullmatch(r"[+-]?\d*[.,]\d+", str(v)) and level(v) == str(v)]
@@ -204,9 +206,8 @@ def _may_name(column: pa.ChunkedArray) -> bool:
 
 def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, list[str]]:
     """(n,) sources, and their names in natural order."""
-    refuse_nested(column, name, "source column")
     values, codes = encoded(column)
-    texts = [level(value) for value in values.to_pylist()]
+    texts = levels(values)
     gaps = np.isin(codes, [-1, *(i for i, text in enumerate(texts) if not text.strip())])
     if gaps.any():
         first, told = int(gaps.argmax()), counted(int(gaps.sum()), "row")
@@ -290,8 +291,6 @@ def _strings(column: pa.ChunkedArray, name: str, place: Place) -> list[str]:
 
 def _refuse_no_text(values: Sequence[object], name: str, place: Place) -> None:
     """Raise for a cell of the column of text that is no string."""
-    import pandas as pd
-
     for i, value in enumerate(values):
         if not isinstance(value, str):
             empty = pd.api.types.is_scalar(value) and pd.isna(value)

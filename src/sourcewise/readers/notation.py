@@ -6,8 +6,9 @@ A *notation* is admitted by a column if every value reads as a number under it. 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +67,7 @@ class Notation:
         return f"^[+-]?({whole}|{broken})$"
 
 
+FEW = 30  # values that are asked one by one: a call of arrow takes as long
 _MARKS = {",": "comma", ".": "point", " ": "space", "'": "apostrophe"}
 _ALL = tuple(
     Notation(decimal, thousands)
@@ -173,12 +175,20 @@ def _unsigned(values: pa.Array, sign: str | None = None) -> tuple[pa.Array, str]
 
 def all_match(values: pa.Array, pattern: str) -> bool:
     """Whether all match; the first few are asked first, since most patterns fail at once."""
-    if len(values) and not re.search(pattern, values[0].as_py()):
+    matches = _whole(pattern)
+    if len(values) and not matches(values[0].as_py()):
         return False
-    return all(
-        pc.all(pc.match_substring_regex(part, pattern=pattern)).as_py()
-        for part in ((values.slice(0, 20), values) if len(values) > 20 else (values,))
-    )
+    if not all(map(matches, values.slice(1, FEW).to_pylist())):
+        return False
+    if len(values) <= FEW:
+        return True
+    return bool(pc.all(pc.match_substring_regex(values, pattern=pattern)).as_py())
+
+
+@cache
+def _whole(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Of a pattern as Arrow reads it, where $ is the end and not before a last line end."""
+    return re.compile(re.sub(r"\$$", r"\\Z", pattern)).search
 
 
 def _used(notation: Notation, bare: pa.Array) -> bool:

@@ -1,5 +1,6 @@
 """The one door for data: whatever it is, `read` makes it `Sources`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from sourcewise.memory import give_back
 from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
 from sourcewise.readers.dates import check_format
-from sourcewise.readers.files import stem, suffix
+from sourcewise.readers.encoding import check_encoding
+from sourcewise.readers.files import reading, refuse_special, stem, suffix
 from sourcewise.readers.frames import from_arrow, from_pandas
 from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
+from sourcewise.readers.spelling import alike_names
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
 
@@ -66,13 +69,14 @@ def read(
         chunk: cut longer texts into pieces of so many characters, which stay together.
         decimal: the mark of decimals in text; by default as the columns of the file show.
         separator: between the cells of a .csv file; by default as its rows show.
-        encoding: of a .csv file; by default UTF-8, or as a byte order mark says.
+        encoding: of text in files; by default UTF-8. A byte order mark goes before, and in a
+            folder so does what can only be UTF-8.
         na: values that are missing, beside the empty cell, NA, NaN, null and their like.
         dates: how dates are written, as in `strftime`: %d/%m/%Y.
 
     An option that cannot apply is refused: tables in files and DataFrames take all, JSON lines
-    `source`, `group`, `text` and `chunk`, folders and FASTA files `chunk`, built-ins `columns` and
-    `ignore`, .npz files `source`, arrays and `Sources` none.
+    `source`, `group`, `text`, `chunk` and `encoding`, folders and FASTA files `chunk` and
+    `encoding`, built-ins `columns` and `ignore`, .npz files `source`, arrays and `Sources` none.
 
     Raises:
         InputError: whatever is wrong with the data, in one line.
@@ -94,10 +98,12 @@ def read(
     _check(options)
     if chunk is not None:
         check_chunk(chunk)
-    found = replace(_read(data, options), reading=options.given)
+    found = _read(data, options)
+    alike = alike_names(found.names, found.counts.tolist())
+    notes = dict.fromkeys((*found.notes, *alike))  # `Sources` that are read again have it already
     pa.default_memory_pool().release_unused()
     give_back()
-    return found
+    return replace(found, reading=options.given, notes=tuple(notes))
 
 
 def _read(data: Any, options: ReadOptions) -> Sources:
@@ -129,6 +135,11 @@ def _check(options: ReadOptions) -> None:
     separator = options.separator
     if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
         raise InputError(f"no separator {separator!r} (one character, such as ; or |)")
+    if options.encoding is not None:
+        check_encoding(options.encoding)
+    for text in options.na:
+        if re.search("[\ud800-\udfff]", text):
+            raise InputError(f"no value {text!a} for na: half a surrogate pair is no character")
     if options.dates is not None:
         check_format(options.dates)
 
@@ -145,10 +156,13 @@ def _arrow(data: Any) -> pa.Table:
 
 
 def _read_path(path: Path, options: ReadOptions) -> Sources:
-    if not path.exists():
+    with reading(path):
+        there = path.exists()
+    if not there:
         if not suffix(path) and len(path.parts) == 1:
             raise unknown("file or built-in data set", str(path), BUILT_IN)
         raise InputError(f"no file {path}")
+    refuse_special(path)
     if (path / "config.yaml").is_file():
         raise InputError(
             f"{path} is the folder of a run, no data: did you mean report, evaluate or sample?"
@@ -157,11 +171,13 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
     if kind is None:
         raise InputError(f"cannot read {path}: {_allowed()}")
     _refuse_others(str(path), options, *kind.options, arrays=kind is ARRAYS)
+    name = path.resolve().name if path.is_dir() else stem(path)
     try:
-        name = visible(path.resolve().name if path.is_dir() else stem(path))
-        return kind.read(path, options, name)
+        return kind.read(path, options, visible(name))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except MemoryError:
+        raise InputError(f"cannot read {path}: it takes more memory than there is") from None
 
 
 def _refuse_others(what: str, options: ReadOptions, *allowed: str, arrays: bool = False) -> None:

@@ -84,7 +84,7 @@ class Format:
 
 _ALL = tuple(item.name for item in fields(ReadOptions))
 _ROWS = tuple(name for name in _ALL if name not in ("separator", "encoding"))
-_TEXTS = ("source", "group", "text", "chunk")
+_TEXTS = ("source", "group", "text", "chunk", "encoding")
 
 TABLE = Format((".csv", ".tsv"), "sourcewise.readers.tables:read_table", _ALL, gz=True)
 PARQUET = Format((".parquet",), "sourcewise.readers.tables:read_parquet_table", _ROWS)
@@ -93,14 +93,14 @@ JSON_LINES = Format((".jsonl",), "sourcewise.readers.tables:read_json_texts", _T
 FASTA = Format(
     (".fasta",),
     "sourcewise.readers.folders:read_fasta",
-    ("chunk",),
+    ("chunk", "encoding"),
     gz=True,
     others=(".fa", ".fna", ".faa"),
 )
 FORMATS = (TABLE, PARQUET, ARRAYS, JSON_LINES, FASTA)
 # One file of plain text is one source, which is refused; a folder of them is data.
 PLAIN = Format((".txt",), "sourcewise.readers.folders:refuse_single", _ALL, gz=True)
-FOLDER = Format((), "sourcewise.readers.folders:read_folder", ("chunk",))
+FOLDER = Format((), "sourcewise.readers.folders:read_folder", ("chunk", "encoding"))
 
 BUILT_IN = {
     "wine": "178 wines, 13 measurements; sources: 3 cultivars (scikit-learn)",

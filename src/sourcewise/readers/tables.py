@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import check_columns
 from sourcewise.readers.delimited import layout_of, read_delimited
-from sourcewise.readers.files import Lines, read_lines
+from sourcewise.readers.encoding import lines_of, read_text
+from sourcewise.readers.files import Lines, reading
 from sourcewise.readers.frames import from_arrow, from_pandas, may_be_text
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["read_json_lines", "read_json_texts", "read_parquet_table", "read_table"]
+
+MOST_CELLS = 1 << 31
 
 
 def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
@@ -41,33 +43,40 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     """A .parquet file."""
-    try:
+    with reading(path):
         with pq.ParquetFile(path) as file:
             check_columns(file.metadata.num_columns, path)
+            _refuse_bomb(file, path)
             table = file.read()
-            table.validate(full=True)
-    except InputError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    # What pandas wrote as an index comes last; unnamed, it is no column.
-    metadata = table.schema.pandas_metadata or {}
-    index = [c for c in metadata.get("index_columns", []) if isinstance(c, str)]
-    named = [c for c in index if not re.fullmatch(r"__index_level_\d+__", c)]
-    others = [c for c in table.column_names if c not in index]
-    return from_arrow(table.select([*named, *others]), options, name)
+        table.validate(full=True)
+        # What pandas wrote as an index comes last; unnamed, it is no column.
+        metadata = table.schema.pandas_metadata or {}
+        index = [c for c in metadata.get("index_columns", []) if isinstance(c, str)]
+        named = [c for c in index if not re.fullmatch(r"__index_level_\d+__", c)]
+        others = [c for c in table.column_names if c not in index]
+        table = table.select([*named, *others])
+    return from_arrow(table, options, name)
+
+
+def _refuse_bomb(file: pq.ParquetFile, path: Path) -> None:
+    """Raise for a small file that would fill the memory, before it is unpacked."""
+    cells = file.metadata.num_rows * file.metadata.num_columns
+    if cells > MOST_CELLS:
+        raise InputError(f"{path} says that it holds {cells} cells (at most {MOST_CELLS})")
 
 
 def read_json_texts(path: Path, options: ReadOptions, name: str) -> Sources:
     """JSON lines, an object with a source and a text each."""
     source, text = options.source or "source", options.text or "text"
-    frame, lines = read_json_lines(path, source=source, text=text, group=options.group)
+    frame, lines = read_json_lines(
+        path, source=source, text=text, group=options.group, encoding=options.encoding
+    )
     chosen = replace(options, source=source, text=text)
     return from_pandas(frame, chosen, name, Lines(path, lines))
 
 
 def read_json_lines(
-    path: Path, *, text: str, source: str, group: Sequence[str]
+    path: Path, *, text: str, source: str, group: Sequence[str], encoding: str | None = None
 ) -> tuple["pd.DataFrame", list[int]]:
     """One object a line, with at least these keys; others are left out.
 
@@ -81,7 +90,7 @@ def read_json_lines(
     options = {source: "--source", text: "--text"}
     keys = list(dict.fromkeys([source, text, *group]))
     rows, numbers = [], []
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(lines_of(read_text(path, encoding)), 1):
         if line.strip():
             place = f"{path}, line {number}"
             item = _object(line, place)

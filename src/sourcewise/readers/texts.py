@@ -1,31 +1,53 @@
 """Strings with their sources -> `Sources` of code points: limits, and long texts cut in chunks."""
 
+from array import array
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged
+from sourcewise.readers.spelling import ways_of_texts
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
 
-__all__ = ["LONGEST", "check_chunk", "cut", "labelled", "text_sources"]
+__all__ = ["LONGEST", "Examples", "check_chunk", "cut", "text_sources"]
 
 LONGEST = 100_000
 Place = Callable[[int], str]  # where an example stands: "FILE, line 3"
 
 
-def labelled(
-    examples: Sequence[tuple[int, str, str]], names: Sequence[str], *, name: str, chunk: int | None
-) -> Sources:
-    """Examples that each know their source and place.
+class Examples:
+    """Texts that each know their source and place; line 0 stands for the whole file."""
 
-    Of each example: the index of its source, its place, and its text.
-    """
-    y = torch.tensor([source for source, _, _ in examples], dtype=torch.int64)
-    texts = [text for _, _, text in examples]
-    return text_sources(texts, y, names, name=name, place=lambda i: examples[i][1], chunk=chunk)
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.y, self.lines, self._file = array("q"), array("q"), array("q")
+        self._files: list[Path] = []
+
+    def add(self, source: int, file: Path, line: int, text: str) -> None:
+        """One more example."""
+        if not self._files or self._files[-1] is not file:
+            self._files.append(file)
+        self.texts.append(text)
+        self.y.append(source)
+        self.lines.append(line)
+        self._file.append(len(self._files) - 1)
+
+    def place(self, i: int) -> str:
+        """Where an example stands."""
+        file, line = self._files[self._file[i]], self.lines[i]
+        return f"{file}, line {line}" if line else f"{file}"
+
+    def sources(
+        self, names: Sequence[str], *, name: str, chunk: int | None, notes: tuple[str, ...] = ()
+    ) -> Sources:
+        """All of them."""
+        y = torch.tensor(self.y, dtype=torch.int64)
+        how = {"name": name, "place": self.place, "chunk": chunk, "notes": notes}
+        return text_sources(self.texts, y, names, **how)
 
 
 def text_sources(
@@ -38,6 +60,7 @@ def text_sources(
     chunk: int | None = None,
     group: Tensor | None = None,
     group_by: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Sources:
     """Strings as `Ragged` code points.
 
@@ -48,14 +71,15 @@ def text_sources(
     """
     x = Ragged.of_strings(texts)
     _refuse_surrogates(x, place)
+    notes = (*notes, *ways_of_texts(texts, y.tolist(), names))
     if chunk is None:
         _refuse_long(x, place)
-        return Sources(x, y, names, group, group_by, name)
+        return Sources(x, y, names, group, group_by, name, notes=notes)
     check_chunk(chunk)
     pieces, row = cut(x, chunk)
     if group is None:
         group, group_by = identical(x), ("document",)
-    return Sources(pieces, y[row], names, group[row], group_by, name)
+    return Sources(pieces, y[row], names, group[row], group_by, name, notes=notes)
 
 
 def cut(x: Ragged, chunk: int) -> tuple[Ragged, Tensor]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
+from sourcewise.errors import InputError
 from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
 from sourcewise.families.gaussian.closed_form import (
     RowSums,
@@ -38,6 +39,8 @@ from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
 
 __all__ = ["Gaussian"]
+
+WIDEST = 2000  # columns: a covariance has their square, 32 MB
 
 
 class Gaussian(ConditionalModel):
@@ -61,6 +64,11 @@ class Gaussian(ConditionalModel):
 
     def __init__(self, settings: GaussianSettings, *, K: int, d: int):
         super().__init__()
+        if d > WIDEST:
+            raise InputError(
+                f"{d} columns: their covariance has {d * (d + 1) // 2} entries; this family takes "
+                f"at most {WIDEST} columns: choose some with --columns"
+            )
         self.settings, self.K, self.d = settings, K, d
         self.d1 = settings.specific_means(d)
         M = 1 if settings.shares else K

@@ -1,0 +1,89 @@
+"""Rows that are no data: totals, units, repeated headers, remarks; left out with their place."""
+
+import pytest
+
+import sourcewise as sw
+
+DATA = "site;x;y\na;0.7;-0.1\na;1.5;2.4\nb;0.3;1.9\nb;0.2;1.1\n"
+
+
+def read(tmp_path, content, **options):
+    (tmp_path / "a.csv").write_text(content)
+    return sw.read(tmp_path / "a.csv", source="site", **options)
+
+
+OUT = {
+    "Total;2.7;5.3\n": "as what looks like totals: 'Total' (",
+    "summe:;2,7;5,3\n": "as what looks like totals: 'summe:' (",
+    "Grand Total;2.7;5.3\n": "as what looks like totals: 'Grand Total' (",
+    "TOTAL;;\n": "as what looks like totals: 'TOTAL' (",
+    "Mean ;0.7;1.3\n": "as what looks like totals: 'Mean ' (",
+    "a Total;2.2;2.3\n": "as what looks like totals: 'a Total' (",
+    "site;x;y\n": "as the header again: 'site' (",
+    "* below the limit;;\n": "as remarks at the end: '* below the limit' (",
+}
+
+
+@pytest.mark.parametrize("row", OUT)
+def test_a_last_row_that_is_no_data_is_left_out_with_its_line(tmp_path, row):
+    data = read(tmp_path, DATA.replace(".", ",") + row if "," in row else DATA + row)
+    assert data.names == ("a", "b")
+    assert data.counts.tolist() == [2, 2]
+    note = next(note for note in data.notes if note.startswith("left out"))
+    assert note == f"left out, {OUT[row]}{tmp_path}/a.csv, line 6)"
+
+
+def test_totals_between_the_rows_are_left_out_too(tmp_path):
+    lines = DATA.splitlines(keepends=True)
+    data = read(tmp_path, "".join([*lines[:3], "a Total;2.2;2.3\n", *lines[3:], "b Total;.5;3\n"]))
+    assert data.counts.tolist() == [2, 2]
+    (note,) = data.notes
+    assert "line 4)" in note
+    assert "line 7)" in note
+
+
+KEPT = [
+    "total;1;2\ntotal;2;3\n",
+    "Total Energies;1;2\n",
+    "Totals of c;1;2\n",
+    "c;;\n",
+    "Summer;1;2\n",
+]
+
+
+@pytest.mark.parametrize("row", KEPT)
+def test_what_may_be_a_source_is_kept(tmp_path, row):
+    data = read(tmp_path, DATA + row)
+    assert data.K == 3
+    assert data.notes == ()
+
+
+REFUSED = {
+    ";2.7;5.3\n": "'site' is empty in 1 row .first: .*line 6.: .* remove what is no row of data",
+    "Total\n": "line 6 has 1 cells, but the header has 3 columns.* correct the row",
+    "Source: https\n": "line 6 has 1 cells",
+    "c;cm;kg\n": "'cm' .*line 6.*",
+}
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_what_cannot_be_left_out_for_sure_is_refused_with_its_line(tmp_path, row):
+    with pytest.raises(sw.InputError, match=REFUSED[row]) as caught:
+        read(tmp_path, DATA + row)
+    assert "\n" not in str(caught.value)
+
+
+def test_units_below_the_header_are_refused_with_their_line(tmp_path):
+    with pytest.raises(sw.InputError, match="line 2.*such as units"):
+        read(tmp_path, DATA.replace("y\n", "y\n;cm;kg\n", 1))
+
+
+def test_texts_have_no_totals(tmp_path):
+    data = read(tmp_path, "site;text\na;x\na;y\nTotal;z\n")
+    assert data.names == ("Total", "a")
+
+
+def test_places_are_those_of_the_file_after_rows_are_left_out(tmp_path):
+    content = "site;x\na;1\n;\na Total;1\na;2\na;3\nb;oops\n"
+    with pytest.raises(sw.InputError, match="'oops' .*line 7"):
+        read(tmp_path, content)
