@@ -49,6 +49,7 @@ USES = {  # of a finished run
 }
 DAMAGES = ("header", "data", "digit", "key", "truncated", "emptied", "removed", "link")
 SIGNALS = {signal.SIGKILL: (-signal.SIGKILL,), signal.SIGTERM: (143, -signal.SIGTERM)}
+STOPPED = (130, 143)
 COLUMNS = ("number", "exit 0", "exit 2", "other", "tracebacks", "silent uses", "differences")
 
 
@@ -318,6 +319,8 @@ def rows(counts: Sequence[int], home: Path) -> Iterator[tuple[str, list[Found]]]
         every = []
         for found in cases:
             every.append(found)
+            if found.outcome.code in STOPPED:
+                sys.exit(found.outcome.code)  # it was the campaign that was to stop
             if found.faults:
                 words = json.dumps(found.outcome.err[-500:])
                 told = f"{found.case}: {found.faults} {found.wrong}"
