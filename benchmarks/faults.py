@@ -39,9 +39,12 @@ import torch
 from sourcewise import cli
 
 LIMIT, LINES = 20, 3  # CPU seconds, and lines of a refusal
-TABLE = "--model table --set width=4 --set layers=1 --set batch=8 --set passes=2 --checkpoint 0"
-COMPARE = ["compare", "numbers.csv", "--model", "gaussian", "--seeds", "2", "--out", "run"]
-TRAIN = f"train mixed.csv {TABLE} --out run".split()
+TABLE = "--model table --set width=4 --set layers=1 --set batch=20 --set passes=2 --checkpoint 0"
+RUNS = {
+    "exact": ["compare", "numbers.csv", "--model", "gaussian", "--seeds", "2", "--out", "run"],
+    "trained": f"compare mixed.csv {TABLE} --seeds 2 --out run".split(),
+    "one model": f"train mixed.csv {TABLE} --out run".split(),
+}
 USES = {  # of a finished run
     "sample": ["sample", "run", "-n", "5", "--out", "draws.csv"],
     "evaluate": ["evaluate", "run", "new.csv", "--json"],
@@ -251,7 +254,11 @@ def damages(count: int, runs: Sequence[Run]) -> Iterator[Found]:
             folder.with_suffix(".elsewhere").unlink(missing_ok=True)
             state = "stopped" if stopped else "finished"
             where = path.relative_to(folder)
-        yield Found(f"damage {i}: {damage} {where} of a {state} run, {use}", outcome, silent)
+        yield Found(
+            f"damage {i}: {damage} {where} of a {state} run ({run.whole.parent.name}), {use}",
+            outcome,
+            silent,
+        )
 
 
 def _some_file(run: Path, rng: random.Random) -> Path:
@@ -307,13 +314,13 @@ def kills(count: int, runs: Sequence[Run]) -> Iterator[Found]:
             different = left(folder, "again", outcome) != run.expected["again"]
         wrong = "" if code in SIGNALS[number] else f"exit {code} on signal {number}"
         at = f"write {write}" if write else "some moment"
-        case = f"kill {i}: {run.command[0]}, {signal.Signals(number).name} at {at}"
+        case = f"kill {i}: {run.whole.parent.name}, {signal.Signals(number).name} at {at}"
         yield Found(case, outcome, different=different, wrong=wrong)
 
 
 def rows(counts: Sequence[int], home: Path) -> Iterator[tuple[str, list[Found]]]:
     """What was found of every kind; faults are shown as they come."""
-    runs = [Run.of(command, home / command[0]) for command in (COMPARE, TRAIN)]
+    runs = [Run.of(RUNS[name], home / name) for name in RUNS]
     some = (inputs(counts[0]), damages(counts[1], runs), kills(counts[2], runs))
     for kind, cases in zip(("inputs", "damages", "kills"), some, strict=True):
         every = []
