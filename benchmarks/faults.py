@@ -137,7 +137,7 @@ def inputs(count: int) -> Iterator[Found]:
     for i in range(count):
         rng = random.Random(f"input {i}")
         data = fuzzing.damaged(every[i % len(every)], rng)
-        arguments = ["compare", data.name, *fuzzing.options(rng), "--dry-run"]
+        arguments = ["compare", data.name, *fuzzing.options(data, rng), "--dry-run"]
         with place() as folder:
             data.write(folder)
             outcome = call(arguments)

@@ -7,7 +7,7 @@ import random
 import re
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -18,22 +18,23 @@ __all__ = ["OPTIONS", "Data", "damaged", "flip", "options", "valid"]
 
 ROWS = 40
 
-OPTIONS = {
-    "--source": ("source", "word", "x", "nope", ""),
-    "--decimal": (",", ".", ";", ",,"),
-    "--separator": (",", ";", "\t", "|", " ", "", "::"),
-    "--encoding": ("utf-8", "cp1252", "utf-16", "latin-1", "shift_jis", "base64", "nope"),
-    "--na": ("-999", "0", "a,b", '"', "1.5,1.50"),
-    "--dates": ("%d/%m/%Y", "%Y-%m-%d", "%", "%Q", ""),
-    "--types": ("x=category", "y=number,code=category", "when=date", "word=number", "x=a", "="),
-    "--group": ("code", "when", "word,code", "source", "nope", ""),
-    "--columns": ("x,y", "x", "word,x", "x,x", "nope", '"'),
-    "--ignore": ("x", "when,word", "source", "nope"),
-    "--log": ("all", "x", "y", "word", "nope"),
-    "--missing": ("refuse", "drop", "impute", "nope"),
-    "--text": ("word", "text", "x", "nope"),
-    "--chunk": ("1", "7", "0", "-1", "9999999999999"),
+OPTIONS = {  # values: right ones, and wrong ones
+    "--source": (("source", "word"), ("x", "nope", "")),
+    "--decimal": ((",", "."), (";", ",,")),
+    "--separator": ((",", ";", "\t"), ("|", " ", "", "::")),
+    "--encoding": (("utf-8", "cp1252", "latin-1"), ("utf-16", "shift_jis", "base64", "nope")),
+    "--na": (("-999", "0", "a,red", "1.5,1.50"), ('"',)),
+    "--dates": (("%d/%m/%Y", "%Y-%m-%d"), ("%", "%Q", "")),
+    "--types": (("x=category", "y=number,code=category", "when=date"), ("word=number", "=")),
+    "--group": (("code", "when", "word,code"), ("source", "nope", "")),
+    "--columns": (("x,y", "x", "word,x"), ("x,x", "nope", '"')),
+    "--ignore": (("x", "when,word"), ("source", "nope")),
+    "--log": (("y", "all"), ("word", "nope")),
+    "--missing": (("drop", "impute", "refuse"), ("nope",)),
+    "--text": (("word", "text"), ("x", "nope")),
+    "--chunk": (("1", "7"), ("0", "-1", "9999999999999")),
 }
+TEXTS = ("--chunk", "--encoding")  # the options of a folder or a file of text
 FOREIGN = ("utf-16", "utf-16-le", "utf-8-sig", "utf-32", "cp1252", "cp037", "shift_jis", "cp437")
 
 
@@ -43,6 +44,7 @@ class Data:
 
     name: str
     files: dict[str, bytes]  # by path
+    takes: tuple[str, ...] = tuple(OPTIONS)  # options that apply
 
     def write(self, folder: Path) -> None:
         """Write the files into a folder."""
@@ -68,7 +70,7 @@ def valid() -> tuple[Data, ...]:
     fasta = "".join(f">{i} source={'ab'[i % 2]}\n{t}\n" for i, t in enumerate(letters))
     arrays, table = io.BytesIO(), io.BytesIO()
     np.savez(arrays, x=rng.normal(size=(ROWS, 3)), y=np.arange(ROWS) % 2)
-    frame.astype({"word": "category"}).to_parquet(table)
+    frame.astype({"word": "category"}).to_parquet(table, compression=None)
     files = {
         "table.csv": plain,
         "german.csv": german.encode(),
@@ -86,8 +88,12 @@ def valid() -> tuple[Data, ...]:
     single = {f"texts/{s}.txt": text for s, text in words.items()}
     zipped = {"zipped/a.txt.gz": gzip.compress(words["a"], mtime=0), "zipped/b.txt": words["b"]}
     each = {f"classes/{s}/{i}.txt": words[s][i:] for s in "ab" for i in range(12)}
-    folders = [Data("texts", single), Data("zipped", zipped), Data("classes", each)]
-    return (*(Data(name, {name: content}) for name, content in files.items()), *folders)
+    every = {name: {name: content} for name, content in files.items()}
+    every |= {"texts": single, "zipped": zipped, "classes": each}
+    takes = dict.fromkeys(("reads.fasta", "reads.fa.gz", "texts", "zipped", "classes"), TEXTS)
+    takes |= dict.fromkeys(("texts.jsonl", "texts.jsonl.gz"), (*TEXTS, "--source", "--group"))
+    takes |= {"arrays.npz": ("--log", "--missing")}
+    return tuple(Data(name, held, takes.get(name, Data.takes)) for name, held in every.items())
 
 
 def _table() -> pd.DataFrame:
@@ -105,23 +111,26 @@ def _table() -> pd.DataFrame:
     )
 
 
-def options(rng: random.Random) -> list[str]:
-    """None to three, each with one of its values."""
-    chosen = rng.sample(sorted(OPTIONS), rng.choice((0, 0, 0, 1, 1, 2, 3)))
-    return [word for name in chosen for word in (name, rng.choice(OPTIONS[name]))]
+def options(data: Data, rng: random.Random) -> list[str]:
+    """None to three, most of them such as apply, most with a right value."""
+    names = data.takes if rng.random() < 0.9 else tuple(OPTIONS)
+    chosen = rng.sample(sorted(names), min(len(names), rng.choice((0, 0, 1, 1, 2, 3))))
+    return [w for name in chosen for w in (name, rng.choice(OPTIONS[name][rng.random() < 0.15]))]
 
 
 def damaged(data: Data, rng: random.Random) -> Data:
     """The same, with one file damaged one to three times; what is packed also within."""
     name = rng.choice(sorted(data.files))
-    raw, within = data.files[name], rng.random() < 0.6
+    raw, within = data.files[name], rng.random() < 0.8
     if within and name.endswith(".gz"):
         raw = gzip.compress(_mutated(gzip.decompress(raw), rng), mtime=0)
     elif within and name.endswith(".npz"):
         raw = _member(raw, rng)
+    elif within and name.endswith(".parquet"):
+        raw = flip(raw, rng)  # what changes places is all refused alike
     else:
         raw = _mutated(raw, rng)
-    return Data(data.name, {**data.files, name: raw})
+    return replace(data, files={**data.files, name: raw})
 
 
 def _mutated(raw: bytes, rng: random.Random) -> bytes:
@@ -208,6 +217,6 @@ TOKENS = (
     ),
 )
 MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    *(flip, _truncate, _insert, _delete, _duplicate, _shuffle, _swap, _recode, _retype, _retype),
-    lambda raw, rng: b"" if rng.random() < 0.3 else flip(raw, rng),
+    *(flip, _truncate, _insert, _delete, _duplicate, _shuffle, _swap, _recode, *[_retype] * 5),
+    lambda raw, rng: b"" if rng.random() < 0.2 else flip(raw, rng),
 )
