@@ -18,7 +18,7 @@ from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, checkpoint, fit
 from sourcewise.training.data import Batches
-from sourcewise.training.log import Log, tracker
+from sourcewise.training.log import Log, tracker, whole_lines
 from sourcewise.training.optimizer import Adam, average, rate
 
 K, M, D = 3, 3, 4
@@ -267,6 +267,22 @@ def test_log_has_a_line_per_look_and_outlives_a_restart(tmp_path: Path):
     kept = path.read_text().splitlines()
     assert kept[:-1] == [header, *(line for line in lines if int(line.split(",")[1]) <= 5)]
     assert kept[-1].startswith("a,6,192,1,,0.1,")
+
+
+def test_damaged_lines_of_a_log_are_left_out(tmp_path: Path):
+    whole = b"a,1,32,0.5,,0.1,0.25"
+    wrong = (
+        b"a,1,32,0.5,,0.1",
+        b"a,x,32,0.5,,0.1,0.25",
+        b"a,1,32,0.5,,0.1,nan",
+        b"\xac" + whole[1:],
+    )
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"\n".join((b"\xffblock", whole, *wrong, b'"' + b"1" * 200_000)))
+    assert whole_lines(path)[0] == whole.decode().split(",")
+    assert [row[0] for row in whole_lines(path)] == ["a", "\ufffd"]  # the name of no block
+    Log(tmp_path, step=5)
+    assert path.read_text().splitlines()[1].startswith("a,1,32")
 
 
 def test_curves_go_to_tensorboard_and_a_tracker_that_is_missing_is_named(tmp_path: Path):

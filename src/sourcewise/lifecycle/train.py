@@ -1,6 +1,5 @@
 """`train`: one strategy on all rows, its models in a run folder."""
 
-import csv
 import math
 import shutil
 import time
@@ -35,7 +34,7 @@ from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
 from sourcewise.run_folders import RunFolder
 from sourcewise.sources import Sources
-from sourcewise.training.log import FIELDS
+from sourcewise.training.log import FIELDS, whole_lines
 
 __all__ = ["TrainSettings", "TrainingRun", "train"]
 
@@ -125,10 +124,7 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
 
 def _log_lines(training: Path, blocks: list[str]) -> list[list[str]]:
     """The lines of all logs of the training, block by block."""
-    rows = []
-    for path in sorted(training.rglob("log.csv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            rows += [row for row in list(csv.reader(file))[1:] if len(row) == len(FIELDS)]
+    rows = [row for path in sorted(training.rglob("log.csv")) for row in whole_lines(path)]
     number = {block: i for i, block in enumerate(blocks)}
     rows = [row for row in rows if row[0] in number]
     return sorted(rows, key=lambda row: (number[row[0]], int(row[1])))

@@ -3,10 +3,12 @@
 `log.csv` has a line per model and look, with the time it took; it is no part of the result.
 """
 
+import contextlib
 import csv
+import math
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from sourcewise.cells import csv_text
 from sourcewise.errors import InputError
 from sourcewise.files import write_atomic
 
-__all__ = ["Log", "tracker"]
+__all__ = ["FIELDS", "Log", "tracker", "whole_lines"]
 
 FIELDS = ["block", "update", "examples_seen", "loss", "validation", "learning_rate", "seconds"]
 
@@ -43,17 +45,8 @@ class Log:
         self.count, self.start = 0, time.monotonic()
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.path, csv_text([FIELDS, *self._rows(self.path, step)]))
-
-    @staticmethod
-    def _rows(path: Path, step: int) -> list[list[Any]]:
-        """The whole lines up to an update."""
-        if not path.exists():
-            return []
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))[1:]
-        whole = [row for row in rows if len(row) == len(FIELDS)]
-        return [row for row in whole if row[1].isdecimal() and int(row[1]) <= step]
+            rows = [row for row in whole_lines(self.path) if int(row[1]) <= step]
+            write_atomic(self.path, csv_text([FIELDS, *rows]))
 
     def add(self, losses: Tensor) -> None:
         """The objectives (S,) of one update."""
@@ -79,6 +72,25 @@ class Log:
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 file.write(csv_text(lines))
         self.sum, self.count = None, 0
+
+
+def whole_lines(path: Path) -> list[list[str]]:
+    """The lines of a log; damaged ones are left out, as nothing is computed from them."""
+    rows: list[list[str]] = []
+    if path.is_file():
+        with (
+            path.open(encoding="utf-8", errors="replace", newline="") as file,
+            contextlib.suppress(csv.Error),
+        ):
+            rows += csv.reader(file)
+    return [row for row in rows[1:] if _whole(row)]
+
+
+def _whole(row: list[str]) -> bool:
+    try:
+        return len(row) == len(FIELDS) and int(row[1]) >= 0 and 0 <= float(row[-1]) < math.inf
+    except ValueError:
+        return False
 
 
 def tracker(name: str, folder: Path | None) -> Tracker | None:
