@@ -1,0 +1,126 @@
+"""Time and memory of large inputs: many rows, many sources, wide tables, each in its own process.
+
+    python benchmarks/large_data.py
+
+CPU seconds and peak memory of whole commands on made-up files; reading beside pandas; and cells of
+an exact fit from sums beside the same from rows. Exits with 1 if a goal is missed.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sourcewise.comparison.evaluate import evaluate_cell
+from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.scores import Cell
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+
+GIB = 2**30
+COMPARE = "import sys; from sourcewise.cli import main; sys.argv[1:] = {}; main()"
+READ = "import sourcewise as sw; sw.read({!r}, source='source')"
+PANDAS = "import pandas as pd; pd.read_csv({!r})"
+
+
+def spent(code: str) -> tuple[float, float]:
+    """CPU seconds and GiB of a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    _, _, usage = os.wait4(process.pid, 0)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / GIB
+
+
+def rows(path: Path, n: int) -> None:
+    """A table of n rows: a source, seven measurements, counts and a category."""
+    noise = np.random.default_rng(0)
+    frame = pd.DataFrame(noise.normal(size=(n, 7)).round(4)).add_prefix("x")
+    frame.insert(0, "source", noise.integers(0, 8, n))
+    frame["count"] = noise.integers(0, 1000, n)
+    frame["colour"] = np.array(["red", "green", "blue"])[noise.integers(0, 3, n)]
+    frame.to_csv(path, index=False)
+
+
+def sources(path: Path, K: int) -> None:
+    """K sources of 12 rows of three columns."""
+    noise = np.random.default_rng(0)
+    y = np.repeat(np.arange(K), 12)
+    frame = pd.DataFrame(noise.normal(size=(K, 3))[y] + noise.normal(size=(12 * K, 3)))
+    frame = frame.round(3).add_prefix("x")
+    frame.insert(0, "source", [f"s{k}" for k in y])
+    frame.to_csv(path, index=False)
+
+
+def wide(path: Path, d: int) -> None:
+    """22 rows of d columns."""
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(22, d)).round(4)).add_prefix("x")
+    frame.insert(0, "source", ["a", "b"] * 11)
+    frame.to_csv(path, index=False)
+
+
+def cell_ratio(n: int = 200_000) -> float:
+    """How many times longer a deletion takes from rows than from sums, these included."""
+    x, y = Noise(0).normal(n, 8), torch.arange(n) % 8
+    settings = CompareSettings.changed(None, {"model": "gaussian", "seeds": 1})
+    plan = prepare(Sources(x, y, "abcdefgh"), settings).plan
+    start = process_time()
+    shared = plan._shared(0)
+    for group in range(10):
+        evaluate_cell(plan, Cell(0, group), shared)
+    by_sums = process_time() - start
+    start = process_time()
+    evaluate_cell(plan, Cell(0, 0), replace(shared, sums=None))
+    return 10 * (process_time() - start) / by_sums
+
+
+def command(path: Path, *more: str) -> str:
+    words = ["compare", str(path), "--source", "source", "--model", "gaussian", "--seeds", "1"]
+    return COMPARE.format([*words, "--out", str(path.with_suffix(".run")), *more])
+
+
+def main() -> int:
+    met = (ratio := cell_ratio()) >= 3
+    print(f"deletions from rows take {ratio:.1f} times as long as from sums (goal: 3)")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        rows(place / "rows.csv", 2_000_000)
+        sources(place / "sources.csv", 2000)
+        wide(place / "wide.csv", 20_000)
+        pandas = spent(PANDAS.format(str(place / "rows.csv")))
+        print(f"{'pandas.read_csv, 2 million rows':40}{pandas[0]:8.1f} s{pandas[1]:8.2f} GiB")
+        for name, code, goal in (
+            ("read, 2 million rows", READ.format(str(place / "rows.csv")), pandas),
+            (
+                "compare, 2 million rows",
+                command(place / "rows.csv", "--ignore", "colour"),
+                (60, 1.5),
+            ),
+            ("compare, 2000 sources x 12", command(place / "sources.csv"), (30, 1.0)),
+            (
+                "dry run, 22 rows x 20 000",
+                command(place / "wide.csv", "--dry-run"),
+                (60, 0.35),
+            ),  # .3 GiB is the program
+        ):
+            seconds, memory = spent(code)
+            reached = seconds <= goal[0] and memory <= goal[1]
+            met &= reached
+            told = "" if reached else f"  MISSED: at most {goal[0]:.1f} s, {goal[1]:.2f} GiB"
+            print(f"{name:40}{seconds:8.1f} s{memory:8.2f} GiB{told}", flush=True)
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
