@@ -246,7 +246,7 @@ def test_drawing_is_reproducible(study, tmp_path):
         ({"width": 4}, "width must be at least D \\+ d_e = 5"),
         ({"sources": "40", "n": 30}, "n = 30"),
         ({"nodes": "64"}, "setting nodes"),
-        ({"batch": 0}, "a whole number >= 1, or all"),
+        ({"batch": 0}, "whole number in .1, 10000000., or all"),
         ({"sampels": "3"}, "did you mean 'samples'"),
     ],
 )

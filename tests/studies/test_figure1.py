@@ -260,7 +260,7 @@ def test_the_paper_is_not_quoted_for_other_dimensions():
     [
         ({"K_values": [0]}, "setting K_values"),
         ({"beta_values": [1.1]}, "setting beta_values.*in \\[0, 1\\]"),
-        ({"seeds": 1}, "setting seeds.*whole number >= 2"),
+        ({"seeds": 1}, "setting seeds.*whole number in .2, 1000000."),
         ({"ns": 3}, "no setting 'ns'"),
     ],
 )

@@ -255,7 +255,11 @@ def test_off_the_cube_the_density_is_zero():
         ({"objective": "sliced", "depth": 1}, 2, "setting depth: at least 2"),
         ({"particles": 8}, 4, "setting particles: not 8"),
         ({"width": 5}, 2, "at least the 2 columns"),
-        ({"nodes": 1}, 2, "setting nodes: not 1 .allowed: a whole number >= 2, or auto."),
+        (
+            {"nodes": 1},
+            2,
+            "setting nodes: not 1 .allowed: a whole number in .2, 2097152., or auto.",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_said(options, D, message):

@@ -52,7 +52,7 @@ class EnergySettings(TrainedSettings):
         "or grid: the density is constant in `nodes` cells per axis, and the sum over all cells "
         "is exact (2^20 at most)",
     )
-    nodes: Annotated[int, Field(ge=2, le=4096)] | Literal["auto"] = Field(
+    nodes: Annotated[int, Field(ge=2, le=1 << 21)] | Literal["auto"] = Field(
         default="auto",
         description="nodes per axis of the quadrature in training; auto: 64, 48, 16 for 1, 2, 3 "
         "columns; twice as many for validation, four times for scores; of a grid: cells per axis; "

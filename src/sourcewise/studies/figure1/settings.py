@@ -85,7 +85,7 @@ class Figure1Settings(Settings):
 
     @model_validator(mode="after")
     def _check_size(self) -> "Figure1Settings":
-        n = max(self.n, *self.n_values)
+        n = max((self.n, *self.n_values))
         if n * self.d > MOST_NUMBERS:
             raise ValueError(f"{n} examples of {self.d} numbers: at most {MOST_NUMBERS} in all")
         return self
