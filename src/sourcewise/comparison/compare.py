@@ -30,6 +30,7 @@ from sourcewise.fitting.run import Comparison, save_samples
 from sourcewise.fitting.saved import load_models, save_models
 from sourcewise.fitting.search import search
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
+from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult, Trial
 from sourcewise.results.contract import to_json
@@ -221,6 +222,7 @@ class _Work:
         plan, folder = self.outcome.plan, self.path and self.path / TRAINING / "kept"
         work = Work(plan.noise(0), self.execution, folder)
         models = fit_all(plan.job, plan.shared(0).rows, plan.folds(0), work)
+        give_back()
         self.outcome.models.update(models)
         if self.path is not None and self.processes.first:
             save_models(self.path, models, plan.job)

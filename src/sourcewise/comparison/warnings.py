@@ -88,13 +88,16 @@ def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
 
     rows = as_table(data.x).matrix().numpy()
     complete = ~np.isnan(rows).any(1)
-    scale = rows[complete].std(0) if complete.any() else np.ones(rows.shape[1])
-    rows = rows[complete] / np.where(scale > 0, scale, 1)
+    rows = rows if complete.all() else rows[complete]
+    scale = rows.std(0) if len(rows) else np.ones(rows.shape[1])
+    rows /= np.where(scale > 0, scale, 1)
     y, unit = data.y.numpy()[complete], data.units.numpy()[complete]
     # One representative per unit and value keeps the search small where many rows are identical.
     first = np.unique(unit, return_index=True)[1] if data.group is None else np.arange(len(rows))
-    tree = cKDTree(rows[first])
-    distance, index = tree.query(rows[first], k=2, p=np.inf, distance_upper_bound=close, workers=1)
+    single = rows if len(first) == len(rows) else rows[first]
+    distance, index = cKDTree(single).query(
+        single, k=2, p=np.inf, distance_upper_bound=close, workers=1
+    )
     near = index[:, 1] < len(first)
     here, there = first[near], first[index[near, 1]]
     apart = (unit[here] != unit[there]) & (distance[near, 1] > 0)
