@@ -69,7 +69,7 @@ def test_every_step_speaks_of_the_metric_that_decides(tmp_path):
     assert facts["mean_distance"]["region"] > 0
     assert facts["spread"] == {"unit": "metres", "higher_is_better": False}
     pooled = result.document["strategies"]["pooled"]
-    assert pooled["label_effect_reason"] == "models without a density are not asked"
+    assert pooled["label_effect_reason"] == "asked where densities decide"
     assert set(pooled["per_source"]["a"]["metrics"]) == {"mean_distance", "spread"}
     assert len(pooled["macro"]["spread"]["replicates"]) == 2
     page = sw.report(result, run / "report.html").read_text()

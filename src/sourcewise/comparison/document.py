@@ -43,7 +43,7 @@ __all__ = ["Finished", "comparison_result"]
 
 NO_LABEL = {  # why models were not asked what labels are worth, by what the metric needs
     "density": "no test row has another label",
-    "samples": "models without a density are not asked",
+    "samples": "asked where densities decide",
 }
 
 

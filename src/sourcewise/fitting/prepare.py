@@ -12,6 +12,7 @@ from sourcewise.families.family import Family
 from sourcewise.families.registry import family, screen, suited
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
+from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.registry import metrics_of
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import Missing, Rules
@@ -67,6 +68,8 @@ def prepare_job(
     coding = plan(family.coding, screened, own.coding_options())
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
     deciding, shown = metrics_of(family, settings.metric)
+    if deciding.features:
+        features.fit(screened.data.x, coding)  # refuses what is no point
     job = Job(screened.data, coding, family, own, deciding, shown, strategies, with_rows)
     return job, screened
 

@@ -21,6 +21,7 @@ from sourcewise.families.registry import family
 from sourcewise.files import file_digest, read_json, read_tensors, write_json, write_tensors
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.metrics.features import registry as features
 from sourcewise.partition import Partition
 from sourcewise.results.contract import Json, to_json
 from sourcewise.training import Effort
@@ -44,6 +45,7 @@ class Saved:
     encoder: Json
     weights: str  # digest of their file
     averages: str | None  # likewise; None: there are none
+    features: Json | None  # of the metric; None: it asks for none
 
 
 def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -> None:
@@ -69,6 +71,7 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
                 "encoder": item.encoder.to_json(),
                 "weights": file_digest(place / WEIGHTS),
                 "averages": file_digest(place / AVERAGES) if averages else None,
+                "features": None if item.features is None else item.features.to_json(),
             },
         )
 
@@ -113,7 +116,8 @@ def _load_strategy(place: Path) -> TrainedStrategy:
         averages = _by_number(_tensors(place / AVERAGES, note.averages), len(note.blocks))
         for j, tensors in enumerate(averages):
             _add_averages(model.block(j), tensors)
-    return TrainedStrategy(model, encoder, note.efforts)
+    points = None if note.features is None else features.load(note.features)
+    return TrainedStrategy(model, encoder, note.efforts, points)
 
 
 def _tensors(path: Path, digest: str) -> Tensors:

@@ -10,7 +10,10 @@ from sourcewise.encoders.base import Encoder, Rows
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
+from sourcewise.forms import take
 from sourcewise.metrics.base import HeldOut
+from sourcewise.metrics.features import registry as features
+from sourcewise.metrics.features.base import Features
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
@@ -20,6 +23,7 @@ __all__ = [
     "Encoded",
     "TrainedStrategy",
     "encoded_batch",
+    "features_of",
     "fit_all",
     "fit_strategy",
     "untrained",
@@ -29,9 +33,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows of a split as tensors; the encoder is fitted on training and validation rows."""
+    """Rows of a split as tensors; encoder and features are fitted on all rows but the test's."""
 
     encoder: Encoder  # shared by all strategies
+    features: Features | None  # likewise, if the metric asks for them
     scored: Batch  # training rows as metrics take them, with their true sources
     log_det: Tensor  # (n_train,) log |dz/dx|
     filled: Batch  # the same as training takes them
@@ -43,12 +48,18 @@ class Encoded:
         y = job.data.y
         known = torch.cat([split.train, split.valid]).sort().values
         encoder = job.coding.fit(rows.take(known), y[known], job.data.K)
+        points = features_of(job, known)
         scored, log_det = encoded_batch(job, encoder, rows, split.train)
         valid, _ = encoded_batch(job, encoder, rows, split.valid)
         filled = _filled(scored, encoder, rows.take(split.train))
-        return cls(
-            encoder, scored, log_det, filled, _filled(valid, encoder, rows.take(split.valid))
-        )
+        last = _filled(valid, encoder, rows.take(split.valid))
+        return cls(encoder, points, scored, log_det, filled, last)
+
+
+def features_of(job: Job, index: Tensor) -> Features | None:
+    """Features by some rows, if the metric asks for them."""
+    x = job.data.x
+    return features.fit(take(x, index), job.coding) if job.metric.features else None
 
 
 def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
@@ -65,11 +76,12 @@ def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
 
 @dataclass(frozen=True)
 class TrainedStrategy:
-    """A trained strategy: the model, the encoder of its data, and what training cost."""
+    """A trained strategy: its model, the encoder and features of its data, what training cost."""
 
     model: PartitionedModel
     encoder: Encoder
     efforts: tuple[Effort, ...]
+    features: Features | None = None
 
     @property
     def diagnosed(self) -> Diagnosed:
@@ -109,7 +121,7 @@ def fit_strategy(
         folder=work.folder,
         execution=work.execution,
     )
-    return TrainedStrategy(model, encoded.encoder, tuple(efforts))
+    return TrainedStrategy(model, encoded.encoder, tuple(efforts), encoded.features)
 
 
 def whole_split(job: Job, noise: Noise) -> Split:

@@ -20,6 +20,7 @@ from sourcewise.batch import Batch
 from sourcewise.encoders.base import Coding, Encoder
 from sourcewise.families.base import ConditionalModel
 from sourcewise.forms import X
+from sourcewise.metrics.features.base import Features
 from sourcewise.randomness import Noise
 
 __all__ = ["Contributions", "HeldOut", "Metric", "Trained"]
@@ -36,6 +37,11 @@ class Trained(Protocol):
     @property
     def encoder(self) -> Encoder:
         """Of its data."""
+        ...
+
+    @property
+    def features(self) -> Features | None:
+        """What rows are as points, if the metric asks for that."""
         ...
 
 
@@ -78,6 +84,7 @@ class Metric:
             baseline, averaged over the tested sources.
         decides: whether verdicts may rest on it.
         of_log_densities: whether a row contributes its log density: their sums are then enough.
+        features: whether it takes rows as points: features are then fitted with the encoder.
     """
 
     name: str
@@ -89,6 +96,7 @@ class Metric:
     region: Callable[[Coding, float], float]
     decides: bool = True
     of_log_densities: bool = False
+    features: bool = False
 
     @property
     def key(self) -> str:

@@ -15,7 +15,7 @@ from sourcewise.metrics.base import Metric
 __all__ = ["metric", "metrics", "metrics_of"]
 
 GROUP = "sourcewise.metrics"
-OURS = ("sourcewise.metrics.log_likelihood",)
+OURS = ("sourcewise.metrics.log_likelihood", "sourcewise.metrics.energy_distance")
 
 
 @cache

@@ -24,7 +24,8 @@ from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
 from sourcewise.fitting import job as fitted_job
-from sourcewise.fitting.strategy import fit_all
+from sourcewise.fitting.strategy import TrainedStrategy, fit_all
+from sourcewise.metrics.expected_distance import expected_energy_score
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
 from sourcewise.settings import Many, Seed, Settings
@@ -37,6 +38,7 @@ __all__ = ["Coverage", "CoveragePoint", "CoverageSettings", "grid"]
 K, D = 4, 3
 Likeness = Literal["equal", "opposite"]
 Tails = Literal["normal", "t5"]
+Decides = Literal["log-likelihood", "energy-distance"]
 
 
 class CoverageSettings(Settings):
@@ -52,6 +54,7 @@ class CoverageSettings(Settings):
     sizes: tuple[Many, ...] = Field(default=(30, 200), description="rows per source")
     likeness: tuple[Likeness, ...] = ("equal", "opposite")
     tails: tuple[Tails, ...] = ("normal", "t5")
+    metric: Decides = Field(default="log-likelihood", description="what decides")
     seeds: int = Field(default=1, ge=1, le=1000, description="repetitions of the cross-validation")
     seed: Seed = 0
 
@@ -128,10 +131,11 @@ def _measure(
 ) -> CoveragePoint:
     """The true differences, and whether each repetition's intervals hold them."""
     noise = Noise(s.seed).of("coverage", *cell)
-    truth = _truth(cell, s.truth_samples, noise.of("truth"), within(progress, 0, 10))
+    truth = _truth(s, cell, noise.of("truth"), within(progress, 0, 10))
     covered, widths, verdicts = [], [], []
     for r in range(s.repetitions):
-        result = compare(_draw(cell, cell.n_k, noise.of("data", r)), seeds=s.seeds, seed=r)
+        data = _draw(cell, cell.n_k, noise.of("data", r))
+        result = compare(data, metric=s.metric, seeds=s.seeds, seed=r)
         rows = result.document["differences"]
         pairs = zip(rows, truth, strict=True)
         covered.append([row["low"] <= t <= row["high"] for row, t in pairs])
@@ -166,24 +170,42 @@ def _draw(cell: Cell, n_k: int, noise: Noise) -> Sources:
     return Sources(x + y[:, None], y, [f"source {k + 1}" for k in range(K)])
 
 
-def _truth(cell: Cell, samples: int, noise: Noise, progress: Progress | None) -> list[float]:
+def _truth(
+    s: CoverageSettings, cell: Cell, noise: Noise, progress: Progress | None
+) -> list[float]:
     """K + 1 expected pooled minus separate, per source and macro, after 4/5 n_k rows each."""
-    C, size = covariances(cell.likeness), cell.n_k * (FOLDS - 1) // FOLDS
-    differences = []
-    for i in range(samples):
+    size, differences = cell.n_k * (FOLDS - 1) // FOLDS, []
+    for i in range(s.truth_samples):
         data = _draw(cell, size, noise.of(i))
-        job = prepare(data, CompareSettings()).plan.job
+        job = prepare(data, CompareSettings(metric=s.metric)).plan.job
         rows = job.coding.prepare(data.x, noise.each(data.y))
         fitted = fit_all(job, rows, data.y, fitted_job.Work(noise))
-        scores = {}
-        for name, item in fitted.items():
-            assert isinstance(item.encoder, NumericEncoder)
-            scale = item.encoder.scale
-            means = (torch.arange(K)[:, None] - item.encoder.mean) / scale
-            scaled = C / (scale[:, None] * scale)
-            scores[name] = np.array(expected_log_likelihood(item.model, means, scaled).values)
-        differences.append(scores["pooled"] - scores["separate"])
+        scores = {name: _expected(s.metric, cell, item) for name, item in fitted.items()}
+        differences.append(job.metric.sign * (scores["pooled"] - scores["separate"]))
         if progress:
-            progress(i + 1, samples)
+            progress(i + 1, s.truth_samples)
     mean = np.mean(differences, 0)
     return [*mean.tolist(), float(mean.mean())]
+
+
+def _expected(metric: Decides, cell: Cell, item: TrainedStrategy) -> np.ndarray:
+    """(K,) of models under the truth; all up to what no model changes."""
+    assert isinstance(item.encoder, NumericEncoder)
+    scale = item.encoder.scale
+    means = (torch.arange(K)[:, None] - item.encoder.mean) / scale
+    scaled = covariances(cell.likeness) / (scale[:, None] * scale)
+    if metric == "log-likelihood":
+        return np.array(expected_log_likelihood(item.model, means, scaled).values)
+    mixture = t5_mixture() if cell.tails == "t5" else None
+    return expected_energy_score(item.model, means, scaled, mixture).numpy()
+
+
+def t5_mixture(nodes: int = 64) -> Tensor:
+    """(2, N) weights and scales of the normals that t with 5 degrees and unit variance mixes.
+
+    The scale is 3 / w^2, w a chi variable with 5 degrees: Gauss-Legendre nodes in w.
+    """
+    points, weights = np.polynomial.legendre.leggauss(nodes)
+    w = 6 * (points + 1)  # to 12, where exp(-w^2 / 2) is below rounding
+    weights = weights * w**4 * np.exp(-(w**2) / 2)
+    return torch.from_numpy(np.array([weights / weights.sum(), 3 / w**2]))

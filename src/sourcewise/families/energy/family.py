@@ -12,4 +12,5 @@ FAMILY = Family(
     model="sourcewise.families.energy.model:Energy",
     coding="box",
     recipe="phased",
+    metrics=("log-likelihood", "energy-distance"),
 )

@@ -24,5 +24,6 @@ FAMILY = Family(
     model="sourcewise.families.gaussian.model:Gaussian",
     coding="numeric",
     recipe="exact",
+    metrics=("log-likelihood", "energy-distance"),
     suits=_suits,
 )

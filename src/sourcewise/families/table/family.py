@@ -24,5 +24,6 @@ FAMILY = Family(
     model="sourcewise.families.table.model:TableModel",
     coding="mixed",
     recipe="gradient",
+    metrics=("log-likelihood", "energy-distance"),
     suits=_suits,
 )

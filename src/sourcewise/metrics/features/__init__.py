@@ -1,0 +1,1 @@
+"""Rows as points of a Euclidean space, where distances between them are taken."""
