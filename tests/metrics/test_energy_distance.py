@@ -104,7 +104,7 @@ def test_a_row_alone_gives_the_energy_score():
 
 def test_strategies_differ_by_their_draws_alone():
     x, one, other = points(30, 2), points(99, 2, 1), points(99, 2, 2)
-    gap = contributions(x, one)[0] - contributions(x, other)[0]
+    gap = contributions(x, one)[0] - contributions(x, other)[0]  # draws fewer than a part
     own = 2 * apart(x, one)[0] - within(one).mean() - 2 * apart(x, other)[0] + within(other).mean()
     assert torch.allclose(gap, own, atol=1e-13)
 

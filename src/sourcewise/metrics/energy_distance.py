@@ -35,9 +35,9 @@ from sourcewise.randomness import Noise
 
 __all__ = ["METRIC", "contributions", "energy_distance", "measure", "permutation_test", "spread"]
 
-DRAWS, FEWEST, MOST = 4, 512, 2000  # for each held-out row; of a source, at least and at most
+DRAWS, FEWEST, MOST = 8, 1024, 4000  # for each held-out row; of a source, at least and at most
 AT_ONCE = 1 << 15  # draws of several sources
-TOGETHER = 2000  # rows that are compared with each other; of more, those of random parts
+TOGETHER = 500  # points of a sample that are compared with each other; more are parted
 SHARE, FLOOR = 0.02, 0.001
 
 
@@ -97,10 +97,12 @@ def contributions(x: Tensor, draws: Tensor, noise: Noise | None = None) -> tuple
     Args:
         x: (n, D) points of rows.
         draws: (m, D) points of draws, m >= 2.
-        noise: of the parts that more than `TOGETHER` rows are compared in; seed 0 if None.
+        noise: of the parts in which more than `TOGETHER` points of a sample are compared with
+            each other, which keeps the estimate without bias; seed 0 if None.
     """
     to_draws, to_rows = apart(x, draws)
-    own, among = _within_parts(x, noise or Noise(0)), within(draws)
+    noise = noise or Noise(0)
+    own, among = (_within_parts(points, noise) for points in (x, draws))
     rows = 2 * (to_draws - own) + own.mean() - among.mean()
     of_draw = 2 * (to_rows - among)
     return rows, of_draw.std() / math.sqrt(len(draws))
