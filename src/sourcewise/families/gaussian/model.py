@@ -9,7 +9,8 @@ the likelihood is, for one shared Sigma,
     psi = bbar (mean over all rows),   phi_k = a_k - B (b_k - psi),   B = W_12 W_22^-1,
     Sigma = W + sum_k (n_k / n) (xbar_k - mu_k)(xbar_k - mu_k)'
 
-(given x_2, the rest is a regression with an intercept per source; x_2 itself has one mean). With a
+(given x_2, the rest is a regression with an intercept per source; x_2 itself has one mean). Given
+columns c move the mean by `B_k c` (see `slopes`): all else is fitted to x - B_k c. With a
 diagonal or identity Sigma, B = 0. With own full covariances there is no closed form: psi and the
 Sigma_k are improved in turn, each step exact, until psi stands still.
 
@@ -33,6 +34,7 @@ from sourcewise.families.gaussian.closed_form import (
     solve_moments,
 )
 from sourcewise.families.gaussian.settings import GaussianSettings
+from sourcewise.families.gaussian.slopes import moved, slopes
 from sourcewise.moments import Moments
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
@@ -44,42 +46,48 @@ WIDEST = 2000  # columns: a covariance has their square, 32 MB
 
 
 class Gaussian(ConditionalModel):
-    """`N(mu_y, L_y L_y')` with exact maximum-likelihood (or shrunk) parameters.
+    """`N(mu_y + B_y c, L_y L_y')` with exact maximum-likelihood (or shrunk) parameters.
 
     Args:
         settings: what is shared, and the form of the covariance.
         K: number of sources.
         d: number of variables.
+        C: number of given columns, encoded.
 
     Attributes:
         mean: mu, (K, d).
         scale_tril: L, (K, d, d), or (1, d, d) if the covariance is shared.
         intensity: shrinkage a, (K,) or (1,).
+        slopes: B, (K, d, C), or (1, d, C) if they are shared; None without given columns.
     """
 
     recipe: ClassVar[str] = "exact"
     mean: Tensor
     scale_tril: Tensor
     intensity: Tensor
+    slopes: Tensor | None
 
-    def __init__(self, settings: GaussianSettings, *, K: int, d: int):
+    def __init__(self, settings: GaussianSettings, *, K: int, d: int, C: int = 0):
         super().__init__()
         if d > WIDEST:
             raise InputError(
                 f"{d} columns: their covariance has {d * (d + 1) // 2} entries; this family takes "
                 f"at most {WIDEST} columns: choose some with --columns"
             )
-        self.settings, self.K, self.d = settings, K, d
+        self.settings, self.K, self.d, self.C = settings, K, d, C
         self.d1 = settings.specific_means(d)
         M = 1 if settings.shares else K
         self.register_buffer("mean", torch.zeros(K, d, dtype=torch.float64))
         self.register_buffer("scale_tril", torch.eye(d, dtype=torch.float64).repeat(M, 1, 1))
         self.register_buffer("intensity", torch.zeros(M, dtype=torch.float64))
+        each = torch.zeros(1 if settings.shared_slopes else K, d, C, dtype=torch.float64)
+        self.register_buffer("slopes", each if C else None)
 
     @property
     def free_parameters(self) -> int:
-        """See `closed_form.free_parameters`."""
-        return free_parameters(self.settings, self.K, self.d)
+        """See `closed_form.free_parameters`; and the slopes."""
+        own = 0 if self.slopes is None else self.slopes.numel()
+        return free_parameters(self.settings, self.K, self.d) + own
 
     def diagnostics(self) -> list[Diagnostic]:
         """The shrinkage intensity of each covariance, and how it shrinks if that is `auto`."""
@@ -97,19 +105,22 @@ class Gaussian(ConditionalModel):
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of each row (B, d) under its source; gaps (NaN) are left out."""
-        return Density(gaussian_log_prob(batch.tensor, batch.y, self.mean, self.scale_tril))
+        x = moved(batch.tensor, batch.y, batch.c, self.slopes)
+        return Density(gaussian_log_prob(x, batch.y, self.mean, self.scale_tril))
 
     def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """Minus the log density, (B,)."""
-        return -gaussian_log_prob(batch.tensor, batch.y, self.mean, self.scale_tril)
+        x = moved(batch.tensor, batch.y, batch.c, self.slopes)
+        return -gaussian_log_prob(x, batch.y, self.mean, self.scale_tril)
 
     def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Tensor:
         """One draw per entry of y, (B, d)."""
-        return gaussian_sample(y, self.mean, self.scale_tril, noise)
+        x = gaussian_sample(y, self.mean, self.scale_tril, noise)
+        return x if self.slopes is None else moved(x, y, c, -self.slopes)
 
     @torch.no_grad()
     def fit_exactly(self, rows: Batch, names: tuple[str, ...]) -> None:
-        """Set mean, covariance and shrinkage from all rows.
+        """Set mean, covariance, shrinkage and slopes from all rows.
 
         Args:
             rows: (n, d) training rows and their sources.
@@ -118,7 +129,10 @@ class Gaussian(ConditionalModel):
         Raises:
             InputError: a source without rows, or a singular covariance, with the remedy.
         """
-        sums = RowSums(rows.tensor, rows.y, self.K)
+        x, y, c = rows.tensor, rows.y, rows.c
+        if self.slopes is not None and c is not None:
+            self.slopes.copy_(slopes(self.settings, x, c, y, names))
+        sums = RowSums(moved(x, y, c, self.slopes), y, self.K)
         found = solve(self.settings, sums, Partition.pooled(self.K), names)
         for name in ("mean", "scale_tril", "intensity"):
             getattr(self, name).copy_(getattr(found, name))

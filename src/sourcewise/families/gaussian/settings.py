@@ -31,6 +31,10 @@ class GaussianSettings(FamilySettings):
         default=True,
         description="one covariance for all sources of a block, or each its own",
     )
+    shared_slopes: bool = Field(
+        default=True,
+        description="one slope on given columns for all sources of a block, or each its own",
+    )
     shrinkage: Literal["auto", "none", "ledoit-wolf"] | _Share = Field(
         default="auto",
         description="how covariances are shrunk; auto: ledoit-wolf unless the covariance is "
