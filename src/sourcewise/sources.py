@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Ragged, X, as_table, content, take
+from sourcewise.forms import Ragged, Table, X, as_table, content, take
 from sourcewise.limits import MOST_SOURCES, check_names
 from sourcewise.randomness import Noise
 from sourcewise.schema import SeenColumn
@@ -34,7 +34,8 @@ class Sources:
         group_by: the columns that the group was made of.
         name: what the data set is called.
         reading: the options it was read with.
-        c: (n, C) given columns, that models are conditioned on beside the source; None: none.
+        c: n rows of given columns, that models are conditioned on beside the source: a `Table`,
+            or numbers (n, C), called x1, ..., xC; None: there are none.
         seen: what was found of each column of a table.
         notes: what a reader of results must know of how the data were read.
     """
@@ -46,7 +47,7 @@ class Sources:
     group_by: tuple[str, ...] = ()
     name: str = "data"
     reading: Mapping[str, object] = field(default_factory=dict)
-    c: Tensor | None = None
+    c: Table | Tensor | None = None
     seen: tuple[SeenColumn, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -60,8 +61,8 @@ class Sources:
         check_names(self.names, "source", self.name)
         if self.y.shape != (len(self.x),):
             raise InputError(f"{len(self.x)} examples, but y has shape {tuple(self.y.shape)}")
-        if self.c is not None and (self.c.ndim != 2 or len(self.c) != len(self.y)):
-            raise InputError(f"{len(self.x)} examples, but c has shape {tuple(self.c.shape)}")
+        if self.c is not None and len(self.c) != len(self.y):
+            raise InputError(f"{len(self.x)} examples, but given columns of {len(self.c)} rows")
         if not len(self.y):
             raise InputError(f"{self.name} holds no rows")
         low, high = int(self.y.min()), int(self.y.max())
@@ -83,7 +84,8 @@ class Sources:
 
     def take(self, index: Tensor) -> "Sources":
         """The examples at `index` (integers or a mask), all sources' names kept."""
-        group, c = (None if v is None else v[index] for v in (self.group, self.c))
+        group = None if self.group is None else self.group[index]
+        c = None if self.c is None else take(self.c, index)
         return replace(self, x=take(self.x, index), y=self.y[index], c=c, group=group)
 
     def of(self, source: str | int) -> "Sources":
@@ -102,8 +104,14 @@ class Sources:
 
     @property
     def rows(self) -> Tensor | Ragged:
-        """The examples in a form that tells which are identical: (n, d) numbers, or sequences."""
-        return self.x if isinstance(self.x, Ragged) else as_table(self.x).matrix()
+        """The examples in a form that tells which are identical: (n, d) numbers, or sequences.
+
+        Rows of numbers are so with their given columns.
+        """
+        if isinstance(self.x, Ragged):
+            return self.x
+        x = as_table(self.x).matrix()
+        return x if self.c is None else torch.cat([x, as_table(self.c).matrix()], 1)
 
     @cached_property
     def same(self) -> Tensor:
@@ -142,6 +150,9 @@ class Sources:
 
         table = as_table(self.x)
         cells = {f"{j}": table.cells(name) for j, name in enumerate(table.names)}
+        if self.c is not None:
+            given = as_table(self.c)
+            cells |= {f"c{j}": given.cells(name) for j, name in enumerate(given.names)}
         frame = pd.DataFrame({"source": labels, **cells})
         hashes = pd.util.hash_pandas_object(frame, index=False)
         return torch.from_numpy(hashes.to_numpy().astype("int64"))

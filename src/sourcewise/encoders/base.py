@@ -170,6 +170,10 @@ class Coding(ABC):
     def prepare(self, x: Any, noise: ExampleNoise) -> Rows:
         """All that needs no fitting."""
 
+    def beside(self, rows: Any, c: Tensor) -> Rows:
+        """Prepared rows with what is given beside them, (n, C), where gaps are filled in by it."""
+        return rows
+
     @abstractmethod
     def fit(self, rows: Any, y: Tensor, K: int) -> Encoder:
         """Fit on the training rows of all sources."""

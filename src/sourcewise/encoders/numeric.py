@@ -9,15 +9,15 @@
 - *Decode*: draws go to the start of their cell, and are rounded to the decimals that the column
   was recorded with, whether it has ties or not. Scores know nothing of that.
 - *Fill in*, for training only: a missing value is drawn from a normal given the row's observed
-  values, with the mean of its source and the covariance within sources (both of the training
-  rows). A constant would be a spike, an independent draw would undo correlations.
+  values and given columns, with the mean of its source and the covariance within sources (both of
+  the training rows). A constant would be a spike, an independent draw would undo correlations.
 
 Held-out rows keep their gaps: `log p(x) = log p(z) - sum_j log s_j - sum_{j in log} v_j` over the
 observed columns, in original units.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,9 +45,15 @@ class NumericRows(TensorRows):
     Args:
         values: (n, d) dequantised and, where chosen, logarithms; NaN where missing.
         fill: (n, d) standard normal draws to fill in with, or None if nothing is missing.
+        given: (n, C) given columns that gaps are filled in by, if there are such.
     """
 
     fill: Tensor | None = None
+    given: Tensor | None = None
+
+    def known(self, z: Tensor) -> Tensor:
+        """(n, d + C) encoded rows with their given columns."""
+        return z if self.given is None else torch.cat([z, self.given], 1)
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,8 @@ class NumericEncoder(Encoder):
     columns: tuple[NumericColumn, ...]  # how each column is encoded
     mean: Tensor  # m, (d,)
     scale: Tensor  # s, (d,)
-    fill_mean: Tensor | None = None  # (K, d) standardised means of sources; None: no gaps
-    fill_covariance: Tensor | None = None  # (d, d) within sources, likewise
+    fill_mean: Tensor | None = None  # (K, d + C) standardised means of sources; None: no gaps
+    fill_covariance: Tensor | None = None  # (d + C, d + C) within sources, likewise
 
     @property
     def sizes(self) -> Sizes:
@@ -95,13 +101,13 @@ class NumericEncoder(Encoder):
         """Encoded rows with every gap drawn from its distribution given the row, (n, d)."""
         if rows.fill is None or self.fill_mean is None or self.fill_covariance is None:
             return z
-        z, means = z.clone(), self.fill_mean[y]
+        d, z, means = z.shape[1], rows.known(z).clone(), self.fill_mean[y]
         patterns, which = z.isnan().unique(dim=0, return_inverse=True)
         for p, gap in enumerate(patterns):
             if bool(gap.any()):
                 at = (which == p).nonzero().squeeze(1)
                 z[at] = _draw_gaps(z[at], gap, means[at], self.fill_covariance, rows.fill[at])
-        return z
+        return z[:, :d]
 
     def decode(self, z: Tensor) -> Table:
         """Back to original units, each column with the decimals or on the lattice recorded."""
@@ -126,8 +132,9 @@ class NumericEncoder(Encoder):
         """The inverse of `to_json`."""
         found = typed(_Written, document)
         means, covariance, d = found.fill_mean, found.fill_covariance, len(found.columns)
-        rows = (found.mean, found.scale, *(means or ()), *(covariance or ()))
-        if any(len(row) != d for row in rows) or len(covariance or rows[0]) != d:
+        known = len(covariance or found.mean)  # with given columns
+        wrong = any(len(row) != d for row in (found.mean, found.scale)) or known < d
+        if wrong or any(len(row) != known for row in (*(means or ()), *(covariance or ()))):
             raise ValueError(f"there are {d} columns, and not as many numbers")
         fills = (None if v is None else _tensor(v) for v in (means, covariance))
         return cls(found.columns, _tensor(found.mean), _tensor(found.scale), *fills)
@@ -173,6 +180,10 @@ class NumericCoding(Coding):
         missing = bool(values.isnan().any())
         return NumericRows(values, noise.of("fill").normal(self.variables) if missing else None)
 
+    def beside(self, rows: NumericRows, c: Tensor) -> NumericRows:
+        """See `Coding.beside`."""
+        return rows if rows.fill is None else replace(rows, given=c)
+
     def fit(self, rows: NumericRows, y: Tensor, K: int) -> NumericEncoder:
         """Standardise by the training rows of all sources; fill in by source."""
         v = rows.values
@@ -180,7 +191,7 @@ class NumericCoding(Coding):
             return NumericEncoder(self.columns, v.mean(0), _positive(v.std(0, correction=0)))
         mean, scale = _observed_moments(v)
         scale = _positive(scale)
-        z = (v - mean) / scale
+        z = rows.known((v - mean) / scale)
         means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
         covariance = _observed_covariance(z - means[y])
         return NumericEncoder(self.columns, mean, scale, means, covariance)
@@ -228,11 +239,11 @@ def _draw_gaps(z: Tensor, gap: Tensor, means: Tensor, S: Tensor, normal: Tensor)
     """Rows of one pattern, gaps drawn from `N(m_g + B (z_o - m_o), S_gg - B S_og)`, B = S_go/S_oo.
 
     Args:
-        z: (n, d) rows with NaN at the gaps.
+        z: (n, d) rows with NaN at the gaps; d counts given columns here, which come last.
         gap: (d,) where.
         means: (n, d) m of each row's source.
         S: (d, d).
-        normal: (n, d) standard normal draws.
+        normal: (n, g or more) standard normal draws of the columns that may have gaps.
     """
     g, o = gap.nonzero().squeeze(1), (~gap).nonzero().squeeze(1)
     B = torch.linalg.solve(S[o][:, o], S[o][:, g]).T

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sourcewise.encoders.base import Coding, Rows
+from sourcewise.encoders.given import GivenEncoder
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
 from sourcewise.families.settings import FamilySettings, TrainedSettings
@@ -90,7 +91,8 @@ class Split:
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:
     """All rows with everything done that needs no fitting, once per repetition."""
-    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
+    rows, c = job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y)), job.data.c
+    return rows if c is None else job.coding.beside(rows, GivenEncoder.fit(c).encode(c))
 
 
 def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:

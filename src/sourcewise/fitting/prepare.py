@@ -6,15 +6,16 @@ from typing import Any, Self
 from pydantic import Field
 
 from sourcewise.encoders.registry import plan
-from sourcewise.errors import InputError
+from sourcewise.errors import InputError, listing
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
-from sourcewise.families.registry import family, screen, suited
+from sourcewise.families.registry import families, family, screen, suited
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.registry import metrics_of
 from sourcewise.screening.base import Screened
+from sourcewise.screening.given import screen_given
 from sourcewise.screening.options import Missing, Rules
 from sourcewise.settings import Seed, Settings
 from sourcewise.sources import Sources
@@ -64,6 +65,12 @@ def prepare_job(
     """
     Execution.refuse(settings.set)
     own = family.parse(settings.set)
+    if data.c is not None and not family.takes_given:
+        takers = listing(item.name for item in families().values() if item.takes_given)
+        raise InputError(
+            f"--given: {family.name} takes no given columns (those that do: {takers})"
+        )
+    data = screen_given(data, settings.missing)
     screened = screen(family, data, own, Rules(min_rows, settings.missing, settings.log))
     coding = plan(family.coding, screened, own.coding_options())
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())

@@ -74,7 +74,7 @@ class Rehearsal:
         for strategy in self.job.strategies:
             labels = self.shuffled if strategy.shuffled else self.job.data.y
             labels = labels[self.split.train]
-            model = untrained(self.job, strategy, encoded.encoder, labels)
+            model = untrained(self.job, strategy, encoded.sizes, labels)
             inside = (model.routes[labels, 0] >= 0).nonzero().squeeze(1)
             for j, where, local in model.route(labels[inside]):
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from sourcewise.documents import from_json, reading
 from sourcewise.encoders import registry
+from sourcewise.encoders.given import GivenEncoder
 from sourcewise.errors import InputError, listing
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import family
 from sourcewise.files import file_digest, read_json, read_tensors, write_json, write_tensors
 from sourcewise.fitting.job import Job
-from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.fitting.strategy import TrainedStrategy, sizes_of
 from sourcewise.metrics.features import registry as features
 from sourcewise.partition import Partition
 from sourcewise.results.contract import Json, to_json
@@ -45,6 +46,7 @@ class Saved:
     encoder: Json
     weights: str  # digest of their file
     averages: str | None  # likewise; None: there are none
+    given: Json | None  # encoder of given columns; None: there are none
     features: Json | None  # of the metric; None: it asks for none
 
 
@@ -64,13 +66,14 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
             {
                 "family": job.family.name,
                 "settings": job.tuned.get(name, job.settings).model_dump(mode="json"),
-                "sizes": item.encoder.sizes,
+                "sizes": item.sizes,
                 "blocks": [list(block) for block in item.model.partition],
                 "sources": list(item.model.names),
                 "efforts": [vars(effort) for effort in item.efforts],
                 "encoder": item.encoder.to_json(),
                 "weights": file_digest(place / WEIGHTS),
                 "averages": file_digest(place / AVERAGES) if averages else None,
+                "given": None if item.given is None else item.given.to_json(),
                 "features": None if item.features is None else item.features.to_json(),
             },
         )
@@ -93,7 +96,8 @@ def load_models(folder: Path) -> dict[str, TrainedStrategy]:
 def _load_strategy(place: Path) -> TrainedStrategy:
     note = from_json(Saved, read_json(place / DOCUMENT), str(place / DOCUMENT))
     chosen, encoder = family(note.family), registry.load(note.encoder)
-    if to_json(encoder.sizes) != note.sizes:
+    given = None if note.given is None else GivenEncoder.from_json(note.given)
+    if to_json(sizes_of(encoder, given)) != note.sizes:
         raise InputError("sizes of models and of their encoder differ")
     if len(note.efforts) != len(note.blocks):
         raise InputError(f"{len(note.efforts)} efforts of {len(note.blocks)} blocks")
@@ -117,7 +121,7 @@ def _load_strategy(place: Path) -> TrainedStrategy:
         for j, tensors in enumerate(averages):
             _add_averages(model.block(j), tensors)
     points = None if note.features is None else features.load(note.features)
-    return TrainedStrategy(model, encoder, note.efforts, points)
+    return TrainedStrategy(model, encoder, note.efforts, given, points)
 
 
 def _tensors(path: Path, digest: str) -> Tensors:

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.encoders.base import Encoder, Rows
+from sourcewise.encoders.base import Encoder, Rows, Sizes
+from sourcewise.encoders.given import GivenEncoder
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
-from sourcewise.forms import take
+from sourcewise.forms import X, take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.features.base import Features
@@ -26,6 +27,7 @@ __all__ = [
     "features_of",
     "fit_all",
     "fit_strategy",
+    "sizes_of",
     "untrained",
     "whole_split",
 ]
@@ -33,9 +35,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Encoded:
-    """Rows of a split as tensors; encoder and features are fitted on all rows but the test's."""
+    """Rows of a split as tensors; encoders and features are fitted on all rows but the test's."""
 
     encoder: Encoder  # shared by all strategies
+    given: GivenEncoder | None  # likewise, if there are given columns
     features: Features | None  # likewise, if the metric asks for them
     scored: Batch  # training rows as metrics take them, with their true sources
     log_det: Tensor  # (n_train,) log |dz/dx|
@@ -48,12 +51,23 @@ class Encoded:
         y = job.data.y
         known = torch.cat([split.train, split.valid]).sort().values
         encoder = job.coding.fit(rows.take(known), y[known], job.data.K)
-        points = features_of(job, known)
-        scored, log_det = encoded_batch(job, encoder, rows, split.train)
-        valid, _ = encoded_batch(job, encoder, rows, split.valid)
+        c = job.data.c
+        given = None if c is None else GivenEncoder.fit(take(c, known))
+        scored, log_det = encoded_batch(job, encoder, given, rows, split.train)
+        valid, _ = encoded_batch(job, encoder, given, rows, split.valid)
         filled = _filled(scored, encoder, rows.take(split.train))
         last = _filled(valid, encoder, rows.take(split.valid))
-        return cls(encoder, points, scored, log_det, filled, last)
+        return cls(encoder, given, features_of(job, known), scored, log_det, filled, last)
+
+    @property
+    def sizes(self) -> Sizes:
+        """What a model must know of the data."""
+        return sizes_of(self.encoder, self.given)
+
+
+def sizes_of(encoder: Encoder, given: GivenEncoder | None) -> Sizes:
+    """What a model must know of the data: C where there are given columns."""
+    return encoder.sizes if given is None else {**encoder.sizes, "C": given.width}
 
 
 def features_of(job: Job, index: Tensor) -> Features | None:
@@ -62,11 +76,17 @@ def features_of(job: Job, index: Tensor) -> Features | None:
     return features.fit(take(x, index), job.coding) if job.metric.features else None
 
 
-def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
+def encoded_batch(
+    job: Job, encoder: Encoder, given: GivenEncoder | None, rows: Rows, index: Tensor
+) -> tuple[Batch, Tensor]:
     """Some rows as metrics take them, and (B,) the log |dz/dx|."""
     z, log_det = encoder.encode(rows.take(index), job.data.y[index])
-    c = None if job.data.c is None else job.data.c[index]
+    c = _encoded(job.data.c, given, index)
     return Batch(z, job.data.y[index], c, job.sizes[index]), log_det
+
+
+def _encoded(c: X | None, given: GivenEncoder | None, index: Tensor) -> Tensor | None:
+    return None if c is None or given is None else given.encode(take(c, index))
 
 
 def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
@@ -81,7 +101,13 @@ class TrainedStrategy:
     model: PartitionedModel
     encoder: Encoder
     efforts: tuple[Effort, ...]
+    given: GivenEncoder | None = None
     features: Features | None = None
+
+    @property
+    def sizes(self) -> Sizes:
+        """What its models know of the data."""
+        return sizes_of(self.encoder, self.given)
 
     @property
     def diagnosed(self) -> Diagnosed:
@@ -91,12 +117,13 @@ class TrainedStrategy:
     def held_out(self, data: Sources, rows: Rows, sizes: Tensor) -> HeldOut:
         """Rows as metrics take them."""
         z, log_det = self.encoder.encode(rows, data.y)
-        return HeldOut(data.x, Batch(z, data.y, data.c, sizes), log_det)
+        c = _encoded(data.c, self.given, torch.arange(len(data)))
+        return HeldOut(data.x, Batch(z, data.y, c, sizes), log_det)
 
 
-def untrained(job: Job, strategy: Strategy, encoder: Encoder, y: Tensor) -> PartitionedModel:
+def untrained(job: Job, strategy: Strategy, sizes: Sizes, y: Tensor) -> PartitionedModel:
     """The models of a strategy, for the sources among y that are needed."""
-    settings, sizes = job.settings_of(strategy), encoder.sizes
+    settings = job.settings_of(strategy)
     partition = strategy.partition.keep(y.unique().tolist(), needed=job.tested)
     job.family.refuse_large(settings, K=max(map(len, partition)), **sizes)
     return PartitionedModel(
@@ -110,7 +137,7 @@ def fit_strategy(
     """Train one strategy on the encoded rows of a split; `labels` (n,) are of all rows."""
     train = replace(encoded.filled, y=labels[split.train])
     valid = replace(encoded.valid, y=labels[split.valid])
-    model = untrained(job, strategy, encoded.encoder, train.y)
+    model = untrained(job, strategy, encoded.sizes, train.y)
     efforts = fit(
         model,
         TrainingData(train, valid),
@@ -121,7 +148,7 @@ def fit_strategy(
         folder=work.folder,
         execution=work.execution,
     )
-    return TrainedStrategy(model, encoded.encoder, tuple(efforts), encoded.features)
+    return TrainedStrategy(model, encoded.encoder, tuple(efforts), encoded.given, encoded.features)
 
 
 def whole_split(job: Job, noise: Noise) -> Split:

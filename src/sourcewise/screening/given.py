@@ -1,0 +1,54 @@
+"""Which given columns models can be conditioned on, and why not."""
+
+from dataclasses import replace
+
+import torch
+
+from sourcewise.cells import as_option
+from sourcewise.errors import InputError, counted, listing
+from sourcewise.forms import as_table
+from sourcewise.screening.base import HUGE
+from sourcewise.screening.options import Missing
+from sourcewise.sources import Sources
+
+__all__ = ["MOST_LEVELS", "screen_given"]
+
+MOST_LEVELS = 100  # of a category: each is a column of its own
+
+
+def screen_given(data: Sources, missing: Missing) -> Sources:
+    """The sample with given columns that vary and have no gaps, notes of what was left out.
+
+    Raises:
+        InputError: a gap that may not be dropped, numbers that overflow, too many categories, or
+            no column left.
+    """
+    if data.c is None:
+        return data
+    table, notes = as_table(data.c), []
+    gaps = {name: table.missing(name) for name in table.names}
+    if told := listing((f"{name} {int(m.sum())}" for name, m in gaps.items() if m.any()), 12):
+        gone = torch.stack(list(gaps.values())).any(0)
+        if missing != "drop" or bool(gone.all()):
+            raise InputError(
+                f"given columns have missing values ({told}; {len(table)} rows), and models take "
+                "none: --missing drop leaves these rows out"
+            )
+        notes.append(f"{counted(int(gone.sum()), 'row')} dropped for missing values ({told})")
+        data = data.take(~gone)
+        table = table.take(~gone)
+    for column in table.schema:
+        values = table.columns[column.name]
+        if column.kind == "category" and len(column.categories) > MOST_LEVELS:
+            raise InputError(
+                f"given column {column.name!r} has {len(column.categories)} categories (at most "
+                f"{MOST_LEVELS}): {as_option('--types', column.name + '=number')}, or leave it out"
+            )
+        if values.is_floating_point() and bool((values.abs() > HUGE).any()):
+            raise InputError(f"given column {column.name!r} holds values above {HUGE:g}")
+        if bool((values == values[0]).all()):
+            notes.append(f"given column {column.name!r} left out: it is the same in every row")
+            if len(table.names) == 1:
+                raise InputError(f"no given column left: {column.name!r} is the same in every row")
+            table = table.drop([column.name])
+    return replace(data, c=table, notes=(*data.notes, *notes))
