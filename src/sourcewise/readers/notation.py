@@ -77,7 +77,7 @@ _ALL = tuple(
 )
 
 
-def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ...]:
+def admitted(values: pa.Array) -> tuple[Notation, ...]:
     """The notations under which every value is a number, the plainest first.
 
     >>> [notation.words for notation in admitted(pa.array(["75,1", "80"]))]
@@ -89,15 +89,12 @@ def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ..
 
     Args:
         values: distinct texts, none empty.
-        decimal: the mark, if it is given.
     """
     bare, sign = _unsigned(_tidy(values))
     return tuple(
         replace(notation, sign=sign)
         for notation in _ALL
-        if decimal in (None, notation.decimal)
-        and all_match(bare, notation.pattern)
-        and _used(notation, bare)
+        if all_match(bare, notation.pattern) and _used(notation, bare)
     )
 
 
