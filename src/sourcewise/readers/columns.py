@@ -20,50 +20,23 @@ from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.limits import LONGEST_CELL, MOST_CATEGORIES
 from sourcewise.memory import give_back
+from sourcewise.readers.declared import is_text, refuse_nested
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
-from sourcewise.readers.short import Short, all_different, unpacked
+from sourcewise.readers.short import Short, all_different, is_bare, unpacked
 from sourcewise.schema import SeenColumn
 
 __all__ = [
     "MISSING",
     "Typed",
     "encoded",
-    "is_plain",
-    "is_text",
     "level",
     "levels",
-    "refuse_nested",
-    "stored",
     "typed_columns",
 ]
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "#NA", "?")
 _KINDS = ("number", "category", "date")
-_NESTED: dict[str, Callable[[pa.DataType], bool]] = {
-    "lists": lambda t: pa.types.is_list(t) or pa.types.is_large_list(t),
-    "arrays": pa.types.is_fixed_size_list,
-    "structs": pa.types.is_struct,
-    "maps": pa.types.is_map,
-    "durations": pa.types.is_duration,
-    "times of day": pa.types.is_time,
-    "bytes": lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t),
-    "fixed bytes": pa.types.is_fixed_size_binary,
-    "intervals": pa.types.is_interval,
-}
-_PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
-    pa.types.is_null,
-    pa.types.is_boolean,
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_decimal,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_date,
-    pa.types.is_timestamp,
-)
-
-
 Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
@@ -96,6 +69,7 @@ def typed_columns(arrays: dict[str, pa.ChunkedArray], options: ReadOptions, plac
     """
     missing = (*MISSING, *options.na)
     names = tuple(arrays)
+    _let_go(max(map(len, arrays.values())))
     held: dict[str, Texts | pa.ChunkedArray] = {
         name: _texts(arrays.pop(name), name, missing, place)
         if is_text(arrays[name].type)
@@ -108,8 +82,7 @@ def typed_columns(arrays: dict[str, pa.ChunkedArray], options: ReadOptions, plac
     said: dict[tuple[Kind, str], list[str]] = {}
     for name in names:
         decided, column, values, distinct = _read(held.pop(name), name, options, mark, place)
-        if len(values) >= _LARGE:
-            give_back()
+        _let_go(len(values))
         if column.kind == "number" and options.na:  # however they are written: -999, -999.0
             values = values.masked_fill(torch.isin(values, _numbers(options.na)), torch.nan)
         columns[name] = values
@@ -141,6 +114,13 @@ def _read(
     return *_of_type(found, name, override, place), encoded(found)[0]
 
 
+def _let_go(rows: int) -> None:
+    """Give memory back to the system after a column of so many rows, if it is worth it."""
+    if rows >= _LARGE:
+        pa.default_memory_pool().release_unused()
+        give_back()
+
+
 def _numbers(texts: Sequence[str]) -> Tensor:
     """Of some texts those that are numbers.
 
@@ -152,48 +132,6 @@ def _numbers(texts: Sequence[str]) -> Tensor:
         with suppress(ValueError):
             found.append(float(text))
     return torch.tensor(found, dtype=torch.float64)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds text that declares no type."""
-    return isinstance(kind, Short) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def is_plain(kind: pa.DataType) -> bool:
-    """Whether values of a type may be numbers, categories or dates, or name sources."""
-    if pa.types.is_dictionary(kind):
-        return is_plain(kind.value_type)
-    return isinstance(kind, Short) or any(test(kind) for test in _PLAIN)
-
-
-def stored(table: pa.Table) -> pa.Table:
-    """With columns as what they stand for: views of text as text, runs of values as values."""
-    for j, column in enumerate(table.columns):
-        kind = column.type
-        if isinstance(kind, Short):
-            continue
-        if isinstance(kind, pa.BaseExtensionType):
-            plain = column.cast(kind.storage_type)
-        elif pa.types.is_run_end_encoded(kind):
-            plain = pc.run_end_decode(column)
-        elif pa.types.is_string_view(kind):
-            plain = column.cast(pa.large_string())
-        else:
-            continue
-        table = table.set_column(j, table.column_names[j], plain)
-    return table
-
-
-def refuse_nested(array: pa.ChunkedArray, name: str, what: str = "column") -> None:
-    """Raise for values that no model takes, and that name no source or group."""
-    if not is_plain(array.type):
-        words = next((w for w, test in _NESTED.items() if test(array.type)), f"{array.type}")
-        remedy = (
-            f"leave it out with {as_option('--ignore', name)}, or " if what == "column" else ""
-        )
-        raise InputError(
-            f"the {what} {name!r} holds {words}: {remedy}make it numbers, text or dates"
-        )
 
 
 def encoded(array: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
@@ -239,22 +177,26 @@ def _texts(array: pa.ChunkedArray, name: str, missing: Sequence[str], place: Pla
         values, codes = array.combine_chunks(), None
     else:
         values, codes = encoded(array)
-    longest = pc.max(pc.utf8_length(values)).as_py() or 0
-    if longest > LONGEST_CELL:
+    rows = len(array)
+    del array  # its text is in `values`
+    longest = pc.max(pc.binary_length(values)).as_py() or 0
+    if (
+        longest > LONGEST_CELL
+        and (longest := pc.max(pc.utf8_length(values)).as_py()) > LONGEST_CELL
+    ):
         raise InputError(
             f"column {name!r} holds a value of {longest} characters (at most {LONGEST_CELL}): "
             f"{as_option('--ignore', name)} leaves it out"
         )
-    gone = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(missing, pa.string()))
+    bare = values if is_bare(values) else pc.utf8_trim_whitespace(values)
+    gone = pc.is_in(bare, value_set=pa.array(missing, pa.string()))
     if pc.any(gone).as_py():
         keep = ~gone.to_numpy(zero_copy_only=False)
         number = np.full(len(values) + 1, -1, np.int32)  # the last entry is that of -1
         number[:-1][keep] = np.arange(keep.sum())
         values = values.filter(pa.array(keep))
         codes = number[:-1] if codes is None else number[codes]
-    if len(array) >= _LARGE:
-        del array
-        give_back()
+    _let_go(rows)
     return Texts(name, values, codes, place)
 
 
@@ -391,5 +333,5 @@ def _seen(column: Column, values: Tensor, distinct: pa.Array, decided: Decided) 
     distinct = distinct.drop_null()
     gaps = values.isnan() if values.is_floating_point() else values < 0
     example = levels(distinct.slice(0, 1))[0] if len(distinct) else ""
-    told = (example, int(gaps.sum()), len(distinct), decided.why, decided.recorded)
+    told = (example, int(torch.count_nonzero(gaps)), len(distinct), decided.why, decided.recorded)
     return SeenColumn(column.name, column.kind, *told)

@@ -17,14 +17,11 @@ from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
-    is_plain,
-    is_text,
     level,
     levels,
-    refuse_nested,
-    stored,
     typed_columns,
 )
+from sourcewise.readers.declared import is_plain, is_text, refuse_nested, stored
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.rows import Place, data_rows
 from sourcewise.readers.short import as_text

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sourcewise.readers.short import raw
+from sourcewise.readers.short import is_bare, raw
 
 __all__ = ["Notation", "admitted", "all_match", "closest", "decimal_mark", "marked", "numbers"]
 
@@ -160,8 +160,7 @@ def marked(values: pa.Array) -> bool:
 
 def _tidy(values: pa.Array) -> pa.Array:
     """Without spaces around, with the ASCII minus and apostrophe."""
-    _, chars = raw(values)
-    if chars.min(initial=126) > 32 and chars.max(initial=33) < 127:
+    if is_bare(values):
         return values
     bare = pc.replace_substring_regex(
         pc.utf8_trim_whitespace(values), pattern="^\u2212", replacement="-"
@@ -242,5 +241,6 @@ def _used(notation: Notation, bare: pa.Array) -> bool:
 def _marks(values: pa.Array) -> frozenset[str]:
     """The marks that are in some text."""
     _, chars = raw(values)
-    held = chars.tobytes()
-    return frozenset(mark for mark in (".", ",", "'", *_SPACES) if mark.encode() in held)
+    held, ascii_only = chars.tobytes(), chars.max(initial=0) < 128
+    marks = (mark for mark in (".", ",", "'", *_SPACES) if mark.isascii() or not ascii_only)
+    return frozenset(mark for mark in marks if mark.encode() in held)

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sourcewise.errors import counted, phrases
-from sourcewise.readers.columns import encoded, is_text, levels
-from sourcewise.readers.short import Short, as_text
+from sourcewise.readers.columns import encoded, levels
+from sourcewise.readers.declared import is_text
+from sourcewise.readers.short import Short, as_text, blank, equal
 
 __all__ = ["Place", "data_rows"]
 
@@ -80,9 +81,7 @@ def _empty(table: pa.Table, names: list[str]) -> np.ndarray:
 def _gaps(column: pa.ChunkedArray) -> np.ndarray:
     """(n,) rows without a value, or with spaces only."""
     if isinstance(column.type, Short):
-        values, codes = encoded(column)
-        blank = pc.equal(pc.utf8_trim_whitespace(values), "").to_numpy(zero_copy_only=False)
-        return blank[codes]
+        return blank(column)
     gap = column.is_null()
     if is_text(column.type):
         gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
@@ -150,7 +149,6 @@ def _headers(table: pa.Table) -> np.ndarray:
 
 def _equal(column: pa.ChunkedArray, text: str) -> np.ndarray:
     """(n,) rows that hold a text."""
-    if not isinstance(column.type, Short):
-        return pc.equal(column.fill_null(""), text).to_numpy()
-    values, codes = encoded(column)
-    return pc.equal(values, text).to_numpy(zero_copy_only=False)[codes]
+    if isinstance(column.type, Short):
+        return equal(column, text)
+    return pc.equal(column.fill_null(""), text).to_numpy()

@@ -4,10 +4,24 @@ Most cells of a table are that short. Eight bytes a row is what a column of numb
 end, and equal numbers are found three times sooner than equal texts.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-__all__ = ["SHORT", "Short", "all_different", "as_text", "joined", "packed", "raw", "unpacked"]
+__all__ = [
+    "Short",
+    "all_different",
+    "as_text",
+    "blank",
+    "equal",
+    "is_bare",
+    "joined",
+    "packed",
+    "raw",
+    "unpacked",
+]
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # any odd number spreads what it multiplies
 
@@ -26,9 +40,6 @@ class Short(pa.ExtensionType):
         return cls()
 
 
-SHORT = Short()
-
-
 def packed(texts: pa.Array) -> pa.Array:
     """Texts as numbers, if all are short enough; otherwise as they are.
 
@@ -42,7 +53,7 @@ def packed(texts: pa.Array) -> pa.Array:
     if lengths.max(initial=0) > 8 or chars[8:-8].min(initial=1) == 0:
         return texts
     numbers = _last(chars, starts, lengths)
-    return pa.ExtensionArray.from_storage(SHORT, pa.array(numbers))
+    return pa.ExtensionArray.from_storage(Short(), pa.array(numbers))
 
 
 def unpacked(numbers: pa.Array) -> pa.Array:
@@ -67,6 +78,39 @@ def joined(parts: list[pa.Array]) -> pa.ChunkedArray:
         return pa.chunked_array(parts)
     texts = [unpacked(p.storage) if isinstance(p.type, Short) else p for p in parts]
     return pa.chunked_array(texts, pa.string())
+
+
+def equal(column: pa.ChunkedArray, text: str) -> np.ndarray:
+    """(n,) rows of a column of short texts that are a text."""
+    wanted = packed(pa.array([text], pa.string()))
+    if not isinstance(wanted.type, Short):
+        return np.zeros(len(column), bool)
+    number = np.uint64(wanted.storage[0].as_py())
+    return _of_parts(part.storage.to_numpy() == number for part in column.chunks)
+
+
+def blank(column: pa.ChunkedArray) -> np.ndarray:
+    """(n,) rows of a column of short texts that are empty, or spaces only."""
+
+    def found(part: pa.ExtensionArray) -> np.ndarray:
+        first = part.storage.to_numpy().view(np.uint8)[::8]
+        empty = (first <= 32) | (first >= 128)  # those that need to be looked at
+        if empty.any():
+            bare = pc.utf8_trim_whitespace(unpacked(part.storage.filter(pa.array(empty))))
+            empty[empty] = pc.equal(bare, "").to_numpy(zero_copy_only=False)
+        return empty
+
+    return _of_parts(map(found, column.chunks))
+
+
+def _of_parts(parts: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, bool), *parts])
+
+
+def is_bare(texts: pa.Array) -> bool:
+    """Whether texts hold neither spaces nor anything beyond ASCII."""
+    _, chars = raw(texts)
+    return bool(chars.min(initial=126) > 32 and chars.max(initial=33) < 127)
 
 
 def all_different(texts: pa.ChunkedArray) -> bool:
