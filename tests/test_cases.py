@@ -74,6 +74,17 @@ def test_a_model_of_data_with_gaps_takes_them_without(tmp_path, words, types):
     assert document["data"]["rows"] == 60
 
 
+def test_categories_are_declared_in_parquet(tmp_path):
+    """Half of these look like numbers: of bare text it would have to be guessed what they are."""
+    frame = pd.DataFrame({**two_sites(), "code": pick(["7", 'q"'])})
+    data = sw.read(frame, source="site", types={"code": "category"})
+    draws = sw.sample(sw.train(data, **QUICK), n=40)
+    write_samples(draws, tmp_path / "draws.parquet")
+    again = sw.read(tmp_path / "draws.parquet", source="site")
+    assert {column.name: column.kind for column in again.x.schema}["code"] == "category"
+    assert set(again.x.cells("code")) <= {"7", 'q"'}
+
+
 def test_declared_columns_taken_as_something_else_are_drawn(tmp_path):
     days = pd.to_datetime(pick(["2024-01-05", "2024-10-20"])).date
     frame = pd.DataFrame({

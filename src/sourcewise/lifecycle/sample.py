@@ -271,8 +271,13 @@ def _rows(form: Callable[..., str]) -> Callable[[Samples], str]:
 
 
 def _parquet(samples: Samples) -> bytes:
-    raw = io.BytesIO()
-    samples.frame().to_parquet(raw, index=False)
+    """Categories are declared as such, so that nobody has to guess what '007' was."""
+    raw, frame = io.BytesIO(), samples.frame()
+    schema = samples.x.schema if isinstance(samples.x, Table) else ()
+    for column in schema:
+        if column.kind == "category" and column.name not in samples.recorded:
+            frame[column.name] = frame[column.name].astype("category")
+    frame.to_parquet(raw, index=False)
     return raw.getvalue()
 
 

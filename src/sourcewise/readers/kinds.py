@@ -14,8 +14,9 @@ A column is refused where two readings are left and no other column of its file 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -60,17 +61,27 @@ class Texts:
 
     Args:
         name: of the column.
-        values: distinct, none missing, as they stand.
-        counts: (n,) rows of each.
-        rows: (n,) the first row of each, from 0.
+        values: distinct, none missing, as they stand, in the order in which they appear.
+        codes: (rows,) which of them each row has, -1: missing; None: each row its own.
         place: where a row stands, for messages.
     """
 
     name: str
     values: pa.Array
-    counts: np.ndarray
-    rows: np.ndarray
+    codes: np.ndarray | None
     place: Callable[[int], str] = lambda i: f"row {i + 1}"
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(n,) rows of each."""
+        if self.codes is None:
+            return np.ones(len(self.values), np.int64)
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+
+    @cached_property
+    def notations(self) -> tuple[Notation, ...]:
+        """Those under which every value is a number."""
+        return admitted(self.values)
 
     @property
     def as_category(self) -> str:
@@ -79,7 +90,12 @@ class Texts:
 
     def example(self, i: int) -> str:
         """A value with its place, for messages."""
-        return f"{self.values[i].as_py()!r:.60} ({self.place(int(self.rows[i]))})"
+        row = i if self.codes is None else int((self.codes == i).argmax())
+        return f"{self.values[i].as_py()!r:.60} ({self.place(row)})"
+
+    def spread(self, of_each: np.ndarray, gap: float) -> np.ndarray:
+        """(rows,) of numbers of each text that of each row."""
+        return of_each.copy() if self.codes is None else np.append(of_each, gap)[self.codes]
 
 
 @dataclass(frozen=True)
@@ -103,12 +119,10 @@ class Decided:
     recorded: str = ""
 
 
-def file_mark(columns: Sequence[Texts]) -> str | None:
+def file_mark(columns: Iterable[Texts]) -> str | None:
     """The decimal mark that the columns of a file show, if they agree."""
     return decimal_mark(
-        notations
-        for column in columns
-        if marked(column.values) and (notations := admitted(column.values))
+        column.notations for column in columns if column.notations and marked(column.values)
     )
 
 
@@ -149,7 +163,7 @@ def decide(
     if len(column.values) > 1 and packed:
         why = "dates (year, month and day without marks)"
         return Decided("date", why, seconds(column.values, "%Y%m%d"), True)
-    notations = admitted(column.values, decimal)
+    notations = _admitted(column, decimal)
     if notations:
         return _number(column, _chosen(column, notations, mark))
     if forms := date_formats(column.values):
@@ -174,12 +188,18 @@ def _yes_no(column: Texts) -> Decided | None:
 
 def _codes(column: Texts) -> Decided | None:
     """Whole numbers of which some begin with a zero."""
-    whole = pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+$")
+    if not all_match(column.values, "^[+-]?[0-9]+$"):
+        return None
     zeros = pc.match_substring_regex(column.values, pattern="^[+-]?0[0-9]+$")
-    if pc.all(whole).as_py() and pc.any(zeros).as_py():
+    if pc.any(zeros).as_py():
         code = column.values[pc.index(zeros, True).as_py()].as_py()
         return Decided("category", f"codes with leading zeros ({code})", said=True)
     return None
+
+
+def _admitted(column: Texts, decimal: str | None) -> list[Notation]:
+    """The notations of a column that have the mark that the user names."""
+    return [notation for notation in column.notations if decimal in (None, notation.decimal)]
 
 
 def _chosen(column: Texts, notations: Sequence[Notation], mark: str | None) -> Notation:
@@ -251,7 +271,7 @@ def _refuse(column: Texts, bad: np.ndarray) -> None:
 
 
 def _forced_number(column: Texts, decimal: str | None, mark: str | None) -> Decided:
-    notations = admitted(column.values, decimal)
+    notations = _admitted(column, decimal)
     if notations:
         notation = _chosen(column, notations, mark)
     else:

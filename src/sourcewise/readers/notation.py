@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sourcewise.readers.short import is_bare, raw
+
 __all__ = ["Notation", "admitted", "all_match", "closest", "decimal_mark", "marked", "numbers"]
 
 _SPACES = " \u00a0\u202f\u2009"
@@ -41,6 +43,11 @@ class Notation:
     def plain(self) -> bool:
         """Whether it is what programs write: nothing to tell."""
         return self == Notation()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Marks of which one must occur; else a plainer notation says the same."""
+        return frozenset(_SPACES if self.thousands == " " else self.thousands or self.decimal)
 
     @property
     def words(self) -> str:
@@ -77,7 +84,7 @@ _ALL = tuple(
 )
 
 
-def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ...]:
+def admitted(values: pa.Array) -> tuple[Notation, ...]:
     """The notations under which every value is a number, the plainest first.
 
     >>> [notation.words for notation in admitted(pa.array(["75,1", "80"]))]
@@ -89,15 +96,14 @@ def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ..
 
     Args:
         values: distinct texts, none empty.
-        decimal: the mark, if it is given.
     """
     bare, sign = _unsigned(_tidy(values))
+    held = _marks(bare)
     return tuple(
         replace(notation, sign=sign)
         for notation in _ALL
-        if decimal in (None, notation.decimal)
-        and all_match(bare, notation.pattern)
-        and _used(notation, bare)
+        if notation.needs & held or notation.plain
+        if all_match(bare, notation.pattern) and _used(notation, bare)
     )
 
 
@@ -134,6 +140,8 @@ def numbers(values: pa.Array, notation: Notation) -> np.ndarray:
     Unlike `admitted`, it takes 11E6 as a number: whoever asks for numbers wants them.
     """
     bare, _ = _unsigned(_tidy(values), notation.sign)
+    if notation == Notation() and (found := _as_programs_write(bare)) is not None:
+        return found
     if notation.thousands:
         mark = f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
         bare = pc.replace_substring_regex(bare, pattern=mark, replacement="")
@@ -147,11 +155,13 @@ def numbers(values: pa.Array, notation: Notation) -> np.ndarray:
 
 def marked(values: pa.Array) -> bool:
     """Whether some value holds a mark of decimals or thousands."""
-    return bool(pc.any(pc.match_substring_regex(values, pattern="[0-9][.,'][0-9]")).as_py())
+    return any_match(values, "[0-9][.,'][0-9]")
 
 
 def _tidy(values: pa.Array) -> pa.Array:
     """Without spaces around, with the ASCII minus and apostrophe."""
+    if is_bare(values):
+        return values
     bare = pc.replace_substring_regex(
         pc.utf8_trim_whitespace(values), pattern="^\u2212", replacement="-"
     )
@@ -182,7 +192,36 @@ def all_match(values: pa.Array, pattern: str) -> bool:
         return False
     if len(values) <= FEW:
         return True
+    if pattern == Notation().pattern and _as_programs_write(values) is not None:
+        return True
     return bool(pc.all(pc.match_substring_regex(values, pattern=pattern)).as_py())
+
+
+def any_match(values: pa.Array, pattern: str) -> bool:
+    """Whether some match; again the first few are asked first."""
+    if any(map(_whole(pattern), values.slice(0, FEW).to_pylist())):
+        return True
+    return bool(pc.any(pc.match_substring_regex(values, pattern=pattern)).as_py())
+
+
+def _as_programs_write(values: pa.Array) -> np.ndarray | None:
+    """(n,) float64 of texts that all match the plain notation; None if some do not, or may not.
+
+    Texts of digits, a point and a minus need no pattern: what is no number among them is found as
+    they become numbers, several times faster. Most that programs write are such.
+    """
+    starts, chars = raw(values)
+    others = np.flatnonzero(chars - np.uint8(ord("-")) > ord("9") - ord("-"))
+    which = np.unique(np.searchsorted(starts, others, "right") - 1)
+    if len(which) > len(values) // 10:
+        return None
+    asked = pc.match_substring_regex(values.take(pa.array(which)), pattern=Notation().pattern)
+    if not pc.all(asked).as_py():
+        return None
+    try:
+        return values.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:  # such as +3, which is a number nevertheless
+        return None
 
 
 @cache
@@ -192,10 +231,16 @@ def _whole(pattern: str) -> Callable[[str], re.Match[str] | None]:
 
 
 def _used(notation: Notation, bare: pa.Array) -> bool:
-    """Whether the marks that make a notation other than plain occur at all."""
-    if notation.thousands:
-        mark = f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
-        return bool(pc.any(pc.match_substring_regex(bare, pattern=f"[0-9]{mark}[0-9]")).as_py())
-    if notation.decimal == ",":
-        return bool(pc.any(pc.match_substring(bare, pattern=",")).as_py())
-    return True
+    """Whether a mark of thousands that makes a notation other than plain is between digits."""
+    if not notation.thousands:
+        return True
+    mark = f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
+    return any_match(bare, f"[0-9]{mark}[0-9]")
+
+
+def _marks(values: pa.Array) -> frozenset[str]:
+    """The marks that are in some text."""
+    _, chars = raw(values)
+    held, ascii_only = chars.tobytes(), chars.max(initial=0) < 128
+    marks = (mark for mark in (".", ",", "'", *_SPACES) if mark.isascii() or not ascii_only)
+    return frozenset(mark for mark in marks if mark.encode() in held)
