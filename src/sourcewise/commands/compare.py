@@ -17,6 +17,7 @@ def compare(
     source: o.SourceColumn = None,
     columns: o.Columns = None,
     ignore: o.Ignore = None,
+    given: o.GivenColumns = None,
     log: o.Log = None,
     group: o.Group = None,
     types: o.Types = None,
@@ -63,10 +64,10 @@ def compare(
     from sourcewise.execution import Execution
     from sourcewise.fitting.execute import execute
 
-    given = context.params
-    settings = CompareSettings.parse(o.values_of(CompareSettings, given))
-    prepared = prepare(o.read_data(given), settings)
-    run = ComparisonRun(prepared, Execution.parse(o.values_of(Execution, given)))
+    options = context.params
+    settings = CompareSettings.parse(o.values_of(CompareSettings, options))
+    prepared = prepare(o.read_data(options), settings)
+    run = ComparisonRun(prepared, Execution.parse(o.values_of(Execution, options)))
     out = out or run.folder
     if dry_run:
         o.print_plan(prepared, out, prepared.seconds(), as_json)

@@ -40,6 +40,10 @@ Columns = Annotated[
     typer.Option(help="Use only these columns: A,B; names as in CSV, '\"Weight, kg\",age'."),
 ]
 Ignore = Annotated[Names, typer.Option(help="Leave these columns out: A,B.")]
+GivenColumns = Annotated[
+    Names,
+    typer.Option("--given", help="Condition on these columns, and never model them: A,B."),
+]
 Group = Annotated[Names, typer.Option(help="Rows alike in these columns stay together: A,B.")]
 Types = Annotated[Names, typer.Option(help="Column types: A=category,B=number,C=date.")]
 Decimal = Annotated[
@@ -148,6 +152,7 @@ def read_data(given: Given) -> "Sources":
         given["data"],
         columns=names(given["columns"]) or None,
         ignore=names(given["ignore"]),
+        given=names(given.get("given")),
         group=names(given.get("group")),
         types=pairs(names(given.get("types")), "--types"),
         na=names(given.get("na")),

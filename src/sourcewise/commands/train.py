@@ -17,6 +17,7 @@ def train(
     source: o.SourceColumn = None,
     columns: o.Columns = None,
     ignore: o.Ignore = None,
+    given: o.GivenColumns = None,
     log: o.Log = None,
     group: o.Group = None,
     types: o.Types = None,
@@ -50,10 +51,10 @@ def train(
     from sourcewise.lifecycle.prepare import TrainSettings, prepare
     from sourcewise.lifecycle.train import TrainingRun
 
-    given = context.params
-    settings = TrainSettings.parse(o.values_of(TrainSettings, given))
-    prepared = prepare(o.read_data(given), settings)
-    run = TrainingRun(prepared, Execution.parse(o.values_of(Execution, given)))
+    options = context.params
+    settings = TrainSettings.parse(o.values_of(TrainSettings, options))
+    prepared = prepare(o.read_data(options), settings)
+    run = TrainingRun(prepared, Execution.parse(o.values_of(Execution, options)))
     out = out or run.folder
     if dry_run:
         o.print_plan(prepared, out, run.seconds(), as_json)

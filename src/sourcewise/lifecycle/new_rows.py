@@ -39,6 +39,8 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
     """
     own, coding = to_json(run.settings.data), next(iter(run.models.values())).encoder.coding
     kinds = {column.name: column.kind for column in coding.coded_columns}
+    known = next(iter(run.models.values())).given
+    told = {} if known is None else {column.name: column.kind for column in known.columns}
     kind = format_of(Path(data))
     applies = kind.options if kind else ()
     by_file = ("separator", "encoding")  # of another file they may be others
@@ -47,7 +49,7 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
         inherited = []
     options = {name: own[name] for name in inherited if own[name]}
     if kinds and "types" in applies:
-        options |= {"columns": list(kinds), "types": kinds}
+        options |= {"columns": list(kinds), "types": {**kinds, **told}}
     for name, value in given.items():
         if value is not None:
             options[name] = {**options.get(name, {}), **value} if name == "types" else value

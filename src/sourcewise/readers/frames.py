@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -58,24 +59,30 @@ def from_arrow(
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
-    left = {label, *options.ignore, *(() if options.columns else options.group)}
+    _check_given(options, label)
+    left = {label, *options.ignore, *options.given, *(() if options.columns else options.group)}
     chosen = [c for c in (options.columns or table.column_names) if c not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
-    arrays = {column: table.column(column) for column in chosen}
+    arrays = {column: table.column(column) for column in (*chosen, *options.given)}
     del table  # or the text of all columns would stay until the last one is read
     typed = typed_columns(arrays, options, place)
     notes += typed.notes
     for column in typed.table.schema:
         notes += two_forms(column.name, column.categories)
+    seen = [
+        replace(column, why=f"given: {column.why}") if column.name in options.given else column
+        for column in typed.seen
+    ]
     return Sources(
-        typed.table,
+        typed.table.select(chosen),
         y,
         source_names,
         together,
         options.group,
         name,
-        seen=typed.seen,
+        c=typed.table.select(options.given) if options.given else None,
+        seen=tuple(seen),
         notes=notes,
     )
 
@@ -170,10 +177,24 @@ def _check_names(table: pa.Table, name: str, options: ReadOptions) -> None:
     if not len(table):
         raise InputError(f"{name} holds no rows")
     known = set(names)
-    for given in (*columns, *options.ignore, *options.group, *options.types, *text):
+    asked = (*columns, *options.ignore, *options.given, *options.group, *options.types, *text)
+    for given in asked:
         if given not in known:
             raise _no_column(given, names)
     _refuse_repeated(columns, "columns")
+
+
+def _check_given(options: ReadOptions, label: str) -> None:
+    """Raise for a given column that is something else too."""
+    _refuse_repeated(options.given, "given columns")
+    elsewhere = {
+        "the source": (label,),
+        "in columns": options.columns or (),
+        "left out by ignore": options.ignore,
+    }
+    for name in options.given:
+        if where := next((word for word, names in elsewhere.items() if name in names), None):
+            raise InputError(f"{as_option('--given', name)}: it is {where}, so it cannot be given")
 
 
 def _no_column(given: str, names: Sequence[str]) -> InputError:
@@ -286,7 +307,7 @@ def _default_text(table: pa.Table, label: str, options: ReadOptions) -> str | No
 
 def _refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
     """Raise if an option speaks of a table, or against the column of text."""
-    used = [name for name in ("columns", "types") if name in options.given]
+    used = [name for name in ("columns", "given", "types") if name in options.chosen]
     if used:
         raise InputError(f"options that do not apply to text ({text!r}): {listing(used)}")
     if text == label or text in options.ignore:

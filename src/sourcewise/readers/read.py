@@ -34,6 +34,7 @@ def read(
     source: str | None = None,
     columns: Sequence[str] | None = None,
     ignore: Sequence[str] = (),
+    given: Sequence[str] | str = (),
     group: Sequence[str] | str = (),
     types: Mapping[str, Kind] | None = None,
     text: str | None = None,
@@ -57,6 +58,8 @@ def read(
             the one called `source` (`y`).
         columns: use only these columns.
         ignore: leave these columns out (a built-in without named columns calls them x1, x2, ...).
+        given: columns that models are conditioned on beside the source and never model: they
+            describe `p(x | y, c)`, c being these.
         group: columns whose equal values mark rows that must stay together (patient, day); they
             are not modelled unless named in `columns`.
         types: column to "number", "category" or "date", where the rule is wrong. The rule: types
@@ -85,6 +88,7 @@ def read(
         source=source,
         columns=None if columns is None else tuple(columns),
         ignore=tuple(ignore),
+        given=(given,) if isinstance(given, str) else tuple(given),
         group=(group,) if isinstance(group, str) else tuple(group),
         types=dict(types or {}),
         text=text,
@@ -103,7 +107,7 @@ def read(
     notes = dict.fromkeys((*found.notes, *alike))  # `Sources` that are read again have it already
     pa.default_memory_pool().release_unused()
     give_back()
-    return replace(found, reading=options.given, notes=tuple(notes))
+    return replace(found, reading=options.chosen, notes=tuple(notes))
 
 
 def _read(data: Any, options: ReadOptions) -> Sources:
@@ -182,11 +186,11 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
 
 def _refuse_others(what: str, options: ReadOptions, *allowed: str, arrays: bool = False) -> None:
     """Raise if an option was given that does not apply to what is read."""
-    used = [name for name in options.given if name not in allowed]
+    used = [name for name in options.chosen if name not in allowed]
     if used:
         dash = "" if what in (_PAIR, _MADE) else "--"  # files and names come from a command line
         kinds = f" (allowed: {_flags(allowed, dash)})" if allowed else ""
-        unnamed = arrays and {"columns", "ignore", "types", "group"} & set(used)
+        unnamed = arrays and {"columns", "ignore", "given", "types", "group"} & set(used)
         hint = "; an array has no named columns: cut x itself, or bring a table" if unnamed else ""
         raise InputError(f"options that do not apply to {what}: {_flags(used, dash)}{kinds}{hint}")
 

@@ -40,6 +40,7 @@ class ReadOptions:
     source: str | None = None
     columns: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
     types: Mapping[str, "Kind"] = field(default_factory=dict)
     text: str | None = None
@@ -51,7 +52,7 @@ class ReadOptions:
     dates: str | None = None
 
     @property
-    def given(self) -> dict[str, object]:
+    def chosen(self) -> dict[str, object]:
         """Those that say something, by name."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in values.items() if value}

@@ -109,6 +109,7 @@ class Reading:
     """How the data of a run was read, as far as new rows are read alike."""
 
     source: str | None = None
+    given: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
     text: str | None = None
     chunk: int | None = None
