@@ -12,9 +12,10 @@ from torch import Tensor
 from sourcewise.documents import Positive, Real, typed
 from sourcewise.encoders.base import Document
 from sourcewise.errors import InputError, listing
-from sourcewise.forms import Kind, Table, X, as_table
+from sourcewise.forms import Column, Kind, Table, X, as_table
+from sourcewise.randomness import ExampleNoise
 
-__all__ = ["GivenColumn", "GivenEncoder"]
+__all__ = ["GivenColumn", "GivenEncoder", "GivenRows"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class GivenColumn:
     def width(self) -> int:
         """Its coordinates."""
         return len(self.levels) - 1 if self.kind == "category" else 1
+
+    def decode(self, c: Tensor) -> Tensor:
+        """The inverse of `encode`: (n,) values, or codes of levels."""
+        if self.kind != "category":
+            return c[:, 0] * self.scale + self.mean
+        return torch.cat([1 - c.sum(1, keepdim=True), c], 1).argmax(1)
 
     def encode(self, table: Table) -> Tensor:
         """(n, width) float64."""
@@ -93,6 +100,13 @@ class GivenEncoder:
                 raise InputError(f"given column {found.name!r} has no value in row {row}")
         return torch.cat([column.encode(table) for column in self.columns], 1)
 
+    def decode(self, c: Tensor) -> Table:
+        """The inverse of `encode`, but for rounding."""
+        parts = c.split([column.width for column in self.columns], 1)
+        pairs = zip(self.columns, parts, strict=True)
+        values = {column.name: column.decode(part) for column, part in pairs}
+        return Table(values, tuple(Column(c.name, c.kind, c.levels) for c in self.columns))
+
     def to_json(self) -> Document:
         """All of it as plain values."""
         return asdict(self)
@@ -115,3 +129,24 @@ class GivenEncoder:
             scale = scale if scale > 0 else 1.0
             columns.append(GivenColumn(column.name, column.kind, (), mean, scale))
         return cls(tuple(columns))
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """Given columns of the training rows: what draws are given where nobody says.
+
+    Args:
+        y: (n,) the sources of the rows.
+        c: (n, C) encoded.
+    """
+
+    y: Tensor
+    c: Tensor
+
+    def draw(self, y: Tensor, noise: ExampleNoise) -> Tensor:
+        """(B, C) those of a training row of the same source, at random, for each entry of y."""
+        order = torch.argsort(self.y, stable=True)
+        counts = torch.bincount(self.y, minlength=int(y.max()) + 1)
+        starts = counts.cumsum(0) - counts
+        number = (noise.of("given").uniform(1)[:, 0] * counts[y]).long()
+        return self.c[order[starts[y] + number]]

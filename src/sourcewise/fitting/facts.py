@@ -6,7 +6,7 @@ from typing import TypeVar
 from sourcewise.families.base import ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job
-from sourcewise.forms import Table
+from sourcewise.forms import Table, as_table
 from sourcewise.results.contract import known
 from sourcewise.results.data import (
     Column,
@@ -59,6 +59,7 @@ def data_facts(
         sources=tuple(sources),
         units=units,
         duplicate_rows=duplicate_rows,
+        given=None if data.c is None else as_table(data.c).names,
         seen=data.seen or None,
     )
 

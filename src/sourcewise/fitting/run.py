@@ -130,8 +130,7 @@ def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noi
     for name, item in fitted.items():
         sources = torch.tensor(item.model.partition.sources)
         y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
-        with torch.no_grad():
-            x = item.encoder.decode(item.model.sample(y, noise=noise))
+        x = item.rows_of(*item.draw(y, noise.each(y)))
         labels = [item.model.names[k] for k in y.tolist()]
         ending, form = ("jsonl", as_json_lines) if isinstance(x, Ragged) else ("csv", as_csv)
         write_atomic(folder / "samples" / f"{name}.{ending}", form(x, labels))

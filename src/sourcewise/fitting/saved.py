@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sourcewise.documents import from_json, reading
 from sourcewise.encoders import registry
-from sourcewise.encoders.given import GivenEncoder
+from sourcewise.encoders.given import GivenEncoder, GivenRows
 from sourcewise.errors import InputError, listing
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.partitioned import PartitionedModel
@@ -29,7 +29,8 @@ from sourcewise.training import Effort
 
 __all__ = ["load_models", "save_models"]
 
-DOCUMENT, WEIGHTS, AVERAGES = "model.json", "model.safetensors", "averages.safetensors"
+DOCUMENT, WEIGHTS = "model.json", "model.safetensors"
+AVERAGES, GIVEN = "averages.safetensors", "given.safetensors"
 Tensors = Mapping[str, Tensor]
 
 
@@ -47,6 +48,7 @@ class Saved:
     weights: str  # digest of their file
     averages: str | None  # likewise; None: there are none
     given: Json | None  # encoder of given columns; None: there are none
+    given_rows: str | None  # digest of those of the training rows
     features: Json | None  # of the metric; None: it asks for none
 
 
@@ -73,10 +75,18 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
                 "encoder": item.encoder.to_json(),
                 "weights": file_digest(place / WEIGHTS),
                 "averages": file_digest(place / AVERAGES) if averages else None,
+                "given_rows": _save_given(place, item.given_rows),
                 "given": None if item.given is None else item.given.to_json(),
                 "features": None if item.features is None else item.features.to_json(),
             },
         )
+
+
+def _save_given(place: Path, rows: GivenRows | None) -> str | None:
+    if rows is None:
+        return None
+    write_tensors(place / GIVEN, vars(rows))
+    return file_digest(place / GIVEN)
 
 
 def load_models(folder: Path) -> dict[str, TrainedStrategy]:
@@ -121,7 +131,10 @@ def _load_strategy(place: Path) -> TrainedStrategy:
         for j, tensors in enumerate(averages):
             _add_averages(model.block(j), tensors)
     points = None if note.features is None else features.load(note.features)
-    return TrainedStrategy(model, encoder, note.efforts, given, points)
+    rows = None
+    if note.given_rows is not None:
+        rows = GivenRows(**_tensors(place / GIVEN, note.given_rows))
+    return TrainedStrategy(model, encoder, note.efforts, given, rows, points)
 
 
 def _tensors(path: Path, digest: str) -> Tensors:

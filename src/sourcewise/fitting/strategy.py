@@ -1,21 +1,22 @@
 """Rows of a split as tensors, a strategy in training on them, and what comes of it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows, Sizes
-from sourcewise.encoders.given import GivenEncoder
+from sourcewise.encoders.given import GivenEncoder, GivenRows
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
-from sourcewise.forms import X, take
+from sourcewise.forms import Ragged, Table, X, as_table, take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.features.base import Features
-from sourcewise.randomness import Noise
+from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
 from sourcewise.training import Effort, TrainingData, fit
@@ -96,18 +97,43 @@ def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
 
 @dataclass(frozen=True)
 class TrainedStrategy:
-    """A trained strategy: its model, the encoder and features of its data, what training cost."""
+    """A trained strategy: its models, the encoders and features of its data, its efforts."""
 
     model: PartitionedModel
     encoder: Encoder
     efforts: tuple[Effort, ...]
     given: GivenEncoder | None = None
+    given_rows: GivenRows | None = None
     features: Features | None = None
 
     @property
     def sizes(self) -> Sizes:
         """What its models know of the data."""
         return sizes_of(self.encoder, self.given)
+
+    def draw(
+        self, y: Tensor, noise: ExampleNoise, c: Tensor | None = None, **options: Any
+    ) -> tuple[X, Tensor | None]:
+        """A draw for each entry of y in original units, and the given columns (B, C) of it.
+
+        Args:
+            y: (B,) sources.
+            noise: of each.
+            c: (B, C) given columns, encoded; None: those of training rows, if there are such.
+            **options: what the family's `sample` takes besides.
+        """
+        if c is None and self.given_rows is not None:
+            c = self.given_rows.draw(y, noise)
+        with torch.no_grad():
+            return self.encoder.decode(self.model.sample(y, noise, c, **options)), c
+
+    def rows_of(self, x: X, c: Tensor | None) -> X:
+        """Draws with their given columns (B, C) before them, where there are such."""
+        if self.given is None or c is None or isinstance(x, Ragged):
+            return x
+        given, table = self.given.decode(c), as_table(x)
+        columns = {**given.columns, **table.columns}
+        return Table(columns, (*given.schema, *table.schema))
 
     @property
     def diagnosed(self) -> Diagnosed:
@@ -148,7 +174,14 @@ def fit_strategy(
         folder=work.folder,
         execution=work.execution,
     )
-    return TrainedStrategy(model, encoded.encoder, tuple(efforts), encoded.given, encoded.features)
+    return TrainedStrategy(
+        model,
+        encoded.encoder,
+        tuple(efforts),
+        encoded.given,
+        None if encoded.scored.c is None else GivenRows(encoded.scored.y, encoded.scored.c),
+        encoded.features,
+    )
 
 
 def whole_split(job: Job, noise: Noise) -> Split:

@@ -21,7 +21,7 @@ from sourcewise.encoders.base import Coding, Encoder
 from sourcewise.families.base import ConditionalModel
 from sourcewise.forms import X
 from sourcewise.metrics.features.base import Features
-from sourcewise.randomness import Noise
+from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = ["Contributions", "HeldOut", "Metric", "Trained"]
 
@@ -37,6 +37,10 @@ class Trained(Protocol):
     @property
     def encoder(self) -> Encoder:
         """Of its data."""
+        ...
+
+    def draw(self, y: Tensor, noise: ExampleNoise) -> tuple[X, Tensor | None]:
+        """A draw for each entry of y in original units, and the given columns (B, C) of it."""
         ...
 
     @property

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.forms import X
 from sourcewise.metrics.base import Contributions, HeldOut, Metric, Trained
 from sourcewise.metrics.features.base import Features
 from sourcewise.metrics.pairs import apart, distances, within
@@ -64,10 +65,10 @@ METRIC = Metric(
 
 def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
     """What each row contributes, and the error that a source's draws leave."""
-    y, K, features = held_out.batch.y, len(trained.model.names), trained.features
+    y, features = held_out.batch.y, trained.features
     assert features is not None
-    points = features(held_out.x)
-    rows, shared = points.new_zeros(len(y)), points.new_zeros(K, 3)
+    points = _points(features, held_out.x, held_out.batch.c)
+    rows, shared = points.new_zeros(len(y)), points.new_zeros(len(trained.model.names), 3)
     for k, drawn in _draws(trained, features, y, noise.of("draws")):
         mine = y == k
         rows[mine], shared[k, 0] = contributions(points[mine], drawn, noise.of("parts", k))
@@ -83,10 +84,15 @@ def _draws(
     for part in torch.arange(len(sources)).split(max(1, AT_ONCE // int(m.max()))):
         of = sources[part].repeat_interleave(m[part])
         number = torch.cat([torch.arange(n) for n in m[part].tolist()])  # of a source's draws
-        with torch.no_grad():
-            drawn = trained.model.sample(of, noise.each(of, number))
-        points = features(trained.encoder.decode(drawn)).split(m[part].tolist())
+        drawn = _points(features, *trained.draw(of, noise.each(of, number)))
+        points = drawn.split(m[part].tolist())
         yield from zip(sources[part].tolist(), points, strict=True)
+
+
+def _points(features: Features, x: X, c: Tensor | None) -> Tensor:
+    """Of rows with what is given beside them: the distance is between laws of both."""
+    points = features(x)
+    return points if c is None else torch.cat([points, c], 1)
 
 
 def contributions(x: Tensor, draws: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:

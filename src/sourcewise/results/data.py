@@ -90,6 +90,7 @@ class DataFacts(Generic[Source]):
     sources: tuple[Source, ...]
     units: Sometimes[int] = None  # sets of rows that stay together
     duplicate_rows: Sometimes[int] = None  # identical to an earlier row
+    given: Sometimes[tuple[str, ...]] = None  # columns that models are conditioned on
     seen: Sometimes[tuple[SeenColumn, ...]] = None  # every column of a table as it was read
 
 

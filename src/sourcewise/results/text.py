@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
 
-from sourcewise.errors import counted, visible
+from sourcewise.errors import counted, listing, visible
 from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
 from sourcewise.schema import SeenColumn
 
@@ -127,7 +127,11 @@ def metric_name(key: str) -> str:
 
 
 def extent(data: DataFacts[SourceFacts]) -> str:
-    """What a row is made of; of sequences, how many symbols there are in all."""
+    """What a row is made of; of sequences, how many symbols there are in all; what is given."""
+    return _extent(data) + (f" given {listing(data.given, 6)}" if data.given else "")
+
+
+def _extent(data: DataFacts[SourceFacts]) -> str:
     if data.scored_per != "row":
         return f"{sum(source.size for source in data.sources):.0f} {data.scored_per}s"
     if data.columns:
