@@ -169,6 +169,21 @@ def test_an_outlier_is_pointed_out():
     assert not any("uncertainty" in text for text in clean)
 
 
+def test_a_verdict_on_skewed_columns_is_conditional():
+    """Two lognormal sources whose logarithms have one mean and two spreads."""
+    y = torch.arange(300) % 2
+    crp = (Noise(0).of("skew").normal(300) * torch.tensor([0.5, 1.2])[y]).exp()
+    data = sw.read(pd.DataFrame({"source": y.numpy(), "crp": crp, "b": gaussians(150, 2).x[:, 0]}))
+    plain, logged = (sw.compare(data, seeds=1, log=log) for log in ((), ("crp",)))
+    told = "under a normal density of 'crp' (skewed), see the notes"
+    assert plain.verdict["condition"] == told
+    assert plain.verdict["reason"].startswith(f"{told}: ")
+    assert f"{plain.verdict['overall']}, conditional; recommended: " in str(plain)
+    assert any("consider --log crp" in note for note in plain.document["warnings"])
+    assert logged.verdict["condition"] is None
+    assert "conditional" not in str(logged)
+
+
 def test_differences_are_in_original_units():
     """Rescaling the columns shifts every likelihood by the Jacobian, and no difference."""
     data = gaussians(30)

@@ -228,6 +228,7 @@ def point_out_outliers(screened: Screened, told: Collection[str] = ()) -> None:
         positive = not log and not bool((values <= 0).any())
         helps = positive and not len(outlying_rows(np.log(values), data))
         (cured if helps else left)[name] = f"{name!r} ({where})"
+        screened.misfits[name] = "outliers"
         wrong |= set() if helps else {shown(value) for value in values[rows]}
     na = screened.data.seen and len(wrong) <= MOST
     remedy = f"{as_option('--na', *sorted(wrong))} makes them missing" if na else "leave them out"
