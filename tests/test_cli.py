@@ -115,7 +115,9 @@ def test_a_messy_export_ends_in_the_verdict_of_the_clean_one(command, here):
     assert "say --encoding cp1252" in err
     code, _, err = command(*plain, "--encoding", "cp1252")
     assert code == 2
-    assert """say --na '"<0,6"'""" in err
+    assert "half the limit" in err
+    assert """or --ignore CRP; --na '"<0,6"' takes them as missing""" in err
+    assert "leaves out the smallest values and so biases results" in err
     more = ("--encoding", "cp1252", "--na", '"<0,6"', "--model", "gaussian", "--ignore", "PLZ")
     code, _, err = command(*plain, *more)
     assert code == 2
@@ -127,6 +129,9 @@ def test_a_messy_export_ends_in_the_verdict_of_the_clean_one(command, here):
     _, again, _ = command("compare", "clean.csv", "--source", "site", "--seeds", 1, "--json")
     verdicts = [json.loads(found)["verdict"]["overall"] for found in (out, again)]
     assert verdicts[0] == verdicts[1]
+    told = "are taken as missing in 6 of 120 rows (--na '\"<0,6\"'; columns 'CRP'; 3 of 60 rows of"
+    (note,) = (note for note in json.loads(out)["warnings"] if told in note)
+    assert "the smallest values are left out, which biases results" in note
 
 
 def test_help_is_quick_and_light():

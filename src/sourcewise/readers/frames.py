@@ -25,6 +25,7 @@ from sourcewise.readers.columns import (
     stored,
     typed_columns,
 )
+from sourcewise.readers.detection import limits_left_out
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.rows import Place, data_rows
 from sourcewise.readers.spelling import two_forms
@@ -49,7 +50,7 @@ def from_arrow(
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
-    table, place, notes = data_rows(table, label, place, text is not None)
+    table, place, notes = data_rows(table, label, place, text is not None, options.na)
     y, source_names = _labels(table.column(label), label, place)
     together, told = _groups(table, options.group, place)
     notes += told
@@ -65,7 +66,7 @@ def from_arrow(
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
     typed = typed_columns(table, chosen, options, place)
-    notes += typed.notes
+    notes += typed.notes + limits_left_out(table, chosen, options.na, y, source_names)
     for column in typed.table.schema:
         notes += two_forms(column.name, column.categories)
     return Sources(

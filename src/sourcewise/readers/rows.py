@@ -1,14 +1,16 @@
-"""Rows of a table that are no data: empty ones, totals, repeated headers, remarks at the end."""
+"""Rows that are no data: empty ones, totals, repeated headers, remarks at the end; units."""
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sourcewise.errors import counted, phrases
-from sourcewise.readers.columns import encoded, is_text, levels
+from sourcewise.errors import InputError, counted, phrases
+from sourcewise.readers.columns import MISSING, encoded, is_text, levels
+from sourcewise.readers.notation import admitted
 
 __all__ = ["Place", "data_rows"]
 
@@ -19,10 +21,15 @@ _WORDS = (
     "suma media totale totali totales soma totaal gemiddelde summa итого всего 合計 合计 总计"
 )
 _TOTALS = frozenset(_WORDS.split())
+_MARKED = re.compile(r"^[\[(].+[\])]$|[%°/^²³µμ]")  # [cm], g/l, 10^9/l
+_KNOWN = "cm mm km ft mg ug kg lb ml dl ms min days years mmhg hpa kpa bar bpm hz kw kwh eur usd"
+_UNITS = frozenset(_KNOWN.split())
+# Short, with a letter or one of the signs, and no limit (<5) or number with its unit (7 kg, 12%).
+_SHORT = re.compile(r"^(?![<>≤≥])(?![+-]?[0-9.,]+\s?([^\W\d]|[%°]))(?=.*([^\W\d_]|[%°])).{1,20}$")
 
 
 def data_rows(
-    table: pa.Table, label: str, place: Place, text: bool
+    table: pa.Table, label: str, place: Place, text: bool, na: Sequence[str] = ()
 ) -> tuple[pa.Table, Place, tuple[str, ...]]:
     """The rows that are data, where each stands, and notes of those that are left out.
 
@@ -31,11 +38,20 @@ def data_rows(
         label: the column that says where a row comes from.
         place: where a row stands.
         text: whether examples are texts, which have no totals, and may be empty.
+        na: texts that are missing values, beside the usual ones.
+
+    Raises:
+        InputError: the first row holds units.
     """
     empty = _empty(table, table.column_names)
     notes = [f"{counted(int(empty.sum()), 'row')} without any value left out"]
     out = empty.copy()
     if not text:
+        if units := _units(table, label, {*MISSING, *na}):
+            raise InputError(
+                f"{place(0)} holds {phrases(units, 3)} where all other rows hold numbers: remove "
+                "what is no row of data, such as units"
+            )
         sources = _Labels.of(table.column(label))
         others = [name for name in table.column_names if name != label]
         found = {
@@ -77,6 +93,34 @@ def _empty(table: pa.Table, names: list[str]) -> np.ndarray:
         if not empty.any():
             break
     return empty
+
+
+def _units(table: pa.Table, label: str, missing: Collection[str]) -> list[str]:
+    """What the first row holds, if that is units: text where all other rows hold numbers.
+
+    It has a source (else it is refused for that), no number, and something like a unit in each
+    such column. One column alone is not enough, unless it holds what is a unit beyond doubt: a
+    typing error is no row of units.
+    """
+    found = []
+    for name in table.column_names if len(table) > 1 else ():
+        first = (column := table.column(name))[0].as_py()
+        if name == label and first in (None, ""):
+            return []
+        if name == label or first is None:
+            continue
+        if not is_text(column.type) or admitted(pa.array([cell := first.strip()])):
+            return []
+        if cell not in missing and _numbers(column.slice(1), missing):
+            found.append(cell)
+    sure = len(found) > 1 or any(_MARKED.search(c) or c.casefold() in _UNITS for c in found)
+    return [f"{cell!r}" for cell in found] if sure and all(map(_SHORT.match, found)) else []
+
+
+def _numbers(column: pa.ChunkedArray, missing: Collection[str]) -> bool:
+    """Whether all that is not missing is numbers in one notation, and there are some."""
+    values = [v for v in column.unique().to_pylist() if v is not None and v.strip() not in missing]
+    return bool(values) and bool(admitted(pa.array(values)))
 
 
 @dataclass(frozen=True)
