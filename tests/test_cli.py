@@ -259,6 +259,9 @@ def test_reproduce_paper_estimator_uses_five_seeds(command, here):
 BAD = [
     (["compare", "absent.csv"], "no file absent.csv"),
     (["compare", "wien"], "did you mean 'wine'"),
+    (["compare", "absent.csv", "--device", "nope"], "no device 'nope' .allowed: auto, cpu"),
+    (["compare", "data.csv", "--dry-run", "--device", "meta"], "no device 'meta'"),
+    (["train", "data.csv", "--model", "gaussian", "--device", "cuda:99"], "device 'cuda:99'"),
     (["compare", "empty.csv"], "is empty"),
     (["compare", "data.csv", "--source", "sourse"], "did you mean 'source'"),
     (["compare", "data.csv", "--columns", "a,c"], "no column 'c' .there are: source, a, b"),
