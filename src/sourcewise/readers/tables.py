@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
-from sourcewise.limits import check_columns
+from sourcewise.limits import MOST_CELLS, check_columns
 from sourcewise.readers.delimited import layout_of, read_delimited
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["read_json_lines", "read_json_texts", "read_parquet_table", "read_table"]
-
-MOST_CELLS = 1 << 31
 
 
 def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
