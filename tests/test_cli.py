@@ -419,7 +419,7 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
     Path("more.csv").write_text(more)
     code, out, err = command("evaluate", "run", "more.csv")
     assert (code, out) == (2, "")
-    assert "'2' (row 61); --unknown skip leaves these rows out" in err
+    assert "'2' (more.csv, line 62); --unknown skip leaves these rows out" in err
     code, out, _ = command("evaluate", "run", "more.csv", "--unknown", "skip", "--json")
     assert json.loads(out)["skipped"]["rows"] == 1
     assert json.loads(out)["strategies"] == document["strategies"]

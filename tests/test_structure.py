@@ -32,6 +32,7 @@ ROWS = [
     "batch",
     "moments",
     "splits",
+    "places",
     "sources",
     "partition",
     "truths",

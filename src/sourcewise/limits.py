@@ -28,7 +28,7 @@ LONGEST_NAME = 1000  # characters of the name of a column or source
 LONGEST_CELL = 100_000  # characters of a value of a column
 MOST_BYTES = 1 << 32  # of one array in a file
 MOST_CELLS = 1 << 31  # of a file that says how many it holds
-MOST_UNPACKED, MOST_TIMES = 1 << 28, 100  # bytes of what is packed; or times as many as it takes
+MOST_UNPACKED, MOST_TIMES = 1 << 27, 100  # bytes of what is packed; or times as many as it takes
 
 
 def check_columns(count: int, where: object) -> None:

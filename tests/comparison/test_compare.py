@@ -164,7 +164,7 @@ def test_an_outlier_is_pointed_out():
     x[3] = 60.0
     warnings = sw.compare(Sources(x, data.y, data.names), seeds=1).document["warnings"]
     assert any("all the uncertainty of s1, s2; it acts through training" in w for w in warnings)
-    assert any("the least likely row there is row 4 of those used, of 's0'" in w for w in warnings)
+    assert any("the least likely row there is row 4, of 's0'" in w for w in warnings)
     clean = sw.compare(data, seeds=1).document["warnings"]
     assert not any("uncertainty" in text for text in clean)
 

@@ -19,6 +19,7 @@ from sourcewise.cells import as_option
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.limits import LONGEST_CELL, MOST_CATEGORIES
+from sourcewise.places import Place
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.schema import SeenColumn
@@ -60,9 +61,6 @@ _PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_date,
     pa.types.is_timestamp,
 )
-
-
-Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
 @dataclass(frozen=True)

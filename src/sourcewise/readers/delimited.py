@@ -11,6 +11,8 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +23,7 @@ from sourcewise.limits import check_columns, check_names
 from sourcewise.readers.encoding import encoding_of, not_text
 from sourcewise.readers.files import open_file, read_bytes, reading
 
-__all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of", "read_delimited"]
+__all__ = ["SEPARATORS", "Delimited", "Layout", "Records", "layout_of", "read_delimited"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _HEAD = 1 << 18  # bytes that separator and header are judged by
@@ -52,29 +54,55 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Delimited:
-    """A file of rows.
+class Records:
+    """Where the rows of a file stand.
 
     Args:
-        table: (n rows) every column text, "" where a cell is empty.
         path: the file.
         layout: how it is laid out.
+        rows: how many there are.
     """
 
-    table: pa.Table
     path: Path
     layout: Layout
+    rows: int
 
     def line(self, row: int) -> int:
         """The line on which a row (from 0) begins; it reads the file again."""
+        if self._one_line_each:
+            return self.layout.skipped + row + 2
         for i, (number, _) in enumerate(_records(self.path, self.layout)):
             if i == row + 1:
                 return number
         return 0
 
+    @cached_property
+    def _one_line_each(self) -> bool:
+        """Whether there are as many lines as header and rows need, so that none is blank."""
+        if "\n".encode(self.layout.encoding) != b"\n":
+            return False
+        count, last = 0, b"\n"
+        with reading(self.path), open_file(self.path) as file:
+            while part := file.read(_BLOCK):
+                count, last = count + part.count(b"\n"), part[-1:]
+        return count + (last != b"\n") == self.layout.skipped + 1 + self.rows
+
     def __call__(self, row: int) -> str:
         """The place of a row, for messages."""
         return f"{self.path}, line {self.line(row)}"
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """A file of rows.
+
+    Args:
+        table: (n rows) every column text, "" where a cell is empty.
+        places: where each row stands.
+    """
+
+    table: pa.Table
+    places: Records
 
 
 def read_delimited(path: Path, layout: Layout) -> Delimited:
@@ -117,7 +145,7 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
             raise
         except UnicodeError:
             raise not_text(path, layout.encoding) from None
-    return Delimited(_named(table, layout, path), path, layout)
+    return Delimited(_named(table, layout, path), Records(path, layout, len(table)))
 
 
 def _long_row(path: Path) -> InputError:
@@ -240,23 +268,24 @@ def _lines(text: str) -> list[str]:
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Header and rows, each with the line that it begins on; for messages, as it is slow."""
-    text = read_bytes(path)[layout.mark :].decode(layout.encoding, "replace")
-    lines = _lines(text)[layout.skipped :]
     quoting = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting)
     # The limit on cells is global: raised row by row, for this file only.
     before = csv.field_size_limit()
-    while True:
-        start = reader.line_num + 1
-        csv.field_size_limit(1 << 31)
-        try:
-            row = next(reader, None)
-        finally:
-            csv.field_size_limit(before)
-        if row is None:
-            return
-        if row:
-            yield layout.skipped + start, row
+    bare = open_file(path, layout.mark)
+    with reading(path), io.TextIOWrapper(bare, layout.encoding, "replace", newline="") as file:
+        lines = islice(file, layout.skipped, None)
+        reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting)
+        while True:
+            start = reader.line_num + 1
+            csv.field_size_limit(1 << 31)
+            try:
+                row = next(reader, None)
+            finally:
+                csv.field_size_limit(before)
+            if row is None:
+                return
+            if row:
+                yield layout.skipped + start, row
 
 
 def _uneven(path: Path, layout: Layout, cells: int) -> InputError:

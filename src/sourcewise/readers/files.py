@@ -2,7 +2,7 @@
 
 import gzip
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Lines:
     """Where rows stand: a file, and the line of each."""
 
     path: Path
-    lines: list[int]
+    lines: Sequence[int]
 
     def __call__(self, i: int) -> str:
         """The place of a row, for messages."""

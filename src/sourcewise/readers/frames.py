@@ -14,6 +14,7 @@ from torch import Tensor
 from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
+from sourcewise.places import Place, Places, numbered
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
@@ -27,7 +28,7 @@ from sourcewise.readers.columns import (
 )
 from sourcewise.readers.detection import limits_left_out
 from sourcewise.readers.registry import ReadOptions
-from sourcewise.readers.rows import Place, data_rows
+from sourcewise.readers.rows import data_rows
 from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
@@ -42,7 +43,7 @@ def from_arrow(
     table: pa.Table,
     options: ReadOptions,
     name: str,
-    place: Place = lambda i: f"row {i + 1}",
+    place: Place = numbered,
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
@@ -78,6 +79,7 @@ def from_arrow(
         name,
         seen=typed.seen,
         notes=notes,
+        places=Places(place),
     )
 
 
@@ -85,7 +87,7 @@ def from_pandas(
     frame: pd.DataFrame,
     options: ReadOptions,
     name: str,
-    place: Place = lambda i: f"row {i + 1}",
+    place: Place = numbered,
 ) -> Sources:
     """A DataFrame; named indexes are columns too."""
     named = [at for at, level_name in enumerate(frame.index.names) if level_name is not None]

@@ -14,7 +14,7 @@ A column is refused where two readings are left and no other column of its file 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted
 from sourcewise.forms import Kind
+from sourcewise.places import Place, numbered
 from sourcewise.readers.dates import DateFormat, date_formats, example, nearest, seconds
 from sourcewise.readers.notation import (
     Notation,
@@ -72,7 +73,7 @@ class Texts:
     values: pa.Array
     counts: np.ndarray
     rows: np.ndarray
-    place: Callable[[int], str] = lambda i: f"row {i + 1}"
+    place: Place = numbered
 
     @property
     def as_category(self) -> str:

@@ -1,20 +1,21 @@
 """Rows that are no data: empty ones, totals, repeated headers, remarks at the end; units."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from sourcewise.errors import InputError, counted, phrases
+from sourcewise.places import Place, Places
 from sourcewise.readers.columns import MISSING, encoded, is_text, levels
 from sourcewise.readers.notation import admitted
 
-__all__ = ["Place", "data_rows"]
+__all__ = ["data_rows"]
 
-Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 _WORDS = (
     "total totals sum sums subtotal subtotals mean means average averages gesamt summe "
     "gesamtsumme zwischensumme ergebnis gesamtergebnis insgesamt mittelwert somme totaux moyenne "
@@ -69,7 +70,7 @@ def data_rows(
     kept = np.flatnonzero(~out)
     return (
         table.take(pa.array(kept)),
-        lambda i: place(int(kept[i])),
+        Places(place, torch.from_numpy(kept)),
         tuple(notes[0 if empty.any() else 1 :]),
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
         options = replace(options, text=text)
         layout = replace(layout, quoted=layout.separator != "\t")
     read = read_delimited(path, layout)
-    return from_arrow(read.table, options, name, read)
+    return from_arrow(read.table, options, name, read.places)
 
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
@@ -70,7 +71,7 @@ def read_json_texts(path: Path, options: ReadOptions, name: str) -> Sources:
         path, source=source, text=text, group=options.group, encoding=options.encoding
     )
     chosen = replace(options, source=source, text=text)
-    return from_pandas(frame, chosen, name, Lines(path, lines))
+    return from_pandas(frame, chosen, name, Lines(path, array("q", lines)))
 
 
 def read_json_lines(

@@ -143,10 +143,8 @@ def refuse_infinite(screened: Screened) -> None:
             continue
         for bad, what in ((values.isinf(), "infinite"), (values.abs() > HUGE, f"above {HUGE:g}")):
             if bool(bad.any()):
-                row = int(bad.nonzero()[0]) + 1
-                raise InputError(
-                    f"column {name!r} holds values that are {what} (first: row {row})"
-                )
+                first = screened.data.places(int(bad.nonzero()[0]))
+                raise InputError(f"column {name!r} holds values that are {what} (first: {first})")
         present = values[~values.isnan()]
         spread = float(present.max() - present.min()) if len(present) else 0.0
         if 0 < spread < 1 / HUGE:
@@ -199,10 +197,10 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
         values = screened.table.columns[name]
         bad = values <= 0
         if bad.any():
-            row = int(bad.nonzero()[0]) + 1
+            row = int(bad.nonzero()[0])
             raise InputError(
                 f"{as_option('--log', name)}: {int(bad.sum())} values are not above 0 (first: "
-                f"row {row}, {values[row - 1]:g})"
+                f"{screened.data.places(row)}, {values[row]:g})"
             )
     screened.log = frozenset(chosen)
 
