@@ -46,6 +46,7 @@ ROWS = [
     "metrics",
     "strategies",
     "statistics",
+    "deciding",
     "results",
     "fitting",
     "comparison",
