@@ -369,3 +369,16 @@ def test_arrays_that_are_packed_too_well_are_refused(tmp_path, monkeypatch):
         sw.read(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", x=np.zeros((100_000, 1)), y=np.arange(100_000) % 2)
     assert len(sw.read(tmp_path / "a.npz")) == 100_000
+
+
+@pytest.mark.parametrize("column", [pd.cut(np.arange(4.0), 2), np.array([1j, 1j, 2, 2])])
+@pytest.mark.parametrize("role", ["source", "group"])
+def test_a_column_that_is_needed_is_not_to_be_left_out(column, role):
+    """The remedy for intervals and complex numbers, as for lists, keeps what sources come from."""
+    frame = pd.DataFrame({"z": column, "s": ["a", "a", "b", "b"], "x": range(4)})
+    given = {"source": "z"} if role == "source" else {"source": "s", "group": "z"}
+    with pytest.raises(
+        sw.InputError, match="'z' holds .*: make it text, .* or name another"
+    ) as told:
+        sw.read(frame, **given)
+    assert "--ignore" not in str(told.value)

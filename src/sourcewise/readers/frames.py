@@ -1,7 +1,7 @@
 """Tables of named columns -> `Sources`: which column is the source, the text, the groups."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -102,12 +102,16 @@ def from_pandas(
     cells = frame[text].tolist() if text in names else []
     if any(isinstance(cell, str) for cell in cells):
         _refuse_no_text(cells, str(text), place)
-    arrays = [_arrow(frame.iloc[:, j], names[j]) for j in range(len(names))]
+    needed = (options.source or "source", *options.group)
+    arrays = [_arrow(frame.iloc[:, j], names[j], needed) for j in range(len(names))]
     return from_arrow(pa.table(arrays, names=names), options, name, place)
 
 
-def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
-    """A pandas column as Arrow has it; values of several types become text if none collide."""
+def _arrow(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedArray:
+    """A pandas column as Arrow has it; values of several types become text if none collide.
+
+    `needed` are the columns that name sources and groups.
+    """
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.PeriodDtype):
@@ -118,16 +122,13 @@ def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
     kinds = set(map(type, values.dropna())) if objects else {values.dtype.type}
     if intervals or any(issubclass(kind, _COMPLEX) for kind in kinds):
         words = "intervals" if intervals else "complex numbers"
-        raise InputError(
-            f"column {name!r} holds {words}: leave it out with {as_option('--ignore', name)}, or "
-            "make it numbers, text or dates"
-        )
+        raise InputError(f"column {name!r} holds {words}: {_remedy(name, needed)}")
     if objects and len(set(map(_group, kinds))) > 1:
-        return _mixed(column, name)  # Arrow takes numbers for dates, or breaks down
+        return _mixed(column, name, needed)  # Arrow takes numbers for dates, or breaks down
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        return _mixed(column, name)
+        return _mixed(column, name, needed)
 
 
 def _group(kind: type) -> object:
@@ -138,15 +139,19 @@ def _group(kind: type) -> object:
     return next((group for group in (numbers, dates) if issubclass(kind, group)), kind)
 
 
-def _mixed(column: pd.Series, name: str) -> pa.ChunkedArray:
+def _remedy(name: str, needed: Collection[str]) -> str:
+    """What helps against values that no model takes, and that name no source or group."""
+    if name in needed:
+        return "make it text, numbers or dates, or name another column with --source or --group"
+    return f"leave it out with {as_option('--ignore', name)}, or make it numbers, text or dates"
+
+
+def _mixed(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedArray:
     present = column.dropna().tolist()
     kinds = {type(value) for value in present}
     if not all(issubclass(kind, _SCALARS) for kind in kinds):
         words = listing(sorted(kind.__name__ for kind in kinds))
-        raise InputError(
-            f"column {name!r} holds values of type {words}: leave it out with "
-            f"{as_option('--ignore', name)}, or make it numbers, text or dates"
-        )
+        raise InputError(f"column {name!r} holds values of type {words}: {_remedy(name, needed)}")
     kept: dict[str, object] = {}
     for _, value in dict.fromkeys((type(value), value) for value in present):
         text = level(value)
