@@ -538,3 +538,36 @@ def test_sigterm_leaves_a_checkpoint(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     assert list(run.rglob("checkpoint-*.safetensors"))
+
+
+def test_what_may_not_be_read_is_one_line_and_exit_2(unprivileged, capsys, monkeypatch):
+    """Data, and what a run folder holds, for a user whom permissions bind."""
+    code, _, _ = run(capsys, monkeypatch, "compare", "--seeds", 1, "--out", "run")
+    assert code == 0
+    Path("a.csv").write_text("source,x\n")
+    closed = [Path("a.csv"), Path("run/config.yaml"), Path("run/result.json")]
+    weights = next(Path("run/models").glob("*/model.safetensors"))
+    Path("run").chmod(0o777)
+    unprivileged()
+    for path, words in (
+        (closed[0], ["compare", "a.csv"]),
+        (closed[1], ["compare", "--seeds", "1", "--out", "run"]),
+        (closed[2], ["report", "run"]),
+        (weights, ["evaluate", "run", "wine"]),
+        (weights.parent, ["sample", "run", "-n", "1"]),
+        (Path("run"), ["report", "run"]),
+    ):
+        mode = path.stat().st_mode
+        _as_root(path.chmod, 0)
+        code, out, err = run(capsys, monkeypatch, *words)
+        _as_root(path.chmod, mode)
+        assert (code, out, err.count("\n")) == (2, "", 1), (path, err)
+        assert "Permission denied" in err, (path, err)
+
+
+def _as_root(act, *arguments):
+    """Do something as the user whom this process is, not as the one that it plays."""
+    playing, real = os.geteuid(), os.getuid()
+    os.seteuid(real)
+    act(*arguments)
+    os.seteuid(playing)
