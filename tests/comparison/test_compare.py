@@ -173,7 +173,8 @@ def test_a_verdict_on_skewed_columns_is_conditional():
     """Two lognormal sources whose logarithms have one mean and two spreads."""
     y = torch.arange(300) % 2
     crp = (Noise(0).of("skew").normal(300) * torch.tensor([0.5, 1.2])[y]).exp()
-    data = sw.read(pd.DataFrame({"source": y.numpy(), "crp": crp, "b": gaussians(150, 2).x[:, 0]}))
+    b = as_table(gaussians(150, 2).x).matrix()[:, 0]
+    data = sw.read(pd.DataFrame({"source": y.numpy(), "crp": crp, "b": b}))
     plain, logged = (sw.compare(data, seeds=1, log=log) for log in ((), ("crp",)))
     told = "under a normal density of 'crp' (skewed), see the notes"
     assert plain.verdict["condition"] == told

@@ -28,7 +28,8 @@ def run(symbols, tmp_path, monkeypatch):
 
 
 def kept(run):
-    blocks = sw.load(run).models["separate"].model.blocks
+    model = sw.load(run).models["separate"].model
+    blocks = (model.block(j) for j in range(len(model.partition)))
     return [dict(average) for block in blocks for average in block.averages]
 
 

@@ -376,7 +376,7 @@ def test_arrays_that_are_packed_too_well_are_refused(tmp_path, monkeypatch):
 def test_a_column_that_is_needed_is_not_to_be_left_out(column, role):
     """The remedy for intervals and complex numbers, as for lists, keeps what sources come from."""
     frame = pd.DataFrame({"z": column, "s": ["a", "a", "b", "b"], "x": range(4)})
-    given = {"source": "z"} if role == "source" else {"source": "s", "group": "z"}
+    given: Any = {"source": "z"} if role == "source" else {"source": "s", "group": "z"}
     with pytest.raises(
         sw.InputError, match="'z' holds .*: make it text, .* or name another"
     ) as told:
