@@ -11,6 +11,7 @@ from torch import Tensor
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, X, as_table, content, take
 from sourcewise.limits import MOST_SOURCES, check_names
+from sourcewise.places import Places
 from sourcewise.randomness import Noise
 from sourcewise.schema import SeenColumn
 from sourcewise.splits import deal, identical, repeats_by_chance
@@ -37,6 +38,7 @@ class Sources:
         c: (n, C) given columns, that models are conditioned on beside the source; None: none.
         seen: what was found of each column of a table.
         notes: what a reader of results must know of how the data were read.
+        places: where each example stands, for messages.
     """
 
     x: X
@@ -49,6 +51,7 @@ class Sources:
     c: Tensor | None = None
     seen: tuple[SeenColumn, ...] = ()
     notes: tuple[str, ...] = ()
+    places: Places = field(default_factory=Places)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
@@ -84,7 +87,8 @@ class Sources:
     def take(self, index: Tensor) -> "Sources":
         """The examples at `index` (integers or a mask), all sources' names kept."""
         group, c = (None if v is None else v[index] for v in (self.group, self.c))
-        return replace(self, x=take(self.x, index), y=self.y[index], c=c, group=group)
+        x, places = take(self.x, index), self.places.take(index)
+        return replace(self, x=x, y=self.y[index], c=c, group=group, places=places)
 
     def of(self, source: str | int) -> "Sources":
         """The examples of one source."""

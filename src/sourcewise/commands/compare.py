@@ -64,9 +64,10 @@ def compare(
     from sourcewise.fitting.execute import execute
 
     given = context.params
+    execution = Execution.parse(o.values_of(Execution, given))
     settings = CompareSettings.parse(o.values_of(CompareSettings, given))
     prepared = prepare(o.read_data(given), settings)
-    run = ComparisonRun(prepared, Execution.parse(o.values_of(Execution, given)))
+    run = ComparisonRun(prepared, execution)
     out = out or run.folder
     if dry_run:
         o.print_plan(prepared, out, prepared.seconds(), as_json)

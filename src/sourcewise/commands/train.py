@@ -51,9 +51,10 @@ def train(
     from sourcewise.lifecycle.train import TrainingRun
 
     given = context.params
+    execution = Execution.parse(o.values_of(Execution, given))
     settings = TrainSettings.parse(o.values_of(TrainSettings, given))
     prepared = prepare(o.read_data(given), settings)
-    run = TrainingRun(prepared, Execution.parse(o.values_of(Execution, given)))
+    run = TrainingRun(prepared, execution)
     out = out or run.folder
     if dry_run:
         o.print_plan(prepared, out, run.seconds(), as_json)

@@ -97,8 +97,8 @@ class TokenCoding(Coding):
         rows = self._ids(x)
         bad = ((rows < 0) | (rows >= self.M)).any(1)
         if bool(bad.any()):
-            row = int(bad.nonzero()[0]) + 1
-            raise InputError(f"row {row} holds a symbol that is not among the {self.M} known")
+            row = int(bad.nonzero()[0])
+            raise InputError(f"{{row}} holds a symbol that is not among the {self.M} known", row)
         return TensorRows(rows)
 
     def _ids(self, x: X) -> Tensor:

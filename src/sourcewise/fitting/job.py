@@ -90,7 +90,8 @@ class Split:
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:
     """All rows with everything done that needs no fitting, once per repetition."""
-    return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
+    with job.data.places.named():
+        return job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
 
 
 def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:

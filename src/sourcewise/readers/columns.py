@@ -4,7 +4,7 @@ A type that the data declare (a dictionary, a boolean, a date, a number) is hono
 by the rule of `readers.kinds`. What no model takes is refused by name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -20,6 +20,7 @@ from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.limits import LONGEST_CELL, MOST_CATEGORIES
 from sourcewise.memory import give_back
+from sourcewise.places import Place
 from sourcewise.readers.declared import is_text, refuse_nested
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
@@ -37,7 +38,6 @@ __all__ = [
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "#NA", "?")
 _KINDS = ("number", "category", "date")
-Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
 @dataclass(frozen=True)

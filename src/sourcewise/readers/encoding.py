@@ -4,12 +4,12 @@ A byte order mark decides; without one a file is in UTF-8, or in the encoding th
 """
 
 import codecs
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from sourcewise.errors import InputError, phrases
 from sourcewise.readers.files import read_bytes
+from sourcewise.readers.guess import likely
 
 __all__ = [
     "NotText",
@@ -29,9 +29,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_COMMON = ("cp1252", "cp1250", "cp1251", "cp1253", "shift_jis", "gb18030", "big5", "euc_kr")
-# Texts of a few words are too short for statistics, but these are mostly in cp1252.
-_WESTERN = frozenset("äöüßÄÖÜéèêëàâçîïôùœñóíáúÉÈÊÀÇÑãåæøÅÆØ’‘“”„«»–—…€£§°²µ®\xa0")
 _SAMPLE = 1 << 18  # bytes that a guess looks at
 
 
@@ -153,14 +150,7 @@ def _likely(content: bytes) -> str:
     if b"\0" in content:
         wide = content.count(b"\0") > len(content) / 10
         return ("utf-16-le" if content[1:2] == b"\0" else "utf-16-be") if wide else ""
-    beyond = re.sub(b"[\0-\x7f]+", b"", content).decode("cp1252", "replace")
-    if sum(c in _WESTERN for c in beyond) > 0.9 * len(beyond):
-        return "cp1252"
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(content, cp_isolation=list(_COMMON)).best()
-    alike = [] if best is None else [best.encoding, *best.could_be_from_charset]
-    return next((name for name in _COMMON if name in alike), _COMMON[0])
+    return likely(content)
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:

@@ -1,7 +1,7 @@
 """Tables of named columns -> `Sources`: which column is the source, the text, the groups."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
+from sourcewise.places import Place, Places, numbered
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
@@ -22,8 +23,9 @@ from sourcewise.readers.columns import (
     typed_columns,
 )
 from sourcewise.readers.declared import is_plain, is_text, refuse_nested, stored
+from sourcewise.readers.detection import limits_left_out
 from sourcewise.readers.registry import ReadOptions
-from sourcewise.readers.rows import Place, data_rows
+from sourcewise.readers.rows import data_rows
 from sourcewise.readers.short import as_text
 from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
@@ -39,7 +41,7 @@ def from_arrow(
     table: pa.Table,
     options: ReadOptions,
     name: str,
-    place: Place = lambda i: f"row {i + 1}",
+    place: Place = numbered,
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
@@ -47,7 +49,7 @@ def from_arrow(
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
-    table, place, notes = data_rows(table, label, place, text is not None)
+    table, place, notes = data_rows(table, label, place, text is not None, options.na)
     y, source_names = _labels(table.column(label), label, place)
     together, told = _groups(table, options.group, place)
     notes += told
@@ -62,6 +64,7 @@ def from_arrow(
     chosen = [c for c in (options.columns or table.column_names) if c not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
+    notes += limits_left_out(table, chosen, options.na, y, source_names)
     arrays = {column: table.column(column) for column in chosen}
     del table  # or the text of all columns would stay until the last one is read
     typed = typed_columns(arrays, options, place)
@@ -77,6 +80,7 @@ def from_arrow(
         name,
         seen=typed.seen,
         notes=notes,
+        places=Places(place),
     )
 
 
@@ -84,7 +88,7 @@ def from_pandas(
     frame: pd.DataFrame,
     options: ReadOptions,
     name: str,
-    place: Place = lambda i: f"row {i + 1}",
+    place: Place = numbered,
 ) -> Sources:
     """A DataFrame; named indexes are columns too."""
     named = [at for at, level_name in enumerate(frame.index.names) if level_name is not None]
@@ -99,12 +103,16 @@ def from_pandas(
     cells = frame[text].tolist() if text in names else []
     if any(isinstance(cell, str) for cell in cells):
         _refuse_no_text(cells, str(text), place)
-    arrays = [_arrow(frame.iloc[:, j], names[j]) for j in range(len(names))]
+    needed = (options.source or "source", *options.group)
+    arrays = [_arrow(frame.iloc[:, j], names[j], needed) for j in range(len(names))]
     return from_arrow(pa.table(arrays, names=names), options, name, place)
 
 
-def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
-    """A pandas column as Arrow has it; values of several types become text if none collide."""
+def _arrow(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedArray:
+    """A pandas column as Arrow has it; values of several types become text if none collide.
+
+    `needed` are the columns that name sources and groups.
+    """
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.PeriodDtype):
@@ -115,16 +123,13 @@ def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
     kinds = set(map(type, values.dropna())) if objects else {values.dtype.type}
     if intervals or any(issubclass(kind, _COMPLEX) for kind in kinds):
         words = "intervals" if intervals else "complex numbers"
-        raise InputError(
-            f"column {name!r} holds {words}: leave it out with {as_option('--ignore', name)}, or "
-            "make it numbers, text or dates"
-        )
+        raise InputError(f"column {name!r} holds {words}: {_remedy(name, needed)}")
     if objects and len(set(map(_group, kinds))) > 1:
-        return _mixed(column, name)  # Arrow takes numbers for dates, or breaks down
+        return _mixed(column, name, needed)  # Arrow takes numbers for dates, or breaks down
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        return _mixed(column, name)
+        return _mixed(column, name, needed)
 
 
 def _group(kind: type) -> object:
@@ -135,15 +140,19 @@ def _group(kind: type) -> object:
     return next((group for group in (numbers, dates) if issubclass(kind, group)), kind)
 
 
-def _mixed(column: pd.Series, name: str) -> pa.ChunkedArray:
+def _remedy(name: str, needed: Collection[str]) -> str:
+    """What helps against values that no model takes, and that name no source or group."""
+    if name in needed:
+        return "make it text, numbers or dates, or name another column with --source or --group"
+    return f"leave it out with {as_option('--ignore', name)}, or make it numbers, text or dates"
+
+
+def _mixed(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedArray:
     present = column.dropna().tolist()
     kinds = {type(value) for value in present}
     if not all(issubclass(kind, _SCALARS) for kind in kinds):
         words = listing(sorted(kind.__name__ for kind in kinds))
-        raise InputError(
-            f"column {name!r} holds values of type {words}: leave it out with "
-            f"{as_option('--ignore', name)}, or make it numbers, text or dates"
-        )
+        raise InputError(f"column {name!r} holds values of type {words}: {_remedy(name, needed)}")
     kept: dict[str, object] = {}
     for _, value in dict.fromkeys((type(value), value) for value in present):
         text = level(value)

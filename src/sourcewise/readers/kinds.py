@@ -14,7 +14,7 @@ A column is refused where two readings are left and no other column of its file 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted
 from sourcewise.forms import Kind
+from sourcewise.places import Place, numbered
 from sourcewise.readers.dates import DateFormat, date_formats, example, nearest, seconds
 from sourcewise.readers.notation import (
     Notation,
@@ -36,9 +37,11 @@ from sourcewise.readers.notation import (
     numbers,
 )
 
-__all__ = ["EXACT", "Decided", "Texts", "decide", "file_mark"]
+__all__ = ["EXACT", "Decided", "Texts", "beyond", "decide", "file_mark"]
 
 EXACT = 2**53  # whole numbers above are not told apart as float64
+SHOWN = 8  # limits of one column
+_BEYOND = re.compile(r"\s*(?:([<≤])|[>≥])=?\s*[+-]?[.,]?[0-9]")
 _YES_NO = (
     ("false", "true"),
     ("no", "yes"),
@@ -69,7 +72,7 @@ class Texts:
     name: str
     values: pa.Array
     codes: np.ndarray | None
-    place: Callable[[int], str] = lambda i: f"row {i + 1}"
+    place: Place = numbered
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -117,6 +120,16 @@ class Decided:
     said: bool = False
     levels: tuple[str, ...] | None = None
     recorded: str = ""
+
+
+def beyond(text: str) -> str:
+    """Whether a text stands for the smallest or largest values, beyond a limit of detection.
+
+    >>> beyond("<0,6"), beyond("> 1000"), beyond("A>1")
+    ('smallest', 'largest', '')
+    """
+    found = _BEYOND.match(text)
+    return "" if found is None else "smallest" if found[1] else "largest"
 
 
 def file_mark(columns: Iterable[Texts]) -> str | None:
@@ -241,10 +254,10 @@ def _date(column: Texts, forms: Sequence[DateFormat]) -> Decided:
 
 def _category(column: Texts, decimal: str | None) -> Decided:
     notation, share = closest(column.values, column.counts, decimal)
-    if share >= 0.5:
-        bad = np.isnan(numbers(column.values, notation))
-        if bad.any():
-            _refuse(column, bad)
+    bad = np.isnan(numbers(column.values, notation))
+    others = column.values.filter(pa.array(bad)).to_pylist() if 0 < share < 0.5 else []
+    if bad.any() and (share >= 0.5 or (others and all(map(beyond, others)))):
+        _refuse(column, bad)
     codes = pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+[eE][0-9]+$")
     if pc.any(codes).as_py():
         code = column.values[pc.index(codes, True).as_py()].as_py()
@@ -263,9 +276,18 @@ def _refuse(column: Texts, bad: np.ndarray) -> None:
             f"or say {as_option('--na', text)} if they are missing"
         )
     some = "values such as" if bad.sum() > 1 else "rows with"
+    head = f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "
+    limits = [value for value in column.values.filter(pa.array(bad)).to_pylist() if beyond(value)]
+    if beyond(text):
+        sides = " and ".join(sorted(set(map(beyond, limits)), reverse=True))
+        raise InputError(
+            f"{head}{some} {column.example(first)}, beyond a limit of detection: write numbers in "
+            f"their place (half the limit is usual), or say {column.as_category} or "
+            f"{as_option('--ignore', column.name)}; {as_option('--na', *limits[:SHOWN])} takes "
+            f"them as missing, which leaves out the {sides} values and so biases results"
+        )
     raise InputError(
-        f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "
-        f"{some} {column.example(first)}; say {as_option('--na', text)} if they are missing "
+        f"{head}{some} {column.example(first)}; say {as_option('--na', text)} if they are missing "
         f"values, correct them, or use {column.as_category}"
     )
 

@@ -163,7 +163,11 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
             raise unknown("file or built-in data set", str(path), BUILT_IN)
         raise InputError(f"no file {path}")
     refuse_special(path)
-    if (path / "config.yaml").is_file():
+    with reading(path):
+        run = (path / "config.yaml").is_file()
+        if path.is_file():
+            path.open("rb").close()  # libraries take what may not be opened for damaged
+    if run:
         raise InputError(
             f"{path} is the folder of a run, no data: did you mean report, evaluate or sample?"
         )

@@ -1,7 +1,8 @@
 """Strings with their sources -> `Sources` of code points: limits, and long texts cut in chunks."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged
+from sourcewise.places import Place, Places
 from sourcewise.readers.spelling import ways_of_texts
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
@@ -16,7 +18,25 @@ from sourcewise.splits import identical
 __all__ = ["LONGEST", "Examples", "check_chunk", "cut", "text_sources"]
 
 LONGEST = 100_000
-Place = Callable[[int], str]  # where an example stands: "FILE, line 3"
+
+
+@dataclass
+class _Where:
+    """Where examples stand; it outlives their texts."""
+
+    files: list[Path] = field(default_factory=list)
+    file: array = field(default_factory=lambda: array("q"))
+    lines: array = field(default_factory=lambda: array("q"))
+
+    def add(self, file: Path, line: int) -> None:
+        if not self.files or self.files[-1] is not file:
+            self.files.append(file)
+        self.file.append(len(self.files) - 1)
+        self.lines.append(line)
+
+    def __call__(self, i: int) -> str:
+        file, line = self.files[self.file[i]], self.lines[i]
+        return f"{file}, line {line}" if line else f"{file}"
 
 
 class Examples:
@@ -24,22 +44,13 @@ class Examples:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.y, self.lines, self._file = array("q"), array("q"), array("q")
-        self._files: list[Path] = []
+        self.y, self.place = array("q"), _Where()
 
     def add(self, source: int, file: Path, line: int, text: str) -> None:
         """One more example."""
-        if not self._files or self._files[-1] is not file:
-            self._files.append(file)
         self.texts.append(text)
         self.y.append(source)
-        self.lines.append(line)
-        self._file.append(len(self._files) - 1)
-
-    def place(self, i: int) -> str:
-        """Where an example stands."""
-        file, line = self._files[self._file[i]], self.lines[i]
-        return f"{file}, line {line}" if line else f"{file}"
+        self.place.add(file, line)
 
     def sources(
         self, names: Sequence[str], *, name: str, chunk: int | None, notes: tuple[str, ...] = ()
@@ -74,12 +85,13 @@ def text_sources(
     notes = (*notes, *ways_of_texts(texts, y.tolist(), names))
     if chunk is None:
         _refuse_long(x, place)
-        return Sources(x, y, names, group, group_by, name, notes=notes)
+        return Sources(x, y, names, group, group_by, name, notes=notes, places=Places(place))
     check_chunk(chunk)
     pieces, row = cut(x, chunk)
     if group is None:
         group, group_by = identical(x), ("document",)
-    return Sources(pieces, y[row], names, group[row], group_by, name, notes=notes)
+    places = Places(place, row)
+    return Sources(pieces, y[row], names, group[row], group_by, name, notes=notes, places=places)
 
 
 def cut(x: Ragged, chunk: int) -> tuple[Ragged, Tensor]:

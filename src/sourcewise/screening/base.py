@@ -59,6 +59,7 @@ class Screened:
     dropped: int = 0  # rows dropped for missing values
     imputed: int = 0  # missing cells that will be filled in
     spikes: dict[str, list[float]] = field(default_factory=dict)  # see `screening.far`, by column
+    misfits: dict[str, str] = field(default_factory=dict)  # columns unlike a normal density: how
     image: Image | None = None  # what image the columns are, if they are pixels
 
     def __post_init__(self) -> None:
@@ -74,11 +75,12 @@ class Screened:
         """The columns in use."""
         return as_table(self.data.x)
 
-    def measured(self, name: str) -> Tensor:
-        """The values of a column of numbers, without gaps and spikes."""
+    def measured(self, name: str) -> tuple[Tensor, Tensor]:
+        """The values of a column of numbers without gaps and spikes, and the source of each."""
         values = self.table.columns[name]
         spikes = torch.tensor(self.spikes.get(name, []), dtype=values.dtype)
-        return values[~values.isnan() & ~torch.isin(values, spikes)]
+        rows = ~values.isnan() & ~torch.isin(values, spikes)
+        return values[rows], self.data.y[rows]
 
     @property
     def notes(self) -> list[str]:
@@ -141,10 +143,8 @@ def refuse_infinite(screened: Screened) -> None:
             continue
         for bad, what in ((values.isinf(), "infinite"), (values.abs() > HUGE, f"above {HUGE:g}")):
             if bool(bad.any()):
-                row = int(bad.nonzero()[0]) + 1
-                raise InputError(
-                    f"column {name!r} holds values that are {what} (first: row {row})"
-                )
+                first = screened.data.places(int(bad.nonzero()[0]))
+                raise InputError(f"column {name!r} holds values that are {what} (first: {first})")
         present = values[~values.isnan()]
         spread = float(present.max() - present.min()) if len(present) else 0.0
         if 0 < spread < 1 / HUGE:
@@ -197,10 +197,10 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
         values = screened.table.columns[name]
         bad = values <= 0
         if bad.any():
-            row = int(bad.nonzero()[0]) + 1
+            row = int(bad.nonzero()[0])
             raise InputError(
                 f"{as_option('--log', name)}: {int(bad.sum())} values are not above 0 (first: "
-                f"row {row}, {values[row - 1]:g})"
+                f"{screened.data.places(row)}, {values[row]:g})"
             )
     screened.log = frozenset(chosen)
 

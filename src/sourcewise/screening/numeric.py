@@ -32,6 +32,7 @@ from sourcewise.sources import Sources
 __all__ = ["point_out_misfits", "screen", "usable"]
 
 DEPENDENT = 1e-8
+SKEWED = 2.0  # an exponential density has this skewness, a normal one 0
 NEARLY = 0.9  # of the rows with one value: a training fold may hold no other
 
 
@@ -47,6 +48,7 @@ def screen(data: Sources, rules: Rules = USUAL) -> Screened:
     """
     screened = usable(data, rules)
     point_out_outliers(screened, point_out_misfits(screened))
+    _point_out_skew(screened)
     return screened
 
 
@@ -193,14 +195,16 @@ def point_out_misfits(screened: Screened, told: Collection[str] = ()) -> list[st
     """
     filled, skewed = [], []
     for name in screened.table.names:
-        values = screened.measured(name)
+        values, y = screened.measured(name)
         share = float((values == values.median()).double().mean())  # of the commonest, if most
         if share > 0.5 and len(values.unique()) > 2:
             filled.append(f"{name} {share:.0%}")
+            screened.misfits[name] = "mostly one value"
         elif name in told or name in screened.log or not bool((values > 0).all()):
             continue
-        elif _skewness(values) > 2 > abs(_skewness(values.log())):
+        elif _skewness(values, y) > SKEWED > abs(_skewness(values.log(), y)):
             skewed.append(name)
+            screened.misfits[name] = "skewed"
     if filled:
         screened.warnings.append(
             f"one value fills most of {listing(filled)}: a smooth density fits such columns badly"
@@ -212,6 +216,26 @@ def point_out_misfits(screened: Screened, told: Collection[str] = ()) -> list[st
     return skewed
 
 
-def _skewness(values: Tensor) -> float:
-    z = (values - values.mean()) / values.std()
-    return float((z**3).mean())
+def _point_out_skew(screened: Screened) -> None:
+    """Warn of skewed columns that no other line tells of: no logarithm mends them."""
+    skewed = []
+    for name in screened.table.names:
+        values, y = screened.measured(name)
+        values = values.log() if name in screened.log else values
+        if name not in screened.misfits and abs(_skewness(values, y)) > SKEWED:
+            skewed.append(name)
+            screened.misfits[name] = "skewed"
+    if skewed:
+        screened.warnings.append(
+            f"skewed columns that a logarithm does not mend: {listing(skewed)}: a normal density "
+            "fits them badly"
+        )
+
+
+def _skewness(values: Tensor, y: Tensor) -> float:
+    """Of values (n,) around the means of their sources y (n,); 0 where nothing varies."""
+    values = values.double()
+    n = torch.bincount(y).clamp(min=1)
+    rest = values - (torch.bincount(y, values) / n)[y]
+    z = rest / rest.square().mean().sqrt()
+    return float((z**3).mean().nan_to_num())

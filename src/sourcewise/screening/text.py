@@ -22,7 +22,8 @@ def screen(data: Sources, rules: Rules = USUAL, options: TextOptions | None = No
     options = options or TextOptions()
     refuse_table_options("text", rules)
     x = as_text(data.x)
-    refuse_long(x, options.symbols, options.longest)
+    with data.places.named():
+        refuse_long(x, options.symbols, options.longest)
     count = int((x.lengths == 0).sum())
     empty = f"{count} of {len(x)} texts are empty" if count else ""
     edges = "" if data.group_by == ("document",) else _edges(x)  # chunks end anywhere
@@ -55,9 +56,10 @@ def refuse_long(text: Ragged, symbols: Symbols, longest: int) -> None:
     if len(long):
         first, more = int(long[0]), f" (and {len(long) - 1} more rows)" * (len(long) > 1)
         raise InputError(
-            f"row {first + 1}{more} holds {int(lengths[first])} {symbols}, at most {longest} are "
+            f"{{row}}{more} holds {int(lengths[first])} {symbols}, at most {longest} are "
             f"modelled: --chunk {longest // 2} cuts longer texts when they are read; --set "
-            "longest=N takes them whole"
+            "longest=N takes them whole",
+            first,
         )
 
 

@@ -17,14 +17,23 @@ Shrinkage replaces the covariance S by `(1 - a) S + a tr(S)/d I`; `ledoit-wolf` 
 and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004).
 """
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.errors import InputError
-from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
+from sourcewise.errors import InputError, listing
+from sourcewise.families.base import (
+    BatchNoise,
+    Caution,
+    ConditionalModel,
+    Density,
+    Diagnosed,
+    Diagnostic,
+    Occasion,
+)
 from sourcewise.families.gaussian.closed_form import (
     RowSums,
     Solution,
@@ -89,6 +98,15 @@ class Gaussian(ConditionalModel):
         if s.shrinkage == "auto":
             out.append(Diagnostic("shrinkage", (s.resolved_shrinkage,), setting=True))
         return out
+
+    @classmethod
+    def cautions(
+        cls, strategies: Mapping[str, Diagnosed], occasion: Occasion
+    ) -> Iterator[Caution]:
+        """Where a column is far from normal, a verdict says so: notes tell what helps."""
+        if occasion.purpose == "compare" and occasion.misfits:
+            told = listing((f"{name!r} ({how})" for name, how in occasion.misfits.items()), 3)
+            yield Caution(condition=f"under a normal density of {told}, see the notes")
 
     @property
     def penalty(self) -> str:
