@@ -4,7 +4,7 @@ A type that the data declare (a dictionary, a boolean, a date, a number) is hono
 by the rule of `readers.kinds`. What no model takes is refused by name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -19,6 +19,16 @@ from sourcewise.cells import as_option
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.limits import LONGEST_CELL, MOST_CATEGORIES
+from sourcewise.readers.cells_of_text import (
+    FEW,
+    Cells,
+    among,
+    kept,
+    listed,
+    longest,
+    stripped,
+    text_cells,
+)
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.schema import SeenColumn
@@ -91,7 +101,7 @@ def typed_columns(
     Raises:
         InputError: a column that no model takes, or that can be read in two ways.
     """
-    missing = (*MISSING, *options.na)
+    missing = frozenset((*MISSING, *options.na))
     texts = {
         name: _texts(table.column(name), name, missing, place)
         for name in names
@@ -118,7 +128,7 @@ def typed_columns(
         columns[name] = values
         schema.append(column)
         distinct = texts[name][0].values if name in texts else encoded(table.column(name))[0]
-        seen.append(_seen(column, values, distinct.drop_null(), decided))
+        seen.append(_seen(column, values, distinct, decided))
         if decided.said:
             said.setdefault((decided.kind, decided.why), []).append(name)
     notes = tuple(
@@ -210,18 +220,17 @@ def levels(values: pa.Array) -> list[str]:
 
 
 def _texts(
-    array: pa.ChunkedArray, name: str, missing: Sequence[str], place: Place
+    array: pa.ChunkedArray, name: str, missing: Collection[str], place: Place
 ) -> tuple[Texts, np.ndarray]:
     """Distinct texts that are not missing, and (n,) which of them each row has."""
-    values, codes = encoded(array.cast(pa.string()))
-    longest = pc.max(pc.utf8_length(values)).as_py() or 0
-    if longest > LONGEST_CELL:
+    values, codes = _distinct(array)
+    characters = longest(values)
+    if characters > LONGEST_CELL:
         raise InputError(
-            f"column {name!r} holds a value of {longest} characters (at most {LONGEST_CELL}): "
+            f"column {name!r} holds a value of {characters} characters (at most {LONGEST_CELL}): "
             f"{as_option('--ignore', name)} leaves it out"
         )
-    gone = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(missing, pa.string()))
-    keep = ~gone.to_numpy(zero_copy_only=False)
+    keep = ~among(stripped(values), missing)
     number = np.full(len(values) + 1, -1)  # the last entry is that of -1
     number[:-1][keep] = np.arange(keep.sum())
     codes = number[codes]
@@ -229,14 +238,27 @@ def _texts(
     rows = np.zeros(int(keep.sum()), np.int64)
     rows[codes[present[::-1]]] = present[::-1]  # the first row is written last
     counts = np.bincount(codes[present], minlength=len(rows))
-    return Texts(name, values.filter(pa.array(keep)), counts, rows, place), codes
+    return Texts(name, kept(values, keep), counts, rows, place), codes
+
+
+def _distinct(array: pa.ChunkedArray) -> tuple[Cells, np.ndarray]:
+    """As `encoded`, of texts."""
+    if len(array) > FEW:
+        values, codes = encoded(array.cast(pa.string()))
+        return text_cells(values), codes
+    numbers: dict[str, int] = {}
+    codes = [
+        -1 if text is None else numbers.setdefault(text, len(numbers))
+        for text in array.to_pylist()
+    ]
+    return list(numbers), np.array(codes, np.int64)
 
 
 def _of_text(texts: Texts, codes: np.ndarray, decided: Decided) -> Read:
     if decided.numbers is not None:
         values = np.append(decided.numbers, np.nan)[codes]
         return decided, Column(texts.name, decided.kind), torch.from_numpy(values)
-    levels = decided.levels or texts.values.to_pylist()
+    levels = decided.levels or listed(texts.values)
     return decided, *_category(texts.name, levels, codes)
 
 
@@ -355,9 +377,11 @@ def _recorded(kind: pa.DataType) -> str:
     return next((word for word, test in tests.items() if test(kind)), "")
 
 
-def _seen(column: Column, values: Tensor, distinct: pa.Array, decided: Decided) -> SeenColumn:
+def _seen(column: Column, values: Tensor, found: Cells, decided: Decided) -> SeenColumn:
     """What a table of columns shows of one."""
     gaps = values.isnan() if values.is_floating_point() else values < 0
-    example = levels(distinct.slice(0, 1))[0] if len(distinct) else ""
+    distinct = found if isinstance(found, list) else found.drop_null()
+    first = distinct[:1]
+    example = "".join(first if isinstance(first, list) else levels(first))
     told = (example, int(gaps.sum()), len(distinct), decided.why, decided.recorded)
     return SeenColumn(column.name, column.kind, *told)

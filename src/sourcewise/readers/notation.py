@@ -5,16 +5,22 @@ A *notation* is admitted by a column if every value reads as a number under it. 
 (`decimal_mark`), or the user does.
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-__all__ = ["Notation", "admitted", "all_match", "closest", "decimal_mark", "marked", "numbers"]
+from sourcewise.readers.cells_of_text import (
+    Cells,
+    all_match,
+    floats,
+    matching,
+    replaced,
+    stripped,
+)
+
+__all__ = ["Notation", "admitted", "closest", "decimal_mark", "marked", "numbers"]
 
 _SPACES = " \u00a0\u202f\u2009"
 _CURRENCIES = ("$", "€", "£", "¥", "₹", "CHF", "EUR", "USD", "GBP", "kr", "zł")
@@ -55,19 +61,17 @@ class Notation:
         parts += [{"%": "percent"}.get(self.sign, self.sign)] if self.sign else []
         return ", ".join(parts) or "plain"
 
-    @property
+    @cached_property
     def pattern(self) -> str:
-        """What a number without its sign matches (RE2)."""
+        """What a number without its sign matches."""
         mark, digits = "\\" + self.decimal, "[0-9]+"
         if self.thousands:
-            between = f"[{_SPACES}]" if self.thousands == " " else "\\" + self.thousands
-            return f"^[+-]?[0-9]{{1,3}}({between}[0-9]{{3}})*({mark}[0-9]*)?$"
+            return f"^[+-]?[0-9]{{1,3}}({_between(self)}[0-9]{{3}})*({mark}[0-9]*)?$"
         whole = f"{digits}({_EXPONENT})?"
         broken = f"({digits}{mark}[0-9]*|{mark}{digits})([eE][+-]?[0-9]{{1,3}})?"
         return f"^[+-]?({whole}|{broken})$"
 
 
-FEW = 30  # values that are asked one by one: a call of arrow takes as long
 _MARKS = {",": "comma", ".": "point", " ": "space", "'": "apostrophe"}
 _ALL = tuple(
     Notation(decimal, thousands)
@@ -77,14 +81,14 @@ _ALL = tuple(
 )
 
 
-def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ...]:
+def admitted(values: Cells, decimal: str | None = None) -> tuple[Notation, ...]:
     """The notations under which every value is a number, the plainest first.
 
-    >>> [notation.words for notation in admitted(pa.array(["75,1", "80"]))]
+    >>> [notation.words for notation in admitted(["75,1", "80"])]
     ['decimal comma']
-    >>> [notation.words for notation in admitted(pa.array(["€5.01", "€1,200.00"]))]
+    >>> [notation.words for notation in admitted(["€5.01", "€1,200.00"])]
     ['thousands comma, €']
-    >>> len(admitted(pa.array(["1,234", "2,581"])))
+    >>> len(admitted(["1,234", "2,581"]))
     2
 
     Args:
@@ -101,18 +105,17 @@ def admitted(values: pa.Array, decimal: str | None = None) -> tuple[Notation, ..
     )
 
 
-def closest(values: pa.Array, counts: np.ndarray, decimal: str | None) -> tuple[Notation, float]:
+def closest(values: Cells, counts: np.ndarray, decimal: str | None) -> tuple[Notation, float]:
     """The notation under which most rows are numbers, and the share of rows that are.
 
-    >>> closest(pa.array(["0,7", "<0,6", "12"]), np.array([5, 1, 2]), None)
+    >>> closest(["0,7", "<0,6", "12"], np.array([5, 1, 2]), None)
     (Notation(decimal=',', thousands='', sign=''), 0.875)
     """
     bare = _tidy(values)
     shares = {}
     for notation in _ALL:
         if decimal in (None, notation.decimal):
-            fits = pc.match_substring_regex(bare, pattern=notation.pattern)
-            shares[notation] = float((fits.to_numpy(zero_copy_only=False) * counts).sum())
+            shares[notation] = float((matching(bare, notation.pattern) * counts).sum())
     best = max(shares, key=lambda notation: shares[notation])
     return best, shares[best] / max(int(counts.sum()), 1)
 
@@ -128,37 +131,31 @@ def decimal_mark(columns: Iterable[Sequence[Notation]]) -> str | None:
     return certain.pop() if len(certain) == 1 else None
 
 
-def numbers(values: pa.Array, notation: Notation) -> np.ndarray:
+def numbers(values: Cells, notation: Notation) -> np.ndarray:
     """(n,) float64 of texts under a notation; NaN where it is none, inf where it is too large.
 
     Unlike `admitted`, it takes 11E6 as a number: whoever asks for numbers wants them.
     """
     bare, _ = _unsigned(_tidy(values), notation.sign)
     if notation.thousands:
-        mark = f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
-        bare = pc.replace_substring_regex(bare, pattern=mark, replacement="")
+        bare = replaced(bare, _between(notation), "")
     if notation.decimal == ",":
-        bare = pc.replace_substring(bare, pattern=",", replacement=".")
-    fits = pc.match_substring_regex(bare, pattern=_NUMBER)
-    bare = pc.replace_substring_regex(bare, pattern="^\\+", replacement="")
-    bare = pc.if_else(fits, bare, pa.scalar(None, bare.type))
-    return bare.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        bare = replaced(bare, ",", ".")
+    fits = matching(bare, _NUMBER)
+    return floats(replaced(bare, "^\\+", ""), fits)
 
 
-def marked(values: pa.Array) -> bool:
+def marked(values: Cells) -> bool:
     """Whether some value holds a mark of decimals or thousands."""
-    return bool(pc.any(pc.match_substring_regex(values, pattern="[0-9][.,'][0-9]")).as_py())
+    return bool(matching(values, "[0-9][.,'][0-9]").any())
 
 
-def _tidy(values: pa.Array) -> pa.Array:
+def _tidy(values: Cells) -> Cells:
     """Without spaces around, with the ASCII minus and apostrophe."""
-    bare = pc.replace_substring_regex(
-        pc.utf8_trim_whitespace(values), pattern="^\u2212", replacement="-"
-    )
-    return pc.replace_substring(bare, pattern="\u2019", replacement="'")
+    return replaced(replaced(stripped(values), "^\u2212", "-"), "\u2019", "'")
 
 
-def _unsigned(values: pa.Array, sign: str | None = None) -> tuple[pa.Array, str]:
+def _unsigned(values: Cells, sign: str | None = None) -> tuple[Cells, str]:
     """Texts without the currency or percent that all of them have, and which that is."""
     for mark in ("%", *_CURRENCIES) if sign is None else (sign,) if sign else ():
         quoted = mark.replace("$", "\\$")
@@ -169,33 +166,17 @@ def _unsigned(values: pa.Array, sign: str | None = None) -> tuple[pa.Array, str]
             if mark == "%" and pattern is before:
                 continue
             if all_match(values, pattern):
-                return pc.replace_substring_regex(values, pattern=pattern, replacement=bare), mark
+                return replaced(values, pattern, bare), mark
     return values, ""
 
 
-def all_match(values: pa.Array, pattern: str) -> bool:
-    """Whether all match; the first few are asked first, since most patterns fail at once."""
-    matches = _whole(pattern)
-    if len(values) and not matches(values[0].as_py()):
-        return False
-    if not all(map(matches, values.slice(1, FEW).to_pylist())):
-        return False
-    if len(values) <= FEW:
-        return True
-    return bool(pc.all(pc.match_substring_regex(values, pattern=pattern)).as_py())
-
-
-@cache
-def _whole(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    """Of a pattern as Arrow reads it, where $ is the end and not before a last line end."""
-    return re.compile(re.sub(r"\$$", r"\\Z", pattern)).search
-
-
-def _used(notation: Notation, bare: pa.Array) -> bool:
+def _used(notation: Notation, bare: Cells) -> bool:
     """Whether the marks that make a notation other than plain occur at all."""
     if notation.thousands:
-        mark = f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
-        return bool(pc.any(pc.match_substring_regex(bare, pattern=f"[0-9]{mark}[0-9]")).as_py())
-    if notation.decimal == ",":
-        return bool(pc.any(pc.match_substring(bare, pattern=",")).as_py())
-    return True
+        return bool(matching(bare, f"[0-9]{_between(notation)}[0-9]").any())
+    return notation.decimal == "." or bool(matching(bare, ",").any())
+
+
+def _between(notation: Notation) -> str:
+    """What the mark of thousands matches."""
+    return f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
