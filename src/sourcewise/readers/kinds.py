@@ -16,6 +16,7 @@ A column is refused where two readings are left and no other column of its file 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -70,6 +71,11 @@ class Texts:
     rows: np.ndarray
     place: Callable[[int], str] = lambda i: f"row {i + 1}"
 
+    @cached_property
+    def notations(self) -> tuple[Notation, ...]:
+        """Those under which every value is a number."""
+        return admitted(self.values)
+
     @property
     def as_category(self) -> str:
         """The option that makes it one."""
@@ -108,9 +114,7 @@ class Decided:
 def file_mark(columns: Sequence[Texts]) -> str | None:
     """The decimal mark that the columns of a file show, if they agree."""
     return decimal_mark(
-        notations
-        for column in columns
-        if marked(column.values) and (notations := admitted(column.values))
+        column.notations for column in columns if column.notations and marked(column.values)
     )
 
 
@@ -151,7 +155,7 @@ def decide(
     if len(column.values) > 1 and packed:
         why = "dates (year, month and day without marks)"
         return Decided("date", why, seconds(column.values, "%Y%m%d"), True)
-    notations = admitted(column.values, decimal)
+    notations = _admitted(column, decimal)
     if notations:
         return _number(column, _chosen(column, notations, mark))
     if forms := date_formats(column.values):
@@ -183,6 +187,11 @@ def _codes(column: Texts) -> Decided | None:
         code = column.text(int(zeros.argmax()))
         return Decided("category", f"codes with leading zeros ({code})", said=True)
     return None
+
+
+def _admitted(column: Texts, decimal: str | None) -> list[Notation]:
+    """The notations of a column that have the mark that the user names."""
+    return [notation for notation in column.notations if decimal in (None, notation.decimal)]
 
 
 def _chosen(column: Texts, notations: Sequence[Notation], mark: str | None) -> Notation:
@@ -254,7 +263,7 @@ def _refuse(column: Texts, bad: np.ndarray) -> None:
 
 
 def _forced_number(column: Texts, decimal: str | None, mark: str | None) -> Decided:
-    notations = admitted(column.values, decimal)
+    notations = _admitted(column, decimal)
     if notations:
         notation = _chosen(column, notations, mark)
     else:

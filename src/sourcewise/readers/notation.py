@@ -81,7 +81,7 @@ _ALL = tuple(
 )
 
 
-def admitted(values: Cells, decimal: str | None = None) -> tuple[Notation, ...]:
+def admitted(values: Cells) -> tuple[Notation, ...]:
     """The notations under which every value is a number, the plainest first.
 
     >>> [notation.words for notation in admitted(["75,1", "80"])]
@@ -93,15 +93,12 @@ def admitted(values: Cells, decimal: str | None = None) -> tuple[Notation, ...]:
 
     Args:
         values: distinct texts, none empty.
-        decimal: the mark, if it is given.
     """
     bare, sign = _unsigned(_tidy(values))
     return tuple(
         replace(notation, sign=sign)
         for notation in _ALL
-        if decimal in (None, notation.decimal)
-        and all_match(bare, notation.pattern)
-        and _used(notation, bare)
+        if all_match(bare, notation.pattern) and _used(notation, bare)
     )
 
 
