@@ -18,6 +18,8 @@ __all__ = [
     "Cells",
     "all_match",
     "among",
+    "any_match",
+    "ascii_only",
     "floats",
     "kept",
     "listed",
@@ -62,6 +64,20 @@ def all_match(cells: Cells, pattern: str) -> bool:
     if not all(map(search, cells.slice(0, HEAD).to_pylist())):
         return False
     return bool(pc.all(pc.match_substring_regex(cells, pattern=pattern)).as_py())
+
+
+def any_match(cells: Cells, pattern: str) -> bool:
+    """Whether some match."""
+    if isinstance(cells, list):
+        return any(map(_search(pattern), cells))
+    return bool(pc.any(pc.match_substring_regex(cells, pattern=pattern)).as_py())
+
+
+def ascii_only(cells: Cells) -> bool:
+    """Whether all are of ASCII characters."""
+    if isinstance(cells, list):
+        return all(map(str.isascii, cells))
+    return bool(pc.all(pc.string_is_ascii(cells)).as_py())
 
 
 @cache
@@ -119,11 +135,12 @@ def kept(cells: Cells, keep: np.ndarray) -> Cells:
 def floats(cells: Cells, fits: np.ndarray) -> np.ndarray:
     """(n,) float64 of those that are numbers (n,), NaN of the others.
 
-    >>> floats(["1.5", "a", "1e400"], np.array([True, False, True])).tolist()
+    >>> floats(["+1.5", "a", "1e400"], np.array([True, False, True])).tolist()
     [1.5, nan, inf]
     """
     if isinstance(cells, list):
         found = zip(cells, fits.tolist(), strict=True)
         return np.array([float(text) if fit else np.nan for text, fit in found], np.float64)
-    bare = pc.if_else(pa.array(fits), cells, pa.scalar(None, cells.type))
+    bare = pc.replace_substring_regex(cells, pattern="^\\+", replacement="")
+    bare = pc.if_else(pa.array(fits), bare, pa.scalar(None, bare.type))
     return bare.cast(pa.float64()).to_numpy(zero_copy_only=False)

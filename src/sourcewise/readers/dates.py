@@ -64,6 +64,8 @@ _FORMATS = (
     DateFormat("month day, year", "%b %d, %Y", "^[A-Za-z]{3} [0-9]{1,2}, [0-9]{4}$"),
 )
 
+_ANY = "|".join(form.pattern for form in _FORMATS)
+
 
 def date_formats(values: Cells) -> tuple[DateFormat, ...]:
     """The formats in which every value is a date.
@@ -79,7 +81,7 @@ def date_formats(values: Cells) -> tuple[DateFormat, ...]:
         values: distinct texts, none empty.
     """
     found = []
-    for form in _FORMATS:
+    for form in _FORMATS if all_match(values[:1], _ANY) else ():
         fits = all_match(values, form.pattern)
         if fits and not np.isnan(seconds(values, form.format)).any():
             found.append(form)

@@ -5,6 +5,7 @@ A *notation* is admitted by a column if every value reads as a number under it. 
 (`decimal_mark`), or the user does.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,8 @@ import numpy as np
 from sourcewise.readers.cells_of_text import (
     Cells,
     all_match,
+    any_match,
+    ascii_only,
     floats,
     matching,
     replaced,
@@ -24,6 +27,7 @@ __all__ = ["Notation", "admitted", "closest", "decimal_mark", "marked", "numbers
 
 _SPACES = " \u00a0\u202f\u2009"
 _CURRENCIES = ("$", "€", "£", "¥", "₹", "CHF", "EUR", "USD", "GBP", "kr", "zł")
+_SIGNS = "|".join(map(re.escape, ("%", *_CURRENCIES)))
 # An exponent without a decimal mark is a number only with a sign (1e-05, 1E+16): 11E6 is a code.
 _EXPONENT = "[eE][+-][0-9]{1,3}"
 _NUMBER = "^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$"
@@ -138,22 +142,26 @@ def numbers(values: Cells, notation: Notation) -> np.ndarray:
         bare = replaced(bare, _between(notation), "")
     if notation.decimal == ",":
         bare = replaced(bare, ",", ".")
-    fits = matching(bare, _NUMBER)
-    return floats(replaced(bare, "^\\+", ""), fits)
+    return floats(bare, matching(bare, _NUMBER))
 
 
 def marked(values: Cells) -> bool:
     """Whether some value holds a mark of decimals or thousands."""
-    return bool(matching(values, "[0-9][.,'][0-9]").any())
+    return any_match(values, "[0-9][.,'][0-9]")
 
 
 def _tidy(values: Cells) -> Cells:
     """Without spaces around, with the ASCII minus and apostrophe."""
-    return replaced(replaced(stripped(values), "^\u2212", "-"), "\u2019", "'")
+    bare = stripped(values)
+    if ascii_only(bare):
+        return bare
+    return replaced(replaced(bare, "^\u2212", "-"), "\u2019", "'")
 
 
 def _unsigned(values: Cells, sign: str | None = None) -> tuple[Cells, str]:
     """Texts without the currency or percent that all of them have, and which that is."""
+    if sign is None and not all_match(values[:1], _SIGNS):
+        return values, ""
     for mark in ("%", *_CURRENCIES) if sign is None else (sign,) if sign else ():
         quoted = mark.replace("$", "\\$")
         gap = f"[{_SPACES}]?"
@@ -170,8 +178,8 @@ def _unsigned(values: Cells, sign: str | None = None) -> tuple[Cells, str]:
 def _used(notation: Notation, bare: Cells) -> bool:
     """Whether the marks that make a notation other than plain occur at all."""
     if notation.thousands:
-        return bool(matching(bare, f"[0-9]{_between(notation)}[0-9]").any())
-    return notation.decimal == "." or bool(matching(bare, ",").any())
+        return any_match(bare, f"[0-9]{_between(notation)}[0-9]")
+    return notation.decimal == "." or any_match(bare, ",")
 
 
 def _between(notation: Notation) -> str:
