@@ -18,7 +18,7 @@ from sourcewise.errors import InputError, Unsuited, listing, unknown
 
 __all__ = ["Column", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
 
-BLOCK = 1 << 20  # cells
+BLOCK = 1 << 17  # cells
 
 
 @dataclass(frozen=True)
@@ -203,10 +203,11 @@ class Table:
         What is asked of every column is asked of as many at once as make up some cells: a wide
         table of few rows takes no longer than a narrow one of many.
         """
-        names, many = list(names), max(1, BLOCK // max(len(self), 1))
-        for first in range(0, len(names), many):
-            some = names[first : first + many]
-            yield some, self.select(some).matrix()
+        chosen, many = self.select(names).schema, max(1, BLOCK // max(len(self), 1))
+        for first in range(0, len(chosen), many):
+            some = chosen[first : first + many]
+            columns = {column.name: self.columns[column.name] for column in some}
+            yield list(columns), Table(columns, some).matrix()
 
     def matrix(self) -> Tensor:
         """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""

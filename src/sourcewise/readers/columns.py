@@ -117,17 +117,18 @@ def typed_columns(
                 f"column {name!r}: no type {override!r} (allowed: {', '.join(_KINDS)})"
             )
         if name in texts:
-            found, codes = texts[name]
+            found, codes = texts.pop(name)
+            distinct: Cells = found.values
             decided, column, values = _of_text(
                 found, codes, decide(found, override, options.decimal, mark, options.dates)
             )
         else:
             decided, column, values = _of_type(table.column(name), name, override, place)
+            distinct = encoded(table.column(name))[0]
         if column.kind == "number" and options.na:  # however they are written: -999, -999.0
             values = values.masked_fill(torch.isin(values, _numbers(options.na)), torch.nan)
         columns[name] = values
         schema.append(column)
-        distinct = texts[name][0].values if name in texts else encoded(table.column(name))[0]
         seen.append(_seen(column, values, distinct, decided))
         if decided.said:
             said.setdefault((decided.kind, decided.why), []).append(name)

@@ -92,7 +92,10 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
             newlines_in_values=layout.quoted,
         ),
         "convert_options": pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
+            column_types=dict.fromkeys(numbered, pa.string()),
+            strings_can_be_null=False,
+            # Words that are never looked for; Arrow keeps them once for every column.
+            **dict.fromkeys(("null_values", "true_values", "false_values"), []),
         ),
     }
     read = pa_csv.ReadOptions(
