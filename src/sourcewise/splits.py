@@ -119,8 +119,10 @@ def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:
     part = np.empty(len(y), np.int64)
     load = np.zeros((sources, parts))
     _deal_units(unit.numpy(), y.numpy(), single, part, load, noise)
-    for k in range(sources):
-        rows = np.flatnonzero(single & (y.numpy() == k))
+    of_source, alone = y.numpy()[single], np.flatnonzero(single)
+    alone = alone[np.argsort(of_source, kind="stable")]
+    ends = np.cumsum(np.bincount(of_source, minlength=sources))
+    for k, rows in enumerate(np.split(alone, ends[:-1])):
         part[rows] = _level(load[k], len(rows), noise.of("single", k))
     return torch.from_numpy(part)
 

@@ -95,7 +95,7 @@ def read_delimited(path: Path, layout: Layout) -> Delimited:
             column_types=dict.fromkeys(numbered, pa.string()),
             strings_can_be_null=False,
             # Words that are never looked for; Arrow keeps them once for every column.
-            **dict.fromkeys(("null_values", "true_values", "false_values"), []),
+            **{key: [] for key in ("null_values", "true_values", "false_values")},
         ),
     }
     read = pa_csv.ReadOptions(
