@@ -1,6 +1,5 @@
 """The kind of a column of text: right values for each way to write numbers, dates and codes."""
 
-from collections import Counter
 from contextlib import suppress
 
 import numpy as np
@@ -16,10 +15,9 @@ DAY = 86400.0
 
 
 def texts(*cells: str, name: str = "c") -> Texts:
-    counts = Counter(cells)
-    rows = [cells.index(cell) for cell in counts]
-    values = pa.array(list(counts), pa.string())
-    return Texts(name, values, np.array(list(counts.values())), np.array(rows))
+    values = list(dict.fromkeys(cells))
+    codes = [values.index(cell) for cell in cells]
+    return Texts(name, pa.array(values, pa.string()), np.array(codes))
 
 
 def of(*cells: str, override=None, **how) -> Decided:

@@ -13,6 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sourcewise.limits import LONGEST_CELL
+from sourcewise.readers.short import is_bare
+
 __all__ = [
     "FEW",
     "Cells",
@@ -70,6 +73,8 @@ def any_match(cells: Cells, pattern: str) -> bool:
     """Whether some match."""
     if isinstance(cells, list):
         return any(map(_search(pattern), cells))
+    if any(map(_search(pattern), cells.slice(0, HEAD).to_pylist())):
+        return True
     return bool(pc.any(pc.match_substring_regex(cells, pattern=pattern)).as_py())
 
 
@@ -77,7 +82,7 @@ def ascii_only(cells: Cells) -> bool:
     """Whether all are of ASCII characters."""
     if isinstance(cells, list):
         return all(map(str.isascii, cells))
-    return bool(pc.all(pc.string_is_ascii(cells)).as_py())
+    return is_bare(cells) or bool(pc.all(pc.string_is_ascii(cells)).as_py())
 
 
 @cache
@@ -107,14 +112,16 @@ def stripped(cells: Cells) -> Cells:
     """Without spaces around."""
     if isinstance(cells, list):
         return [text.strip() for text in cells]
-    return pc.utf8_trim_whitespace(cells)
+    return cells if is_bare(cells) else pc.utf8_trim_whitespace(cells)
 
 
 def longest(cells: Cells) -> int:
-    """The most characters that one of them has."""
+    """The most characters that one of them has, or more, up to what is allowed."""
     if isinstance(cells, list):
         return max(map(len, cells), default=0)
-    return pc.max(pc.utf8_length(cells)).as_py()
+    # Bytes are counted many times faster than characters, and none has fewer.
+    most = pc.max(pc.binary_length(cells)).as_py()
+    return most if most <= LONGEST_CELL else pc.max(pc.utf8_length(cells)).as_py()
 
 
 def among(cells: Cells, some: Collection[str]) -> np.ndarray:

@@ -19,6 +19,7 @@ from sourcewise.cells import as_option
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.limits import LONGEST_CELL, MOST_CATEGORIES
+from sourcewise.memory import give_back
 from sourcewise.readers.cells_of_text import (
     FEW,
     Cells,
@@ -29,49 +30,23 @@ from sourcewise.readers.cells_of_text import (
     stripped,
     text_cells,
 )
+from sourcewise.readers.declared import is_text, refuse_nested
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
+from sourcewise.readers.short import Short, all_different, as_text, unpacked
 from sourcewise.schema import SeenColumn
 
 __all__ = [
     "MISSING",
     "Typed",
     "encoded",
-    "is_plain",
-    "is_text",
     "level",
     "levels",
-    "refuse_nested",
-    "stored",
     "typed_columns",
 ]
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "#NA", "?")
 _KINDS = ("number", "category", "date")
-_NESTED: dict[str, Callable[[pa.DataType], bool]] = {
-    "lists": lambda t: pa.types.is_list(t) or pa.types.is_large_list(t),
-    "arrays": pa.types.is_fixed_size_list,
-    "structs": pa.types.is_struct,
-    "maps": pa.types.is_map,
-    "durations": pa.types.is_duration,
-    "times of day": pa.types.is_time,
-    "bytes": lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t),
-    "fixed bytes": pa.types.is_fixed_size_binary,
-    "intervals": pa.types.is_interval,
-}
-_PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
-    pa.types.is_null,
-    pa.types.is_boolean,
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_decimal,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_date,
-    pa.types.is_timestamp,
-)
-
-
 Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
@@ -91,40 +66,33 @@ class Typed:
 
 
 Read = tuple[Decided, Column, Tensor]
+_LARGE = 1 << 17  # rows of a column whose memory is worth being given back at once
 
 
-def typed_columns(
-    table: pa.Table, names: Sequence[str], options: ReadOptions, place: Place
-) -> Typed:
-    """The columns called `names`; `place` says where a row stands.
+def typed_columns(arrays: dict[str, pa.ChunkedArray], options: ReadOptions, place: Place) -> Typed:
+    """Columns by name; `place` says where a row stands.
+
+    Each of `arrays` is taken out and let go of when it is read: text may fill the memory.
 
     Raises:
         InputError: a column that no model takes, or that can be read in two ways.
     """
     missing = frozenset((*MISSING, *options.na))
-    texts = {
-        name: _texts(table.column(name), name, missing, place)
+    names = tuple(arrays)
+    _let_go(max(map(len, arrays.values())))
+    held: dict[str, Texts | pa.ChunkedArray] = {
+        name: _texts(arrays.pop(name), name, missing, place)
+        if is_text(arrays[name].type)
+        else arrays.pop(name)
         for name in names
-        if is_text(table.column(name).type)
     }
-    mark = options.decimal or file_mark([found for found, _ in texts.values()])
+    texts = (found for found in held.values() if isinstance(found, Texts))
+    mark = options.decimal or file_mark(texts)
     columns, schema, seen = {}, [], []
     said: dict[tuple[Kind, str], list[str]] = {}
     for name in names:
-        override = options.types.get(name)
-        if override is not None and override not in _KINDS:
-            raise InputError(
-                f"column {name!r}: no type {override!r} (allowed: {', '.join(_KINDS)})"
-            )
-        if name in texts:
-            found, codes = texts.pop(name)
-            distinct: Cells = found.values
-            decided, column, values = _of_text(
-                found, codes, decide(found, override, options.decimal, mark, options.dates)
-            )
-        else:
-            decided, column, values = _of_type(table.column(name), name, override, place)
-            distinct = encoded(table.column(name))[0]
+        decided, column, values, distinct = _read(held.pop(name), name, options, mark, place)
+        _let_go(len(values))
         if column.kind == "number" and options.na:  # however they are written: -999, -999.0
             values = values.masked_fill(torch.isin(values, _numbers(options.na)), torch.nan)
         columns[name] = values
@@ -137,6 +105,30 @@ def typed_columns(
         for (kind, why), which in said.items()
     )
     return Typed(Table(columns, tuple(schema)), tuple(seen), notes)
+
+
+def _read(
+    found: Texts | pa.ChunkedArray,
+    name: str,
+    options: ReadOptions,
+    mark: str | None,
+    place: Place,
+) -> tuple[Decided, Column, Tensor, Cells]:
+    """A column, and its distinct values as they stand."""
+    override = options.types.get(name)
+    if override is not None and override not in _KINDS:
+        raise InputError(f"column {name!r}: no type {override!r} (allowed: {', '.join(_KINDS)})")
+    if isinstance(found, Texts):
+        decided = decide(found, override, options.decimal, mark, options.dates)
+        return *_of_text(found, decided), found.values
+    return *_of_type(found, name, override, place), encoded(found)[0]
+
+
+def _let_go(rows: int) -> None:
+    """Give memory back to the system after a column of so many rows, if it is worth it."""
+    if rows >= _LARGE:
+        pa.default_memory_pool().release_unused()
+        give_back()
 
 
 def _numbers(texts: Sequence[str]) -> Tensor:
@@ -152,55 +144,22 @@ def _numbers(texts: Sequence[str]) -> Tensor:
     return torch.tensor(found, dtype=torch.float64)
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds text that declares no type."""
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def is_plain(kind: pa.DataType) -> bool:
-    """Whether values of a type may be numbers, categories or dates, or name sources."""
-    if pa.types.is_dictionary(kind):
-        return is_plain(kind.value_type)
-    return any(test(kind) for test in _PLAIN)
-
-
-def stored(table: pa.Table) -> pa.Table:
-    """With columns as what they stand for: views of text as text, runs of values as values."""
-    for j, column in enumerate(table.columns):
-        kind = column.type
-        if isinstance(kind, pa.BaseExtensionType):
-            plain = column.cast(kind.storage_type)
-        elif pa.types.is_run_end_encoded(kind):
-            plain = pc.run_end_decode(column)
-        elif pa.types.is_string_view(kind):
-            plain = column.cast(pa.large_string())
-        else:
-            continue
-        table = table.set_column(j, table.column_names[j], plain)
-    return table
-
-
-def refuse_nested(array: pa.ChunkedArray, name: str, what: str = "column") -> None:
-    """Raise for values that no model takes, and that name no source or group."""
-    if not is_plain(array.type):
-        words = next((w for w, test in _NESTED.items() if test(array.type)), f"{array.type}")
-        remedy = (
-            f"leave it out with {as_option('--ignore', name)}, or " if what == "column" else ""
-        )
-        raise InputError(
-            f"the {what} {name!r} holds {words}: {remedy}make it numbers, text or dates"
-        )
-
-
 def encoded(array: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """Distinct values in the order in which they appear, and (n,) which of them, -1: missing."""
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)  # levels that no row has are left behind
     if _is_short(array.type):
         array = pa.chunked_array([pa.array(_floats(array), from_pandas=True)])
-    found = cast(pa.DictionaryArray, array.combine_chunks().dictionary_encode())
-    codes = found.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return found.dictionary, codes.astype(np.int64)
+    if short := isinstance(array.type, Short):
+        array = pa.chunked_array([part.storage for part in array.chunks], pa.uint64())
+    parts = cast(list[pa.DictionaryArray], array.dictionary_encode().chunks)
+    values = parts[0].dictionary if parts else pa.array([], array.type)  # of all parts the same
+    codes = np.empty(len(array), np.int32)
+    end = 0
+    for part in parts:
+        end, start = end + len(part), end
+        codes[start:end] = part.indices.fill_null(-1)
+    return unpacked(values) if short else values, codes
 
 
 def level(value: object) -> str:
@@ -220,51 +179,55 @@ def levels(values: pa.Array) -> list[str]:
         return values.cast(pa.string()).to_pylist()
 
 
-def _texts(
-    array: pa.ChunkedArray, name: str, missing: Collection[str], place: Place
-) -> tuple[Texts, np.ndarray]:
-    """Distinct texts that are not missing, and (n,) which of them each row has."""
+def _texts(array: pa.ChunkedArray, name: str, missing: Collection[str], place: Place) -> Texts:
+    """Distinct texts that are not missing, and which of them each row has."""
     values, codes = _distinct(array)
-    characters = longest(values)
-    if characters > LONGEST_CELL:
+    rows = len(array)
+    del array  # its text is in `values`
+    if (characters := longest(values)) > LONGEST_CELL:
         raise InputError(
             f"column {name!r} holds a value of {characters} characters (at most {LONGEST_CELL}): "
             f"{as_option('--ignore', name)} leaves it out"
         )
-    keep = ~among(stripped(values), missing)
-    number = np.full(len(values) + 1, -1)  # the last entry is that of -1
-    number[:-1][keep] = np.arange(keep.sum())
-    codes = number[codes]
-    present = np.flatnonzero(codes >= 0)
-    rows = np.zeros(int(keep.sum()), np.int64)
-    rows[codes[present[::-1]]] = present[::-1]  # the first row is written last
-    counts = np.bincount(codes[present], minlength=len(rows))
-    return Texts(name, kept(values, keep), counts, rows, place), codes
+    gone = among(stripped(values), missing)
+    if gone.any():
+        number = np.full(len(values) + 1, -1, np.int32)  # the last entry is that of -1
+        number[:-1][~gone] = np.arange(len(values) - gone.sum())
+        values = kept(values, ~gone)
+        codes = number[:-1] if codes is None else number[codes]
+    _let_go(rows)
+    return Texts(name, values, codes, place)
 
 
-def _distinct(array: pa.ChunkedArray) -> tuple[Cells, np.ndarray]:
-    """As `encoded`, of texts."""
-    if len(array) > FEW:
-        values, codes = encoded(array.cast(pa.string()))
-        return text_cells(values), codes
-    numbers: dict[str, int] = {}
-    codes = [
-        -1 if text is None else numbers.setdefault(text, len(numbers))
-        for text in array.to_pylist()
-    ]
-    return list(numbers), np.array(codes, np.int64)
+def _distinct(array: pa.ChunkedArray) -> tuple[Cells, np.ndarray | None]:
+    """As `encoded`, of texts; no codes where each row has its own."""
+    if len(array) <= FEW:
+        texts = as_text(array).to_pylist()
+        numbers: dict[str, int] = {}
+        codes = [-1 if t is None else numbers.setdefault(t, len(numbers)) for t in texts]
+        return list(numbers), np.array(codes)
+    if not isinstance(array.type, Short):
+        array = array.cast(pa.string())
+        if all_different(array):
+            return array.combine_chunks(), None
+    values, codes = encoded(array)
+    return text_cells(values), codes
 
 
-def _of_text(texts: Texts, codes: np.ndarray, decided: Decided) -> Read:
+def _of_text(texts: Texts, decided: Decided) -> Read:
     if decided.numbers is not None:
-        values = np.append(decided.numbers, np.nan)[codes]
+        values = texts.spread(decided.numbers, np.nan)
         return decided, Column(texts.name, decided.kind), torch.from_numpy(values)
     levels = decided.levels or listed(texts.values)
-    return decided, *_category(texts.name, levels, codes)
+    column, number = _category(texts.name, levels)
+    return decided, column, torch.from_numpy(texts.spread(number, -1))
 
 
-def _category(name: str, texts: Sequence[str], codes: np.ndarray) -> tuple[Column, Tensor]:
-    """A category with its levels in alphabetical order; several texts may be one level."""
+def _category(name: str, texts: Sequence[str]) -> tuple[Column, np.ndarray]:
+    """A category with its levels in alphabetical order, and the level of each text.
+
+    Several texts may be one level.
+    """
     levels = sorted(set(texts))
     if len(levels) > MOST_CATEGORIES:
         raise InputError(
@@ -272,8 +235,8 @@ def _category(name: str, texts: Sequence[str], codes: np.ndarray) -> tuple[Colum
             f"an identifier? {as_option('--ignore', name)} leaves it out"
         )
     place = {text: i for i, text in enumerate(levels)}
-    number = np.array([*(place[text] for text in texts), -1])
-    return Column(name, "category", tuple(levels)), torch.from_numpy(number[codes])
+    number = np.array([place[text] for text in texts], np.int64)
+    return Column(name, "category", tuple(levels)), number
 
 
 def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Place) -> Read:
@@ -296,15 +259,16 @@ def _of_type(array: pa.ChunkedArray, name: str, override: Kind | None, place: Pl
         why = "declared a date"
         return Decided("date", why, recorded=_recorded(kind)), Column(name, "date"), _dates(array)
     if pa.types.is_dictionary(kind) or override == "date":
-        found, codes = _texts(array.cast(pa.string()), name, MISSING, place)
-        return _of_text(found, codes, decide(found, override))
+        found = _texts(array.cast(pa.string()), name, MISSING, place)
+        return _of_text(found, decide(found, override))
     return _number(array, name, place)
 
 
 def _levels(array: pa.ChunkedArray, name: str, why: str, recorded: str = "") -> Read:
     values, codes = encoded(array)
     refuse_nested(pa.chunked_array([values]), name)
-    column, found = _category(name, levels(values), codes)
+    column, number = _category(name, levels(values))
+    found = torch.from_numpy(np.append(number, -1)[codes])
     return Decided("category", why, recorded=recorded), column, found
 
 
@@ -384,5 +348,5 @@ def _seen(column: Column, values: Tensor, found: Cells, decided: Decided) -> See
     distinct = found if isinstance(found, list) else found.drop_null()
     first = distinct[:1]
     example = "".join(first if isinstance(first, list) else levels(first))
-    told = (example, int(gaps.sum()), len(distinct), decided.why, decided.recorded)
+    told = (example, int(torch.count_nonzero(gaps)), len(distinct), decided.why, decided.recorded)
     return SeenColumn(column.name, column.kind, *told)

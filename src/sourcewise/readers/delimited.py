@@ -18,14 +18,19 @@ import pyarrow.csv as pa_csv
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import check_columns, check_names
+from sourcewise.memory import give_back
 from sourcewise.readers.encoding import encoding_of, not_text
 from sourcewise.readers.files import open_file, read_bytes, reading
+from sourcewise.readers.short import as_text, joined, packed
 
-__all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of", "read_delimited"]
+__all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _HEAD = 1 << 18  # bytes that separator and header are judged by
-_BLOCK = 1 << 24
+_BLOCK = 1 << 24  # bytes of the longest row
+_SMALL = 1 << 20  # bytes that are split at once, if rows are not long
+_OFTEN = 32  # blocks after which memory is given back
+_MANY = 1000  # rows of a block whose columns are worth being packed
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Delimited:
-    """A file of rows.
+    """A file of rows: where each stands, and its cells.
 
     Args:
-        table: (n rows) every column text, "" where a cell is empty.
         path: the file.
         layout: how it is laid out.
     """
 
-    table: pa.Table
     path: Path
     layout: Layout
 
@@ -76,51 +79,75 @@ class Delimited:
         """The place of a row, for messages."""
         return f"{self.path}, line {self.line(row)}"
 
+    def read(self) -> pa.Table:
+        """(n rows) every column text, "" where a cell is empty.
 
-def read_delimited(path: Path, layout: Layout) -> Delimited:
-    """Read the cells of a file.
+        Raises:
+            InputError: whatever is wrong, with file and line.
+        """
+        path, layout = self.path, self.layout
+        with reading(path):
+            try:
+                table = _table(path, layout)
+            except pa.ArrowInvalid as error:
+                if got := re.search("Expected [0-9]+ columns, got ([0-9]+)", str(error)):
+                    raise _uneven(path, layout, int(got[1])) from None
+                if "UTF8" in str(error) or "UTF-8" in str(error):
+                    raise not_text(path, layout.encoding) from None
+                if "straddl" in str(error):
+                    raise _long_row(path) from None
+                raise
+            except UnicodeError:
+                raise not_text(path, layout.encoding) from None
+        return _named(table, layout, path)
 
-    Raises:
-        InputError: whatever is wrong, with file and line.
-    """
-    names = [*layout.names, *([""] if layout.tail else [])]
-    numbered = [str(j) for j in range(len(names))]  # the real ones may be empty or repeated
-    options = {
-        "parse_options": pa_csv.ParseOptions(
-            delimiter=layout.separator,
-            quote_char='"' if layout.quoted else False,
-            newlines_in_values=layout.quoted,
-        ),
-        "convert_options": pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(numbered, pa.string()),
-            strings_can_be_null=False,
-            # Words that are never looked for; Arrow keeps them once for every column.
-            **{key: [] for key in ("null_values", "true_values", "false_values")},
-        ),
-    }
+
+def _table(path: Path, layout: Layout) -> pa.Table:
+    """The cells, in columns called by their numbers: real names may be empty or repeated."""
+    numbered = [str(j) for j in range(len(layout.names) + layout.tail)]
+    size = min(max(_SMALL, len(numbered) << 13), _BLOCK)
+    try:
+        return _blocks(path, layout, numbered, size)
+    except pa.ArrowInvalid as error:
+        if "straddl" not in str(error):
+            raise
+    return _blocks(path, layout, numbered, _BLOCK)  # a row is longer
+
+
+def _blocks(path: Path, layout: Layout, names: list[str], size: int) -> pa.Table:
+    """The columns, block after block, so that their text is never held whole if it is short."""
+    parse = pa_csv.ParseOptions(
+        delimiter=layout.separator,
+        quote_char='"' if layout.quoted else False,
+        newlines_in_values=layout.quoted,
+    )
+    convert = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        strings_can_be_null=False,
+        # Words that are never looked for; Arrow keeps them once for every column.
+        **{key: [] for key in ("null_values", "true_values", "false_values")},
+    )
     read = pa_csv.ReadOptions(
         use_threads=False,
-        block_size=_BLOCK,
-        column_names=numbered,
+        block_size=size,
+        column_names=names,
         skip_rows=layout.skipped,
         skip_rows_after_names=1,  # the header, which quotes may spread over lines
         encoding=layout.encoding,
     )
-    with reading(path):
-        try:
-            with open_file(path, layout.mark) as file:
-                table = pa_csv.read_csv(file, read_options=read, **options)
-        except pa.ArrowInvalid as error:
-            if got := re.search("Expected [0-9]+ columns, got ([0-9]+)", str(error)):
-                raise _uneven(path, layout, int(got[1])) from None
-            if "UTF8" in str(error) or "UTF-8" in str(error):
-                raise not_text(path, layout.encoding) from None
-            if "straddl" in str(error):
-                raise _long_row(path) from None
-            raise
-        except UnicodeError:
-            raise not_text(path, layout.encoding) from None
-    return Delimited(_named(table, layout, path), path, layout)
+    parts: list[list[pa.Array]] = [[] for _ in names]
+    many = False
+    with open_file(path, layout.mark) as file:
+        # The system's own memory holds many small arrays without gaps, and takes them back.
+        blocks = pa_csv.open_csv(file, read, parse, convert, pa.system_memory_pool())
+        for k, block in enumerate(blocks, 1):
+            if k % _OFTEN == 0:
+                give_back()
+            many |= len(block) >= _MANY
+            for part, column in zip(parts, block.columns, strict=True):
+                part.append(packed(column) if many else column)
+    give_back()
+    return pa.table([joined(part) for part in parts], names=names)
 
 
 def _long_row(path: Path) -> InputError:
@@ -134,7 +161,7 @@ def _named(table: pa.Table, layout: Layout, path: Path) -> pa.Table:
     while (
         len(names) > 1
         and not names[-1].strip()
-        and not any(table.column(len(names) - 1).unique().to_pylist())
+        and not any(as_text(table.column(len(names) - 1)).unique().to_pylist())
     ):
         names.pop()
     if layout.tail and len(names) > len(layout.names):

@@ -17,16 +17,14 @@ from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
-    is_plain,
-    is_text,
     level,
     levels,
-    refuse_nested,
-    stored,
     typed_columns,
 )
+from sourcewise.readers.declared import is_plain, is_text, refuse_nested, stored
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.rows import Place, data_rows
+from sourcewise.readers.short import as_text
 from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
@@ -64,7 +62,9 @@ def from_arrow(
     chosen = [c for c in (options.columns or table.column_names) if c not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
-    typed = typed_columns(table, chosen, options, place)
+    arrays = {column: table.column(column) for column in chosen}
+    del table  # or the text of all columns would stay until the last one is read
+    typed = typed_columns(arrays, options, place)
     notes += typed.notes
     for column in typed.table.schema:
         notes += two_forms(column.name, column.categories)
@@ -210,7 +210,8 @@ def _may_name(column: pa.ChunkedArray) -> bool:
     """Whether a column has few values, none of them a measurement."""
     if not is_plain(column.type):
         return False
-    values = [v for v in column.unique().slice(0, 60).to_pylist() if v not in (None, *MISSING)]
+    distinct = as_text(column).unique()
+    values = [v for v in distinct.slice(0, 60).to_pylist() if v not in (None, *MISSING)]
     broken = [v for v in values if re.fullmatch(r"[+-]?\d*[.,]\d+", str(v)) and level(v) == str(v)]
     return 2 <= len(values) <= 50 and not broken
 
@@ -295,7 +296,7 @@ def _refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
 
 def _strings(column: pa.ChunkedArray, name: str, place: Place) -> list[str]:
     """The cells of a column of text."""
-    values = column.to_pylist()
+    values = as_text(column).to_pylist()
     _refuse_no_text(values, name, place)
     return values
 

@@ -14,7 +14,7 @@ A column is refused where two readings are left and no other column of its file 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -59,17 +59,22 @@ class Texts:
 
     Args:
         name: of the column.
-        values: distinct, none missing, as they stand.
-        counts: (n,) rows of each.
-        rows: (n,) the first row of each, from 0.
+        values: distinct, none missing, as they stand, in the order in which they appear.
+        codes: (rows,) which of them each row has, -1: missing; None: each row its own.
         place: where a row stands, for messages.
     """
 
     name: str
     values: Cells
-    counts: np.ndarray
-    rows: np.ndarray
+    codes: np.ndarray | None
     place: Callable[[int], str] = lambda i: f"row {i + 1}"
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(n,) rows of each."""
+        if self.codes is None:
+            return np.ones(len(self.values), np.int64)
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
 
     @cached_property
     def notations(self) -> tuple[Notation, ...]:
@@ -87,7 +92,12 @@ class Texts:
 
     def example(self, i: int) -> str:
         """A value with its place, for messages."""
-        return f"{self.text(i)!r:.60} ({self.place(int(self.rows[i]))})"
+        row = i if self.codes is None else int((self.codes == i).argmax())
+        return f"{self.text(i)!r:.60} ({self.place(row)})"
+
+    def spread(self, of_each: np.ndarray, gap: float) -> np.ndarray:
+        """(rows,) of numbers of each text that of each row."""
+        return of_each.copy() if self.codes is None else np.append(of_each, gap)[self.codes]
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ class Decided:
     recorded: str = ""
 
 
-def file_mark(columns: Sequence[Texts]) -> str | None:
+def file_mark(columns: Iterable[Texts]) -> str | None:
     """The decimal mark that the columns of a file show, if they agree."""
     return decimal_mark(
         column.notations for column in columns if column.notations and marked(column.values)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 
 from sourcewise.readers.cells_of_text import (
     Cells,
@@ -22,6 +23,7 @@ from sourcewise.readers.cells_of_text import (
     replaced,
     stripped,
 )
+from sourcewise.readers.short import raw
 
 __all__ = ["Notation", "admitted", "closest", "decimal_mark", "marked", "numbers"]
 
@@ -51,6 +53,11 @@ class Notation:
     def plain(self) -> bool:
         """Whether it is what programs write: nothing to tell."""
         return self == Notation()
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """Marks of which one must occur; else a plainer notation says the same."""
+        return frozenset(_SPACES if self.thousands == " " else self.thousands or self.decimal)
 
     @property
     def words(self) -> str:
@@ -99,10 +106,12 @@ def admitted(values: Cells) -> tuple[Notation, ...]:
         values: distinct texts, none empty.
     """
     bare, sign = _unsigned(_tidy(values))
+    held = _marks(bare)
     return tuple(
         replace(notation, sign=sign)
         for notation in _ALL
-        if all_match(bare, notation.pattern) and _used(notation, bare)
+        if notation.needs & held or notation.plain
+        if _fits(bare, notation) and _used(notation, bare)
     )
 
 
@@ -138,6 +147,8 @@ def numbers(values: Cells, notation: Notation) -> np.ndarray:
     Unlike `admitted`, it takes 11E6 as a number: whoever asks for numbers wants them.
     """
     bare, _ = _unsigned(_tidy(values), notation.sign)
+    if notation == Notation() and (found := _as_programs_write(bare)) is not None:
+        return found
     if notation.thousands:
         bare = replaced(bare, _between(notation), "")
     if notation.decimal == ",":
@@ -175,13 +186,52 @@ def _unsigned(values: Cells, sign: str | None = None) -> tuple[Cells, str]:
     return values, ""
 
 
+def _fits(bare: Cells, notation: Notation) -> bool:
+    """Whether all texts are numbers under a notation."""
+    first = all_match(bare[:1], notation.pattern)
+    surely = first and notation.plain and _as_programs_write(bare) is not None
+    return surely or (first and all_match(bare, notation.pattern))
+
+
+def _as_programs_write(values: Cells) -> np.ndarray | None:
+    """(n,) float64 of texts that all match the plain notation; None if some do not, or may not.
+
+    Texts of digits, a point and a minus need no pattern: what is no number among them is found as
+    they become numbers, several times faster. Most that programs write are such. A few texts take
+    the other way.
+    """
+    if isinstance(values, list):
+        return None
+    starts, chars = raw(values)
+    others = np.flatnonzero(chars - np.uint8(ord("-")) > ord("9") - ord("-"))
+    which = np.unique(np.searchsorted(starts, others, "right") - 1)
+    if len(which) > len(values) // 10:
+        return None
+    if not all_match(values.take(pa.array(which)), Notation().pattern):
+        return None
+    try:
+        return values.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:  # such as +3, which is a number nevertheless
+        return None
+
+
 def _used(notation: Notation, bare: Cells) -> bool:
-    """Whether the marks that make a notation other than plain occur at all."""
-    if notation.thousands:
-        return any_match(bare, f"[0-9]{_between(notation)}[0-9]")
-    return notation.decimal == "." or any_match(bare, ",")
+    """Whether a mark of thousands that makes a notation other than plain is between digits."""
+    return not notation.thousands or any_match(bare, f"[0-9]{_between(notation)}[0-9]")
 
 
 def _between(notation: Notation) -> str:
     """What the mark of thousands matches."""
     return f"[{_SPACES}]" if notation.thousands == " " else "\\" + notation.thousands
+
+
+def _marks(values: Cells) -> frozenset[str]:
+    """The marks that are in some text."""
+    every = (".", ",", "'", *_SPACES)
+    if isinstance(values, list):
+        text = "".join(values)
+        return frozenset(mark for mark in every if mark in text)
+    _, chars = raw(values)
+    held, within = chars.tobytes(), chars.max(initial=0) < 128
+    marks = (mark for mark in every if mark.isascii() or not within)
+    return frozenset(mark for mark in marks if mark.encode() in held)

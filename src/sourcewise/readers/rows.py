@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sourcewise.errors import counted, phrases
-from sourcewise.readers.columns import encoded, is_text, levels
+from sourcewise.readers.columns import encoded, levels
+from sourcewise.readers.declared import is_text
+from sourcewise.readers.short import Short, as_text, blank, equal
 
 __all__ = ["Place", "data_rows"]
 
@@ -60,7 +62,7 @@ def data_rows(
 
 def _note(table: pa.Table, label: str, rows: np.ndarray, what: str, place: Place) -> str:
     which = np.flatnonzero(rows)
-    cells = table.column(label).take(pa.array(which[:3])).to_pylist()
+    cells = as_text(table.column(label).take(pa.array(which[:3]))).to_pylist()
     told = [f"{cell!r:.60} ({place(int(i))})" for cell, i in zip(cells, which, strict=False)]
     more = [""] * (len(which) - len(told))
     return f"left out, as {what}: {phrases([*told, *more], 3)}"
@@ -70,13 +72,20 @@ def _empty(table: pa.Table, names: list[str]) -> np.ndarray:
     """(n,) rows that hold nothing in these columns."""
     empty = np.ones(len(table), bool)
     for name in names:
-        gap = (column := table.column(name)).is_null()
-        if is_text(column.type):
-            gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
-        empty &= gap.to_numpy()
+        empty &= _gaps(table.column(name))
         if not empty.any():
             break
     return empty
+
+
+def _gaps(column: pa.ChunkedArray) -> np.ndarray:
+    """(n,) rows without a value, or with spaces only."""
+    if isinstance(column.type, Short):
+        return blank(column)
+    gap = column.is_null()
+    if is_text(column.type):
+        gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
+    return gap.to_numpy()
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,14 @@ def _headers(table: pa.Table) -> np.ndarray:
         column = table.column(name)
         if not is_text(column.type):
             return np.zeros(len(table), bool)
-        same &= pc.equal(column.fill_null(""), name).to_numpy()
+        same &= _equal(column, name)
         if not same.any():
             break
     return same
+
+
+def _equal(column: pa.ChunkedArray, text: str) -> np.ndarray:
+    """(n,) rows that hold a text."""
+    if isinstance(column.type, Short):
+        return equal(column, text)
+    return pc.equal(column.fill_null(""), text).to_numpy()

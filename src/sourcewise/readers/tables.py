@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import check_columns
-from sourcewise.readers.delimited import layout_of, read_delimited
+from sourcewise.readers.delimited import Delimited, layout_of
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
 from sourcewise.readers.frames import from_arrow, from_pandas, may_be_text
@@ -37,8 +37,8 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
     if wanted and text in layout.names:
         options = replace(options, text=text)
         layout = replace(layout, quoted=layout.separator != "\t")
-    read = read_delimited(path, layout)
-    return from_arrow(read.table, options, name, read)
+    file = Delimited(path, layout)
+    return from_arrow(file.read(), options, name, file)
 
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
