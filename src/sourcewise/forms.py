@@ -197,7 +197,7 @@ class Table:
         texts = [column.categories[code] if code >= 0 else None for code in values.tolist()]
         return np.array(texts, dtype=object)
 
-    def blocks(self, names: Iterable[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
+    def blocks(self, names: Iterable[str]) -> Iterator[tuple[list[str], Tensor]]:
         """Columns side by side, each time their names and `matrix`, (n, b).
 
         What is asked of every column is asked of as many at once as make up some cells: a wide

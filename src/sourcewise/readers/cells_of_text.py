@@ -66,7 +66,7 @@ def all_match(cells: Cells, pattern: str) -> bool:
         return all(map(search, cells))
     if not all(map(search, cells.slice(0, HEAD).to_pylist())):
         return False
-    return bool(pc.all(pc.match_substring_regex(cells, pattern=pattern)).as_py())
+    return bool(pc.all(pc.match_substring_regex(cells, pattern=pattern), min_count=0).as_py())
 
 
 def any_match(cells: Cells, pattern: str) -> bool:
@@ -82,7 +82,7 @@ def ascii_only(cells: Cells) -> bool:
     """Whether all are of ASCII characters."""
     if isinstance(cells, list):
         return all(map(str.isascii, cells))
-    return is_bare(cells) or bool(pc.all(pc.string_is_ascii(cells)).as_py())
+    return is_bare(cells) or bool(pc.all(pc.string_is_ascii(cells), min_count=0).as_py())
 
 
 @cache

@@ -148,7 +148,10 @@ def recorded_columns(table: Table, log: Collection[str]) -> tuple[NumericColumn,
     """How each column of a table of numbers was recorded, and whether its logarithm is taken."""
     columns = []
     for names, values in table.blocks(table.names):
-        lowest = np.fmin.reduce(values.numpy(), 0).tolist()
+        lowest: list[float] = np.fmin.reduce(values.numpy(), 0).tolist()
         facts = zip(names, _resolutions(values), lowest, _decimals(values), strict=True)
-        columns += [NumericColumn(name, name in log, *found) for name, *found in facts]
+        columns += [
+            NumericColumn(name, name in log, step, low, places)
+            for name, step, low, places in facts
+        ]
     return tuple(columns)
