@@ -3,6 +3,7 @@
 All forms have a length, `take(index)`, `to(device)` and bytes for a fingerprint.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, Unsuited, unknown
+from sourcewise.errors import InputError, Unsuited, listing, unknown
 
 __all__ = ["Column", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
+
+BLOCK = 1 << 17  # cells
 
 
 @dataclass(frozen=True)
@@ -187,12 +190,24 @@ class Table:
 
     def cells(self, name: str) -> np.ndarray:
         """(n,) a column as files show it: numbers, or the texts of categories (missing: None)."""
-        column = next(column for column in self.schema if column.name == name)
         values = self.columns[name].cpu()
-        if column.kind != "category":
+        if values.is_floating_point():
             return values.numpy()
+        column = next(column for column in self.schema if column.name == name)
         texts = [column.categories[code] if code >= 0 else None for code in values.tolist()]
         return np.array(texts, dtype=object)
+
+    def blocks(self, names: Iterable[str]) -> Iterator[tuple[list[str], Tensor]]:
+        """Columns side by side, each time their names and `matrix`, (n, b).
+
+        What is asked of every column is asked of as many at once as make up some cells: a wide
+        table of few rows takes no longer than a narrow one of many.
+        """
+        chosen, many = self.select(names).schema, max(1, BLOCK // max(len(self), 1))
+        for first in range(0, len(chosen), many):
+            some = chosen[first : first + many]
+            columns = {column.name: self.columns[column.name] for column in some}
+            yield list(columns), Table(columns, some).matrix()
 
     def matrix(self) -> Tensor:
         """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""
@@ -222,7 +237,7 @@ def as_table(x: Tensor | Table | Ragged) -> Table:
 
 
 def _repeated(names: list[str]) -> str:
-    return ", ".join(sorted({repr(name) for name in names if names.count(name) > 1}))
+    return listing(repr(name) for name, count in sorted(Counter(names).items()) if count > 1)
 
 
 X = Tensor | Table | Ragged

@@ -21,7 +21,7 @@ __all__ = [
     "check_unpacked",
 ]
 
-MOST_COLUMNS = 20_000
+MOST_COLUMNS = 20_100  # 20 000 features, and what stands beside them: the source, groups, keys
 MOST_SOURCES = 10_000
 MOST_CATEGORIES = 100_000  # of one column
 LONGEST_NAME = 1000  # characters of the name of a column or source
@@ -37,7 +37,7 @@ def check_columns(count: int, where: object) -> None:
     >>> check_columns(100_000, "a.csv")
     Traceback (most recent call last):
     ...
-    sourcewise.errors.InputError: a.csv: 100000 columns (at most 20000)
+    sourcewise.errors.InputError: a.csv: 100000 columns (at most 20100)
     """
     if count > MOST_COLUMNS:
         raise InputError(f"{where}: {count} columns (at most {MOST_COLUMNS})")

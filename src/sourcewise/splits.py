@@ -19,6 +19,8 @@ from sourcewise.randomness import Noise
 
 __all__ = ["deal", "hold_out", "identical", "repeats_by_chance"]
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd number spreads the bits of what it multiplies
+
 
 def identical(x: Tensor | Ragged) -> Tensor:
     """Number the different rows, in order of first appearance: (n,) for x (n, d), NaN equals NaN.
@@ -32,13 +34,24 @@ def identical(x: Tensor | Ragged) -> Tensor:
         return _identical_sequences(x)
     import pandas as pd
 
-    frame = pd.DataFrame((x + 0.0).numpy())  # -0 is 0
+    values = (x.double() + 0.0).numpy()  # -0 is 0
     # One number for each row sorts many times faster than its cells do; rows may share one.
-    same = pd.factorize(pd.util.hash_pandas_object(frame, index=False).to_numpy())[0]
+    same = pd.factorize(_mixed(values))[0]
     first = np.unique(same, return_index=True)[1]
-    if not all(_equal(frame[j].to_numpy(), first[same]) for j in frame):
+    if not all(_equal(column, first[same]) for column in values.T):
+        frame = pd.DataFrame(values)
         same = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
     return torch.from_numpy(same.astype(np.int64))
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """(n,) a number of each row (n, d): the same for rows of equal cells."""
+    out = np.zeros(len(values), np.uint64)
+    for column in values.T:
+        bits = np.where(np.isnan(column), np.nan, column).view(np.uint64)
+        out = (out ^ bits) * _ODD
+        out ^= out >> np.uint64(29)
+    return out
 
 
 def _equal(values: np.ndarray, other: np.ndarray) -> bool:
@@ -106,8 +119,10 @@ def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:
     part = np.empty(len(y), np.int64)
     load = np.zeros((sources, parts))
     _deal_units(unit.numpy(), y.numpy(), single, part, load, noise)
-    for k in range(sources):
-        rows = np.flatnonzero(single & (y.numpy() == k))
+    of_source, alone = y.numpy()[single], np.flatnonzero(single)
+    alone = alone[np.argsort(of_source, kind="stable")]
+    ends = np.cumsum(np.bincount(of_source, minlength=sources))
+    for k, rows in enumerate(np.split(alone, ends[:-1])):
         part[rows] = _level(load[k], len(rows), noise.of("single", k))
     return torch.from_numpy(part)
 

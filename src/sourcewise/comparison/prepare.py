@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
+from torch import Tensor
 
 from sourcewise.cells import as_option
 from sourcewise.comparison.evaluate import evaluate_cell
@@ -158,11 +160,9 @@ def _too_few(plan: Plan, min_rows: int) -> dict[str, str]:
     """Sources that are not tested, and why: too few rows, or too few units to split."""
     data, out = plan.job.data, {}
     held_out = plan.folds(0) == 0
-    for k, name in enumerate(data.names):
-        mine = data.y == k
-        units = len(data.units[mine].unique())
-        tested = len(data.units[mine & held_out].unique())
-        rows = int(mine.sum())
+    every = torch.ones_like(held_out)
+    facts = (data.counts, *(_units(data, rows) for rows in (every, held_out)))
+    for name, rows, units, tested in zip(data.names, *map(Tensor.tolist, facts), strict=True):
         if rows < min_rows:
             out[name] = f"too few rows ({rows}, fewer than {min_rows})"
         elif units < FOLDS:
@@ -172,6 +172,12 @@ def _too_few(plan: Plan, min_rows: int) -> dict[str, str]:
         elif plan.scope == "these models" and tested < 2:
             out[name] = f"too few rows ({rows}, but only {tested} units to test on)"
     return out
+
+
+def _units(data: Sources, rows: Tensor) -> Tensor:
+    """(K,) different units of each source among some rows (n,)."""
+    pairs = torch.stack([data.y, data.units], 1)[rows].unique(dim=0)
+    return torch.bincount(pairs[:, 0], minlength=data.K)
 
 
 def _tested(plan: Plan, too_few: Mapping[str, str], min_rows: int) -> tuple[int, ...]:

@@ -140,7 +140,10 @@ def _blocks(path: Path, layout: Layout, names: list[str], size: int) -> pa.Table
         newlines_in_values=layout.quoted,
     )
     convert = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+        column_types=dict.fromkeys(names, pa.string()),
+        strings_can_be_null=False,
+        # Words that are never looked for; Arrow keeps them once for every column.
+        **{key: [] for key in ("null_values", "true_values", "false_values")},
     )
     read = pa_csv.ReadOptions(
         use_threads=False,

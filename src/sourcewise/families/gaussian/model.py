@@ -82,7 +82,10 @@ class Gaussian(ConditionalModel):
         self.d1 = settings.specific_means(d)
         M = 1 if settings.shares else K
         self.register_buffer("mean", torch.zeros(K, d, dtype=torch.float64))
-        self.register_buffer("scale_tril", torch.eye(d, dtype=torch.float64).repeat(M, 1, 1))
+        # An identity by hand: `torch.eye` on the meta device takes seconds to import.
+        scale_tril = torch.zeros(M, d, d, dtype=torch.float64)
+        scale_tril.diagonal(dim1=1, dim2=2).fill_(1.0)
+        self.register_buffer("scale_tril", scale_tril)
         self.register_buffer("intensity", torch.zeros(M, dtype=torch.float64))
 
     @property
