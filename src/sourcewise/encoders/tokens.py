@@ -38,6 +38,8 @@ from sourcewise.screening.tokens import (
 
 __all__ = ["TokenCoding", "TokenEncoder", "plan"]
 
+_TOGETHER = 1 << 20  # symbols that are looked at together
+
 
 def plan(screened: Screened) -> "TokenCoding":
     """The coding of a sample of symbols."""
@@ -83,31 +85,41 @@ class TokenCoding(Coding):
     def strange(self, x: X) -> list[Strange]:
         """Symbols outside the alphabet."""
         ids = self._ids(x)
-        rows, at = ((ids < 0) | (ids >= self.M)).nonzero().unbind(1)
+        rows, at = self._outside(ids).nonzero().unbind(1)
         if self.alphabet is None:
             values, written = ids[rows, at], str
         else:
             assert isinstance(x, Ragged)
-            values, written = x.values.reshape(len(x), self.D)[rows, at], chr
+            values, written = x.alphabet[x.codes[x.starts[rows] + at].long()], chr
         each = each_once(values, rows)
         return [Strange("symbol", None, written(v), r.unique_consecutive()) for v, r in each]
 
     def prepare(self, x: X, noise: ExampleNoise | None = None) -> TensorRows:
         """The symbols' ids, (n, D)."""
         rows = self._ids(x)
-        bad = ((rows < 0) | (rows >= self.M)).any(1)
+        parts = rows.split(max(1, _TOGETHER // self.D))
+        bad = torch.cat([self._outside(part).any(1) for part in parts])
         if bool(bad.any()):
             row = int(bad.nonzero()[0]) + 1
             raise InputError(f"row {row} holds a symbol that is not among the {self.M} known")
         return TensorRows(rows)
 
+    def _outside(self, ids: Tensor) -> Tensor:
+        """Where there is no symbol."""
+        return (ids < 0) | (ids.long() >= self.M)
+
     def _ids(self, x: X) -> Tensor:
-        """(n, D) int64, outside 0..M - 1 where there is no symbol."""
+        """(n, D) whole numbers, outside 0..M - 1 where there is no symbol."""
         if self.alphabet is None:
             ids = whole_numbers(x)
         elif isinstance(x, Ragged):
             refuse_other_lengths(x, self.D)
-            ids = look_up(x.values, self.alphabet).reshape(len(x), self.D)
+            places = look_up(x.alphabet, self.alphabet)
+            # A byte is enough unless new rows hold other symbols.
+            places = places.to(torch.uint8 if bool((places >= 0).all()) else torch.int16)
+            ids = torch.empty(len(x), self.D, dtype=places.dtype)
+            for rows, codes in x.blocks():
+                ids[rows] = places[codes].view(-1, self.D)
         else:
             raise InputError("the examples are no text, as those of this model were")
         if ids.shape[1] != self.D:
@@ -137,14 +149,15 @@ class TokenEncoder(Encoder):
 
     def encode(self, rows: TensorRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n, D) int64 ids, and (n,) zeros: ids are the rows themselves."""
-        return rows.values, torch.zeros(len(rows), dtype=torch.float64)
+        return rows.values.long(), torch.zeros(len(rows), dtype=torch.float64)
 
     def decode(self, z: Tensor) -> X:
         """Back to a matrix, a table or text, as the sample was."""
         alphabet, columns = self.tokens.alphabet, self.tokens.columns
         if alphabet is not None:
-            points = torch.tensor(alphabet, device=z.device)[z].flatten()
-            return Ragged(points, torch.arange(len(z) + 1) * self.tokens.D)
+            lengths = torch.full((len(z),), self.tokens.D)
+            starts = lengths.cumsum(0) - lengths
+            return Ragged(z.flatten(), starts, lengths, torch.tensor(alphabet, device=z.device))
         if not columns:
             return z
         return Table(dict(zip((c.name for c in columns), z.double().T, strict=True)), columns)

@@ -14,6 +14,7 @@ from torch import Tensor
 from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
+from sourcewise.ragged import Ragged
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
@@ -56,7 +57,7 @@ def from_arrow(
     if text is not None:
         _refuse_for_text(text, label, options)
         how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}
-        texts = _strings(table.column(text), text, place)
+        texts = Ragged.of_strings(_strings(table.column(text), text, place))
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")

@@ -112,7 +112,10 @@ def _ways(
     sources = list(sources)
     totals, found = Counter(sources), {way: Counter() for way in (*_LETTERS, *_ENDS)}
     for text, k in zip(texts, sources, strict=True):
-        for tests in ({} if text.isascii() else _LETTERS, _ENDS if "\n" in text else {}):
+        plain, single = text.isascii(), "\n" not in text
+        if plain and single:
+            continue
+        for tests in ({} if plain else _LETTERS, {} if single else _ENDS):
             for way, test in tests.items():
                 if test(text):
                     found[way][k] += 1
