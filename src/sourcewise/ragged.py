@@ -16,7 +16,7 @@ from torch import Tensor
 
 __all__ = ["Ragged", "Strings"]
 
-_BLOCK = 1 << 20  # entries that are widened at once
+_BLOCK = 1 << 18  # entries that are widened at once
 _TOGETHER = 64  # strings that are added at once
 
 

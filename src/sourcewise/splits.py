@@ -50,17 +50,17 @@ def _equal(values: np.ndarray, other: np.ndarray) -> bool:
 
 def _identical_sequences(x: Ragged) -> Tensor:
     """One hash for each sequence takes little room; sequences may share one."""
-    import pandas as pd
-
     if len(x.alphabet.unique()) < len(x.alphabet):  # two codes stand for one entry
         x = Ragged.joined([x])
-    same = pd.factorize(np.fromiter(map(hash, _raw(x)), np.int64, len(x)))[0]
-    first = np.unique(same, return_index=True)[1][same]
-    copies = np.flatnonzero(first != np.arange(len(x)))
-    if not _equal_sequences(x, copies, first[copies]):
+    hashes = np.fromiter(map(hash, _raw(x)), np.int64, len(x))
+    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    copies = np.flatnonzero(first[which] != np.arange(len(x)))
+    if not _equal_sequences(x, copies, first[which[copies]]):
         seen: dict[bytes, int] = {}
-        same = np.array([seen.setdefault(raw, len(seen)) for raw in _raw(x)])
-    return torch.from_numpy(same.astype(np.int64))
+        return torch.tensor([seen.setdefault(raw, len(seen)) for raw in _raw(x)])
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    return torch.from_numpy(number[which])
 
 
 def _raw(x: Ragged) -> Iterator[bytes]:
@@ -68,8 +68,8 @@ def _raw(x: Ragged) -> Iterator[bytes]:
     codes = x.codes.cpu().numpy()
     raw, wide = memoryview(codes.view(np.uint8)), codes.itemsize
     for starts, lengths in zip(x.starts.split(_ROWS), x.lengths.split(_ROWS), strict=True):
-        places = wide * torch.stack([starts, starts + lengths], 1)
-        yield from (raw[a:b].tobytes() for a, b in places.tolist())
+        places = (wide * starts).tolist(), (wide * (starts + lengths)).tolist()
+        yield from (raw[a:b].tobytes() for a, b in zip(*places, strict=True))
 
 
 def _equal_sequences(x: Ragged, rows: np.ndarray, others: np.ndarray) -> bool:

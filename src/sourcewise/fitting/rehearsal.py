@@ -22,6 +22,7 @@ from sourcewise.families.base import Carried, ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import filled_batch, fitted_encoder, untrained
+from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe
@@ -33,7 +34,7 @@ __all__ = ["Rehearsal"]
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
 QUICK = 2.0  # seconds: what takes less for one source is timed for many too
 MOST = 1000  # rows that training begins with
-SYMBOLS = 1 << 13  # that are timed together, unless one row holds more
+SYMBOLS = 1 << 12  # that are timed together, unless one row holds more
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Rehearsal:
     rows: Rows  # all n rows
     split: Split  # which train
     shuffled: Tensor  # (n,) permuted labels, for the control that trains on them
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Of the rows that train."""
+        encoder = fitted_encoder(self.job, self.rows, self.split)
+        give_back()
+        return encoder
 
     def check(self, noise: Noise) -> None:
         """Raise what would stop the training later.
@@ -66,20 +74,23 @@ class Rehearsal:
 
     def seconds(self) -> float:
         """That training all strategies once will take, if no training stops early."""
-        return sum(_training_seconds(self.job, list(self._blocks())))
+        blocks = list(self._blocks())
+        give_back()
+        return sum(_training_seconds(self.job, blocks))
 
     def _blocks(self) -> Iterator["_Block"]:
         """All models of all strategies."""
-        encoder = fitted_encoder(self.job, self.rows, self.split)
         for strategy in self.job.strategies:
             labels = self.shuffled if strategy.shuffled else self.job.data.y
             labels = labels[self.split.train]
-            model = untrained(self.job, strategy, encoder, labels)
+            model = untrained(self.job, strategy, self.encoder, labels)
             inside = (model.routes[labels, 0] >= 0).nonzero().squeeze(1)
-            for j, where, local in model.route(labels[inside]):
+            parts = model.route(labels[inside])
+            give_back()
+            for j, where, local in parts:
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])
                 rows = self.split.train[inside[where]]
-                yield _Block(self, encoder, strategy.name, names, model.block(j), rows, local)
+                yield _Block(self, strategy.name, names, model.block(j), rows, local)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,6 @@ class _Block:
     """One model of a strategy with its training rows."""
 
     of: Rehearsal  # with all rows
-    encoder: Encoder  # theirs
     strategy: str
     names: tuple[str, ...]
     model: ConditionalModel
@@ -100,7 +110,7 @@ class _Block:
 
     def batch(self, index: Tensor) -> Batch:
         """Some of its rows, encoded: no others are."""
-        found = filled_batch(self.of.job, self.encoder, self.of.rows, self.rows[index])
+        found = filled_batch(self.of.job, self.of.encoder, self.of.rows, self.rows[index])
         return replace(found.at(torch.arange(len(index))), y=self.y[index])
 
     def short(self, index: Tensor) -> Tensor:

@@ -10,8 +10,7 @@ from typing import NoReturn
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_SOURCES
 from sourcewise.readers.encoding import NotText, TextLines, is_surely_utf8, lines_of, read_text
-from sourcewise.readers.files import read_bytes, reading, refuse_special, stem
-from sourcewise.readers.frames import natural
+from sourcewise.readers.files import natural, read_bytes, reading, refuse_special, stem
 from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.spelling import line_ends_of_files
 from sourcewise.readers.texts import Examples

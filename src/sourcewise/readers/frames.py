@@ -26,13 +26,14 @@ from sourcewise.readers.columns import (
     stored,
     typed_columns,
 )
+from sourcewise.readers.files import natural
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.rows import Place, data_rows
 from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
-__all__ = ["from_arrow", "from_pandas", "may_be_text", "natural"]
+__all__ = ["from_arrow", "from_pandas", "may_be_text"]
 
 _COMPLEX = (complex, np.complexfloating)
 _SCALARS = (str, int, float, np.bool, np.integer, np.floating, Decimal, date)
@@ -236,12 +237,6 @@ def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, l
     rank = np.empty(len(texts), np.int64)
     rank[order] = np.arange(len(texts))
     return torch.from_numpy(rank[codes]), [texts[i] for i in order]
-
-
-def natural(text: str) -> tuple[tuple[float, str], ...]:
-    """Sort key that puts "a2" before "a10"."""
-    parts = re.split(r"(\d+)", text)
-    return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
 
 
 def _groups(

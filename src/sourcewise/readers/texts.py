@@ -79,7 +79,7 @@ def text_sources(
     With `place` a message says where an example stands; `chunk` cuts longer ones into pieces.
     """
     _refuse_surrogates(x, place)
-    notes = (*notes, *ways_of_texts(x.texts(), y.tolist(), names))
+    notes = (*notes, *ways_of_texts(x, y, names))
     if chunk is None:
         _refuse_long(x, place)
         return Sources(x, y, names, group, group_by, name, notes=notes)
