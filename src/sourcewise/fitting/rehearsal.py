@@ -88,9 +88,15 @@ class Rehearsal:
             parts = model.route(labels[inside])
             give_back()
             for j, where, local in parts:
+                count = len(where)
+                kept = _spread(count, max(MOST, self._batch(count)))
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])
-                rows = self.split.train[inside[where]]
-                yield _Block(self, strategy.name, names, model.block(j), rows, local)
+                rows, y = self.split.train[inside[where[kept]]], local[kept]
+                yield _Block(self, strategy.name, names, model.block(j), count, rows, y)
+
+    def _batch(self, count: int) -> int:
+        """Rows of an update of a model of so many."""
+        return cast(TrainedSettings, self.job.settings).rows_per_update(count)
 
 
 @dataclass(frozen=True)
@@ -101,11 +107,12 @@ class _Block:
     strategy: str
     names: tuple[str, ...]
     model: ConditionalModel
-    rows: Tensor  # among all rows
+    count: int  # of its training rows
+    rows: Tensor  # some of them: where among all rows
     y: Tensor
 
     def index(self, most: int) -> Tensor:
-        """Its first rows."""
+        """The first of these rows."""
         return torch.arange(min(most, len(self.rows)))
 
     def batch(self, index: Tensor) -> Batch:
@@ -148,6 +155,11 @@ class _Block:
         return self.recipe.loss(self.model, batch, carried, step)
 
 
+def _spread(n: int, most: int) -> Tensor:
+    """At most so many of n rows, spread evenly."""
+    return torch.arange(n) if n <= most else torch.arange(most) * n // most
+
+
 def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
     """Of each strategy: its largest model's update is timed, the others' by their batches."""
     settings = cast(TrainedSettings, job.settings)
@@ -156,12 +168,12 @@ def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
     for block in every:
         by_strategy.setdefault(block.strategy, []).append(block)
     for blocks in by_strategy.values():
-        largest = max(blocks, key=lambda block: len(block.rows))
-        most, sizes = batch(len(largest.rows)), [len(block.rows) for block in blocks]
+        largest = max(blocks, key=lambda block: block.count)
+        most, sizes = batch(largest.count), [block.count for block in blocks]
         examples = sum(settings.planned(n) * batch(n) for n in sizes)
         yield _row_seconds(largest, most) * examples
         looks = sum(n * _looks(settings, settings.planned(n)) for n in sizes)
-        yield _look_seconds(largest, settings.validation) * looks / len(largest.rows)
+        yield _look_seconds(largest, settings.validation) * looks / largest.count
     yield _phase_seconds(every)
 
 
@@ -189,7 +201,7 @@ def _row_seconds(block: _Block, batch: int) -> float:
 
 def _look_seconds(block: _Block, share: float) -> float:
     """One loss on about as many rows as a block holds for validation."""
-    n = round(len(block.rows) * share / (1 - share)) if share else 0
+    n = round(block.count * share / (1 - share)) if share else 0
     if not n:
         return 0.0
     index, noise = block.short(block.index(min(n, MOST))), Noise(0).of("timing")
