@@ -6,7 +6,7 @@ schema, as the levels of a category are, and nothing is fitted. The code is one 
 sample's alphabet, so `log p(x) = log p(z)`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -38,8 +38,6 @@ from sourcewise.screening.tokens import (
 
 __all__ = ["TokenCoding", "TokenEncoder", "plan"]
 
-_TOGETHER = 1 << 20  # symbols that are looked at together
-
 
 def plan(screened: Screened) -> "TokenCoding":
     """The coding of a sample of symbols."""
@@ -52,7 +50,7 @@ class TokenCoding(Coding):
 
     >>> coding = TokenCoding.of(Ragged.of_strings(["ACGT", "AACC"]))
     >>> coding.M, coding.D, coding.prepare(Ragged.of_strings(["GATT"])).values.tolist()
-    (4, 4, [[2, 0, 3, 3]])
+    (4, 4, [2, 0, 3, 3])
     """
 
     M: int  # number of symbols
@@ -90,43 +88,46 @@ class TokenCoding(Coding):
             values, written = ids[rows, at], str
         else:
             assert isinstance(x, Ragged)
-            values, written = x.alphabet[x.codes[x.starts[rows] + at].long()], chr
+            values, written = x.values.reshape(len(x), self.D)[rows, at], chr
         each = each_once(values, rows)
         return [Strange("symbol", None, written(v), r.unique_consecutive()) for v, r in each]
 
-    def prepare(self, x: X, noise: ExampleNoise | None = None) -> TensorRows:
-        """The symbols' ids, (n, D)."""
-        rows = self._ids(x)
-        parts = rows.split(max(1, _TOGETHER // self.D))
-        bad = torch.cat([self._outside(part).any(1) for part in parts])
-        if bool(bad.any()):
-            row = int(bad.nonzero()[0]) + 1
-            raise InputError(f"row {row} holds a symbol that is not among the {self.M} known")
-        return TensorRows(rows)
+    def prepare(self, x: X, noise: ExampleNoise | None = None) -> TensorRows | Ragged:
+        """The symbols' ids, (n, D); of text as sequences, that are held in few bytes."""
+        if self.alphabet is None:
+            rows = self._ids(x)
+            bad = self._outside(rows).any(1).nonzero()[:1, 0].tolist()
+        else:
+            text = self._text(x)
+            places = look_up(text.alphabet, self.alphabet)
+            rows, bad = replace(text, alphabet=places), list(text.first(places < 0) or ())
+        if bad:
+            raise InputError(
+                f"row {bad[0] + 1} holds a symbol that is not among the {self.M} known"
+            )
+        return TensorRows(rows) if isinstance(rows, Tensor) else rows
 
     def _outside(self, ids: Tensor) -> Tensor:
         """Where there is no symbol."""
-        return (ids < 0) | (ids.long() >= self.M)
+        return (ids < 0) | (ids >= self.M)
 
     def _ids(self, x: X) -> Tensor:
-        """(n, D) whole numbers, outside 0..M - 1 where there is no symbol."""
-        if self.alphabet is None:
-            ids = whole_numbers(x)
-        elif isinstance(x, Ragged):
-            refuse_other_lengths(x, self.D)
-            places = look_up(x.alphabet, self.alphabet)
-            # A byte is enough unless new rows hold other symbols.
-            places = places.to(torch.uint8 if bool((places >= 0).all()) else torch.int16)
-            ids = torch.empty(len(x), self.D, dtype=places.dtype)
-            for rows, codes in x.blocks():
-                ids[rows] = places[codes].view(-1, self.D)
-        else:
-            raise InputError("the examples are no text, as those of this model were")
+        """(n, D) int64, outside 0..M - 1 where there is no symbol."""
+        if self.alphabet is not None:
+            return look_up(self._text(x).values, self.alphabet).reshape(len(x), self.D)
+        ids = whole_numbers(x)
         if ids.shape[1] != self.D:
             raise InputError(f"rows of {ids.shape[1]} symbols, not {self.D}")
         return ids
 
-    def fit(self, rows: TensorRows, y: Tensor, K: int) -> "TokenEncoder":
+    def _text(self, x: X) -> Ragged:
+        """Text of D symbols a row; anything else is refused."""
+        if not isinstance(x, Ragged):
+            raise InputError("the examples are no text, as those of this model were")
+        refuse_other_lengths(x, self.D)
+        return x
+
+    def fit(self, rows: TensorRows | Ragged, y: Tensor, K: int) -> "TokenEncoder":
         """Nothing is fitted."""
         return TokenEncoder(self)
 
@@ -147,9 +148,10 @@ class TokenEncoder(Encoder):
         """`M` symbols, `D` positions."""
         return {"M": self.tokens.M, "D": self.tokens.D}
 
-    def encode(self, rows: TensorRows, y: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, rows: TensorRows | Ragged, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n, D) int64 ids, and (n,) zeros: ids are the rows themselves."""
-        return rows.values.long(), torch.zeros(len(rows), dtype=torch.float64)
+        ids = rows.values.reshape(len(rows), self.tokens.D)
+        return ids, torch.zeros(len(rows), dtype=torch.float64)
 
     def decode(self, z: Tensor) -> X:
         """Back to a matrix, a table or text, as the sample was."""

@@ -34,7 +34,7 @@ __all__ = ["Rehearsal"]
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
 QUICK = 2.0  # seconds: what takes less for one source is timed for many too
 MOST = 1000  # rows that training begins with
-SYMBOLS = 1 << 12  # that are timed together, unless one row holds more
+SYMBOLS = 1 << 11  # that are timed together, unless one row holds more
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Rehearsal:
     @cached_property
     def encoder(self) -> Encoder:
         """Of the rows that train."""
+        give_back()  # what a rehearsal before took
         encoder = fitted_encoder(self.job, self.rows, self.split)
         give_back()
         return encoder
