@@ -66,7 +66,7 @@ def _identical_sequences(x: Ragged) -> Tensor:
 def _raw(x: Ragged) -> Iterator[bytes]:
     """The bytes of the codes of each sequence."""
     codes = x.codes.cpu().numpy()
-    raw, wide = memoryview(codes.view(np.uint8)), codes.itemsize
+    raw, wide = codes.view(np.uint8).data, codes.itemsize
     for starts, lengths in zip(x.starts.split(_ROWS), x.lengths.split(_ROWS), strict=True):
         places = (wide * starts).tolist(), (wide * (starts + lengths)).tolist()
         yield from (raw[a:b].tobytes() for a, b in zip(*places, strict=True))
