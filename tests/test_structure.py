@@ -28,6 +28,7 @@ ROWS = [
     "memory",
     "theory",
     "quadrature",
+    "ragged",
     "forms",
     "batch",
     "moments",

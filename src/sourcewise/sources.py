@@ -138,7 +138,7 @@ class Sources:
         """
         labels = [self.names[k] for k in self.y.tolist()]
         if isinstance(self.x, Ragged):
-            texts = zip(labels, self.x.strings(), strict=True)
+            texts = zip(labels, self.x.texts(), strict=True)
             keys = [repr(pair).encode("utf-8", "surrogatepass") for pair in texts]
             digests = (blake2b(key, digest_size=8).digest() for key in keys)
             return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests])

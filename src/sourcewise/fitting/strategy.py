@@ -20,8 +20,10 @@ __all__ = [
     "Encoded",
     "TrainedStrategy",
     "encoded_batch",
+    "filled_batch",
     "fit_all",
     "fit_strategy",
+    "fitted_encoder",
     "untrained",
     "whole_split",
 ]
@@ -40,15 +42,16 @@ class Encoded:
     @classmethod
     def of(cls, job: Job, rows: Rows, split: Split) -> "Encoded":
         """Fit the encoder and encode."""
-        y = job.data.y
-        known = torch.cat([split.train, split.valid]).sort().values
-        encoder = job.coding.fit(rows.take(known), y[known], job.data.K)
+        encoder = fitted_encoder(job, rows, split)
         scored, log_det = encoded_batch(job, encoder, rows, split.train)
-        valid, _ = encoded_batch(job, encoder, rows, split.valid)
         filled = _filled(scored, encoder, rows.take(split.train))
-        return cls(
-            encoder, scored, log_det, filled, _filled(valid, encoder, rows.take(split.valid))
-        )
+        return cls(encoder, scored, log_det, filled, filled_batch(job, encoder, rows, split.valid))
+
+
+def fitted_encoder(job: Job, rows: Rows, split: Split) -> Encoder:
+    """The encoder of a split: of its training and validation rows."""
+    known = torch.cat([split.train, split.valid]).sort().values
+    return job.coding.fit(rows.take(known), job.data.y[known], job.data.K)
 
 
 def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
@@ -58,8 +61,12 @@ def encoded_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> tupl
     return Batch(z, job.data.y[index], c, job.sizes[index]), log_det
 
 
+def filled_batch(job: Job, encoder: Encoder, rows: Rows, index: Tensor) -> Batch:
+    """Some rows as training takes them: without gaps."""
+    return _filled(encoded_batch(job, encoder, rows, index)[0], encoder, rows.take(index))
+
+
 def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
-    """As training takes them: without gaps."""
     return replace(batch, x=encoder.fill(batch.x, rows, batch.y))
 
 

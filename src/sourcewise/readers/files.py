@@ -1,6 +1,7 @@
 """Files as bytes: their names, what may be opened, and every library's complaint as one line."""
 
 import gzip
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,12 @@ def stem(path: Path) -> str:
     'Scots.Gaelic'
     """
     return path.name[: len(path.name) - len(suffix(path))]
+
+
+def natural(text: str) -> tuple[tuple[float, str], ...]:
+    """Sort key that puts "a2" before "a10"."""
+    parts = re.split(r"(\d+)", text)
+    return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.places import Place, Places, numbered
+from sourcewise.ragged import Ragged
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
@@ -24,6 +25,7 @@ from sourcewise.readers.columns import (
 )
 from sourcewise.readers.declared import is_plain, is_text, refuse_nested, stored
 from sourcewise.readers.detection import limits_left_out
+from sourcewise.readers.files import natural
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.rows import data_rows
 from sourcewise.readers.short import as_text
@@ -31,7 +33,7 @@ from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
-__all__ = ["from_arrow", "from_pandas", "may_be_text", "natural"]
+__all__ = ["from_arrow", "from_pandas", "may_be_text"]
 
 _COMPLEX = (complex, np.complexfloating)
 _SCALARS = (str, int, float, np.bool, np.integer, np.floating, Decimal, date)
@@ -56,7 +58,7 @@ def from_arrow(
     if text is not None:
         _refuse_for_text(text, label, options)
         how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}
-        texts = _strings(table.column(text), text, place)
+        texts = Ragged.of_strings(_strings(table.column(text), text, place))
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
@@ -245,12 +247,6 @@ def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, l
     rank = np.empty(len(texts), np.int64)
     rank[order] = np.arange(len(texts))
     return torch.from_numpy(rank[codes]), [texts[i] for i in order]
-
-
-def natural(text: str) -> tuple[tuple[float, str], ...]:
-    """Sort key that puts "a2" before "a10"."""
-    parts = re.split(r"(\d+)", text)
-    return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
 
 
 def _groups(

@@ -52,7 +52,7 @@ def alphabet_of(x: X) -> Alphabet:
     if isinstance(x, Ragged):
         D = int(x.lengths[0])
         refuse_other_lengths(x, D)
-        points = tuple(x.values.unique().tolist())
+        points = tuple(sorted(x.alphabet[x.counts() > 0].tolist()))
         return Alphabet(_check_symbols(len(points)), D, points)
     rows = whole_numbers(x)
     return Alphabet(_check_symbols(int(rows.max()) + 1), rows.shape[1])
