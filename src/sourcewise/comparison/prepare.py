@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -13,11 +14,14 @@ from sourcewise.cells import as_option
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import BASELINE, Plan, Scope
 from sourcewise.comparison.scores import FOLDS, GROUPS, Cell
+from sourcewise.encoders.base import Encoder
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.family import Family
-from sourcewise.fitting.job import Job
+from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
+from sourcewise.fitting.strategy import fitted_encoder
+from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
@@ -65,11 +69,21 @@ class Prepared:
         """What is compared."""
         return self.plan.job
 
+    @cached_property
+    def split(self) -> Split:
+        """The first."""
+        return next(self.plan.splits(self.plan.cells[0], self.plan.shared(0).fold))
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """That of the first split."""
+        give_back()
+        return fitted_encoder(self.plan.job, self.plan.shared(0).rows, self.split)
+
     def rehearsal(self) -> Rehearsal:
         """All models on the first split."""
         shared = self.plan.shared(0)
-        split = next(self.plan.splits(self.plan.cells[0], shared.fold))
-        return Rehearsal(self.plan.job, shared.rows, split, shared.shuffled)
+        return Rehearsal(self.plan.job, shared.rows, self.split, shared.shuffled, self.encoder)
 
     def seconds(self) -> float:
         """That the comparison will take, its search included, if no training stops early."""

@@ -21,7 +21,7 @@ from sourcewise.errors import TrainingFailed, listing
 from sourcewise.families.base import Carried, ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.strategy import filled_batch, fitted_encoder, untrained
+from sourcewise.fitting.strategy import filled_batch, untrained
 from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 from sourcewise.training.looks import look_gap
@@ -45,14 +45,7 @@ class Rehearsal:
     rows: Rows  # all n rows
     split: Split  # which train
     shuffled: Tensor  # (n,) permuted labels, for the control that trains on them
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """Of the rows that train."""
-        give_back()  # what a rehearsal before took
-        encoder = fitted_encoder(self.job, self.rows, self.split)
-        give_back()
-        return encoder
+    encoder: Encoder  # fitted on the rows that train or tell when to stop
 
     def check(self, noise: Noise) -> None:
         """Raise what would stop the training later.
