@@ -14,7 +14,9 @@ from sourcewise.sources import Sources
 def wide():
     noise = np.random.default_rng(0)
     n, y = 40, torch.arange(40) % 2
-    columns = {f"x{j}": noise.normal(size=n).round(j % 5) for j in range(20)}
+    columns: dict[str, np.ndarray] = {
+        f"x{j}": noise.normal(size=n).round(j % 5) for j in range(20)
+    }
     columns["constant"] = np.ones(n)
     columns["of one source"] = np.where(y == 1, columns["x4"], 7.0)
     columns["nearly"] = np.where(np.arange(n) == 3, columns["x4"], 0.001)
