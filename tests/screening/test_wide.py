@@ -14,7 +14,9 @@ from sourcewise.sources import Sources
 def wide():
     noise = np.random.default_rng(0)
     n, y = 40, torch.arange(40) % 2
-    columns = {f"x{j}": noise.normal(size=n).round(j % 5) for j in range(20)}
+    columns: dict[str, np.ndarray] = {
+        f"x{j}": noise.normal(size=n).round(j % 5) for j in range(20)
+    }
     columns["constant"] = np.ones(n)
     columns["of one source"] = np.where(y == 1, columns["x4"], 7.0)
     columns["nearly"] = np.where(np.arange(n) == 3, columns["x4"], 0.001)
@@ -37,6 +39,12 @@ def test_screening_does_not_hang_on_the_size_of_blocks(monkeypatch):
     assert {item.column for item in found[0][1]} == {"constant", "of one source", "nearly"}
     assert found[0][2] == {"spiked": [-999.0]}
     assert [column.decimals for column in found[0][3][:5]] == [0, 1, 2, 3, 4]
+
+
+def test_a_sample_whose_sources_are_all_small_is_not_looked_at_by_source():
+    x = torch.cat([torch.ones(6, 1), torch.arange(6.0)[:, None]], 1)
+    screened = screen(Sources(x, torch.arange(6) % 2, "ab"), Rules(min_rows=10))
+    assert screened.table.names == ("x1", "x2")
 
 
 def test_many_columns_are_left_out_at_once():
