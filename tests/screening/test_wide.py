@@ -41,6 +41,12 @@ def test_screening_does_not_hang_on_the_size_of_blocks(monkeypatch):
     assert [column.decimals for column in found[0][3][:5]] == [0, 1, 2, 3, 4]
 
 
+def test_a_sample_whose_sources_are_all_small_is_not_looked_at_by_source():
+    x = torch.cat([torch.ones(6, 1), torch.arange(6.0)[:, None]], 1)
+    screened = screen(Sources(x, torch.arange(6) % 2, "ab"), Rules(min_rows=10))
+    assert screened.table.names == ("x1", "x2")
+
+
 def test_many_columns_are_left_out_at_once():
     y = torch.arange(40) % 2
     x = torch.cat([torch.ones(40, 5000), torch.linspace(0, 1, 40)[:, None] ** 2], 1)

@@ -118,7 +118,9 @@ def _nearly_constant(values: Tensor, rows: Sequence[Tensor]) -> Tensor:
         values: (n, d), NaN where missing.
         rows: the rows of each of S sources.
     """
-    found = torch.stack([_one_fills(values[mine]) for mine in rows])
+    found = torch.zeros(len(rows), values.shape[1], dtype=torch.bool)
+    for i, mine in enumerate(rows):
+        found[i] = _one_fills(values[mine])
     for j in found.any(0).nonzero().squeeze(1).tolist():
         step, present = resolution(values[:, j]), values[:, j][~values[:, j].isnan()]
         if step is not None and step > 1e-2 * float(present.std()):
