@@ -1,4 +1,4 @@
-"""Time and memory of large inputs: many rows, many sources, wide tables, each in its own process.
+"""Time and memory of large inputs: rows, sources, columns, text, each in its own process.
 
     python benchmarks/large_data.py
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from time import process_time
 
@@ -87,6 +88,21 @@ def wide(path: Path, d: int) -> None:
     frame.to_csv(path, index=False)
 
 
+def texts(path: Path, size: int) -> None:
+    """A folder of ten sources, in all of so many bytes: lines of 20 to 120 characters."""
+    noise, path = np.random.default_rng(0), path.with_suffix("")
+    path.mkdir()
+    words = ["source", "pool", "model", "Köln", "naïve", "日本語", "😀", *map(str, range(100))]
+    for k in range(10):
+        with (path / f"s{k}.txt").open("w", encoding="utf-8") as file:
+            while file.tell() < size / 10:
+                drawn = " ".join(np.array(words)[noise.integers(0, len(words), 200_000)])
+                ends = noise.integers(20, 121, 5000).cumsum()
+                ends = ends[ends < len(drawn)]
+                lines = (drawn[a:b].strip() for a, b in pairwise(ends.tolist()))
+                file.writelines(line + "\n" for line in lines if line)
+
+
 def cell_ratio(n: int = 200_000) -> float:
     """How many times longer a deletion takes from rows than from sums, these included."""
     x, y = Noise(0).normal(n, 8), torch.arange(n) % 8
@@ -115,7 +131,8 @@ def main() -> int:
         rows(place / "rows.csv", 2_000_000)
         distinct(place / "distinct.csv", 2_000_000)
         sources(place / "sources.csv", 2000)
-        wide(place / "wide.csv", 19_999)
+        wide(place / "wide.csv", 20_000)
+        texts(place / "texts", 100_000_000)
         pandas = {}
         for name in ("rows", "distinct"):
             seconds, memory = pandas[name] = spent(PANDAS.format(str(place / f"{name}.csv")))
@@ -136,8 +153,21 @@ def main() -> int:
             (
                 "dry run, 22 rows x 20 000",
                 command(place / "wide.csv", "--dry-run"),
-                (60, 0.35),
+                (20, 0.35),
             ),  # .3 GiB is the program
+            (
+                "dry run, 100 MB of text",
+                COMPARE.format(
+                    [
+                        "compare",
+                        str(place / "texts"),
+                        "--model",
+                        "transformer",
+                        "--dry-run",
+                    ]
+                ),
+                (20, 0.6),
+            ),
         ):
             seconds, memory = spent(code)
             reached = seconds <= goal[0] and memory <= goal[1]

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,28 @@ def _state() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "folder": os.getcwd(),
     }
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """A working folder, and what makes this process a user whom permissions bind, also as root.
+
+    Names of files are relative to the folder: its parents may be closed to others.
+    """
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+    is_root = os.geteuid() == 0
+
+    def give_up() -> None:
+        if is_root:
+            os.seteuid(NOBODY)
+
+    yield give_up
+    if is_root:
+        os.seteuid(0)
 
 
 @pytest.fixture

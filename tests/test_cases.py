@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import sourcewise as sw
-from sourcewise.forms import Column, Kind, as_table
+from sourcewise.forms import Column, Kind, Table, as_table
 from sourcewise.lifecycle.sample import write_samples
 
 QUICK = {"strategy": "pooled", "model": "table", "set": {"updates": 3, "passes": 1}}
@@ -81,6 +81,7 @@ def test_categories_are_declared_in_parquet(tmp_path):
     draws = sw.sample(sw.train(data, **QUICK), n=40)
     write_samples(draws, tmp_path / "draws.parquet")
     again = sw.read(tmp_path / "draws.parquet", source="site")
+    assert isinstance(again.x, Table)
     assert {column.name: column.kind for column in again.x.schema}["code"] == "category"
     assert set(again.x.cells("code")) <= {"7", 'q"'}
 

@@ -115,7 +115,9 @@ def test_a_messy_export_ends_in_the_verdict_of_the_clean_one(command, here):
     assert "say --encoding cp1252" in err
     code, _, err = command(*plain, "--encoding", "cp1252")
     assert code == 2
-    assert """say --na '"<0,6"'""" in err
+    assert "half the limit" in err
+    assert """or --ignore CRP; --na '"<0,6"' takes them as missing""" in err
+    assert "leaves out the smallest values and so biases results" in err
     more = ("--encoding", "cp1252", "--na", '"<0,6"', "--model", "gaussian", "--ignore", "PLZ")
     code, _, err = command(*plain, *more)
     assert code == 2
@@ -127,6 +129,9 @@ def test_a_messy_export_ends_in_the_verdict_of_the_clean_one(command, here):
     _, again, _ = command("compare", "clean.csv", "--source", "site", "--seeds", 1, "--json")
     verdicts = [json.loads(found)["verdict"]["overall"] for found in (out, again)]
     assert verdicts[0] == verdicts[1]
+    told = "are taken as missing in 6 of 120 rows (--na '\"<0,6\"'; columns 'CRP'; 3 of 60 rows of"
+    (note,) = (note for note in json.loads(out)["warnings"] if told in note)
+    assert "the smallest values are left out, which biases results" in note
 
 
 def test_help_is_quick_and_light():
@@ -254,6 +259,9 @@ def test_reproduce_paper_estimator_uses_five_seeds(command, here):
 BAD = [
     (["compare", "absent.csv"], "no file absent.csv"),
     (["compare", "wien"], "did you mean 'wine'"),
+    (["compare", "absent.csv", "--device", "nope"], "no device 'nope' .allowed: auto, cpu"),
+    (["compare", "data.csv", "--dry-run", "--device", "meta"], "no device 'meta'"),
+    (["train", "data.csv", "--model", "gaussian", "--device", "cuda:99"], "device 'cuda:99'"),
     (["compare", "empty.csv"], "is empty"),
     (["compare", "data.csv", "--source", "sourse"], "did you mean 'source'"),
     (["compare", "data.csv", "--columns", "a,c"], "no column 'c' .there are: source, a, b"),
@@ -411,7 +419,7 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
     Path("more.csv").write_text(more)
     code, out, err = command("evaluate", "run", "more.csv")
     assert (code, out) == (2, "")
-    assert "'2' (row 61); --unknown skip leaves these rows out" in err
+    assert "'2' (more.csv, line 62); --unknown skip leaves these rows out" in err
     code, out, _ = command("evaluate", "run", "more.csv", "--unknown", "skip", "--json")
     assert json.loads(out)["skipped"]["rows"] == 1
     assert json.loads(out)["strategies"] == document["strategies"]
@@ -530,3 +538,36 @@ def test_sigterm_leaves_a_checkpoint(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     assert list(run.rglob("checkpoint-*.safetensors"))
+
+
+def test_what_may_not_be_read_is_one_line_and_exit_2(unprivileged, capsys, monkeypatch):
+    """Data, and what a run folder holds, for a user whom permissions bind."""
+    code, _, _ = run(capsys, monkeypatch, "compare", "--seeds", 1, "--out", "run")
+    assert code == 0
+    Path("a.csv").write_text("source,x\n")
+    closed = [Path("a.csv"), Path("run/config.yaml"), Path("run/result.json")]
+    weights = next(Path("run/models").glob("*/model.safetensors"))
+    Path("run").chmod(0o777)
+    unprivileged()
+    for path, words in (
+        (closed[0], ["compare", "a.csv"]),
+        (closed[1], ["compare", "--seeds", "1", "--out", "run"]),
+        (closed[2], ["report", "run"]),
+        (weights, ["evaluate", "run", "wine"]),
+        (weights.parent, ["sample", "run", "-n", "1"]),
+        (Path("run"), ["report", "run"]),
+    ):
+        mode = path.stat().st_mode
+        _as_root(path.chmod, 0)
+        code, out, err = run(capsys, monkeypatch, *words)
+        _as_root(path.chmod, mode)
+        assert (code, out, err.count("\n")) == (2, "", 1), (path, err)
+        assert "Permission denied" in err, (path, err)
+
+
+def _as_root(act, *arguments):
+    """Do something as the user whom this process is, not as the one that it plays."""
+    playing, real = os.geteuid(), os.getuid()
+    os.seteuid(real)
+    act(*arguments)
+    os.seteuid(playing)

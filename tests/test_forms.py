@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sourcewise as sw
+from sourcewise import ragged
 from sourcewise.forms import Ragged, as_table, content, take
 
 STRINGS = st.lists(st.text(max_size=8), max_size=12)
@@ -18,6 +19,7 @@ def test_strings_survive(strings):
     assert x.strings() == strings
     assert x.lengths.tolist() == [len(s) for s in strings]
     assert x.values.dtype == x.offsets.dtype == torch.int64
+    assert x.codes.dtype == torch.uint8
     assert Ragged.of([[ord(c) for c in s] for s in strings]).strings() == strings
 
 
@@ -81,3 +83,52 @@ def test_content_tells_sequences_apart():
 def test_text_is_no_table():
     with pytest.raises(sw.InputError, match="needs a table"):
         as_table(Ragged.of_strings(SOME))
+
+
+@pytest.mark.parametrize(
+    ("different", "held"), [(256, torch.uint8), (257, torch.int16), (40_000, torch.int32)]
+)
+def test_an_entry_takes_the_fewest_bytes(different, held):
+    """Whatever the entries are: it is their number in the alphabet that counts."""
+    points = [0x10FFFF - i for i in range(different)]
+    strings = [*map(chr, points), "".join(map(chr, points))]
+    for x in (Ragged.of_strings(strings), Ragged.of([*([p] for p in points), points])):
+        assert x.codes.dtype == held
+        assert x.strings() == strings
+
+
+@given(STRINGS, st.integers(1, 5), st.data())
+def test_blocks_change_nothing(strings, size, data):
+    """Fingerprints are those of int64 values and offsets, in whatever blocks they are made."""
+    rows = st.lists(st.integers(0, len(strings) - 1)) if strings else st.just([])
+    x = Ragged.of_strings(strings).take(torch.tensor(data.draw(rows), dtype=torch.int64))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ragged, "_BLOCK", size)
+        texts = x.strings()
+        values = torch.tensor([ord(c) for text in texts for c in text], dtype=torch.int64)
+        assert torch.equal(x.values, values)
+        ends = torch.tensor([0, *map(len, texts)]).cumsum(0)
+        assert b"".join(content(x)) == b"".join([*content(ends), *content(values)])
+        counts = dict(zip(x.alphabet.tolist(), x.counts().tolist(), strict=True))
+        assert counts == {ord(c): "".join(texts).count(c) for c in map(chr, counts)}
+        wide = x.sums(x.alphabet > 0x7F)
+        assert wide.tolist() == [sum(ord(c) > 0x7F for c in text) for text in texts]
+        found = x.first(x.alphabet > 0x7F)
+        firsts = [(i, c) for i, t in enumerate(texts) for c in map(ord, t) if c > 0x7F]
+        assert found == next(iter(firsts), None)
+        assert Ragged.joined([x, x]).strings() == 2 * texts
+
+
+def test_strings_that_need_wider_codes_later_are_kept(monkeypatch):
+    monkeypatch.setattr(ragged, "_BLOCK", 10)
+    strings = ["abc" * 5, "".join(map(chr, range(300, 900))), "cab"]
+    x = Ragged.of_strings(strings)
+    assert x.strings() == strings
+    assert x.codes.dtype == torch.int16
+
+
+def test_what_is_taken_shares_its_codes():
+    x = Ragged.of_strings(SOME)
+    assert x.take(torch.tensor([2])).codes is x.codes
+    alone = x.take(torch.tensor([2])).to("meta")
+    assert len(alone.codes) == 3

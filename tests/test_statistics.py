@@ -19,7 +19,6 @@ from sourcewise.statistics import (
     judge_overall,
     rows_and_seeds,
     with_shared_errors,
-    would_decide,
 )
 
 RNG = np.random.default_rng(0)
@@ -109,27 +108,6 @@ def test_disagreeing_sources_are_mixed():
     assert judge_overall(macro, 0.001, 0.1, {"a": "pool", "b": "separate"}) == "mixed"
 
 
-@given(st.floats(-1, 1), st.floats(0.001, 1), st.sampled_from([1, 5, 160]), st.floats(0, 0.15))
-def test_what_would_decide_does(value, error, tests, allowance):
-    """With the rows it asks for there is a verdict, Holm's correction included."""
-    region, interval = 0.1, Interval(value, error, 9, allowance=allowance)
-    words = would_decide(interval, region, tests)
-    if not words.startswith("about"):
-        return
-    factor = float(words.split()[1]) * 1.06  # printed to two digits
-    shrunk = Interval(value, error / math.sqrt(factor), 9, allowance=allowance)
-    assert judge(shrunk, min(1.0, tests * shrunk.p), region) != "undecided"
-
-
-def test_an_interval_without_zero_can_need_more_rows():
-    """One of 160 schools: significant alone, far from it among all."""
-    school = Interval(0.16, 0.065, 9)
-    assert school.low > 0
-    assert would_decide(school, 0.02) == "a few more rows"
-    factor = (stats.t.ppf(1 - 0.025 / 160, 9) * 0.065 / 0.16) ** 2
-    assert would_decide(school, 0.02, tests=160) == f"about {factor:.2g} times the rows"
-
-
 def test_strata_do_not_inflate_each_other():
     """Two sources with the same certain difference, 1000 and 20 rows: nothing is uncertain."""
     rows = np.full(1020, 1.0)
@@ -209,28 +187,6 @@ def test_ratios_are_covered():
         interval = rows_and_seeds(d, None, [0.5, 0.5], stratum, sizes=s)
         covered += interval.low <= 0.2 <= interval.high
     assert 0.92 <= covered / 1000 <= 0.97
-
-
-def test_what_would_decide_names_what_is_scarce():
-    rng = np.random.default_rng(1)
-    noisy = 0.2 + rng.normal(size=(1, 200)) + np.array([[-0.3], [0.3], [0.1]])
-    assert would_decide(rows_and_seeds(noisy), 0.01) == "more training seeds"
-    assert rows_and_seeds(noisy).scarce == "training seeds"
-    assert rows_and_seeds(noisy[:1]).scarce == "rows"
-
-
-@given(st.floats(-1, 1), st.floats(0, 0.15), st.floats(0, 0.5))
-def test_no_rows_decide_what_normalisers_hide(value, allowance, shared):
-    """It asks for better normalisers where even a sample without end would not decide."""
-    region, weight = 0.1, np.ones(1)
-    errors = [(1.0, np.array([[shared, allowance, 0.0]]))]
-    endless = with_shared_errors(Interval(value, 1e-9, 9), weight, errors)
-    words = would_decide(with_shared_errors(Interval(value, 0.3, 9), weight, errors), region)
-    if shared > 0.3:
-        assert words == "normalisers known better"
-    elif shared == 0 and abs(abs(value) - region) > 1e-3:
-        decided = judge(endless, endless.p, region) != "undecided"
-        assert (words != "normalisers known better") == decided
 
 
 @pytest.mark.parametrize(("K", "m"), [(20, 2), (14, 3), (10, 20)])
@@ -330,9 +286,3 @@ def test_each_part_of_a_variance_has_its_own_quantile():
     expected = math.hypot(stats.t.ppf(0.975, 39) * rows, stats.t.ppf(0.975, 2) * seeds)
     assert interval.half_width == pytest.approx(expected)
     assert interval.standard_error == pytest.approx(math.hypot(rows, seeds))
-
-
-def test_many_times_are_written_out():
-    words = would_decide(Interval(0.1, 0.507, 1e6), region=0.01)
-    assert words == "about 99 times the rows"
-    assert would_decide(Interval(0.1, 0.5092, 1e6), region=0.01) == "about 100 times the rows"

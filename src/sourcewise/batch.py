@@ -40,7 +40,7 @@ class Batch:
     @property
     def device(self) -> torch.device:
         """Where x is."""
-        return (self.x.values if isinstance(self.x, Ragged) else self.x).device
+        return self.x.device
 
     @property
     def tensor(self) -> Tensor:

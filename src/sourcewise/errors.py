@@ -29,10 +29,22 @@ class InputError(ValueError):
 
     >>> print(InputError("no column 'a\\x1b[31m\\n'"))
     no column 'a\\x1b[31m\\n'
+    >>> print(InputError("{row} is empty", row=0))
+    row 1 is empty
+
+    Args:
+        message: the line; of a row, `{row}` where its place belongs.
+        row: its number from 0, where only who has the sample knows its place (`sources.places`).
     """
 
-    def __init__(self, message: str):
-        super().__init__(shortened(visible(message), LONGEST_MESSAGE))
+    def __init__(self, message: str, row: int | None = None):
+        self.message, self.row = message, row
+        told = message if row is None else message.replace("{row}", f"row {row + 1}")
+        super().__init__(shortened(visible(told), LONGEST_MESSAGE))
+
+    def placed(self, place: str) -> "InputError":
+        """The same, of a row whose place is known."""
+        return type(self)(self.message.replace("{row}", place))
 
 
 class Damaged(InputError):

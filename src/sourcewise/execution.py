@@ -4,15 +4,19 @@ The same command on another device, with tracking, or with other checkpoints goe
 run.
 """
 
+import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sourcewise.errors import InputError
 from sourcewise.settings import Settings
 
-__all__ = ["Execution"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Execution", "device_of"]
 
 
 class Execution(Settings):
@@ -33,6 +37,12 @@ class Execution(Settings):
         description="under torchrun, spread each model's parameters over the processes, one model "
         "after another: for networks too large for one device",
     )
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, name: str) -> str:
+        device_of(name)
+        return name
 
     @classmethod
     def taken_from(cls, values: Mapping[str, Any]) -> tuple["Execution", dict[str, Any]]:
@@ -59,3 +69,32 @@ class Execution(Settings):
                 flag = {"true": "", "false": "no-"}.get(str(value).lower())
                 option = f"--{name} {value}" if flag is None else f"--{flag}{name}"
                 raise InputError(f"setting {name} changes no result: it is the option {option}")
+
+
+def device_of(name: str) -> "torch.device":
+    """The device called `name`; under `torchrun`, `auto` gives each process its own GPU.
+
+    >>> device_of("gpu")
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: no device 'gpu' (allowed: auto, cpu, cuda, cuda:0, ...)
+
+    Raises:
+        InputError: there is none.
+    """
+    import torch
+
+    if name == "auto":
+        local = os.environ.get("LOCAL_RANK", "0")
+        return torch.device(f"cuda:{local}" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(f"no device {name!r} (allowed: auto, cpu, cuda, cuda:0, ...)")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {name!r}: no GPU is there (allowed: auto, cpu)")
+    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
+        raise InputError(f"no device {name!r} (allowed: auto, cpu, cuda:0 to cuda:{count - 1})")
+    return device

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASIDE",
+    "exists",
     "file_digest",
     "plain",
     "read_json",
@@ -128,6 +129,18 @@ def read_tensors(path: Path) -> dict[str, "Tensor"]:
 DIGEST, ZEROS = "digest", "0" * 32
 _SEAL = re.compile(rb'"digest": ?"([0-9a-f]{32})"')
 MOST_BYTES = 1 << 32
+
+
+def exists(path: Path) -> bool:
+    """Whether something stands in a place.
+
+    Raises:
+        Damaged: it may not be asked.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise Damaged(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _read(path: Path) -> bytes:

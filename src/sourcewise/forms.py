@@ -3,9 +3,9 @@
 All forms have a length, `take(index)`, `to(device)` and bytes for a fingerprint.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, TypeVar, cast
 
@@ -13,106 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, Unsuited, unknown
+from sourcewise.errors import InputError, Unsuited, listing, unknown
+from sourcewise.ragged import Ragged
 
 __all__ = ["Column", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
 
-
-@dataclass(frozen=True)
-class Ragged:
-    """Sequences of integers, of different lengths: strings as code points, symbols as ids.
-
-    >>> words = Ragged.of_strings(["no", "", "yes"])
-    >>> words.lengths.tolist(), words.take(torch.tensor([2])).strings()
-    ([2, 0, 3], ['yes'])
-    >>> words.padded().tolist()
-    [[110, 111, -1], [-1, -1, -1], [121, 101, 115]]
-
-    Args:
-        values: (total,) int64, one sequence after another, each entry >= 0.
-        offsets: (n + 1,) int64: sequence i is `values[offsets[i]:offsets[i + 1]]`.
-    """
-
-    values: Tensor
-    offsets: Tensor
-
-    @classmethod
-    def of(cls, sequences: Iterable[Sequence[int]]) -> "Ragged":
-        """From sequences of integers."""
-        parts = [torch.as_tensor(list(s), dtype=torch.int64) for s in sequences]
-        ends = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
-        return cls(torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64), ends)
-
-    @classmethod
-    def of_strings(cls, strings: Iterable[str]) -> "Ragged":
-        """Strings as Unicode code points."""
-        strings = list(strings)
-        points = np.frombuffer("".join(strings).encode("utf-32-le", "surrogatepass"), "<u4")
-        ends = torch.tensor([0, *map(len, strings)]).cumsum(0)
-        return cls(torch.from_numpy(points.astype(np.int64)), ends)
-
-    @classmethod
-    def of_padded(cls, padded: Tensor) -> "Ragged":
-        """The inverse of `padded`: (n, T), a sequence ends where the first negative entry is."""
-        inside = (padded >= 0).cumprod(1).bool()
-        ends = torch.cat([torch.zeros(1, dtype=torch.int64), inside.sum(1).cpu().cumsum(0)])
-        return cls(padded[inside], ends)
-
-    @classmethod
-    def joined(cls, parts: Sequence["Ragged"]) -> "Ragged":
-        """The sequences of all parts, one part after another."""
-        lengths = torch.cat([part.lengths for part in parts])
-        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        return cls(torch.cat([part.values for part in parts]), ends)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> Tensor:
-        """(n,) entries of each sequence."""
-        return self.offsets.diff()
-
-    def strings(self) -> list[str]:
-        """The inverse of `of_strings`."""
-        points = self.values.cpu().numpy().astype("<u4")
-        text = points.tobytes().decode("utf-32-le", "surrogatepass")
-        return [text[a:b] for a, b in pairwise(self.offsets.tolist())]
-
-    def take(self, index: Tensor) -> "Ragged":
-        """The sequences at `index` (integers or a mask)."""
-        index = torch.arange(len(self))[index.cpu()]
-        lengths = self.lengths[index]
-        ends = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-        within = torch.arange(int(ends[-1])) - ends[:-1].repeat_interleave(lengths)
-        starts = self.offsets[index].repeat_interleave(lengths)
-        return Ragged(self.values[(starts + within).to(self.values.device)], ends)
-
-    def to(self, device: str | torch.device) -> "Ragged":
-        """The same sequences with their values on another device; offsets stay on the CPU."""
-        return Ragged(self.values.to(device), self.offsets)
-
-    def padded(self, index: Tensor | None = None, fill: int = -1) -> Tensor:
-        """(*index.shape, T) the sequences at `index` (all: (n, T)), `fill` after their ends."""
-        rows = torch.arange(len(self))
-        index = rows if index is None else rows[index.cpu()]
-        lengths = self.lengths[index]
-        at = torch.arange(int(lengths.max()) if lengths.numel() else 0)
-        inside = at < lengths[..., None]
-        where = torch.where(inside, self.offsets[index][..., None] + at, 0)
-        if not len(self.values):
-            return torch.full(where.shape, fill, device=self.values.device)
-        device = self.values.device
-        return torch.where(inside.to(device), self.values[where.to(device)], fill)
-
-    def sums(self, entries: Tensor) -> Tensor:
-        """(n,) float64 sums over each sequence of one number per entry, on the CPU.
-
-        Args:
-            entries: (total,) whole numbers or truth values.
-        """
-        total = torch.cat([torch.zeros(1, dtype=torch.int64), entries.long().cpu().cumsum(0)])
-        return total[self.offsets].diff().double()
+BLOCK = 1 << 17  # cells
 
 
 Kind = Literal["number", "category", "date"]
@@ -187,12 +93,24 @@ class Table:
 
     def cells(self, name: str) -> np.ndarray:
         """(n,) a column as files show it: numbers, or the texts of categories (missing: None)."""
-        column = next(column for column in self.schema if column.name == name)
         values = self.columns[name].cpu()
-        if column.kind != "category":
+        if values.is_floating_point():
             return values.numpy()
+        column = next(column for column in self.schema if column.name == name)
         texts = [column.categories[code] if code >= 0 else None for code in values.tolist()]
         return np.array(texts, dtype=object)
+
+    def blocks(self, names: Iterable[str]) -> Iterator[tuple[list[str], Tensor]]:
+        """Columns side by side, each time their names and `matrix`, (n, b).
+
+        What is asked of every column is asked of as many at once as make up some cells: a wide
+        table of few rows takes no longer than a narrow one of many.
+        """
+        chosen, many = self.select(names).schema, max(1, BLOCK // max(len(self), 1))
+        for first in range(0, len(chosen), many):
+            some = chosen[first : first + many]
+            columns = {column.name: self.columns[column.name] for column in some}
+            yield list(columns), Table(columns, some).matrix()
 
     def matrix(self) -> Tensor:
         """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""
@@ -222,7 +140,7 @@ def as_table(x: Tensor | Table | Ragged) -> Table:
 
 
 def _repeated(names: list[str]) -> str:
-    return ", ".join(sorted({repr(name) for name in names if names.count(name) > 1}))
+    return listing(repr(name) for name, count in sorted(Counter(names).items()) if count > 1)
 
 
 X = Tensor | Table | Ragged
@@ -240,7 +158,8 @@ def content(x: X) -> Iterator[bytes]:
     """The bytes that identify x: names, kinds, categories, shapes and values."""
     if isinstance(x, Ragged):
         yield from content(x.offsets)
-        yield from content(x.values)
+        yield repr(((int(x.lengths.sum()),), "torch.int64")).encode()
+        yield from (x.alphabet[codes].cpu().numpy().tobytes() for _, codes in x.blocks())
     elif isinstance(x, Table):
         for column in x.schema:
             yield repr((column.name, column.kind, column.categories)).encode()

@@ -13,18 +13,22 @@ __all__ = [
     "LONGEST_NAME",
     "MOST_BYTES",
     "MOST_CATEGORIES",
+    "MOST_CELLS",
     "MOST_COLUMNS",
     "MOST_SOURCES",
     "check_columns",
     "check_names",
+    "check_unpacked",
 ]
 
-MOST_COLUMNS = 20_000
+MOST_COLUMNS = 20_100  # 20 000 features, and what stands beside them: the source, groups, keys
 MOST_SOURCES = 10_000
 MOST_CATEGORIES = 100_000  # of one column
 LONGEST_NAME = 1000  # characters of the name of a column or source
 LONGEST_CELL = 100_000  # characters of a value of a column
 MOST_BYTES = 1 << 32  # of one array in a file
+MOST_CELLS = 1 << 31  # of a file that says how many it holds
+MOST_UNPACKED, MOST_TIMES = 1 << 27, 100  # bytes of what is packed; or times as many as it takes
 
 
 def check_columns(count: int, where: object) -> None:
@@ -33,7 +37,7 @@ def check_columns(count: int, where: object) -> None:
     >>> check_columns(100_000, "a.csv")
     Traceback (most recent call last):
     ...
-    sourcewise.errors.InputError: a.csv: 100000 columns (at most 20000)
+    sourcewise.errors.InputError: a.csv: 100000 columns (at most 20100)
     """
     if count > MOST_COLUMNS:
         raise InputError(f"{where}: {count} columns (at most {MOST_COLUMNS})")
@@ -60,6 +64,29 @@ def check_names(names: Sequence[str], what: str, where: object) -> None:
         held = "NUL" if "\0" in bad else "half a surrogate pair"
         raise InputError(
             f"{where}: the name {shortened(repr(bad))} of a {what} holds {held}, no character"
+        )
+
+
+def check_unpacked(size: int, packed: int, where: object, remedy: str) -> None:
+    """Raise for what is packed too well: a small file that would fill the memory.
+
+    >>> check_unpacked(1 << 34, 1 << 24, "a.csv.gz", "unpack it first")
+    Traceback (most recent call last):
+    ...
+    sourcewise.errors.InputError: a.csv.gz holds more than 1600 MiB, over 100 times what it takes \
+packed: if that is right, unpack it first
+
+    Args:
+        size: bytes that are known to be in it.
+        packed: bytes that it takes.
+        where: it stands, for messages.
+        remedy: what helps, if it is right nevertheless.
+    """
+    if size > max(MOST_UNPACKED, MOST_TIMES * packed):
+        most = f"{max(MOST_UNPACKED, MOST_TIMES * packed) / 2**20:.4g} MiB"
+        raise InputError(
+            f"{where} holds more than {most}, over {MOST_TIMES} times what it takes packed: if "
+            f"that is right, {remedy}"
         )
 
 

@@ -103,8 +103,13 @@ class MomentParts:
         first, second, third, fourth = (
             x.new_empty(len(keys), *shape) for shape in ((d,), (d, d), (d, d), (d, d))
         )
-        for s, rows in enumerate(order.split(sizes.tolist())):
-            u = x[rows] - center[source[s]]
+        starts, lone = sizes.cumsum(0) - sizes, (sizes == 1).nonzero().squeeze(1)
+        u = x[order[starts[lone]]] - center[source[lone]]
+        square = u * u
+        first[lone], second[lone] = u, _outer(u, u)
+        third[lone], fourth[lone] = _outer(square, u), _outer(square, square)
+        for s in (sizes > 1).nonzero().squeeze(1).tolist():
+            u = x[order[starts[s] : starts[s] + sizes[s]]] - center[source[s]]
             square = u * u
             first[s], second[s] = u.sum(0), u.T @ u
             third[s], fourth[s] = square.T @ u, square.T @ square

@@ -53,6 +53,15 @@ class Partition:
         """The sources that stand in some block, ascending."""
         return tuple(sorted(source for block in self.blocks for source in block))
 
+    def block_of(self, K: int) -> list[int]:
+        """The number of each of K sources' block; -1 for sources in none.
+
+        >>> Partition(((0, 3), (2,))).block_of(4)
+        [0, -1, 1, 0]
+        """
+        blocks = {k: j for j, block in enumerate(self.blocks) for k in block}
+        return [blocks.get(k, -1) for k in range(K)]
+
     def keep(self, present: Iterable[int], needed: Iterable[int] | None = None) -> "Partition":
         """Only the sources `present`, in the blocks that hold one of `needed` (any, if None).
 
@@ -62,7 +71,7 @@ class Partition:
         present = set(present)
         needed = present if needed is None else set(needed) & present
         kept = (tuple(k for k in block if k in present) for block in self.blocks)
-        return Partition(tuple(block for block in kept if needed & set(block)))
+        return Partition(tuple(block for block in kept if not needed.isdisjoint(block)))
 
     def parameters(self, shared: int, specific: int) -> int:
         """Free parameters: `J P_shared + K P_src` for J blocks and K sources."""

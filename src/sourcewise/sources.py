@@ -11,6 +11,7 @@ from torch import Tensor
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, Table, X, as_table, content, take
 from sourcewise.limits import MOST_SOURCES, check_names
+from sourcewise.places import Places
 from sourcewise.randomness import Noise
 from sourcewise.schema import SeenColumn
 from sourcewise.splits import deal, identical, repeats_by_chance
@@ -38,6 +39,7 @@ class Sources:
             or numbers (n, C), called x1, ..., xC; None: there are none.
         seen: what was found of each column of a table.
         notes: what a reader of results must know of how the data were read.
+        places: where each example stands, for messages.
     """
 
     x: X
@@ -50,6 +52,7 @@ class Sources:
     c: Table | Tensor | None = None
     seen: tuple[SeenColumn, ...] = ()
     notes: tuple[str, ...] = ()
+    places: Places = field(default_factory=Places)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
@@ -86,7 +89,8 @@ class Sources:
         """The examples at `index` (integers or a mask), all sources' names kept."""
         group = None if self.group is None else self.group[index]
         c = None if self.c is None else take(self.c, index)
-        return replace(self, x=take(self.x, index), y=self.y[index], c=c, group=group)
+        x, places = take(self.x, index), self.places.take(index)
+        return replace(self, x=x, y=self.y[index], c=c, group=group, places=places)
 
     def of(self, source: str | int) -> "Sources":
         """The examples of one source."""
@@ -142,7 +146,7 @@ class Sources:
         """
         labels = [self.names[k] for k in self.y.tolist()]
         if isinstance(self.x, Ragged):
-            texts = zip(labels, self.x.strings(), strict=True)
+            texts = zip(labels, self.x.texts(), strict=True)
             keys = [repr(pair).encode("utf-8", "surrogatepass") for pair in texts]
             digests = (blake2b(key, digest_size=8).digest() for key in keys)
             return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests])

@@ -7,8 +7,8 @@ every source's folds exactly. Folds of one source differ by one row at most when
 single rows.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 
 __all__ = ["deal", "hold_out", "identical", "repeats_by_chance"]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd number spreads the bits of what it multiplies
+_ROWS = 1 << 16  # sequences whose places are listed at once
 
 
 def identical(x: Tensor | Ragged) -> Tensor:
@@ -32,13 +35,24 @@ def identical(x: Tensor | Ragged) -> Tensor:
         return _identical_sequences(x)
     import pandas as pd
 
-    frame = pd.DataFrame((x + 0.0).numpy())  # -0 is 0
+    values = (x.double() + 0.0).numpy()  # -0 is 0
     # One number for each row sorts many times faster than its cells do; rows may share one.
-    same = pd.factorize(pd.util.hash_pandas_object(frame, index=False).to_numpy())[0]
+    same = pd.factorize(_mixed(values))[0]
     first = np.unique(same, return_index=True)[1]
-    if not all(_equal(frame[j].to_numpy(), first[same]) for j in frame):
+    if not all(_equal(column, first[same]) for column in values.T):
+        frame = pd.DataFrame(values)
         same = frame.groupby(list(frame.columns), sort=False, dropna=False).ngroup().to_numpy()
     return torch.from_numpy(same.astype(np.int64))
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """(n,) a number of each row (n, d): the same for rows of equal cells."""
+    out = np.zeros(len(values), np.uint64)
+    for column in values.T:
+        bits = np.where(np.isnan(column), np.nan, column).view(np.uint64)
+        out = (out ^ bits) * _ODD
+        out ^= out >> np.uint64(29)
+    return out
 
 
 def _equal(values: np.ndarray, other: np.ndarray) -> bool:
@@ -47,11 +61,35 @@ def _equal(values: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _identical_sequences(x: Ragged) -> Tensor:
-    raw = x.values.cpu().numpy().astype(np.int64).tobytes()  # noqa: PD011
-    ends = (8 * x.offsets).tolist()
-    seen: dict[bytes, int] = {}
-    numbers = [seen.setdefault(raw[a:b], len(seen)) for a, b in pairwise(ends)]
-    return torch.tensor(numbers, dtype=torch.int64)
+    """One hash for each sequence takes little room; sequences may share one."""
+    if len(x.alphabet.unique()) < len(x.alphabet):  # two codes stand for one entry
+        x = Ragged.joined([x])
+    hashes = np.fromiter(map(hash, _raw(x)), np.int64, len(x))
+    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    copies = np.flatnonzero(first[which] != np.arange(len(x)))
+    if not _equal_sequences(x, copies, first[which[copies]]):
+        seen: dict[bytes, int] = {}
+        return torch.tensor([seen.setdefault(raw, len(seen)) for raw in _raw(x)])
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    return torch.from_numpy(number[which])
+
+
+def _raw(x: Ragged) -> Iterator[bytes]:
+    """The bytes of the codes of each sequence."""
+    codes = x.codes.cpu().numpy()
+    raw, wide = codes.view(np.uint8).data, codes.itemsize
+    for starts, lengths in zip(x.starts.split(_ROWS), x.lengths.split(_ROWS), strict=True):
+        places = (wide * starts).tolist(), (wide * (starts + lengths)).tolist()
+        yield from (raw[a:b].tobytes() for a, b in zip(*places, strict=True))
+
+
+def _equal_sequences(x: Ragged, rows: np.ndarray, others: np.ndarray) -> bool:
+    """Whether sequences equal those at other places."""
+    a, b = x.take(torch.from_numpy(rows)), x.take(torch.from_numpy(others))
+    if not torch.equal(a.lengths, b.lengths):
+        return False
+    return all(torch.equal(p, q) for (_, p), (_, q) in zip(a.blocks(), b.blocks(), strict=True))
 
 
 def repeats_by_chance(x: Tensor | Ragged, same: Tensor) -> bool:
@@ -70,17 +108,24 @@ def repeats_by_chance(x: Tensor | Ragged, same: Tensor) -> bool:
         same: (n,) from `identical`.
     """
     n, pairs = len(x), _pairs(torch.bincount(same))
-    if isinstance(x, Ragged):
-        if len(x.lengths.unique()) > 1:
-            return False
-        x = x.padded().double()
+    if isinstance(x, Ragged) and len(x.lengths.unique()) > 1:
+        return False
     if not pairs:
         return True
     chance = 1.0
-    for column in x.T:
-        values = column.nan_to_num(torch.inf).unique(return_counts=True)[1]
-        chance *= _pairs(values) / max(_pairs(torch.tensor([n])), 1)
+    for counts in _column_counts(x):
+        chance *= _pairs(counts) / max(_pairs(torch.tensor([n])), 1)
     return pairs <= 2 * chance * _pairs(torch.tensor([n]))
+
+
+def _column_counts(x: Tensor | Ragged) -> Iterator[Tensor]:
+    """How often each value stands in each column, of sequences of one length."""
+    if isinstance(x, Ragged):
+        for j in range(int(x.lengths[0])):
+            yield torch.bincount(x.codes[x.starts + j].long(), minlength=len(x.alphabet))
+    else:
+        for column in x.T:
+            yield column.nan_to_num(torch.inf).unique(return_counts=True)[1]
 
 
 def _pairs(counts: Tensor) -> float:
@@ -106,8 +151,10 @@ def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:
     part = np.empty(len(y), np.int64)
     load = np.zeros((sources, parts))
     _deal_units(unit.numpy(), y.numpy(), single, part, load, noise)
-    for k in range(sources):
-        rows = np.flatnonzero(single & (y.numpy() == k))
+    of_source, alone = y.numpy()[single], np.flatnonzero(single)
+    alone = alone[np.argsort(of_source, kind="stable")]
+    ends = np.cumsum(np.bincount(of_source, minlength=sources))
+    for k, rows in enumerate(np.split(alone, ends[:-1])):
         part[rows] = _level(load[k], len(rows), noise.of("single", k))
     return torch.from_numpy(part)
 

@@ -21,9 +21,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 __all__ = [
+    "ALPHA",
     "DOMINATED",
+    "NORMALISERS",
+    "SEEDS",
     "Interval",
     "Overall",
+    "SeedSpread",
     "Verdict",
     "averaged_errors",
     "beta_from_gain",
@@ -33,14 +37,33 @@ __all__ = [
     "judge",
     "judge_overall",
     "rows_and_seeds",
+    "with_seeds",
     "with_shared_errors",
-    "would_decide",
 ]
 
 Verdict = Literal["pool", "separate", "equivalent", "undecided"]
 Overall = Literal["pool", "separate", "equivalent", "undecided", "mixed"]
 LEVEL = 0.95
 ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """What training seeds and test rows make of an interval.
+
+    Args:
+        seeds: how many there are, two at least.
+        variance: that they make, as many as they are.
+        df: its degrees of freedom.
+        rows: the variance that test rows make.
+        df_rows: likewise.
+    """
+
+    seeds: int
+    variance: float
+    df: float
+    rows: float
+    df_rows: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +78,7 @@ class Interval:
         scarce: what would shrink it most: rows, training seeds, or normalisers, whichever makes
             most of its width.
         allowance: the most that a bias may add or take, >= 0; it never averages out.
+        spread: what training seeds make of it; None: they make nothing, or it is not known.
     """
 
     value: float
@@ -63,6 +87,7 @@ class Interval:
     level: float = LEVEL
     scarce: str = "rows"
     allowance: float = 0.0
+    spread: SeedSpread | None = None
 
     @property
     def half_width(self) -> float:
@@ -229,7 +254,23 @@ def rows_and_seeds(
     seeds, df_seeds = _of_seeds(means * w)
     both, of_seeds = _joined(rows, df, seeds, df_seeds, level)
     scarce = SEEDS if of_seeds > 0.5 else "rows"
-    return Interval(float((means @ w).mean()), math.sqrt(rows + seeds), both, level, scarce)
+    found = Interval(float((means @ w).mean()), math.sqrt(rows + seeds), both, level, scarce)
+    S = len(means)
+    return replace(found, spread=SeedSpread(S, seeds, df_seeds, rows, df) if S > 1 else None)
+
+
+def with_seeds(interval: Interval, seeds: int) -> Interval:
+    """As it would be with another number of training seeds, two or more.
+
+    `SE_seeds^2` shrinks like 1 / S, and its degrees of freedom grow like S - 1; all else stays.
+    """
+    now = interval.spread
+    assert now is not None
+    variance = now.variance * now.seeds / seeds
+    df = now.df * (seeds - 1) / (now.seeds - 1)
+    joined, _ = _joined(now.rows, now.df_rows, variance, df, interval.level)
+    square = interval.standard_error**2 - now.variance + variance
+    return replace(interval, standard_error=math.sqrt(max(square, 0.0)), df=joined)
 
 
 def _of_seeds(parts: np.ndarray) -> tuple[float, float]:
@@ -325,46 +366,6 @@ def judge_overall(
     if {"pool", "separate"} <= set(per_source.values()):
         return "mixed"
     return judge(macro, p, region)
-
-
-def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
-    """What an undecided difference lacks, in words, if value and spread stay as they are.
-
-    The standard error shrinks like one over the root of the number of rows; the allowance stays. A
-    decision needs |value| beyond the allowance by the critical value of the first Holm step,
-    `t_{df, 1 - .025/tests} SE`, or the whole interval inside the region; whichever takes fewer
-    rows. Where training seeds make most of the width, no number is told. No rows help where
-    normalisers make most of the standard error, or where the allowance alone stands in the way.
-
-    >>> would_decide(Interval(0.1, 0.1, 99), region=0.01)
-    'about 3.9 times the rows'
-    >>> would_decide(Interval(0.1, 0.1, 99, allowance=0.2), region=0.01)
-    'normalisers known better'
-
-    Args:
-        interval: of the difference.
-        region: half the width of practical equivalence.
-        tests: how many differences Holm corrects for.
-    """
-    from scipy.special import stdtrit
-
-    critical = float(stdtrit(interval.df, 1 - ALPHA / 2 / tests)) * interval.standard_error
-    spread, size = interval.half_width - interval.allowance, abs(interval.value)
-    ways = [(critical, size), (spread, region - size)]
-    open_ways = [(width, gap - interval.allowance) for width, gap in ways]
-    ratios = [width / gap for width, gap in open_ways if gap > 0]
-    blocked = not ratios and any(gap > 0 for _, gap in ways)
-    if blocked or interval.scarce == NORMALISERS:
-        return "normalisers known better"
-    ratio = min(ratios, default=math.inf)
-    if interval.scarce == SEEDS and ratio < math.inf:
-        return "more training seeds"  # how many: their t grows narrower, too
-    if ratio > 10:
-        return f"more than 100 times the {interval.scarce}"
-    factor = ratio**2
-    if factor < 1.1:
-        return f"a few more {interval.scarce}"
-    return f"about {float(f'{factor:.2g}'):g} times the {interval.scarce}"
 
 
 def beta_from_gain(gain: float, excess: float, K: int, J: int = 1) -> float:

@@ -164,9 +164,25 @@ def test_an_outlier_is_pointed_out():
     x[3] = 60.0
     warnings = sw.compare(Sources(x, data.y, data.names), seeds=1).document["warnings"]
     assert any("all the uncertainty of s1, s2; it acts through training" in w for w in warnings)
-    assert any("the least likely row there is row 4 of those used, of 's0'" in w for w in warnings)
+    assert any("the least likely row there is row 4, of 's0'" in w for w in warnings)
     clean = sw.compare(data, seeds=1).document["warnings"]
     assert not any("uncertainty" in text for text in clean)
+
+
+def test_a_verdict_on_skewed_columns_is_conditional():
+    """Two lognormal sources whose logarithms have one mean and two spreads."""
+    y = torch.arange(300) % 2
+    crp = (Noise(0).of("skew").normal(300) * torch.tensor([0.5, 1.2])[y]).exp()
+    b = as_table(gaussians(150, 2).x).matrix()[:, 0]
+    data = sw.read(pd.DataFrame({"source": y.numpy(), "crp": crp, "b": b}))
+    plain, logged = (sw.compare(data, seeds=1, log=log) for log in ((), ("crp",)))
+    told = "under a normal density of 'crp' (skewed), see the notes"
+    assert plain.verdict["condition"] == told
+    assert plain.verdict["reason"].startswith(f"{told}: ")
+    assert f"{plain.verdict['overall']}, conditional; recommended: " in str(plain)
+    assert any("consider --log crp" in note for note in plain.document["warnings"])
+    assert logged.verdict["condition"] is None
+    assert "conditional" not in str(logged)
 
 
 def test_differences_are_in_original_units():

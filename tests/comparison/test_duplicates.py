@@ -19,6 +19,19 @@ def test_near_copies_by_chance_are_no_sign_of_copied_records():
     assert near_duplicates(made(heavy)) is None
 
 
+def test_a_handful_among_many_rows_is_not_told_but_among_the_few_of_a_source():
+    x, y = Noise(3).normal(N, 4), torch.arange(N) % 2
+    x[:2] = x[2:4] + 1e-5  # of 4000 rows 4, two of each source: one in a thousand
+    assert near_duplicates(Sources(x, y, ("a", "b"))) is not None
+    x[1] += 1  # two of source a are left
+    assert near_duplicates(Sources(x, y, ("a", "b"))) is not None
+    many = torch.cat([x, Noise(4).normal(N, 4)])
+    assert near_duplicates(made(many)) is None
+    y = torch.arange(2 * N) % 2
+    y[[0, 5, 7, 9]] = 2  # one of four rows is a copy
+    assert "2 rows have" in (near_duplicates(Sources(many, y, ("a", "b", "c"))) or "")
+
+
 def test_noisy_copies_are_told_in_few_columns_too():
     x = Noise(1).normal(N, 2)
     x[: N // 10] = x[N // 2 : N // 2 + N // 10] + 1e-5 * Noise(2).normal(N // 10, 2)

@@ -67,7 +67,7 @@ def test_tables_of_numbers_survive():
 
 def test_a_coding_holds_for_other_rows_of_its_sample():
     coding = TokenCoding.of(Ragged.of_strings(["ACGT", "TTTT"]))
-    assert coding.prepare(Ragged.of_strings(["CATG"])).values.tolist() == [[1, 0, 3, 2]]
+    assert coding.prepare(Ragged.of_strings(["CATG"])).values.tolist() == [1, 0, 3, 2]
     for strings, message in (
         (["ACGT", "ACGN"], "row 2 holds a symbol that is not among the 4 known"),
         (["ACGT", "ACG"], "row 2 holds 3 symbols, not 4"),

@@ -143,13 +143,21 @@ def test_unknown_rows_are_named_and_skipped_on_request(frame, tmp_path):
     assert found.document["skipped"] == {
         "rows": 4,
         "unknown": [
-            {"kind": "source", "column": None, "value": "west", "rows": 2, "first": [10, 120]},
+            {
+                "kind": "source",
+                "column": None,
+                "value": "west",
+                "rows": 2,
+                "first": [10, 120],
+                "place": "row 10",
+            },
             {
                 "kind": "category",
                 "column": "kind",
                 "value": "deadly",
                 "rows": 3,
                 "first": [3, 9, 10],
+                "place": "row 3",
             },
         ],
     }

@@ -1,9 +1,11 @@
 """Text in other encodings: read where it says so, told for all files at once where not."""
 
+import contextlib
 import gzip
 import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -139,19 +141,30 @@ def test_a_device_is_refused(tmp_path):
         sw.read(tmp_path / "a.csv")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="everything is readable for root")
-@pytest.mark.parametrize("name", ["a.csv", "a.npz", "a.parquet", "folder", "folder/a.txt"])
-def test_what_may_not_be_read_says_so(tmp_path, name):
-    (tmp_path / "folder").mkdir()
-    path = tmp_path / name
+@pytest.mark.parametrize(
+    "name",
+    ["a.csv", "a.csv.gz", "a.npz", "a.parquet", "a.jsonl", "a.fasta", "folder", "folder/a.txt"],
+)
+def test_what_may_not_be_read_says_so(unprivileged, name):
+    path, data = Path(name), name.split("/")[0]
+    Path("folder").mkdir()
     if name != "folder":
         path.write_text("source,x\n")
+    with contextlib.suppress(sw.InputError):  # all that reading imports
+        sw.read(data)
     path.chmod(0)
-    try:
-        with pytest.raises(sw.InputError, match="cannot read .*: Permission denied"):
-            sw.read(tmp_path / name.split("/")[0])
-    finally:
-        path.chmod(0o700)
+    unprivileged()
+    with pytest.raises(sw.InputError, match=f"^cannot read {name}: Permission denied$"):
+        sw.read(data)
+
+
+def test_what_stands_in_a_closed_folder_says_so(unprivileged):
+    Path("closed").mkdir()
+    Path("closed/a.csv").write_text("source,x\n")
+    Path("closed").chmod(0)
+    unprivileged()
+    with pytest.raises(sw.InputError, match="^cannot read closed/a.csv: Permission denied$"):
+        sw.read("closed/a.csv")
 
 
 def test_a_path_that_cannot_be_is_one_line(tmp_path):

@@ -1,6 +1,8 @@
 """Small files as programs and spreadsheets write them, with what is right."""
 
+import contextlib
 import datetime
+import gzip
 import json
 import re
 import shlex
@@ -14,9 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import sourcewise as sw
+from sourcewise import limits
 from sourcewise.commands.options import names
 from sourcewise.forms import as_table
 from sourcewise.lifecycle.sample import write_samples
+from sourcewise.readers.files import open_file
 
 
 def cells(data: sw.Sources) -> dict[str, list]:
@@ -330,3 +334,51 @@ def test_groups_that_group_nothing_are_told(tmp_path):
     for ids, notes in (("123", alone), (("", "", ""), alone), ("112", ())):
         rows = "".join(f"{s},{p},{s}\n" for s, p in zip("aba", ids, strict=True))
         assert read(tmp_path, f"source,p,x\n{rows}", group="p").notes == notes
+
+
+LARGE = {
+    "a.csv.gz": b"source,x\n" + b"a,1\n" * 400_000,
+    "a.jsonl.gz": b'{"source": "a", "text": "b"}\n' * 60_000,
+    "a.fasta.gz": b">a source=a\n" + b"ACGT\n" * 300_000,
+    "folder/a.txt.gz": b"one\n" * 400_000,
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_is_packed_too_well_is_refused(tmp_path, monkeypatch, name):
+    """Each holds about 1.5 MB, packed in few; .5 MB are allowed here, or 100 times the file."""
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(gzip.compress(LARGE[name]))
+    monkeypatch.setattr(limits, "MOST_UNPACKED", 1 << 19)
+    where = file.parent if name.startswith("folder") else file
+    told = f"{file} holds more than 0.5 MiB, over 100 times .*, unpack it first: gunzip {file}"
+    with pytest.raises(sw.InputError, match=told):
+        sw.read(where)
+    monkeypatch.setattr(limits, "MOST_TIMES", 10_000)
+    with contextlib.suppress(sw.InputError):  # of one source only
+        assert len(sw.read(where)) > 1
+    monkeypatch.undo()
+    assert open_file(file).read() == LARGE[name]
+
+
+def test_arrays_that_are_packed_too_well_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_UNPACKED", 1 << 19)
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros((100_000, 1)), y=np.arange(100_000) % 2)
+    with pytest.raises(sw.InputError, match=r"array 'x' holds more than 0.5 MiB.*, save it with"):
+        sw.read(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", x=np.zeros((100_000, 1)), y=np.arange(100_000) % 2)
+    assert len(sw.read(tmp_path / "a.npz")) == 100_000
+
+
+@pytest.mark.parametrize("column", [pd.cut(np.arange(4.0), 2), np.array([1j, 1j, 2, 2])])
+@pytest.mark.parametrize("role", ["source", "group"])
+def test_a_column_that_is_needed_is_not_to_be_left_out(column, role):
+    """The remedy for intervals and complex numbers, as for lists, keeps what sources come from."""
+    frame = pd.DataFrame({"z": column, "s": ["a", "a", "b", "b"], "x": range(4)})
+    given: Any = {"source": "z"} if role == "source" else {"source": "s", "group": "z"}
+    with pytest.raises(
+        sw.InputError, match="'z' holds .*: make it text, .* or name another"
+    ) as told:
+        sw.read(frame, **given)
+    assert "--ignore" not in str(told.value)

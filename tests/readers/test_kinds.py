@@ -127,12 +127,21 @@ def test_other_columns_or_the_user_decide_between_two_readings():
 
 
 def test_text_among_numbers_is_named_with_its_row_and_remedies():
-    with pytest.raises(
-        InputError, match=r"2 values such as '<0,6' \(row 3\); say --na '\"<0,6\"'"
-    ):
-        of("0,7", "1,2", "<0,6", "<0,5", "3,1")
+    with pytest.raises(InputError, match=r"2 values such as 'x' \(row 3\); say --na x if"):
+        of("0,7", "1,2", "x", "y", "3,1")
     with pytest.raises(InputError, match="text among its numbers"):
         of("1", "2", "x", override="number")
+
+
+def test_values_beyond_a_limit_of_detection_are_told_as_such():
+    found = r"2 values such as '<0,6' \(row 3\), beyond a limit of detection: write numbers .*"
+    also = r"--types c=category or --ignore c; --na '\"<0,6\",\"> 3,1\"' takes them as missing, "
+    with pytest.raises(InputError, match=found + also + "which leaves out the smallest and larg"):
+        of("0,7", "1,2", "<0,6", "> 3,1", "3,1")
+    with pytest.raises(InputError, match="beyond a limit of detection"):  # even where most are
+        of("1", "<1", "<2", "≤ 3")
+    assert of("<5", ">=5").kind == "category"  # no number among them
+    assert of("<18", "18-65", ">65", "7").kind == "category"
 
 
 def test_what_is_too_large_is_named():

@@ -78,6 +78,33 @@ def test_units_below_the_header_are_refused_with_their_line(tmp_path):
         read(tmp_path, DATA.replace("y\n", "y\n;cm;kg\n", 1))
 
 
+UNITS = {
+    "unit;cm;kg\n": "line 2 holds 'cm', 'kg' where all other rows hold numbers: remove what is no",
+    "a;mmHg;\n": "line 2 holds 'mmHg' where",
+    "-;;[µg/l]\n": "line 2 holds '.µg/l.' where",
+    "a;10^9/l;cells\n": "line 2 holds '10.9/l', 'cells' where",
+    "a;oops;2.4\n": "'oops' .*line 2.; say --na oops",
+    "a;oops;\n": "'oops' .*line 2.; say --na oops",
+    "1;cm;kg\n": "line 2 holds 'cm', 'kg' where",
+    "a;<0.6;<0.5\n": "'<0.6' .*line 2., beyond a limit",
+    "a;12%;\n": "'12%' .*line 2.; say --na",
+    "a;7 kg;1 cm\n": "'7 kg' .*line 2.; say --na",
+}
+
+
+@pytest.mark.parametrize("row", UNITS)
+def test_units_beside_a_source_are_told_from_values(tmp_path, row):
+    with pytest.raises(sw.InputError, match=UNITS[row]):
+        read(tmp_path, DATA.replace("y\n", f"y\n{row}", 1))
+
+
+def test_words_that_are_missing_are_no_units(tmp_path):
+    data = read(tmp_path, DATA.replace("y\n", "y\na;none;none\n", 1), na="none")
+    assert data.counts.tolist() == [3, 2]
+    both = "site;sex;x\na;f;1\na;m;2\nb;f;3\n"  # a category has text in every row
+    assert read(tmp_path, both).notes == ()
+
+
 def test_texts_have_no_totals(tmp_path):
     data = read(tmp_path, "site;text\na;x\na;y\nTotal;z\n")
     assert data.names == ("Total", "a")

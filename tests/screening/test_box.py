@@ -72,13 +72,13 @@ def test_a_value_that_settles_the_box_alone_is_named():
     values = 1e9 + 3 * Noise(3).normal(N)
     values[17] = 1e15
     told = screen(sample(a=values, b=Noise(4).normal(N))).warnings
-    found = [w for w in told if "row 18 of those used, of 'b', holds 1e+15" in w]
+    found = [w for w in told if "row 18, of 'b', holds 1e+15" in w]
     assert len(found) == 1
     assert found[0].startswith("column 'a'")
     assert "--log" not in found[0]  # it would not help
     heavy = (3 * Noise(3).normal(N)).exp()
     heavy[5] = 1e6
     told = screen(sample(a=heavy, b=Noise(4).normal(N))).warnings
-    assert any("row 6 of those used" in w and "--log a, or leave such rows out" in w for w in told)
+    assert any("row 6, of" in w and "--log a, or leave such rows out" in w for w in told)
     calm = screen(sample(**numbers())).warnings
     assert not any("middle 99 %" in w for w in calm)

@@ -127,8 +127,8 @@ def test_outliers_are_named_with_what_helps():
     notes = numeric(sw.read(table(wild=wild, high=high), source="source")).warnings
     start = "values so far out that a smooth density follows them and not the other rows: "
     assert notes == [
-        f"{start}'high' (row 11 of those used, of 'u': 40): --log high brings them in",
-        f"{start}'wild' (row 8 of those used, of 'v': 1000): correct such values; if they are no "
+        f"{start}'high' (row 11, of 'u': 40): --log high brings them in",
+        f"{start}'wild' (row 8, of 'v': 1000): correct such values; if they are no "
         "measurements, --na 1000 makes them missing",
     ]
 

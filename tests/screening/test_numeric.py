@@ -159,6 +159,20 @@ def test_spikes_and_skew_are_pointed_out():
     assert "consider --log income" in " ".join(result.warnings)
     logged = screened({"log": ("income",)}, income=Noise(11).normal(N).mul(2).exp().numpy())
     assert not logged.warnings
+    assert logged.misfits == {}
+    assert result.misfits == {"gain": "mostly one value", "income": "skewed"}
+
+
+def test_skew_is_that_within_sources_and_told_where_no_logarithm_mends_it():
+    z = torch.special.ndtri((torch.arange(N, dtype=torch.float64) + 0.5) / N)
+    zeros = z.exp().where(torch.arange(N) % 7 > 0, 0.0)
+    found = screened(left=(10 - z.exp()).numpy(), zeros=zeros.numpy())
+    assert found.misfits == {"left": "skewed", "zeros": "skewed"}
+    told = "skewed columns that a logarithm does not mend: left, zeros: a normal density fits"
+    assert any(told in warning for warning in found.warnings)
+    few = torch.arange(N) % 15 == 7  # normal in each of two sources, one of them small and far
+    far = pd.DataFrame({"source": few.numpy(), "a": (20 + z + 12 * few).numpy()})
+    assert not screen(sw.read(far, source="source"), Rules(min_rows=2)).misfits
 
 
 def dated(**columns):

@@ -65,9 +65,10 @@ def compare(
     from sourcewise.fitting.execute import execute
 
     options = context.params
+    execution = Execution.parse(o.values_of(Execution, options))
     settings = CompareSettings.parse(o.values_of(CompareSettings, options))
     prepared = prepare(o.read_data(options), settings)
-    run = ComparisonRun(prepared, Execution.parse(o.values_of(Execution, options)))
+    run = ComparisonRun(prepared, execution)
     out = out or run.folder
     if dry_run:
         o.print_plan(prepared, out, prepared.seconds(), as_json)

@@ -52,9 +52,10 @@ def train(
     from sourcewise.lifecycle.train import TrainingRun
 
     options = context.params
+    execution = Execution.parse(o.values_of(Execution, options))
     settings = TrainSettings.parse(o.values_of(TrainSettings, options))
     prepared = prepare(o.read_data(options), settings)
-    run = TrainingRun(prepared, Execution.parse(o.values_of(Execution, options)))
+    run = TrainingRun(prepared, execution)
     out = out or run.folder
     if dry_run:
         o.print_plan(prepared, out, run.seconds(), as_json)

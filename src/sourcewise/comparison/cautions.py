@@ -112,7 +112,7 @@ def _dominated(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:
         row, how = summary.suspect(group, sources[0], strategy, baseline)
         told = listing((job.names[k] for k in sources), 5)
         yield (
-            f"one tenth of the rows makes nearly all the uncertainty of {told}; {how} row "
-            f"{row + 1} of those used, of {job.names[int(job.data.y[row])]!r}: an outlier, or a "
+            f"one tenth of the rows makes nearly all the uncertainty of {told}; {how} "
+            f"{job.data.places(row)}, of {job.names[int(job.data.y[row])]!r}: an outlier, or a "
             "faulty measurement?"
         )

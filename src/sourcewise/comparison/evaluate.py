@@ -118,7 +118,7 @@ def evaluate(
     Labels (n,) are `shuffled` for the control that trains on such; `keep` gets the models.
     """
     encoded = Encoded.of(job, rows, split)
-    test = encoded_batch(job, encoded.encoder, encoded.given, rows, split.test)
+    test = encoded_batch(job, encoded.encoders, rows, split.test)
     held_out = HeldOut(take(job.data.x, split.test), *test)
     out = {}
     for i, strategy in enumerate(job.strategies):

@@ -38,7 +38,7 @@ class Shared:
 
     fold: Tensor  # (n,) of each row
     rows: Rows  # all rows, with everything done that needs no fitting
-    shuffled: Tensor  # (n,) permuted labels
+    shuffled: Tensor  # (n,) permuted labels, if a strategy trains on them
     sums: Sums | None  # of the rows by `part`, if deletions need no more
 
     @staticmethod
@@ -112,12 +112,14 @@ class Plan:
 
     def _shared(self, repetition: int) -> Shared:
         job, noise, fold = self.job, self.noise(repetition), self.folds(repetition)
-        rows, shuffled = prepared_rows(job, noise), shuffled_labels(job.data.y, fold, noise)
+        rows, shuffled = prepared_rows(job, noise), job.data.y
+        if any(strategy.shuffled for strategy in job.strategies):
+            shuffled = shuffled_labels(job.data.y, fold, noise)
         shared = Shared(fold, rows, shuffled, None)
         enough = isinstance(job.family.model_class, Solvable) and job.metric.of_log_densities
         if not enough or self.scope != "procedure" or job.data.c is not None:
             return shared
-        labels = [job.data.y, *([shuffled] if any(s.shuffled for s in job.strategies) else [])]
+        labels = [job.data.y, *([] if shuffled is job.data.y else [shuffled])]
         part = Shared.part(fold, self.groups)
         sums = Sums.of(job.coding, rows, labels, part, FOLDS * GROUPS, job.data.K)
         return replace(shared, sums=sums)

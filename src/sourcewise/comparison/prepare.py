@@ -3,9 +3,12 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
+from torch import Tensor
 
 from sourcewise.cells import as_option
 from sourcewise.comparison.evaluate import evaluate_cell
@@ -13,9 +16,11 @@ from sourcewise.comparison.plan import BASELINE, Plan, Scope
 from sourcewise.comparison.scores import FOLDS, GROUPS, Cell
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.family import Family
-from sourcewise.fitting.job import Job
+from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
+from sourcewise.fitting.strategy import Encoders
+from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
@@ -63,11 +68,21 @@ class Prepared:
         """What is compared."""
         return self.plan.job
 
+    @cached_property
+    def split(self) -> Split:
+        """The first."""
+        return next(self.plan.splits(self.plan.cells[0], self.plan.shared(0).fold))
+
+    @cached_property
+    def encoders(self) -> Encoders:
+        """That of the first split."""
+        give_back()
+        return Encoders.fit(self.plan.job, self.plan.shared(0).rows, self.split)
+
     def rehearsal(self) -> Rehearsal:
         """All models on the first split."""
         shared = self.plan.shared(0)
-        split = next(self.plan.splits(self.plan.cells[0], shared.fold))
-        return Rehearsal(self.plan.job, shared.rows, split, shared.shuffled)
+        return Rehearsal(self.plan.job, shared.rows, self.split, shared.shuffled, self.encoders)
 
     def seconds(self) -> float:
         """That the comparison will take, its search included, if no training stops early."""
@@ -158,11 +173,9 @@ def _too_few(plan: Plan, min_rows: int) -> dict[str, str]:
     """Sources that are not tested, and why: too few rows, or too few units to split."""
     data, out = plan.job.data, {}
     held_out = plan.folds(0) == 0
-    for k, name in enumerate(data.names):
-        mine = data.y == k
-        units = len(data.units[mine].unique())
-        tested = len(data.units[mine & held_out].unique())
-        rows = int(mine.sum())
+    every = torch.ones_like(held_out)
+    facts = (data.counts, *(_units(data, rows) for rows in (every, held_out)))
+    for name, rows, units, tested in zip(data.names, *map(Tensor.tolist, facts), strict=True):
         if rows < min_rows:
             out[name] = f"too few rows ({rows}, fewer than {min_rows})"
         elif units < FOLDS:
@@ -172,6 +185,12 @@ def _too_few(plan: Plan, min_rows: int) -> dict[str, str]:
         elif plan.scope == "these models" and tested < 2:
             out[name] = f"too few rows ({rows}, but only {tested} units to test on)"
     return out
+
+
+def _units(data: Sources, rows: Tensor) -> Tensor:
+    """(K,) different units of each source among some rows (n,)."""
+    pairs = torch.stack([data.y, data.units], 1)[rows].unique(dim=0)
+    return torch.bincount(pairs[:, 0], minlength=data.K)
 
 
 def _tested(plan: Plan, too_few: Mapping[str, str], min_rows: int) -> tuple[int, ...]:

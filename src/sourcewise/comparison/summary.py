@@ -216,8 +216,12 @@ class Summary:
 
     def _errors(self, strategy: str) -> np.ndarray:
         """(K, 3) errors of the log densities of a strategy's models, over the repetitions."""
-        cells = [self.cell(strategy, r) for r in range(self.plan.repetitions)]
-        return averaged_errors(torch.stack([cell.shared_error for cell in cells]))
+        key = strategy, "shared_error", None
+        if key not in self._averages:
+            cells = [self.cell(strategy, r) for r in range(self.plan.repetitions)]
+            errors = torch.stack([cell.shared_error for cell in cells])
+            self._averages[key] = averaged_errors(errors)
+        return self._averages[key]
 
     def _signed(
         self, signs: Mapping[str, float], weights: np.ndarray, deletion: int | None
@@ -244,5 +248,5 @@ class Summary:
 
 
 def _dot(weights: np.ndarray, values: np.ndarray) -> float:
-    used = weights > 0  # sources that are not tested have no values
+    used = np.flatnonzero(weights > 0)  # sources that are not tested have no values
     return float(weights[used] @ values[used])

@@ -47,10 +47,9 @@ class SummedFit:
     @property
     def seen(self) -> Tensor:
         """(K,) training rows of the model of each source's block; 0 without one."""
-        out = torch.zeros_like(self.labels)
-        for block in self.partition:
-            out[list(block)] = self.labels[list(block)].sum()
-        return out
+        block = torch.tensor(self.partition.block_of(len(self.labels))) + 1
+        total = self.labels.new_zeros(len(self.partition) + 1).index_add_(0, block, self.labels)
+        return torch.where(block > 0, total[block], 0.0)
 
 
 def _fits(job: Job, sums: Sums, train: Tensor) -> Iterator[SummedFit]:

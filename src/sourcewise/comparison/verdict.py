@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sourcewise.comparison.summary import Summary
+from sourcewise.deciding import would_decide
 from sourcewise.errors import listing
 from sourcewise.results.comparison import MACRO, Difference, Verdict
 from sourcewise.results.text import few_degrees, quoted
-from sourcewise.statistics import Interval, holm, judge, judge_overall, would_decide
+from sourcewise.statistics import Interval, holm, judge, judge_overall
 from sourcewise.strategies import Strategy
 
 __all__ = ["Choice", "differences", "recommend", "verdict_of"]

@@ -22,6 +22,7 @@ __all__ = ["near_duplicates", "repeats", "warnings_of"]
 
 Results = Mapping[str, Mapping[str, CellScores]]
 CLOSE = 1e-3  # standard deviations
+SHARE = 1e-3  # of a source's rows
 
 
 def warnings_of(prepared: Prepared, results: Results) -> list[str]:
@@ -77,7 +78,9 @@ def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     """A warning that counts the rows with a near copy, not identical, in another unit.
 
     A near copy differs by at most `close` standard deviations in every column. Identical rows are
-    no danger: they are kept together. Sequences are not looked at: they have no columns.
+    no danger: they are kept together. Sequences are not looked at: they have no columns. Nothing
+    is said where near copies are less than one in a thousand of the rows of every source, too few
+    to move a score, nor where chance makes half as many.
 
     Returns:
         One line, or None if there are none.
@@ -102,7 +105,9 @@ def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     here, there = first[near], first[index[near, 1]]
     apart = (unit[here] != unit[there]) & (distance[near, 1] > 0)
     across = apart & (y[here] != y[there])
-    if not apart.any() or _near_by_chance(rows[first], y[first], close, int(near.sum())):
+    copied = np.bincount(y[here][apart], minlength=data.K)
+    few = bool((copied < SHARE * data.counts.numpy().clip(1)).all())
+    if few or _near_by_chance(rows[first], y[first], close, int(near.sum())):
         return None
     return (
         f"{apart.sum()} rows have a near copy (within {close:g} standard deviations in every "

@@ -100,10 +100,10 @@ def _check(table: Table, column: MixedColumn) -> None:
         raise unknown("column", name, table.names)
     gaps = table.missing(name)
     if bool(gaps.any()) and not column.missing:
-        row = int(gaps.nonzero()[0]) + 1
         raise InputError(
-            f"column {name!r} has a missing value (row {row}), but had none where the model comes "
-            "from: no probability was learned for it"
+            f"column {name!r} has a missing value ({{row}}), but had none where the model comes "
+            "from: no probability was learned for it",
+            int(gaps.nonzero()[0]),
         )
     if found[name].kind != column.schema.kind and not bool(gaps.all()):
         kind = column.schema.kind

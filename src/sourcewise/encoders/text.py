@@ -18,7 +18,7 @@ V does not count the end of the sequence: families add it, and sizes count it as
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated
 
@@ -69,17 +69,19 @@ class TextCoding(Coding):
         refuse_long(text, self.symbols, self.longest)
         if self.symbols == "characters":
             return text
-        ends = torch.cat([torch.zeros(1, dtype=torch.int64), symbols_of(text, "bytes").cumsum(0)])
-        raw = bytearray("".join(text.strings()).encode())
-        values = torch.frombuffer(raw, dtype=torch.uint8) if raw else torch.empty(0)
-        return Ragged(values.long(), ends)
+        raw = bytearray()
+        for string in text.texts():
+            raw += string.encode()
+        codes = torch.frombuffer(raw or bytearray(1), dtype=torch.uint8)
+        lengths = symbols_of(text, "bytes")
+        return Ragged(codes, lengths.cumsum(0) - lengths, lengths, torch.arange(256))
 
     def fit(self, rows: Ragged, y: Tensor, K: int) -> "TextEncoder":
         """Choose the vocabulary: characters that occur at least twice in these rows."""
         if self.symbols == "bytes":
             return TextEncoder("bytes")
-        points, counts = rows.values.unique(return_counts=True)
-        return TextEncoder("characters", tuple(points[counts > 1].tolist()))
+        points = rows.alphabet[rows.counts() > 1]
+        return TextEncoder("characters", tuple(sorted(points.tolist())))
 
     def sizes(self, x: X) -> Tensor:
         """(n,) float64 symbols of each example, the end of the sequence included."""
@@ -114,9 +116,9 @@ class TextEncoder(Encoder):
         """Ids of the same lengths, and (n,) `-u(x) log |U|`."""
         if self.symbols == "bytes":
             return rows, torch.zeros(len(rows), dtype=torch.float64)
-        ids = look_up(rows.values, self.vocabulary) + 1
+        ids = look_up(rows.alphabet, self.vocabulary) + 1
         outside = torch.tensor(CHARACTERS - len(self.vocabulary), dtype=torch.float64)
-        return Ragged(ids, rows.offsets), -rows.sums(ids == 0) * outside.log()
+        return replace(rows, alphabet=ids), -rows.sums(ids == 0) * outside.log()
 
     def decode(self, z: Ragged | Tensor) -> Ragged:
         """Ids (ragged, or padded (n, T) with -1) to code points, unknown ones to U+FFFD."""
@@ -126,16 +128,17 @@ class TextEncoder(Encoder):
             ends = z.offsets.tolist()
             parts = [raw[a:b] for a, b in pairwise(ends)]
             return Ragged.of_strings(part.decode("utf-8", "replace") for part in parts)
-        points = torch.tensor([_REPLACEMENT, *self.vocabulary], device=z.values.device)
-        return Ragged(points[z.values], z.offsets)
+        points = torch.tensor([_REPLACEMENT, *self.vocabulary], device=z.device)
+        return replace(z, alphabet=points[z.alphabet])
 
     def unknown(self, rows: Ragged) -> Unknown | None:
         """Characters that are not in the vocabulary."""
         if self.symbols == "bytes":
             return None
-        strange = rows.values[look_up(rows.values, self.vocabulary) < 0]
-        found = tuple(map(chr, strange.unique().tolist()))
-        return Unknown(len(strange), len(rows.values), found) if found else None
+        counts = rows.counts()
+        strange = (look_up(rows.alphabet, self.vocabulary) < 0) & (counts > 0)
+        found = tuple(map(chr, sorted(rows.alphabet[strange].tolist())))
+        return Unknown(int(counts[strange].sum()), int(counts.sum()), found) if found else None
 
     def to_json(self) -> Document:
         """All of it as plain values."""

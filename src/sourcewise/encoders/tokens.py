@@ -6,7 +6,7 @@ schema, as the levels of a category are, and nothing is fitted. The code is one 
 sample's alphabet, so `log p(x) = log p(z)`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -50,7 +50,7 @@ class TokenCoding(Coding):
 
     >>> coding = TokenCoding.of(Ragged.of_strings(["ACGT", "AACC"]))
     >>> coding.M, coding.D, coding.prepare(Ragged.of_strings(["GATT"])).values.tolist()
-    (4, 4, [[2, 0, 3, 3]])
+    (4, 4, [2, 0, 3, 3])
     """
 
     M: int  # number of symbols
@@ -83,7 +83,7 @@ class TokenCoding(Coding):
     def strange(self, x: X) -> list[Strange]:
         """Symbols outside the alphabet."""
         ids = self._ids(x)
-        rows, at = ((ids < 0) | (ids >= self.M)).nonzero().unbind(1)
+        rows, at = self._outside(ids).nonzero().unbind(1)
         if self.alphabet is None:
             values, written = ids[rows, at], str
         else:
@@ -92,29 +92,41 @@ class TokenCoding(Coding):
         each = each_once(values, rows)
         return [Strange("symbol", None, written(v), r.unique_consecutive()) for v, r in each]
 
-    def prepare(self, x: X, noise: ExampleNoise | None = None) -> TensorRows:
-        """The symbols' ids, (n, D)."""
-        rows = self._ids(x)
-        bad = ((rows < 0) | (rows >= self.M)).any(1)
-        if bool(bad.any()):
-            row = int(bad.nonzero()[0]) + 1
-            raise InputError(f"row {row} holds a symbol that is not among the {self.M} known")
-        return TensorRows(rows)
+    def prepare(self, x: X, noise: ExampleNoise | None = None) -> TensorRows | Ragged:
+        """The symbols' ids, (n, D); of text as sequences, that are held in few bytes."""
+        if self.alphabet is None:
+            rows = self._ids(x)
+            bad = self._outside(rows).any(1).nonzero()[:1, 0].tolist()
+        else:
+            text = self._text(x)
+            places = look_up(text.alphabet, self.alphabet)
+            rows, bad = replace(text, alphabet=places), list(text.first(places < 0) or ())
+        if bad:
+            told = f"{{row}} holds a symbol that is not among the {self.M} known"
+            raise InputError(told, bad[0])
+        return TensorRows(rows) if isinstance(rows, Tensor) else rows
+
+    def _outside(self, ids: Tensor) -> Tensor:
+        """Where there is no symbol."""
+        return (ids < 0) | (ids >= self.M)
 
     def _ids(self, x: X) -> Tensor:
         """(n, D) int64, outside 0..M - 1 where there is no symbol."""
-        if self.alphabet is None:
-            ids = whole_numbers(x)
-        elif isinstance(x, Ragged):
-            refuse_other_lengths(x, self.D)
-            ids = look_up(x.values, self.alphabet).reshape(len(x), self.D)
-        else:
-            raise InputError("the examples are no text, as those of this model were")
+        if self.alphabet is not None:
+            return look_up(self._text(x).values, self.alphabet).reshape(len(x), self.D)
+        ids = whole_numbers(x)
         if ids.shape[1] != self.D:
             raise InputError(f"rows of {ids.shape[1]} symbols, not {self.D}")
         return ids
 
-    def fit(self, rows: TensorRows, y: Tensor, K: int) -> "TokenEncoder":
+    def _text(self, x: X) -> Ragged:
+        """Text of D symbols a row; anything else is refused."""
+        if not isinstance(x, Ragged):
+            raise InputError("the examples are no text, as those of this model were")
+        refuse_other_lengths(x, self.D)
+        return x
+
+    def fit(self, rows: TensorRows | Ragged, y: Tensor, K: int) -> "TokenEncoder":
         """Nothing is fitted."""
         return TokenEncoder(self)
 
@@ -135,16 +147,18 @@ class TokenEncoder(Encoder):
         """`M` symbols, `D` positions."""
         return {"M": self.tokens.M, "D": self.tokens.D}
 
-    def encode(self, rows: TensorRows, y: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, rows: TensorRows | Ragged, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n, D) int64 ids, and (n,) zeros: ids are the rows themselves."""
-        return rows.values, torch.zeros(len(rows), dtype=torch.float64)
+        ids = rows.values.reshape(len(rows), self.tokens.D)
+        return ids, torch.zeros(len(rows), dtype=torch.float64)
 
     def decode(self, z: Tensor) -> X:
         """Back to a matrix, a table or text, as the sample was."""
         alphabet, columns = self.tokens.alphabet, self.tokens.columns
         if alphabet is not None:
-            points = torch.tensor(alphabet, device=z.device)[z].flatten()
-            return Ragged(points, torch.arange(len(z) + 1) * self.tokens.D)
+            lengths = torch.full((len(z),), self.tokens.D)
+            starts = lengths.cumsum(0) - lengths
+            return Ragged(z.flatten(), starts, lengths, torch.tensor(alphabet, device=z.device))
         if not columns:
             return z
         return Table(dict(zip((c.name for c in columns), z.double().T, strict=True)), columns)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -177,11 +177,13 @@ class Occasion:
         purpose: whose reader is to be told.
         region: half the width of practical equivalence; NaN where nothing is compared.
         variables: coordinates of a row.
+        misfits: columns unlike a normal density, and how.
     """
 
     purpose: Literal["compare", "train", "evaluate", "sample"]
     region: float
     variables: int
+    misfits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

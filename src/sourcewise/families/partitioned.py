@@ -95,16 +95,16 @@ class PartitionedModel(ConditionalModel):
 
     def route(self, y: Tensor) -> list[tuple[int, Tensor, Tensor]]:
         """For each block with examples: its number, their indices, their sources within it."""
-        routes = self.routes[y]
-        if (routes[:, 0] < 0).any():
-            source = self.names[int(y[(routes[:, 0] < 0).nonzero()[0]])]
+        block = self.routes[:, 0][y]
+        if (block < 0).any():
+            source = self.names[int(y[(block < 0).nonzero()[0]])]
             raise InputError(
                 f"source {source!r} was not trained: no block of the partition has it"
             )
-        order = torch.argsort(routes[:, 0], stable=True)
-        blocks, sizes = torch.unique_consecutive(routes[order, 0], return_counts=True)
-        parts = torch.split(order, sizes.tolist())
-        return [(j, rows, routes[rows, 1]) for j, rows in zip(blocks.tolist(), parts, strict=True)]
+        order = torch.argsort(block, stable=True)
+        blocks, sizes = torch.unique_consecutive(block[order], return_counts=True)
+        parts = zip(blocks.tolist(), torch.split(order, sizes.tolist()), strict=True)
+        return [(j, rows, self.routes[y[rows], 1]) for j, rows in parts]
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of each row under its block's model; errors are those of the blocks that have rows."""

@@ -91,8 +91,10 @@ class Split:
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:
     """All rows with everything done that needs no fitting, once per repetition."""
-    rows, c = job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y)), job.data.c
-    return rows if c is None else job.coding.beside(rows, GivenEncoder.fit(c).encode(c))
+    with job.data.places.named():
+        rows = job.coding.prepare(job.data.x, noise.of("encode").each(job.data.y))
+        c = job.data.c
+        return rows if c is None else job.coding.beside(rows, GivenEncoder.fit(c).encode(c))
 
 
 def shuffled_labels(y: Tensor, fold: Tensor, noise: Noise) -> Tensor:

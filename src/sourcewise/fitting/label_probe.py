@@ -75,7 +75,7 @@ def _others(
     circles: Mapping[int, tuple[tuple[int, ...], int]], y: Tensor, turn: int, noise: Noise
 ) -> Tensor:
     """(n,) another label for each row, each turn another one; -1 when there are no more."""
-    table = torch.full((int(y.max()) + 1,), -1)
+    table = [-1] * (int(y.max()) + 1)
     steps: dict[int, list[int]] = {}  # the same for all circles of a size
     for k in y.unique().tolist():
         circle, place = circles[k]
@@ -84,4 +84,4 @@ def _others(
             steps[size] = (1 + noise.of(size).permutation(size - 1)).tolist()
         if turn < len(steps[size]):
             table[k] = circle[(place + steps[size][turn]) % size]
-    return table[y]
+    return torch.tensor(table)[y]

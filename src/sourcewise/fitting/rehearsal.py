@@ -21,7 +21,8 @@ from sourcewise.errors import TrainingFailed, listing
 from sourcewise.families.base import Carried, ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job, Split
-from sourcewise.fitting.strategy import Encoded, untrained
+from sourcewise.fitting.strategy import Encoders, filled_batch, untrained
+from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe
@@ -33,6 +34,7 @@ __all__ = ["Rehearsal"]
 ROWS, TIMED = 4, 3  # rows of the trial loss; updates that are timed
 QUICK = 2.0  # seconds: what takes less for one source is timed for many too
 MOST = 1000  # rows that training begins with
+SYMBOLS = 1 << 11  # that are timed together, unless one row holds more
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Rehearsal:
     rows: Rows  # all n rows
     split: Split  # which train
     shuffled: Tensor  # (n,) permuted labels, for the control that trains on them
+    encoders: Encoders  # fitted on the rows that train or tell when to stop
 
     def check(self, noise: Noise) -> None:
         """Raise what would stop the training later.
@@ -53,8 +56,7 @@ class Rehearsal:
         """
         for block in self._blocks():
             block.model.reset(noise)
-            rows = torch.arange(min(ROWS, len(block.rows)))
-            if not math.isfinite(block.update(rows, noise)):
+            if not math.isfinite(block.update(block.batch(block.index(ROWS)), noise)):
                 raise TrainingFailed(
                     f"{self.job.family.name}, {block.strategy}: the first loss of "
                     f"{listing(block.names, 3)} is not finite: check --set"
@@ -66,35 +68,56 @@ class Rehearsal:
 
     def seconds(self) -> float:
         """That training all strategies once will take, if no training stops early."""
-        return sum(_training_seconds(self.job, list(self._blocks())))
+        blocks = list(self._blocks())
+        give_back()
+        return sum(_training_seconds(self.job, blocks))
 
     def _blocks(self) -> Iterator["_Block"]:
         """All models of all strategies."""
-        encoded = Encoded.of(self.job, self.rows, self.split)
         for strategy in self.job.strategies:
             labels = self.shuffled if strategy.shuffled else self.job.data.y
             labels = labels[self.split.train]
-            model = untrained(self.job, strategy, encoded.sizes, labels)
+            model = untrained(self.job, strategy, self.encoders.sizes, labels)
             inside = (model.routes[labels, 0] >= 0).nonzero().squeeze(1)
-            for j, where, local in model.route(labels[inside]):
+            parts = model.route(labels[inside])
+            give_back()
+            for j, where, local in parts:
+                count = len(where)
+                kept = _spread(count, max(MOST, self._batch(count)))
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])
-                yield _Block(strategy.name, names, model.block(j), encoded, inside[where], local)
+                rows, y = self.split.train[inside[where[kept]]], local[kept]
+                yield _Block(self, strategy.name, names, model.block(j), count, rows, y)
+
+    def _batch(self, count: int) -> int:
+        """Rows of an update of a model of so many."""
+        return cast(TrainedSettings, self.job.settings).rows_per_update(count)
 
 
 @dataclass(frozen=True)
 class _Block:
     """One model of a strategy with its training rows."""
 
+    of: Rehearsal  # with all rows
     strategy: str
     names: tuple[str, ...]
     model: ConditionalModel
-    encoded: Encoded
-    rows: Tensor  # among the encoded ones
+    count: int  # of its training rows
+    rows: Tensor  # some of them: where among all rows
     y: Tensor
 
+    def index(self, most: int) -> Tensor:
+        """The first of these rows."""
+        return torch.arange(min(most, len(self.rows)))
+
     def batch(self, index: Tensor) -> Batch:
-        """Some of its rows."""
-        return replace(self.encoded.filled.at(self.rows[index]), y=self.y[index])
+        """Some of its rows, encoded: no others are."""
+        found = filled_batch(self.of.job, self.of.encoders, self.of.rows, self.rows[index])
+        return replace(found.at(torch.arange(len(index))), y=self.y[index])
+
+    def short(self, index: Tensor) -> Tensor:
+        """As many of some rows as hold `SYMBOLS` together, at least one."""
+        upto = self.of.job.sizes[self.rows[index]].cumsum(0)
+        return index[: max(1, int((upto <= SYMBOLS).sum()))]
 
     @property
     def recipe(self) -> Recipe:
@@ -104,26 +127,31 @@ class _Block:
     @property
     def first(self) -> Batch:
         """Its first rows."""
-        return self.batch(torch.arange(min(MOST, len(self.rows))))
+        return self.batch(self.index(MOST))
 
     @cached_property
     def carried(self) -> Carried:
         """What training begins with, from some of its rows."""
         return self.recipe.begin(self.model, self.first, Noise(0).of("rehearsal"))
 
-    def update(self, index: Tensor, noise: Noise) -> float:
+    def update(self, batch: Batch, noise: Noise) -> float:
         """The mean loss of some rows; gradients are computed."""
-        step = StepNoise([noise], [len(index)])
+        step = StepNoise([noise], [len(batch)])
         carried = self.recipe.advance(self.model, self.carried, step)
-        loss = self.loss(index, noise, carried).mean()
+        loss = self.loss(batch, noise, carried).mean()
         loss.backward()
         self.model.zero_grad()
         return float(loss.detach())
 
-    def loss(self, index: Tensor, noise: Noise, carried: Carried | None = None) -> Tensor:
+    def loss(self, batch: Batch, noise: Noise, carried: Carried | None = None) -> Tensor:
         """(B,) losses of some rows."""
-        carried, step = carried or self.carried, StepNoise([noise], [len(index)])
-        return self.recipe.loss(self.model, self.batch(index), carried, step)
+        carried, step = carried or self.carried, StepNoise([noise], [len(batch)])
+        return self.recipe.loss(self.model, batch, carried, step)
+
+
+def _spread(n: int, most: int) -> Tensor:
+    """At most so many of n rows, spread evenly."""
+    return torch.arange(n) if n <= most else torch.arange(most) * n // most
 
 
 def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
@@ -134,12 +162,12 @@ def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
     for block in every:
         by_strategy.setdefault(block.strategy, []).append(block)
     for blocks in by_strategy.values():
-        largest = max(blocks, key=lambda block: len(block.rows))
-        most, sizes = batch(len(largest.rows)), [len(block.rows) for block in blocks]
+        largest = max(blocks, key=lambda block: block.count)
+        most, sizes = batch(largest.count), [block.count for block in blocks]
         examples = sum(settings.planned(n) * batch(n) for n in sizes)
-        yield _update_seconds(largest, most) * examples / most
+        yield _row_seconds(largest, most) * examples
         looks = sum(n * _looks(settings, settings.planned(n)) for n in sizes)
-        yield _look_seconds(largest, settings.validation) * looks / len(largest.rows)
+        yield _look_seconds(largest, settings.validation) * looks / largest.count
     yield _phase_seconds(every)
 
 
@@ -152,29 +180,32 @@ def _looks(settings: TrainedSettings, updates: int) -> int:
     return count
 
 
-def _update_seconds(block: _Block, batch: int) -> float:
+def _row_seconds(block: _Block, batch: int) -> float:
+    """What a row takes in an update."""
     noise = Noise(0).of("timing")
     block.model.reset(noise)
-    index = noise.of("rows").permutation(len(block.rows))[:batch]
-    block.update(index, noise)
+    index = block.short(noise.of("rows").permutation(len(block.rows))[:batch])
+    rows = block.batch(index)
+    block.update(rows, noise)
     start = time.perf_counter()
     for t in range(TIMED):
-        block.update(index, noise.of(t))
-    return (time.perf_counter() - start) / TIMED
+        block.update(rows, noise.of(t))
+    return (time.perf_counter() - start) / TIMED / len(rows)
 
 
 def _look_seconds(block: _Block, share: float) -> float:
     """One loss on about as many rows as a block holds for validation."""
-    n = round(len(block.rows) * share / (1 - share)) if share else 0
+    n = round(block.count * share / (1 - share)) if share else 0
     if not n:
         return 0.0
-    index, noise = torch.arange(min(n, MOST, len(block.rows))), Noise(0).of("timing")
+    index, noise = block.short(block.index(min(n, MOST))), Noise(0).of("timing")
+    rows = block.batch(index)
     block.model.eval()
     start = time.perf_counter()
     with torch.no_grad():
-        block.loss(index, noise)
+        block.loss(rows, noise)
     block.model.train()
-    return (time.perf_counter() - start) * n / len(index)
+    return (time.perf_counter() - start) * n / len(rows)
 
 
 def _phase_seconds(blocks: list[_Block]) -> float:

@@ -21,7 +21,7 @@ from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import family
 from sourcewise.files import file_digest, read_json, read_tensors, write_json, write_tensors
 from sourcewise.fitting.job import Job
-from sourcewise.fitting.strategy import TrainedStrategy, sizes_of
+from sourcewise.fitting.strategy import Encoders, TrainedStrategy
 from sourcewise.metrics.features import registry as features
 from sourcewise.partition import Partition
 from sourcewise.results.contract import Json, to_json
@@ -68,7 +68,7 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
             {
                 "family": job.family.name,
                 "settings": job.tuned.get(name, job.settings).model_dump(mode="json"),
-                "sizes": item.sizes,
+                "sizes": item.encoders.sizes,
                 "blocks": [list(block) for block in item.model.partition],
                 "sources": list(item.model.names),
                 "efforts": [vars(effort) for effort in item.efforts],
@@ -107,7 +107,9 @@ def _load_strategy(place: Path) -> TrainedStrategy:
     note = from_json(Saved, read_json(place / DOCUMENT), str(place / DOCUMENT))
     chosen, encoder = family(note.family), registry.load(note.encoder)
     given = None if note.given is None else GivenEncoder.from_json(note.given)
-    if to_json(sizes_of(encoder, given)) != note.sizes:
+    points = None if note.features is None else features.load(note.features)
+    encoders = Encoders(encoder, given, points)
+    if to_json(encoders.sizes) != note.sizes:
         raise InputError("sizes of models and of their encoder differ")
     if len(note.efforts) != len(note.blocks):
         raise InputError(f"{len(note.efforts)} efforts of {len(note.blocks)} blocks")
@@ -130,11 +132,10 @@ def _load_strategy(place: Path) -> TrainedStrategy:
         averages = _by_number(_tensors(place / AVERAGES, note.averages), len(note.blocks))
         for j, tensors in enumerate(averages):
             _add_averages(model.block(j), tensors)
-    points = None if note.features is None else features.load(note.features)
     rows = None
     if note.given_rows is not None:
         rows = GivenRows(**_tensors(place / GIVEN, note.given_rows))
-    return TrainedStrategy(model, encoder, note.efforts, given, rows, points)
+    return TrainedStrategy(model, encoders, note.efforts, rows)
 
 
 def _tensors(path: Path, digest: str) -> Tensors:

@@ -23,24 +23,47 @@ from sourcewise.training import Effort, TrainingData, fit
 
 __all__ = [
     "Encoded",
+    "Encoders",
     "TrainedStrategy",
     "encoded_batch",
-    "features_of",
+    "filled_batch",
     "fit_all",
     "fit_strategy",
-    "sizes_of",
     "untrained",
     "whole_split",
 ]
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Rows of a split as tensors; encoders and features are fitted on all rows but the test's."""
+class Encoders:
+    """What turns the rows of a split into tensors and points, shared by all strategies."""
 
-    encoder: Encoder  # shared by all strategies
-    given: GivenEncoder | None  # likewise, if there are given columns
-    features: Features | None  # likewise, if the metric asks for them
+    x: Encoder  # of the examples
+    given: GivenEncoder | None  # of given columns, if there are such
+    features: Features | None  # for the metric, if it asks for them
+
+    @classmethod
+    def fit(cls, job: Job, rows: Rows, split: Split) -> "Encoders":
+        """On all rows that train or tell when to stop."""
+        known = torch.cat([split.train, split.valid]).sort().values
+        x, c, asked = job.data.x, job.data.c, job.metric.features
+        return cls(
+            job.coding.fit(rows.take(known), job.data.y[known], job.data.K),
+            None if c is None else GivenEncoder.fit(take(c, known)),
+            features.fit(take(x, known), job.coding) if asked else None,
+        )
+
+    @property
+    def sizes(self) -> Sizes:
+        """What a model must know of the data; of given columns C, where there are such."""
+        return self.x.sizes if self.given is None else {**self.x.sizes, "C": self.given.width}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows of a split as tensors."""
+
+    encoders: Encoders  # shared by all strategies
     scored: Batch  # training rows as metrics take them, with their true sources
     log_det: Tensor  # (n_train,) log |dz/dx|
     filled: Batch  # the same as training takes them
@@ -48,41 +71,18 @@ class Encoded:
 
     @classmethod
     def of(cls, job: Job, rows: Rows, split: Split) -> "Encoded":
-        """Fit the encoder and encode."""
-        y = job.data.y
-        known = torch.cat([split.train, split.valid]).sort().values
-        encoder = job.coding.fit(rows.take(known), y[known], job.data.K)
-        c = job.data.c
-        given = None if c is None else GivenEncoder.fit(take(c, known))
-        scored, log_det = encoded_batch(job, encoder, given, rows, split.train)
-        valid, _ = encoded_batch(job, encoder, given, rows, split.valid)
-        filled = _filled(scored, encoder, rows.take(split.train))
-        last = _filled(valid, encoder, rows.take(split.valid))
-        return cls(encoder, given, features_of(job, known), scored, log_det, filled, last)
-
-    @property
-    def sizes(self) -> Sizes:
-        """What a model must know of the data."""
-        return sizes_of(self.encoder, self.given)
+        """Fit the encoders and encode."""
+        encoders = Encoders.fit(job, rows, split)
+        scored, log_det = encoded_batch(job, encoders, rows, split.train)
+        filled = _filled(scored, encoders.x, rows.take(split.train))
+        valid = filled_batch(job, encoders, rows, split.valid)
+        return cls(encoders, scored, log_det, filled, valid)
 
 
-def sizes_of(encoder: Encoder, given: GivenEncoder | None) -> Sizes:
-    """What a model must know of the data: C where there are given columns."""
-    return encoder.sizes if given is None else {**encoder.sizes, "C": given.width}
-
-
-def features_of(job: Job, index: Tensor) -> Features | None:
-    """Features by some rows, if the metric asks for them."""
-    x = job.data.x
-    return features.fit(take(x, index), job.coding) if job.metric.features else None
-
-
-def encoded_batch(
-    job: Job, encoder: Encoder, given: GivenEncoder | None, rows: Rows, index: Tensor
-) -> tuple[Batch, Tensor]:
+def encoded_batch(job: Job, encoders: Encoders, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
     """Some rows as metrics take them, and (B,) the log |dz/dx|."""
-    z, log_det = encoder.encode(rows.take(index), job.data.y[index])
-    c = _encoded(job.data.c, given, index)
+    z, log_det = encoders.x.encode(rows.take(index), job.data.y[index])
+    c = _encoded(job.data.c, encoders.given, index)
     return Batch(z, job.data.y[index], c, job.sizes[index]), log_det
 
 
@@ -90,26 +90,38 @@ def _encoded(c: X | None, given: GivenEncoder | None, index: Tensor) -> Tensor |
     return None if c is None or given is None else given.encode(take(c, index))
 
 
+def filled_batch(job: Job, encoders: Encoders, rows: Rows, index: Tensor) -> Batch:
+    """Some rows as training takes them: without gaps."""
+    return _filled(encoded_batch(job, encoders, rows, index)[0], encoders.x, rows.take(index))
+
+
 def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
-    """As training takes them: without gaps."""
     return replace(batch, x=encoder.fill(batch.x, rows, batch.y))
 
 
 @dataclass(frozen=True)
 class TrainedStrategy:
-    """A trained strategy: its models, the encoders and features of its data, its efforts."""
+    """A trained strategy: its models, the encoders of its data, and what training cost."""
 
     model: PartitionedModel
-    encoder: Encoder
+    encoders: Encoders
     efforts: tuple[Effort, ...]
-    given: GivenEncoder | None = None
-    given_rows: GivenRows | None = None
-    features: Features | None = None
+    given_rows: GivenRows | None = None  # what draws are given where nobody says
 
     @property
-    def sizes(self) -> Sizes:
-        """What its models know of the data."""
-        return sizes_of(self.encoder, self.given)
+    def encoder(self) -> Encoder:
+        """Of the examples."""
+        return self.encoders.x
+
+    @property
+    def given(self) -> GivenEncoder | None:
+        """Of given columns, if there are such."""
+        return self.encoders.given
+
+    @property
+    def features(self) -> Features | None:
+        """What rows are as points, if the metric asks for that."""
+        return self.encoders.features
 
     def draw(
         self, y: Tensor, noise: ExampleNoise, c: Tensor | None = None, **options: Any
@@ -163,7 +175,7 @@ def fit_strategy(
     """Train one strategy on the encoded rows of a split; `labels` (n,) are of all rows."""
     train = replace(encoded.filled, y=labels[split.train])
     valid = replace(encoded.valid, y=labels[split.valid])
-    model = untrained(job, strategy, encoded.sizes, train.y)
+    model = untrained(job, strategy, encoded.encoders.sizes, train.y)
     efforts = fit(
         model,
         TrainingData(train, valid),
@@ -174,14 +186,9 @@ def fit_strategy(
         folder=work.folder,
         execution=work.execution,
     )
-    return TrainedStrategy(
-        model,
-        encoded.encoder,
-        tuple(efforts),
-        encoded.given,
-        None if encoded.scored.c is None else GivenRows(encoded.scored.y, encoded.scored.c),
-        encoded.features,
-    )
+    y, c = encoded.scored.y, encoded.scored.c
+    rows = None if c is None else GivenRows(y, c)
+    return TrainedStrategy(model, encoded.encoders, tuple(efforts), rows)
 
 
 def whole_split(job: Job, noise: Noise) -> Split:

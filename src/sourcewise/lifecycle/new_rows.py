@@ -88,14 +88,17 @@ def _unknown(
     number = torch.tensor([name not in names for name in data.names])
     rows = number[data.y].nonzero().squeeze(1)
     for k, at in each_once(data.y[rows], rows):
-        yield _value("source", None, data.names[k], at), at
+        yield _value(data, "source", None, data.names[k], at), at
     coding = fitted.encoder.coding
     for item in coding.strange(_columns(data, coding)):
-        yield _value(item.kind, item.column, item.value, item.rows), item.rows
+        yield _value(data, item.kind, item.column, item.value, item.rows), item.rows
 
 
-def _value(kind: str, column: str | None, value: str, rows: torch.Tensor) -> UnknownValue:
-    return UnknownValue(kind, column, value, len(rows), tuple((rows[:FIRST] + 1).tolist()))
+def _value(
+    data: Sources, kind: str, column: str | None, value: str, rows: torch.Tensor
+) -> UnknownValue:
+    first, place = rows[:FIRST] + 1, data.places(int(rows[0]))
+    return UnknownValue(kind, column, value, len(rows), tuple(first.tolist()), place)
 
 
 def _told(skipped: Skipped, fitted: TrainedStrategy) -> str:

@@ -1,6 +1,7 @@
 """What is settled before a training starts: settings, columns, the strategy, validation rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from sourcewise.errors import InputError, listing
 from sourcewise.fitting.job import Job, Split, prepared_rows
 from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
-from sourcewise.fitting.strategy import whole_split
+from sourcewise.fitting.strategy import Encoders, whole_split
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
@@ -45,7 +46,7 @@ class PreparedTraining:
         """Of the only repetition: as a comparison's, whose kept models see all rows."""
         return Noise(self.seed).of("repetition", 0)
 
-    @property
+    @cached_property
     def split(self) -> Split:
         """Which rows train, and which tell when to stop."""
         return whole_split(self.job, self.noise)
@@ -53,7 +54,8 @@ class PreparedTraining:
     def rehearsal(self) -> Rehearsal:
         """All models on their rows."""
         rows = prepared_rows(self.job, self.noise)
-        return Rehearsal(self.job, rows, self.split, self.job.data.y)
+        encoders = Encoders.fit(self.job, rows, self.split)
+        return Rehearsal(self.job, rows, self.split, self.job.data.y, encoders)
 
 
 def prepare(data: Sources, settings: TrainSettings) -> PreparedTraining:

@@ -104,7 +104,8 @@ class Scored:
         model = trained.model
         data, coding = screened.data, trained.encoder.coding
         sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
-        prepared = coding.prepare(data.x, noise.of("encode").each(data.y))
+        with data.places.named():
+            prepared = coding.prepare(data.x, noise.of("encode").each(data.y))
         inside = (model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
         rows = torch.full((len(data),), torch.nan, dtype=torch.float64)
         error = torch.zeros(data.K, 3, dtype=torch.float64)
@@ -114,8 +115,8 @@ class Scored:
             rows[inside], error = found.rows, found.shared
         bad = inside[~rows[inside].isfinite()].tolist()
         if bad:
-            told = f"first: row {bad[0] + 1} of those used"
-            raise FloatingPointError(f"{len(bad)} of {len(inside)} scores are not finite ({told})")
+            told = f"{len(bad)} of {len(inside)} scores are not finite"
+            raise FloatingPointError(f"{told} (first: {data.places(bad[0])})")
         notes = (*screened.warnings, rough(data), _new_characters(prepared, trained))
         warnings = [text for text in notes if text]
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()

@@ -4,7 +4,7 @@ A type that the data declare (a dictionary, a boolean, a date, a number) is hono
 by the rule of `readers.kinds`. What no model takes is refused by name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -20,10 +20,21 @@ from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
 from sourcewise.limits import LONGEST_CELL, MOST_CATEGORIES
 from sourcewise.memory import give_back
+from sourcewise.places import Place
+from sourcewise.readers.cells_of_text import (
+    FEW,
+    Cells,
+    among,
+    kept,
+    listed,
+    longest,
+    stripped,
+    text_cells,
+)
 from sourcewise.readers.declared import is_text, refuse_nested
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
-from sourcewise.readers.short import Short, all_different, is_bare, unpacked
+from sourcewise.readers.short import Short, all_different, as_text, unpacked
 from sourcewise.schema import SeenColumn
 
 __all__ = [
@@ -37,7 +48,6 @@ __all__ = [
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", "#NA", "?")
 _KINDS = ("number", "category", "date")
-Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ def typed_columns(arrays: dict[str, pa.ChunkedArray], options: ReadOptions, plac
     Raises:
         InputError: a column that no model takes, or that can be read in two ways.
     """
-    missing = (*MISSING, *options.na)
+    missing = frozenset((*MISSING, *options.na))
     names = tuple(arrays)
     _let_go(max(map(len, arrays.values())))
     held: dict[str, Texts | pa.ChunkedArray] = {
@@ -103,7 +113,7 @@ def _read(
     options: ReadOptions,
     mark: str | None,
     place: Place,
-) -> tuple[Decided, Column, Tensor, pa.Array]:
+) -> tuple[Decided, Column, Tensor, Cells]:
     """A column, and its distinct values as they stand."""
     override = options.types.get(name)
     if override is not None and override not in _KINDS:
@@ -169,42 +179,46 @@ def levels(values: pa.Array) -> list[str]:
         return values.cast(pa.string()).to_pylist()
 
 
-def _texts(array: pa.ChunkedArray, name: str, missing: Sequence[str], place: Place) -> Texts:
+def _texts(array: pa.ChunkedArray, name: str, missing: Collection[str], place: Place) -> Texts:
     """Distinct texts that are not missing, and which of them each row has."""
-    if not isinstance(array.type, Short):
-        array = array.cast(pa.string())
-    if not isinstance(array.type, Short) and all_different(array):
-        values, codes = array.combine_chunks(), None
-    else:
-        values, codes = encoded(array)
+    values, codes = _distinct(array)
     rows = len(array)
     del array  # its text is in `values`
-    longest = pc.max(pc.binary_length(values)).as_py() or 0
-    if (
-        longest > LONGEST_CELL
-        and (longest := pc.max(pc.utf8_length(values)).as_py()) > LONGEST_CELL
-    ):
+    if (characters := longest(values)) > LONGEST_CELL:
         raise InputError(
-            f"column {name!r} holds a value of {longest} characters (at most {LONGEST_CELL}): "
+            f"column {name!r} holds a value of {characters} characters (at most {LONGEST_CELL}): "
             f"{as_option('--ignore', name)} leaves it out"
         )
-    bare = values if is_bare(values) else pc.utf8_trim_whitespace(values)
-    gone = pc.is_in(bare, value_set=pa.array(missing, pa.string()))
-    if pc.any(gone).as_py():
-        keep = ~gone.to_numpy(zero_copy_only=False)
+    gone = among(stripped(values), missing)
+    if gone.any():
         number = np.full(len(values) + 1, -1, np.int32)  # the last entry is that of -1
-        number[:-1][keep] = np.arange(keep.sum())
-        values = values.filter(pa.array(keep))
+        number[:-1][~gone] = np.arange(len(values) - gone.sum())
+        values = kept(values, ~gone)
         codes = number[:-1] if codes is None else number[codes]
     _let_go(rows)
     return Texts(name, values, codes, place)
+
+
+def _distinct(array: pa.ChunkedArray) -> tuple[Cells, np.ndarray | None]:
+    """As `encoded`, of texts; no codes where each row has its own."""
+    if len(array) <= FEW:
+        texts = as_text(array).to_pylist()
+        numbers: dict[str, int] = {}
+        codes = [-1 if t is None else numbers.setdefault(t, len(numbers)) for t in texts]
+        return list(numbers), np.array(codes)
+    if not isinstance(array.type, Short):
+        array = array.cast(pa.string())
+        if all_different(array):
+            return array.combine_chunks(), None
+    values, codes = encoded(array)
+    return text_cells(values), codes
 
 
 def _of_text(texts: Texts, decided: Decided) -> Read:
     if decided.numbers is not None:
         values = texts.spread(decided.numbers, np.nan)
         return decided, Column(texts.name, decided.kind), torch.from_numpy(values)
-    levels = decided.levels or texts.values.to_pylist()
+    levels = decided.levels or listed(texts.values)
     column, number = _category(texts.name, levels)
     return decided, column, torch.from_numpy(texts.spread(number, -1))
 
@@ -328,10 +342,11 @@ def _recorded(kind: pa.DataType) -> str:
     return next((word for word, test in tests.items() if test(kind)), "")
 
 
-def _seen(column: Column, values: Tensor, distinct: pa.Array, decided: Decided) -> SeenColumn:
+def _seen(column: Column, values: Tensor, found: Cells, decided: Decided) -> SeenColumn:
     """What a table of columns shows of one."""
-    distinct = distinct.drop_null()
     gaps = values.isnan() if values.is_floating_point() else values < 0
-    example = levels(distinct.slice(0, 1))[0] if len(distinct) else ""
+    distinct = found if isinstance(found, list) else found.drop_null()
+    first = distinct[:1]
+    example = "".join(first if isinstance(first, list) else levels(first))
     told = (example, int(torch.count_nonzero(gaps)), len(distinct), decided.why, decided.recorded)
     return SeenColumn(column.name, column.kind, *told)

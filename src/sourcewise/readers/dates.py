@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sourcewise.errors import InputError
-from sourcewise.readers.notation import all_match
+from sourcewise.readers.cells_of_text import Cells, all_match
 
 __all__ = ["DateFormat", "check_format", "date_formats", "example", "nearest", "seconds"]
 
@@ -29,7 +28,7 @@ class DateFormat:
     Args:
         words: for notes: day/month/year.
         format: of its day, as in `strftime`; "" for ISO 8601, which may hold a time and a zone.
-        pattern: what a value matches (RE2).
+        pattern: what a value matches.
         said: whether a note tells of it.
     """
 
@@ -65,22 +64,24 @@ _FORMATS = (
     DateFormat("month day, year", "%b %d, %Y", "^[A-Za-z]{3} [0-9]{1,2}, [0-9]{4}$"),
 )
 
+_ANY = "|".join(form.pattern for form in _FORMATS)
 
-def date_formats(values: pa.Array) -> tuple[DateFormat, ...]:
+
+def date_formats(values: Cells) -> tuple[DateFormat, ...]:
     """The formats in which every value is a date.
 
-    >>> [form.words for form in date_formats(pa.array(["20/10/2024", "01/02/2024"]))]
+    >>> [form.words for form in date_formats(["20/10/2024", "01/02/2024"])]
     ['day/month/year']
-    >>> len(date_formats(pa.array(["01/02/2024"])))
+    >>> len(date_formats(["01/02/2024"]))
     2
-    >>> date_formats(pa.array(["2024-10-0848"]))
+    >>> date_formats(["2024-10-0848"])
     ()
 
     Args:
         values: distinct texts, none empty.
     """
     found = []
-    for form in _FORMATS:
+    for form in _FORMATS if all_match(values[:1], _ANY) else ():
         fits = all_match(values, form.pattern)
         if fits and not np.isnan(seconds(values, form.format)).any():
             found.append(form)
@@ -89,21 +90,21 @@ def date_formats(values: pa.Array) -> tuple[DateFormat, ...]:
     return tuple(found)
 
 
-def nearest(values: pa.Array) -> np.ndarray:
+def nearest(values: Cells) -> np.ndarray:
     """(n,) seconds by the format in which most values are dates."""
     return min(
         (seconds(values, form.format) for form in _FORMATS), key=lambda v: np.isnan(v).sum()
     )
 
 
-def seconds(values: pa.Array, form: str) -> np.ndarray:
+def seconds(values: Cells, form: str) -> np.ndarray:
     """(n,) float64 seconds since 1970, UTC; NaN where a value is no date of this format.
 
     Args:
         values: texts.
         form: as in `strftime`, a time of day may follow; "" for ISO 8601.
     """
-    texts = pd.Series(values.to_pandas(), dtype="str")
+    texts = pd.Series(values if isinstance(values, list) else values.to_pandas(), dtype="str")
     if not form:
         return _seconds(_parsed(texts, "ISO8601"))
     clock = texts.str.extract(_CLOCK, expand=False)

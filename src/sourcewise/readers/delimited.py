@@ -11,6 +11,8 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,24 +58,39 @@ class Layout:
     quoted: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class Delimited:
     """A file of rows: where each stands, and its cells.
 
     Args:
         path: the file.
         layout: how it is laid out.
+        rows: how many there are; known once they are read.
     """
 
     path: Path
     layout: Layout
+    rows: int = 0
 
     def line(self, row: int) -> int:
         """The line on which a row (from 0) begins; it reads the file again."""
+        if self._one_line_each:
+            return self.layout.skipped + row + 2
         for i, (number, _) in enumerate(_records(self.path, self.layout)):
             if i == row + 1:
                 return number
         return 0
+
+    @cached_property
+    def _one_line_each(self) -> bool:
+        """Whether there are as many lines as header and rows need, so that none is blank."""
+        if "\n".encode(self.layout.encoding) != b"\n":
+            return False
+        count, last = 0, b"\n"
+        with reading(self.path), open_file(self.path) as file:
+            while part := file.read(_BLOCK):
+                count, last = count + part.count(b"\n"), part[-1:]
+        return count + (last != b"\n") == self.layout.skipped + 1 + self.rows
 
     def __call__(self, row: int) -> str:
         """The place of a row, for messages."""
@@ -99,6 +116,7 @@ class Delimited:
                 raise
             except UnicodeError:
                 raise not_text(path, layout.encoding) from None
+        self.rows = len(table)
         return _named(table, layout, path)
 
 
@@ -122,7 +140,10 @@ def _blocks(path: Path, layout: Layout, names: list[str], size: int) -> pa.Table
         newlines_in_values=layout.quoted,
     )
     convert = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+        column_types=dict.fromkeys(names, pa.string()),
+        strings_can_be_null=False,
+        # Words that are never looked for; Arrow keeps them once for every column.
+        **{key: [] for key in ("null_values", "true_values", "false_values")},
     )
     read = pa_csv.ReadOptions(
         use_threads=False,
@@ -267,23 +288,24 @@ def _lines(text: str) -> list[str]:
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Header and rows, each with the line that it begins on; for messages, as it is slow."""
-    text = read_bytes(path)[layout.mark :].decode(layout.encoding, "replace")
-    lines = _lines(text)[layout.skipped :]
     quoting = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting)
     # The limit on cells is global: raised row by row, for this file only.
     before = csv.field_size_limit()
-    while True:
-        start = reader.line_num + 1
-        csv.field_size_limit(1 << 31)
-        try:
-            row = next(reader, None)
-        finally:
-            csv.field_size_limit(before)
-        if row is None:
-            return
-        if row:
-            yield layout.skipped + start, row
+    bare = open_file(path, layout.mark)
+    with reading(path), io.TextIOWrapper(bare, layout.encoding, "replace", newline="") as file:
+        lines = islice(file, layout.skipped, None)
+        reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting)
+        while True:
+            start = reader.line_num + 1
+            csv.field_size_limit(1 << 31)
+            try:
+                row = next(reader, None)
+            finally:
+                csv.field_size_limit(before)
+            if row is None:
+                return
+            if row:
+                yield layout.skipped + start, row
 
 
 def _uneven(path: Path, layout: Layout, cells: int) -> InputError:

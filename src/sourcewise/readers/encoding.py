@@ -4,17 +4,19 @@ A byte order mark decides; without one a file is in UTF-8, or in the encoding th
 """
 
 import codecs
-import re
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sourcewise.errors import InputError, phrases
-from sourcewise.readers.files import read_bytes
+from sourcewise.readers.files import open_file, read_bytes, reading
+from sourcewise.readers.guess import likely
 
 __all__ = [
     "NotText",
+    "TextLines",
     "check_encoding",
-    "decode",
     "encoding_of",
     "is_surely_utf8",
     "lines_of",
@@ -29,9 +31,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_COMMON = ("cp1252", "cp1250", "cp1251", "cp1253", "shift_jis", "gb18030", "big5", "euc_kr")
-# Texts of a few words are too short for statistics, but these are mostly in cp1252.
-_WESTERN = frozenset("äöüßÄÖÜéèêëàâçîïôùœñóíáúÉÈÊÀÇÑãåæøÅÆØ’‘“”„«»–—…€£§°²µ®\xa0")
+_LONGEST_MARK = max(len(mark) for mark, _ in _MARKS)
+_BLOCK = 1 << 20  # characters that are checked at once
 _SAMPLE = 1 << 18  # bytes that a guess looks at
 
 
@@ -108,24 +109,6 @@ def is_surely_utf8(content: bytes, wanted: str) -> bool:
     return wide or not content.isascii()
 
 
-def decode(path: Path, content: bytes, encoding: str | None) -> str:
-    """The text of a file.
-
-    Args:
-        path: its name, for messages.
-        content: its bytes.
-        encoding: that they have; None: UTF-8, or as a byte order mark says.
-    """
-    name, mark = encoding_of(content, encoding)
-    try:
-        text = content[mark:].decode(name)
-    except UnicodeError:
-        raise not_text(path, name, content) from None
-    if "\0" in text:
-        raise not_text(path, name, content)
-    return text
-
-
 def not_text(path: Path, encoding: str, content: bytes | None = None) -> NotText:
     """What is not text of an encoding: where, and which encoding it may be instead."""
     content = read_bytes(path) if content is None else content
@@ -153,19 +136,64 @@ def _likely(content: bytes) -> str:
     if b"\0" in content:
         wide = content.count(b"\0") > len(content) / 10
         return ("utf-16-le" if content[1:2] == b"\0" else "utf-16-be") if wide else ""
-    beyond = re.sub(b"[\0-\x7f]+", b"", content).decode("cp1252", "replace")
-    if sum(c in _WESTERN for c in beyond) > 0.9 * len(beyond):
-        return "cp1252"
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(content, cp_isolation=list(_COMMON)).best()
-    alike = [] if best is None else [best.encoding, *best.could_be_from_charset]
-    return next((name for name in _COMMON if name in alike), _COMMON[0])
+    return likely(content)
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """The text of a whole file."""
-    return decode(path, read_bytes(path), encoding)
+    """The text of a whole file.
+
+    Args:
+        path: the file.
+        encoding: that it has; None: UTF-8, or as a byte order mark says.
+    """
+    content = read_bytes(path)
+    name, mark = encoding_of(content, encoding)
+    try:
+        text = content[mark:].decode(name)
+    except UnicodeError:
+        raise not_text(path, name, content) from None
+    if "\0" in text:
+        raise not_text(path, name, content)
+    return text
+
+
+class TextLines:
+    """A file of text, checked as a whole, then read line by line; never all of it is held.
+
+    All lines end with \\n, except perhaps the last.
+
+    Args:
+        path: the file.
+        encoding: that it has; None: UTF-8, or as a byte order mark says.
+
+    Attributes:
+        end: how its lines end: \\n, or \\r\\n if any has \\r.
+
+    Raises:
+        NotText: the file is not text of the encoding.
+    """
+
+    def __init__(self, path: Path, encoding: str | None = None):
+        self.path = path
+        self._name, self._mark = encoding_of(read_bytes(path, _LONGEST_MARK), encoding)
+        with self._opened() as text:
+            while block := text.read(_BLOCK):
+                if "\0" in block:
+                    raise not_text(path, self._name)
+            ends = "".join(text.newlines or "")
+            self.end = "\r\n" if "\r" in ends else ends
+
+    def __iter__(self) -> Iterator[str]:
+        with self._opened() as text:
+            yield from text
+
+    @contextmanager
+    def _opened(self) -> Iterator[io.TextIOWrapper]:
+        with reading(self.path), open_file(self.path, self._mark) as file:
+            try:
+                yield io.TextIOWrapper(file, self._name)
+            except UnicodeError:
+                raise not_text(self.path, self._name) from None
 
 
 def lines_of(text: str) -> list[str]:

@@ -1,17 +1,21 @@
 """Files as bytes: their names, what may be opened, and every library's complaint as one line."""
 
 import gzip
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from sourcewise.cells import in_shell
 from sourcewise.errors import InputError
+from sourcewise.limits import check_unpacked
 
 __all__ = ["Lines", "open_file", "read_bytes", "reading", "refuse_special", "stem", "suffix"]
 
+_PART = 1 << 20  # bytes
 _SPECIAL = {
     stat.S_ISFIFO: "a pipe",
     stat.S_ISSOCK: "a socket",
@@ -39,12 +43,18 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix(path))]
 
 
+def natural(text: str) -> tuple[tuple[float, str], ...]:
+    """Sort key that puts "a2" before "a10"."""
+    parts = re.split(r"(\d+)", text)
+    return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
+
+
 @dataclass(frozen=True)
 class Lines:
     """Where rows stand: a file, and the line of each."""
 
     path: Path
-    lines: list[int]
+    lines: Sequence[int]
 
     def __call__(self, i: int) -> str:
         """The place of a row, for messages."""
@@ -84,9 +94,27 @@ def refuse_special(path: Path) -> None:
 
 def open_file(path: Path, skip: int = 0) -> IO[bytes]:
     """A file's bytes after the first few, unpacked if it ends in .gz; use inside `reading`."""
-    file = cast(IO[bytes], (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb"))
+    file = cast(IO[bytes], (_Unpacked if path.suffix.lower() == ".gz" else open)(path, "rb"))
     file.read(skip)
     return file
+
+
+class _Unpacked(gzip.GzipFile):
+    """A gzipped file that is read bit by bit, and refused where it holds too much."""
+
+    def __init__(self, path: Path, mode: str):
+        super().__init__(path, mode)
+        self.path, self.packed = path, path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """So many bytes, or all."""
+        remedy = f"unpack it first: gunzip {in_shell(str(self.path))}"
+        parts, left = [], float("inf") if size is None or size < 0 else size
+        while left > 0 and (part := super().read(int(min(left, _PART)))):
+            parts.append(part)
+            left -= len(part)
+            check_unpacked(self.tell(), self.packed, self.path, remedy)
+        return b"".join(parts)
 
 
 def read_bytes(path: Path, size: int = -1) -> bytes:

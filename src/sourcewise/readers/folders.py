@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_SOURCES
-from sourcewise.readers.encoding import NotText, decode, is_surely_utf8, lines_of, read_text
-from sourcewise.readers.files import read_bytes, reading, refuse_special, stem
-from sourcewise.readers.frames import natural
+from sourcewise.readers.encoding import NotText, TextLines, is_surely_utf8, lines_of, read_text
+from sourcewise.readers.files import natural, read_bytes, reading, refuse_special, stem
 from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.spelling import line_ends_of_files
 from sourcewise.readers.texts import Examples
@@ -47,13 +47,13 @@ def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
     _refuse_same(names, homes)
     parts = [_documents(home, out) for home in folders] or [[file] for file in files]
     notes = _left_out(path, out)
-    examples, ends, owners = Examples(), [], [k for k, part in enumerate(parts) for _ in part]
+    examples, ends = Examples(), []
+    owners = [k for k, part in enumerate(parts) for _ in part]
     everything = [file for part in parts for file in part]
-    texts = _decoded(everything, options.encoding, notes)
-    for k, file, text in zip(owners, everything, texts, strict=True):
-        ends.append("\r\n" if "\r" in text else text[text.find("\n") :][:1])
-        for line, example in (_document if folders else _examples)(file, text):
-            examples.add(k, file, line, example)
+    take = _document if folders else _examples
+    for k, lines in zip(owners, _texts(everything, options.encoding, notes), strict=True):
+        examples.add(k, lines.path, take(lines))
+        ends.append(lines.end)
     notes += line_ends_of_files(ends, owners, names)
     return examples.sources(names, name=name, chunk=options.chunk, notes=tuple(notes))
 
@@ -64,7 +64,7 @@ def read_fasta(path: Path, options: ReadOptions, name: str) -> Sources:
     >A1 source=human          >human A1
     ACGT                      ACGT
     """
-    records = list(_records(path, _some_lines(path, read_text(path, options.encoding))))
+    records = list(_records(TextLines(path, options.encoding)))
     labels = _labels(path, records)
     names = sorted(set(labels), key=natural)
     if len(names) == len(records) > 1 or len(names) > MOST_SOURCES:
@@ -74,7 +74,7 @@ def read_fasta(path: Path, options: ReadOptions, name: str) -> Sources:
         )
     index, examples = {label: k for k, label in enumerate(names)}, Examples()
     for label, (line, _, sequence) in zip(labels, records, strict=True):
-        examples.add(index[label], path, line, sequence)
+        examples.add(index[label], path, [(line, sequence)])
     return examples.sources(names, name=name, chunk=options.chunk)
 
 
@@ -152,53 +152,56 @@ def _documents(folder: Path, out: list[Path]) -> list[Path]:
     return files
 
 
-def _decoded(files: Sequence[Path], wanted: str | None, notes: list[str]) -> Iterator[str]:
-    """The text of each file; all that have another encoding are told at once."""
+def _texts(files: Sequence[Path], wanted: str | None, notes: list[str]) -> Iterator[TextLines]:
+    """The lines of each file; all that have another encoding are told at once."""
     bad, utf8 = [], []
     for file in files:
-        content = read_bytes(file)
-        other = wanted is not None and is_surely_utf8(content, wanted)
+        other = wanted is not None and is_surely_utf8(read_bytes(file), wanted)
         utf8 += [file.name] if other else []
         try:
-            text = decode(file, content, None if other else wanted)
+            lines = TextLines(file, None if other else wanted)
         except NotText as error:
             bad.append(error)
             continue
         if not bad:
-            yield text
+            yield lines
     if bad:
         raise NotText.of_all(bad)
     if utf8:
         notes.append(f"{listing(utf8)}: read as UTF-8, which it is, not as {wanted}")
 
 
-def _examples(file: Path, text: str) -> Iterator[tuple[int, str]]:
+def _examples(lines: TextLines) -> Iterator[tuple[int, str]]:
     """The line and text of each example of one source's file."""
-    lines = _some_lines(file, text)
-    if FASTA.holds(file):
-        yield from ((line, sequence) for line, _, sequence in _records(file, lines))
+    if FASTA.holds(lines.path):
+        yield from ((line, sequence) for line, _, sequence in _records(lines))
         return
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield number, line
+    for number, line in enumerate(_some(lines), 1):
+        if not line.isspace():
+            yield number, line.removesuffix("\n")
 
 
-def _document(file: Path, text: str) -> Iterator[tuple[int, str]]:
+def _document(lines: TextLines) -> Iterator[tuple[int, str]]:
     """A file that is one example."""
-    yield 0, "\n".join(_some_lines(file, text)).removesuffix("\n")
+    yield 0, "".join(_some(lines)).removesuffix("\n")
 
 
-def _some_lines(file: Path, text: str) -> list[str]:
-    lines = lines_of(text)
-    if not any(map(str.strip, lines)):
-        raise InputError(f"{file} is empty: every file needs text; fill it or remove it")
-    return lines
+def _some(lines: TextLines) -> Iterator[str]:
+    """The lines of a file that must not be blank throughout."""
+    every = iter(lines)
+    for line in every:
+        yield line
+        if not line.isspace():
+            yield from every
+            return
+    raise InputError(f"{lines.path} is empty: every file needs text; fill it or remove it")
 
 
-def _records(file: Path, lines: Sequence[str]) -> Iterator[Record]:
+def _records(lines: TextLines) -> Iterator[Record]:
     """Line, header and sequence of each record: `>header`, then lines of sequence."""
+    file = lines.path
     start, header, parts = 0, None, []
-    for number, line in enumerate([*lines, ">"], 1):
+    for number, line in enumerate(chain(_some(lines), ">"), 1):
         if not line.startswith(">"):
             if header is None and line.strip():
                 raise InputError(f"{file}, line {number}: no FASTA, which begins with '>'")

@@ -1,7 +1,7 @@
 """Tables of named columns -> `Sources`: which column is the source, the text, the groups."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -15,6 +15,8 @@ from torch import Tensor
 from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
+from sourcewise.places import Place, Places, numbered
+from sourcewise.ragged import Ragged
 from sourcewise.readers.columns import (
     MISSING,
     encoded,
@@ -23,14 +25,16 @@ from sourcewise.readers.columns import (
     typed_columns,
 )
 from sourcewise.readers.declared import is_plain, is_text, refuse_nested, stored
+from sourcewise.readers.detection import limits_left_out
+from sourcewise.readers.files import natural
 from sourcewise.readers.registry import ReadOptions
-from sourcewise.readers.rows import Place, data_rows
+from sourcewise.readers.rows import data_rows
 from sourcewise.readers.short import as_text
 from sourcewise.readers.spelling import two_forms
 from sourcewise.readers.texts import text_sources
 from sourcewise.sources import Sources
 
-__all__ = ["from_arrow", "from_pandas", "may_be_text", "natural"]
+__all__ = ["from_arrow", "from_pandas", "may_be_text"]
 
 _COMPLEX = (complex, np.complexfloating)
 _SCALARS = (str, int, float, np.bool, np.integer, np.floating, Decimal, date)
@@ -40,7 +44,7 @@ def from_arrow(
     table: pa.Table,
     options: ReadOptions,
     name: str,
-    place: Place = lambda i: f"row {i + 1}",
+    place: Place = numbered,
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
@@ -48,14 +52,14 @@ def from_arrow(
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
-    table, place, notes = data_rows(table, label, place, text is not None)
+    table, place, notes = data_rows(table, label, place, text is not None, options.na)
     y, source_names = _labels(table.column(label), label, place)
     together, told = _groups(table, options.group, place)
     notes += told
     if text is not None:
         _refuse_for_text(text, label, options)
         how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}
-        texts = _strings(table.column(text), text, place)
+        texts = Ragged.of_strings(_strings(table.column(text), text, place))
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
@@ -64,6 +68,7 @@ def from_arrow(
     chosen = [c for c in (options.columns or table.column_names) if c not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
+    notes += limits_left_out(table, chosen, options.na, y, source_names)
     arrays = {column: table.column(column) for column in (*chosen, *options.given)}
     del table  # or the text of all columns would stay until the last one is read
     typed = typed_columns(arrays, options, place)
@@ -84,6 +89,7 @@ def from_arrow(
         c=typed.table.select(options.given) if options.given else None,
         seen=tuple(seen),
         notes=notes,
+        places=Places(place),
     )
 
 
@@ -91,7 +97,7 @@ def from_pandas(
     frame: pd.DataFrame,
     options: ReadOptions,
     name: str,
-    place: Place = lambda i: f"row {i + 1}",
+    place: Place = numbered,
 ) -> Sources:
     """A DataFrame; named indexes are columns too."""
     named = [at for at, level_name in enumerate(frame.index.names) if level_name is not None]
@@ -106,12 +112,16 @@ def from_pandas(
     cells = frame[text].tolist() if text in names else []
     if any(isinstance(cell, str) for cell in cells):
         _refuse_no_text(cells, str(text), place)
-    arrays = [_arrow(frame.iloc[:, j], names[j]) for j in range(len(names))]
+    needed = (options.source or "source", *options.group)
+    arrays = [_arrow(frame.iloc[:, j], names[j], needed) for j in range(len(names))]
     return from_arrow(pa.table(arrays, names=names), options, name, place)
 
 
-def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
-    """A pandas column as Arrow has it; values of several types become text if none collide."""
+def _arrow(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedArray:
+    """A pandas column as Arrow has it; values of several types become text if none collide.
+
+    `needed` are the columns that name sources and groups.
+    """
     if isinstance(column.dtype, pd.SparseDtype):
         column = column.sparse.to_dense()
     if isinstance(column.dtype, pd.PeriodDtype):
@@ -122,16 +132,13 @@ def _arrow(column: pd.Series, name: str) -> pa.ChunkedArray:
     kinds = set(map(type, values.dropna())) if objects else {values.dtype.type}
     if intervals or any(issubclass(kind, _COMPLEX) for kind in kinds):
         words = "intervals" if intervals else "complex numbers"
-        raise InputError(
-            f"column {name!r} holds {words}: leave it out with {as_option('--ignore', name)}, or "
-            "make it numbers, text or dates"
-        )
+        raise InputError(f"column {name!r} holds {words}: {_remedy(name, needed)}")
     if objects and len(set(map(_group, kinds))) > 1:
-        return _mixed(column, name)  # Arrow takes numbers for dates, or breaks down
+        return _mixed(column, name, needed)  # Arrow takes numbers for dates, or breaks down
     try:
         return pa.chunked_array([pa.array(column, from_pandas=True)])
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        return _mixed(column, name)
+        return _mixed(column, name, needed)
 
 
 def _group(kind: type) -> object:
@@ -142,15 +149,19 @@ def _group(kind: type) -> object:
     return next((group for group in (numbers, dates) if issubclass(kind, group)), kind)
 
 
-def _mixed(column: pd.Series, name: str) -> pa.ChunkedArray:
+def _remedy(name: str, needed: Collection[str]) -> str:
+    """What helps against values that no model takes, and that name no source or group."""
+    if name in needed:
+        return "make it text, numbers or dates, or name another column with --source or --group"
+    return f"leave it out with {as_option('--ignore', name)}, or make it numbers, text or dates"
+
+
+def _mixed(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedArray:
     present = column.dropna().tolist()
     kinds = {type(value) for value in present}
     if not all(issubclass(kind, _SCALARS) for kind in kinds):
         words = listing(sorted(kind.__name__ for kind in kinds))
-        raise InputError(
-            f"column {name!r} holds values of type {words}: leave it out with "
-            f"{as_option('--ignore', name)}, or make it numbers, text or dates"
-        )
+        raise InputError(f"column {name!r} holds values of type {words}: {_remedy(name, needed)}")
     kept: dict[str, object] = {}
     for _, value in dict.fromkeys((type(value), value) for value in present):
         text = level(value)
@@ -257,12 +268,6 @@ def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, l
     rank = np.empty(len(texts), np.int64)
     rank[order] = np.arange(len(texts))
     return torch.from_numpy(rank[codes]), [texts[i] for i in order]
-
-
-def natural(text: str) -> tuple[tuple[float, str], ...]:
-    """Sort key that puts "a2" before "a10"."""
-    parts = re.split(r"(\d+)", text)
-    return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
 
 
 def _groups(

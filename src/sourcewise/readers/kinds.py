@@ -14,31 +14,32 @@ A column is refused where two readings are left and no other column of its file 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted
 from sourcewise.forms import Kind
+from sourcewise.places import Place, numbered
+from sourcewise.readers.cells_of_text import Cells, all_match, kept, listed, matching
 from sourcewise.readers.dates import DateFormat, date_formats, example, nearest, seconds
 from sourcewise.readers.notation import (
     Notation,
     admitted,
-    all_match,
     closest,
     decimal_mark,
     marked,
     numbers,
 )
 
-__all__ = ["EXACT", "Decided", "Texts", "decide", "file_mark"]
+__all__ = ["EXACT", "Decided", "Texts", "beyond", "decide", "file_mark"]
 
 EXACT = 2**53  # whole numbers above are not told apart as float64
+SHOWN = 8  # limits of one column
+_BEYOND = re.compile(r"\s*(?:([<≤])|[>≥])=?\s*[+-]?[.,]?[0-9]")
 _YES_NO = (
     ("false", "true"),
     ("no", "yes"),
@@ -67,9 +68,9 @@ class Texts:
     """
 
     name: str
-    values: pa.Array
+    values: Cells
     codes: np.ndarray | None
-    place: Callable[[int], str] = lambda i: f"row {i + 1}"
+    place: Place = numbered
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -88,10 +89,14 @@ class Texts:
         """The option that makes it one."""
         return as_option("--types", f"{self.name}=category")
 
+    def text(self, i: int) -> str:
+        """One of them."""
+        return str(self.values[i])
+
     def example(self, i: int) -> str:
         """A value with its place, for messages."""
         row = i if self.codes is None else int((self.codes == i).argmax())
-        return f"{self.values[i].as_py()!r:.60} ({self.place(row)})"
+        return f"{self.text(i)!r:.60} ({self.place(row)})"
 
     def spread(self, of_each: np.ndarray, gap: float) -> np.ndarray:
         """(rows,) of numbers of each text that of each row."""
@@ -117,6 +122,16 @@ class Decided:
     said: bool = False
     levels: tuple[str, ...] | None = None
     recorded: str = ""
+
+
+def beyond(text: str) -> str:
+    """Whether a text stands for the smallest or largest values, beyond a limit of detection.
+
+    >>> beyond("<0,6"), beyond("> 1000"), beyond("A>1")
+    ('smallest', 'largest', '')
+    """
+    found = _BEYOND.match(text)
+    return "" if found is None else "smallest" if found[1] else "largest"
 
 
 def file_mark(columns: Iterable[Texts]) -> str | None:
@@ -175,12 +190,12 @@ def _yes_no(column: Texts) -> Decided | None:
     """Levels are no and yes, spelled as they first stand."""
     if len(column.values) > 12:
         return None
-    words = [text.strip().casefold() for text in column.values.to_pylist()]
+    words = [text.strip().casefold() for text in listed(column.values)]
     for pair in _YES_NO:
         alone = len(set(words)) == 1 and len(words[0]) < 4  # one `no`, one `t`: any word
         if set(words) <= set(pair) and not alone:
             first = {word: i for i, word in reversed(list(enumerate(words)))}
-            spelled = tuple(column.values[first[word]].as_py().strip() for word in words)
+            spelled = tuple(column.text(first[word]).strip() for word in words)
             recorded = "boolean" if pair == ("false", "true") else ""
             return Decided("category", "yes or no", levels=spelled, recorded=recorded)
     return None
@@ -190,9 +205,9 @@ def _codes(column: Texts) -> Decided | None:
     """Whole numbers of which some begin with a zero."""
     if not all_match(column.values, "^[+-]?[0-9]+$"):
         return None
-    zeros = pc.match_substring_regex(column.values, pattern="^[+-]?0[0-9]+$")
-    if pc.any(zeros).as_py():
-        code = column.values[pc.index(zeros, True).as_py()].as_py()
+    zeros = matching(column.values, "^[+-]?0[0-9]+$")
+    if zeros.any():
+        code = column.text(int(zeros.argmax()))
         return Decided("category", f"codes with leading zeros ({code})", said=True)
     return None
 
@@ -208,10 +223,10 @@ def _chosen(column: Texts, notations: Sequence[Notation], mark: str | None) -> N
     if len(left) == 1 or left[0].decimal == ".":
         return left[0]
     points, commas = next(n for n in left if n.decimal == "."), left[0]
-    text = column.values[0]
-    one, two = (float(numbers(pa.array([text]), n)[0]) for n in (points, commas))
+    text = column.text(0)
+    one, two = (float(numbers([text], n)[0]) for n in (points, commas))
     raise InputError(
-        f"column {column.name!r}: {text.as_py()!r} is {one:g} or {two:g}, and no other column "
+        f"column {column.name!r}: {text!r} is {one:g} or {two:g}, and no other column "
         "tells: say --decimal . or --decimal ,"
     )
 
@@ -230,7 +245,7 @@ def _number(column: Texts, notation: Notation) -> Decided:
 def _date(column: Texts, forms: Sequence[DateFormat]) -> Decided:
     if len(forms) > 1:
         raise InputError(
-            f"column {column.name!r}: {column.values[0].as_py()!r} may be {forms[0].words} or "
+            f"column {column.name!r}: {column.text(0)!r} may be {forms[0].words} or "
             f"{forms[1].words}: say {example(forms)}, or {column.as_category}"
         )
     form = forms[0]
@@ -241,13 +256,13 @@ def _date(column: Texts, forms: Sequence[DateFormat]) -> Decided:
 
 def _category(column: Texts, decimal: str | None) -> Decided:
     notation, share = closest(column.values, column.counts, decimal)
-    if share >= 0.5:
-        bad = np.isnan(numbers(column.values, notation))
-        if bad.any():
-            _refuse(column, bad)
-    codes = pc.match_substring_regex(column.values, pattern="^[+-]?[0-9]+[eE][0-9]+$")
-    if pc.any(codes).as_py():
-        code = column.values[pc.index(codes, True).as_py()].as_py()
+    bad = np.isnan(numbers(column.values, notation))
+    others = listed(kept(column.values, bad)) if 0 < share < 0.5 else []
+    if bad.any() and (share >= 0.5 or (others and all(map(beyond, others)))):
+        _refuse(column, bad)
+    codes = matching(column.values, "^[+-]?[0-9]+[eE][0-9]+$")
+    if codes.any():
+        code = column.text(int(codes.argmax()))
         return Decided("category", f"codes such as {code}, no numbers", said=True)
     return Decided("category", "text")
 
@@ -255,7 +270,7 @@ def _category(column: Texts, decimal: str | None) -> Decided:
 def _refuse(column: Texts, bad: np.ndarray) -> None:
     """Text among numbers: what it is, and what to do."""
     first = int(np.flatnonzero(bad)[0])
-    text = column.values[first].as_py()
+    text = column.text(first)
     if re.fullmatch(r"[+-]?inf(inity)?", text.strip(), re.IGNORECASE):
         told = counted(int(column.counts[first]), "infinite value")
         raise InputError(
@@ -263,9 +278,18 @@ def _refuse(column: Texts, bad: np.ndarray) -> None:
             f"or say {as_option('--na', text)} if they are missing"
         )
     some = "values such as" if bad.sum() > 1 else "rows with"
+    head = f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "
+    limits = [value for value in listed(kept(column.values, bad)) if beyond(value)]
+    if beyond(text):
+        sides = " and ".join(sorted(set(map(beyond, limits)), reverse=True))
+        raise InputError(
+            f"{head}{some} {column.example(first)}, beyond a limit of detection: write numbers in "
+            f"their place (half the limit is usual), or say {column.as_category} or "
+            f"{as_option('--ignore', column.name)}; {as_option('--na', *limits[:SHOWN])} takes "
+            f"them as missing, which leaves out the {sides} values and so biases results"
+        )
     raise InputError(
-        f"column {column.name!r} holds text among its numbers: {int(column.counts[bad].sum())} "
-        f"{some} {column.example(first)}; say {as_option('--na', text)} if they are missing "
+        f"{head}{some} {column.example(first)}; say {as_option('--na', text)} if they are missing "
         f"values, correct them, or use {column.as_category}"
     )
 

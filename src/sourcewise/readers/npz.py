@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from sourcewise.errors import InputError
-from sourcewise.limits import LONGEST_NAME, MOST_BYTES
+from sourcewise.limits import LONGEST_NAME, MOST_BYTES, check_unpacked
 from sourcewise.readers.files import reading, refuse_special
 
 __all__ = ["load_arrays", "names_in"]
@@ -71,6 +71,8 @@ def _check_item(item: zipfile.ZipInfo, where: str) -> None:
     if item.file_size > MOST_BYTES:
         size = f"{item.file_size / 2**30:.0f} GiB (at most {MOST_BYTES >> 30})"
         raise InputError(f"{where} takes {size}")
+    remedy = "save it with numpy.savez, which packs nothing"
+    check_unpacked(item.file_size, item.compress_size, where, remedy)
 
 
 def _check_header(file: IO[bytes], size: int, where: str) -> None:

@@ -1,27 +1,25 @@
 """The one door for data: whatever it is, `read` makes it `Sources`."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-import pyarrow as pa
-import pyarrow.interchange
+from typing import TYPE_CHECKING, Any, Literal
 
 from sourcewise.errors import InputError, listing, unknown, visible
 from sourcewise.forms import Kind
 from sourcewise.memory import give_back
-from sourcewise.readers.arrays import from_arrays
 from sourcewise.readers.builtin import built_in
-from sourcewise.readers.dates import check_format
 from sourcewise.readers.encoding import check_encoding
 from sourcewise.readers.files import reading, refuse_special, stem, suffix
-from sourcewise.readers.frames import from_arrow, from_pandas
 from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
 from sourcewise.readers.spelling import alike_names
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["read"]
 
@@ -105,12 +103,14 @@ def read(
     found = _read(data, options)
     alike = alike_names(found.names, found.counts.tolist())
     notes = dict.fromkeys((*found.notes, *alike))  # `Sources` that are read again have it already
-    pa.default_memory_pool().release_unused()
+    if arrow := sys.modules.get("pyarrow"):
+        arrow.default_memory_pool().release_unused()
     give_back()
     return replace(found, reading=options.chosen, notes=tuple(notes))
 
 
 def _read(data: Any, options: ReadOptions) -> Sources:
+    """A folder of text needs neither pandas nor Arrow, which take long to import."""
     if isinstance(data, Sources):
         _refuse_others(_MADE, options)
         return data
@@ -119,10 +119,16 @@ def _read(data: Any, options: ReadOptions) -> Sources:
             allowed = "allowed are (x, y), (x, y, names)"
             raise InputError(f"cannot read a tuple of {len(data)}: {allowed}")
         _refuse_others(_PAIR, options, arrays=True)
+        from sourcewise.readers.arrays import from_arrays
+
         return from_arrays(*data)
     if hasattr(data, "iloc") and hasattr(data, "columns"):
+        from sourcewise.readers.frames import from_pandas
+
         return from_pandas(data, options, "data")
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__dataframe__"):
+        from sourcewise.readers.frames import from_arrow
+
         return from_arrow(_arrow(data), options, "data")
     if not isinstance(data, str | Path):
         raise InputError(f"cannot read a {type(data).__name__}: {_allowed()}")
@@ -145,11 +151,16 @@ def _check(options: ReadOptions) -> None:
         if re.search("[\ud800-\udfff]", text):
             raise InputError(f"no value {text!a} for na: half a surrogate pair is no character")
     if options.dates is not None:
+        from sourcewise.readers.dates import check_format
+
         check_format(options.dates)
 
 
-def _arrow(data: Any) -> pa.Table:
+def _arrow(data: Any) -> "pa.Table":
     """A table of another library, by the Arrow or the DataFrame interchange protocol."""
+    import pyarrow as pa
+    import pyarrow.interchange
+
     try:
         if hasattr(data, "__arrow_c_stream__"):
             return pa.table(data)
@@ -167,7 +178,11 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
             raise unknown("file or built-in data set", str(path), BUILT_IN)
         raise InputError(f"no file {path}")
     refuse_special(path)
-    if (path / "config.yaml").is_file():
+    with reading(path):
+        run = (path / "config.yaml").is_file()
+        if path.is_file():
+            path.open("rb").close()  # libraries take what may not be opened for damaged
+    if run:
         raise InputError(
             f"{path} is the folder of a run, no data: did you mean report, evaluate or sample?"
         )

@@ -1,30 +1,38 @@
-"""Rows of a table that are no data: empty ones, totals, repeated headers, remarks at the end."""
+"""Rows that are no data: empty ones, totals, repeated headers, remarks at the end; units."""
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
-from sourcewise.errors import counted, phrases
-from sourcewise.readers.columns import encoded, levels
+from sourcewise.errors import InputError, counted, phrases
+from sourcewise.places import Place, Places
+from sourcewise.readers.columns import MISSING, encoded, levels
 from sourcewise.readers.declared import is_text
+from sourcewise.readers.notation import admitted
 from sourcewise.readers.short import Short, as_text, blank, equal
 
-__all__ = ["Place", "data_rows"]
+__all__ = ["data_rows"]
 
-Place = Callable[[int], str]  # where a row stands: "FILE, line 3"
 _WORDS = (
     "total totals sum sums subtotal subtotals mean means average averages gesamt summe "
     "gesamtsumme zwischensumme ergebnis gesamtergebnis insgesamt mittelwert somme totaux moyenne "
     "suma media totale totali totales soma totaal gemiddelde summa итого всего 合計 合计 总计"
 )
 _TOTALS = frozenset(_WORDS.split())
+_MARKED = re.compile(r"^[\[(].+[\])]$|[%°/^²³µμ]")  # [cm], g/l, 10^9/l
+_KNOWN = "cm mm km ft mg ug kg lb ml dl ms min days years mmhg hpa kpa bar bpm hz kw kwh eur usd"
+_UNITS = frozenset(_KNOWN.split())
+# Short, with a letter or one of the signs, and no limit (<5) or number with its unit (7 kg, 12%).
+_SHORT = re.compile(r"^(?![<>≤≥])(?![+-]?[0-9.,]+\s?([^\W\d]|[%°]))(?=.*([^\W\d_]|[%°])).{1,20}$")
 
 
 def data_rows(
-    table: pa.Table, label: str, place: Place, text: bool
+    table: pa.Table, label: str, place: Place, text: bool, na: Sequence[str] = ()
 ) -> tuple[pa.Table, Place, tuple[str, ...]]:
     """The rows that are data, where each stands, and notes of those that are left out.
 
@@ -33,11 +41,20 @@ def data_rows(
         label: the column that says where a row comes from.
         place: where a row stands.
         text: whether examples are texts, which have no totals, and may be empty.
+        na: texts that are missing values, beside the usual ones.
+
+    Raises:
+        InputError: the first row holds units.
     """
     empty = _empty(table, table.column_names)
     notes = [f"{counted(int(empty.sum()), 'row')} without any value left out"]
     out = empty.copy()
     if not text:
+        if units := _units(table, label, {*MISSING, *na}):
+            raise InputError(
+                f"{place(0)} holds {phrases(units, 3)} where all other rows hold numbers: remove "
+                "what is no row of data, such as units"
+            )
         sources = _Labels.of(table.column(label))
         others = [name for name in table.column_names if name != label]
         found = {
@@ -55,7 +72,7 @@ def data_rows(
     kept = np.flatnonzero(~out)
     return (
         table.take(pa.array(kept)),
-        lambda i: place(int(kept[i])),
+        Places(place, torch.from_numpy(kept)),
         tuple(notes[0 if empty.any() else 1 :]),
     )
 
@@ -86,6 +103,35 @@ def _gaps(column: pa.ChunkedArray) -> np.ndarray:
     if is_text(column.type):
         gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
     return gap.to_numpy()
+
+
+def _units(table: pa.Table, label: str, missing: Collection[str]) -> list[str]:
+    """What the first row holds, if that is units: text where all other rows hold numbers.
+
+    It has a source (else it is refused for that), no number, and something like a unit in each
+    such column. One column alone is not enough, unless it holds what is a unit beyond doubt: a
+    typing error is no row of units.
+    """
+    found = []
+    for name in table.column_names if len(table) > 1 else ():
+        column = table.column(name)
+        first = as_text(column.slice(0, 1))[0].as_py()
+        if name == label and first in (None, ""):
+            return []
+        if name == label or first is None:
+            continue
+        if not is_text(column.type) or admitted(pa.array([cell := first.strip()])):
+            return []
+        if cell not in missing and _numbers(column.slice(1), missing):
+            found.append(cell)
+    sure = len(found) > 1 or any(_MARKED.search(c) or c.casefold() in _UNITS for c in found)
+    return [f"{cell!r}" for cell in found] if sure and all(map(_SHORT.match, found)) else []
+
+
+def _numbers(column: pa.ChunkedArray, missing: Collection[str]) -> bool:
+    """Whether all that is not missing is numbers in one notation, and there are some."""
+    values = [v for v in encoded(column)[0].to_pylist() if v.strip() not in missing]
+    return bool(values) and bool(admitted(pa.array(values)))
 
 
 @dataclass(frozen=True)

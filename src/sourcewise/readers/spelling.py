@@ -7,9 +7,13 @@ forms, line ends or encodings can decide a verdict that should be about words.
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
 
 from sourcewise.errors import counted, phrases, shortened
+from sourcewise.forms import Ragged
 
 __all__ = ["alike_names", "line_ends_of_files", "two_forms", "ways_of_texts"]
 
@@ -68,17 +72,18 @@ them one, as by unicodedata.normalize('NFC', text)
     return (f"column {column!r}: {phrases(pairs, _SHOWN)} {how}",) if pairs else ()
 
 
-def ways_of_texts(
-    texts: Iterable[str], sources: Iterable[int], names: Sequence[str]
-) -> tuple[str, ...]:
+def ways_of_texts(x: Ragged, y: Tensor, names: Sequence[str]) -> tuple[str, ...]:
     """Notes of Unicode normal forms and line ends that differ, and of broken encodings.
 
-    >>> print(*ways_of_texts(["é", "e\u0301"], [0, 1], "ab"))
+    >>> print(*ways_of_texts(Ragged.of_strings(["é", "e\u0301"]), torch.tensor([0, 1]), "ab"))
     Unicode normal forms differ: composed (NFC) in 'a' (1 of 1 text), decomposed (NFD) in 'b' \
 (1 of 1 text): models can tell sources apart by that; make them one, as by \
 unicodedata.normalize('NFC', text)
     """
-    ways = _ways(texts, sources, names, "text")
+    telling = (x.alphabet > 0x7F) | (x.alphabet == ord("\n"))
+    rows = x.sums(telling).nonzero().squeeze(1)
+    totals = dict(enumerate(torch.bincount(y).tolist()))
+    ways = _ways(x.take(rows).texts(), y[rows].tolist(), totals, names, "text")
     notes = []
     if ways["composed"] and ways["decomposed"]:
         notes.append(
@@ -93,24 +98,27 @@ unicodedata.normalize('NFC', text)
 
 
 def line_ends_of_files(
-    ends: Iterable[str], sources: Iterable[int], names: Sequence[str]
+    ends: Sequence[str], sources: Sequence[int], names: Sequence[str]
 ) -> tuple[str, ...]:
     """A note of files whose lines end differently, by an end of each file.
 
     >>> print(*line_ends_of_files(["\\r\\n", "\\n"], [0, 1], "ab"))
     line ends differ: \\r\\n in 'a' (1 of 1 file), \\n in 'b' (1 of 1 file): all are read as \\n
     """
-    ways = _ways(ends, sources, names, "file")
+    ways = _ways(ends, sources, Counter(sources), names, "file")
     told = f"line ends differ: \\r\\n in {ways['crlf']}, \\n in {ways['lf']}: all are read as \\n"
     return (told,) if ways["crlf"] and ways["lf"] else ()
 
 
 def _ways(
-    texts: Iterable[str], sources: Iterable[int], names: Sequence[str], what: str
+    texts: Iterable[str],
+    sources: Iterable[int],
+    totals: Mapping[int, int],
+    names: Sequence[str],
+    what: str,
 ) -> dict[str, str]:
     """Where texts are written in each way: the sources with most of them, and how many."""
-    sources = list(sources)
-    totals, found = Counter(sources), {way: Counter() for way in (*_LETTERS, *_ENDS)}
+    found = {way: Counter() for way in (*_LETTERS, *_ENDS)}
     for text, k in zip(texts, sources, strict=True):
         for tests in ({} if text.isascii() else _LETTERS, _ENDS if "\n" in text else {}):
             for way, test in tests.items():

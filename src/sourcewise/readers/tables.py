@@ -2,6 +2,7 @@
 
 import json
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
-from sourcewise.limits import check_columns
+from sourcewise.limits import MOST_CELLS, check_columns
 from sourcewise.readers.delimited import Delimited, layout_of
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["read_json_lines", "read_json_texts", "read_parquet_table", "read_table"]
-
-MOST_CELLS = 1 << 31
 
 
 def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
@@ -72,7 +71,7 @@ def read_json_texts(path: Path, options: ReadOptions, name: str) -> Sources:
         path, source=source, text=text, group=options.group, encoding=options.encoding
     )
     chosen = replace(options, source=source, text=text)
-    return from_pandas(frame, chosen, name, Lines(path, lines))
+    return from_pandas(frame, chosen, name, Lines(path, array("q", lines)))
 
 
 def read_json_lines(

@@ -1,14 +1,19 @@
 """Strings with their sources -> `Sources` of code points: limits, and long texts cut in chunks."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Ragged
+from sourcewise.places import Place, Places
+from sourcewise.ragged import Ragged, Strings
 from sourcewise.readers.spelling import ways_of_texts
 from sourcewise.sources import Sources
 from sourcewise.splits import identical
@@ -16,42 +21,56 @@ from sourcewise.splits import identical
 __all__ = ["LONGEST", "Examples", "check_chunk", "cut", "text_sources"]
 
 LONGEST = 100_000
-Place = Callable[[int], str]  # where an example stands: "FILE, line 3"
+_TOGETHER = 64  # examples that are added at once
+
+
+@dataclass
+class _Where:
+    """Where examples stand; it outlives their texts."""
+
+    files: list[Path] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)  # the first example of each file
+    lines: array = field(default_factory=lambda: array("q"))
+
+    def begin(self, file: Path) -> None:
+        """What is added comes from a file."""
+        if not self.files or self.files[-1] is not file:
+            self.files.append(file)
+            self.first.append(len(self.lines))
+
+    def __call__(self, i: int) -> str:
+        file, line = self.files[bisect_right(self.first, i) - 1], self.lines[i]
+        return f"{file}, line {line}" if line else f"{file}"
 
 
 class Examples:
     """Texts that each know their source and place; line 0 stands for the whole file."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.y, self.lines, self._file = array("q"), array("q"), array("q")
-        self._files: list[Path] = []
+        self._strings = Strings()
+        self._y, self._where = array("q"), _Where()
 
-    def add(self, source: int, file: Path, line: int, text: str) -> None:
-        """One more example."""
-        if not self._files or self._files[-1] is not file:
-            self._files.append(file)
-        self.texts.append(text)
-        self.y.append(source)
-        self.lines.append(line)
-        self._file.append(len(self._files) - 1)
-
-    def place(self, i: int) -> str:
-        """Where an example stands."""
-        file, line = self._files[self._file[i]], self.lines[i]
-        return f"{file}, line {line}" if line else f"{file}"
+    def add(self, source: int, file: Path, numbered: Iterable[tuple[int, str]]) -> None:
+        """More examples of a source: the line and text of each."""
+        self._where.begin(file)
+        every = iter(numbered)
+        while some := list(islice(every, _TOGETHER)):
+            lines, texts = zip(*some, strict=True)
+            self._where.lines.extend(lines)
+            self._y.extend([source] * len(lines))
+            self._strings.add(texts)
 
     def sources(
         self, names: Sequence[str], *, name: str, chunk: int | None, notes: tuple[str, ...] = ()
     ) -> Sources:
-        """All of them."""
-        y = torch.tensor(self.y, dtype=torch.int64)
-        how = {"name": name, "place": self.place, "chunk": chunk, "notes": notes}
-        return text_sources(self.texts, y, names, **how)
+        """All of them; the texts are let go."""
+        y = torch.from_numpy(np.array(self._y))
+        how = {"name": name, "place": self._where, "chunk": chunk, "notes": notes}
+        return text_sources(self._strings.done(), y, names, **how)
 
 
 def text_sources(
-    texts: Sequence[str],
+    x: Ragged,
     y: Tensor,
     names: Sequence[str],
     *,
@@ -62,24 +81,24 @@ def text_sources(
     group_by: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Sources:
-    """Strings as `Ragged` code points.
+    """A sample of texts.
 
     With `chunk`, the pieces of one text form a group, unless there are groups already; so do the
     pieces of identical texts.
 
     With `place` a message says where an example stands; `chunk` cuts longer ones into pieces.
     """
-    x = Ragged.of_strings(texts)
     _refuse_surrogates(x, place)
-    notes = (*notes, *ways_of_texts(texts, y.tolist(), names))
+    notes = (*notes, *ways_of_texts(x, y, names))
     if chunk is None:
         _refuse_long(x, place)
-        return Sources(x, y, names, group, group_by, name, notes=notes)
+        return Sources(x, y, names, group, group_by, name, notes=notes, places=Places(place))
     check_chunk(chunk)
     pieces, row = cut(x, chunk)
     if group is None:
         group, group_by = identical(x), ("document",)
-    return Sources(pieces, y[row], names, group[row], group_by, name, notes=notes)
+    places = Places(place, row)
+    return Sources(pieces, y[row], names, group[row], group_by, name, notes=notes, places=places)
 
 
 def cut(x: Ragged, chunk: int) -> tuple[Ragged, Tensor]:
@@ -94,9 +113,9 @@ def cut(x: Ragged, chunk: int) -> tuple[Ragged, Tensor]:
     """
     counts = ((x.lengths + chunk - 1) // chunk).clamp(min=1)
     row = torch.arange(len(x)).repeat_interleave(counts)
-    before = (counts.cumsum(0) - counts)[row]
-    starts = x.offsets[:-1][row] + chunk * (torch.arange(len(row)) - before)
-    return Ragged(x.values, torch.cat([starts, x.offsets[-1:]])), row
+    before = chunk * (torch.arange(len(row)) - (counts.cumsum(0) - counts)[row])
+    lengths = (x.lengths[row] - before).clamp(max=chunk)
+    return replace(x, starts=x.starts[row] + before, lengths=lengths), row
 
 
 def check_chunk(chunk: int) -> None:
@@ -118,8 +137,6 @@ def _refuse_long(x: Ragged, place: Place) -> None:
 
 def _refuse_surrogates(x: Ragged, place: Place) -> None:
     """Half a surrogate pair, which JSON can write, is no character."""
-    bad = ((x.values >= 0xD800) & (x.values <= 0xDFFF)).nonzero()
-    if len(bad):
-        i = int(torch.searchsorted(x.offsets, bad[0], right=True)) - 1
-        half = int(x.values[bad[0]])
+    if bad := x.first((x.alphabet >= 0xD800) & (x.alphabet <= 0xDFFF)):
+        i, half = bad
         raise InputError(f"{place(i)} holds half a surrogate pair (\\u{half:04x}): no character")

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sourcewise.errors import InputError
 from sourcewise.files import write_atomic
-from sourcewise.report.rows import MEAN, Forest, Row, forest
+from sourcewise.report.rows import MEAN, Forest, forest
 from sourcewise.report.words import favours, fixed, shorten
 from sourcewise.results.comparison import ComparisonResult
 
@@ -77,7 +77,7 @@ def figure(plot: Forest, width: float = 720.0, legend: bool = True) -> Figure:
         _text(ax, -10 / across, y, name, ha="right", fontweight=bold, gid=f"name-{i}")
         if row.macro and len(plot.rows) > 1:
             ax.axhline(2 * y, color=PALETTE["line"], linewidth=1.0)
-        _marks(ax, plot, row, y)
+    _marks(ax, plot, centres)
     if keys:
         _legend(fig, keys, columns)
     return fig
@@ -135,23 +135,37 @@ def _look(plot: Forest, s: int, verdict: str) -> tuple[str, str, bool]:
     return PALETTE[f"s{s % 6 + 1}"], MARKERS[s % 6], decided
 
 
-def _marks(ax: Axes, plot: Forest, row: Row, centre: float) -> None:
+def _marks(ax: Axes, plot: Forest, centres: Sequence[float]) -> None:
+    """All intervals and their middles: few calls, since each takes milliseconds."""
     low, high = plot.limits
-    size, thick = (64.0, 2.4) if row.macro else (34.0, 1.5)
-    for s, mark in enumerate(row.marks):
-        if mark is None:
-            continue
-        y = centre + GAP * (s - (len(plot.strategies) - 1) / 2)
-        color, shape, filled = _look(plot, s, mark.verdict)
-        ends = mark.ends
-        ax.hlines(y, max(min(ends), low), min(max(ends), high), color, linewidth=thick, zorder=2)
-        for edge, beyond, arrow in ((low, min(ends) < low, "<"), (high, max(ends) > high, ">")):
-            if beyond:
-                ax.scatter(edge, y, s=26.0, c=color, marker=arrow, clip_on=False, zorder=3)
-        if low <= mark.difference <= high:
-            face = color if filled else PALETTE["paper"]
-            how: dict[str, Any] = {"edgecolors": color, "linewidths": 1.4, "zorder": 4}
-            ax.scatter(mark.difference, y, s=size, c=face, marker=shape, **how)
+    lines: list[tuple[Any, ...]] = []
+    points: dict[str, list[tuple[Any, ...]]] = {}  # by shape
+    beyond: dict[tuple[float, str], list[tuple[Any, ...]]] = {}  # by edge
+    for row, centre in zip(plot.rows, centres, strict=True):
+        size, thick = (64.0, 2.4) if row.macro else (34.0, 1.5)
+        for s, mark in enumerate(row.marks):
+            if mark is None:
+                continue
+            y = centre + GAP * (s - (len(plot.strategies) - 1) / 2)
+            color, shape, filled = _look(plot, s, mark.verdict)
+            first, last = min(mark.ends), max(mark.ends)
+            lines.append((y, max(first, low), min(last, high), color, thick))
+            for edge, over, arrow in ((low, first < low, "<"), (high, last > high, ">")):
+                if over:
+                    beyond.setdefault((edge, arrow), []).append((y, color))
+            if low <= mark.difference <= high:
+                face = color if filled else PALETTE["paper"]
+                points.setdefault(shape, []).append((mark.difference, y, size, face, color))
+    if lines:
+        ys, starts, ends, colors, widths = zip(*lines, strict=True)
+        ax.hlines(ys, starts, ends, colors, linewidth=widths, zorder=2)
+    for (edge, arrow), found in beyond.items():
+        ys, colors = zip(*found, strict=True)
+        ax.scatter([edge] * len(ys), ys, s=26.0, c=colors, marker=arrow, clip_on=False, zorder=3)
+    for shape, found in points.items():
+        xs, ys, sizes, faces, colors = zip(*found, strict=True)
+        how: dict[str, Any] = {"edgecolors": colors, "linewidths": 1.4, "zorder": 4}
+        ax.scatter(xs, ys, s=sizes, c=faces, marker=shape, **how)
 
 
 def _keys(plot: Forest) -> list[Line2D]:

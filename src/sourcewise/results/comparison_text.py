@@ -37,7 +37,8 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
         yield from _shown_lines(result, key)
     yield ""
     how = f", {verdict.recommended_how}" if verdict.recommended_how else ""
-    yield f"verdict: {verdict.overall}; recommended: {verdict.recommended}{how}"
+    holds = ", conditional" if verdict.condition else ""  # on what the reason begins with
+    yield f"verdict: {verdict.overall}{holds}; recommended: {verdict.recommended}{how}"
     yield from text.wrapped(verdict.reason, "  ")
 
 

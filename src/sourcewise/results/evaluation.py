@@ -35,10 +35,14 @@ class UnknownValue:
     value: str
     rows: int
     first: tuple[int, ...]  # numbers of its first rows, from 1
+    place: str = ""  # of the first
 
     @property
     def words(self) -> str:
-        """The value with its rows."""
+        """The value with its rows: their numbers, or the place of the first in a file."""
+        if self.place and self.place != f"row {self.first[0]}":
+            where = self.place if self.rows == 1 else f"{self.rows} rows, first: {self.place}"
+            return f"{text.brief(self.value, 40)!r} ({where})"
         more = self.rows - len(self.first)
         rows = ", ".join(map(str, self.first)) + (f" and {more} more" if more else "")
         return f"{text.brief(self.value, 40)!r} ({'rows' if self.rows > 1 else 'row'} {rows})"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sourcewise.documents import from_json
 from sourcewise.errors import InputError
-from sourcewise.files import read_json
+from sourcewise.files import exists, read_json
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.training import TrainingResult
 
@@ -19,10 +19,10 @@ def read_result(run: str | Path) -> ComparisonResult | TrainingResult:
     """
     path = Path(run)
     file = path / "result.json"
-    if not path.is_dir():
+    if not exists(path) or not path.is_dir():
         raise InputError(f"no run folder {path}")
-    if not file.exists():
-        if not (path / "config.yaml").exists():
+    if not exists(file):
+        if not exists(path / "config.yaml"):
             raise InputError(f"{path} holds no run")
         raise InputError(
             f"the run in {path} is not finished (no result.json): the command that started it "

@@ -34,7 +34,7 @@ WIDTH, NARROW = 98, 60
 FEW_DEGREES = 5.0
 # An option with its value, and a word in quotes: broken in two, neither could be pasted.
 _QUOTED = r"""\(*(?:\$'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*")+\S*"""
-_WHOLE = re.compile(rf"(?<!\S)(?:--[a-z-]+ (?:{_QUOTED}|\S+)|{_QUOTED})")
+_WHOLE = re.compile(rf"(?<!\S)(?:\(?--[a-z-]+ (?:{_QUOTED}|\S+)|{_QUOTED})")
 _SPACE = "\0"  # one inside such a word; no visible text holds it
 
 

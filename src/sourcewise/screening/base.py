@@ -1,16 +1,18 @@
 """A screened sample: what of it is used, and what the user should know."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Ragged, Table, as_table
+from sourcewise.places import Place
 from sourcewise.screening.options import Missing, Rules
 from sourcewise.sources import Sources
 
@@ -59,6 +61,7 @@ class Screened:
     dropped: int = 0  # rows dropped for missing values
     imputed: int = 0  # missing cells that will be filled in
     spikes: dict[str, list[float]] = field(default_factory=dict)  # see `screening.far`, by column
+    misfits: dict[str, str] = field(default_factory=dict)  # columns unlike a normal density: how
     image: Image | None = None  # what image the columns are, if they are pixels
 
     def __post_init__(self) -> None:
@@ -74,11 +77,13 @@ class Screened:
         """The columns in use."""
         return as_table(self.data.x)
 
-    def measured(self, name: str) -> Tensor:
-        """The values of a column of numbers, without gaps and spikes."""
-        values = self.table.columns[name]
-        spikes = torch.tensor(self.spikes.get(name, []), dtype=values.dtype)
-        return values[~values.isnan() & ~torch.isin(values, spikes)]
+    def without_spikes(self, names: Sequence[str], values: Tensor) -> Tensor:
+        """Columns (n, d) with their spikes as gaps."""
+        for j, name in enumerate(names):
+            if name in self.spikes:
+                spikes = torch.tensor(self.spikes[name], dtype=values.dtype)
+                values[:, j].masked_fill_(torch.isin(values[:, j], spikes), torch.nan)
+        return values
 
     @property
     def notes(self) -> list[str]:
@@ -98,13 +103,15 @@ class Screened:
             for reason, names in found.items()
         ]
 
-    def leave_out(self, column: str, reason: str) -> None:
-        """Take a column out of the table and note it; the last one is an `InputError`."""
-        self.left_out.append(LeftOut(column, reason))
-        if len(self.table.names) == 1:
-            reasons = listing(f"{item.column}: {item.reason}" for item in self.left_out)
-            raise InputError(f"{self.data.name}: no usable column left ({reasons})")
-        self.data = replace(self.data, x=self.table.drop([column]))
+    def leave_out(self, reasons: Mapping[str, str]) -> None:
+        """Take columns out of the table and note why; if none is left, that is an `InputError`."""
+        if not reasons:
+            return
+        self.left_out += [LeftOut(column, reason) for column, reason in reasons.items()]
+        if len(self.table.names) == len(reasons):
+            told = listing(f"{item.column}: {item.reason}" for item in self.left_out)
+            raise InputError(f"{self.data.name}: no usable column left ({told})")
+        self.data = replace(self.data, x=self.table.drop(reasons))
 
 
 def tested_sources(screened: Screened, min_rows: int) -> list[int]:
@@ -112,11 +119,14 @@ def tested_sources(screened: Screened, min_rows: int) -> list[int]:
     return (screened.data.counts >= max(min_rows, 2)).nonzero().squeeze(1).tolist()
 
 
-def per_source(values: Tensor, y: Tensor, present: Tensor, K: int, reduce: str) -> Tensor:
-    """(K,) "amin" or "amax" of the values present in each source, NaN where there are none."""
-    out = torch.full((K,), torch.nan, dtype=torch.float64)
-    rows = present.nonzero().squeeze(1)
-    return out.scatter_reduce(0, y[rows], values[rows], reduce, include_self=False)
+def per_source(values: Tensor, y: Tensor, K: int, reduce: Literal["amin", "amax"]) -> Tensor:
+    """(K, d) the smallest or largest of the values (n, d) in each source, NaN where all are."""
+    gaps, none = values.isnan(), torch.inf if reduce == "amin" else -torch.inf
+    index = y[:, None].expand_as(values)
+    out = values.new_full((K, values.shape[1]), none)
+    out.scatter_reduce_(0, index, values.masked_fill(gaps, none), reduce)
+    count = torch.zeros_like(out).index_add_(0, y, (~gaps).to(values.dtype))
+    return out.masked_fill(count == 0, torch.nan)
 
 
 def refuse_table_options(what: str, rules: Rules) -> None:
@@ -129,29 +139,33 @@ def refuse_table_options(what: str, rules: Rules) -> None:
 
 def leave_out_dates(screened: Screened) -> None:
     """Leave out the columns of dates."""
-    for column in screened.table.schema:
-        if column.kind == "date":
-            screened.leave_out(column.name, "a date")
+    dates = [column.name for column in screened.table.schema if column.kind == "date"]
+    screened.leave_out(dict.fromkeys(dates, "a date"))
 
 
 def refuse_infinite(screened: Screened) -> None:
     """Refuse numbers that are infinite, or whose squares would overflow or vanish."""
-    for name, values in screened.table.columns.items():
-        if not values.is_floating_point():
-            continue
-        for bad, what in ((values.isinf(), "infinite"), (values.abs() > HUGE, f"above {HUGE:g}")):
-            if bool(bad.any()):
-                row = int(bad.nonzero()[0]) + 1
-                raise InputError(
-                    f"column {name!r} holds values that are {what} (first: row {row})"
-                )
-        present = values[~values.isnan()]
-        spread = float(present.max() - present.min()) if len(present) else 0.0
-        if 0 < spread < 1 / HUGE:
-            raise InputError(
-                f"column {name!r} varies by {spread:.3g} only: write it in another unit, or leave "
-                f"it out with {as_option('--ignore', name)}"
-            )
+    numbers = [column.name for column in screened.table.schema if column.kind != "category"]
+    for names, block in screened.table.blocks(numbers):
+        values = block.numpy()
+        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+        with np.errstate(invalid="ignore"):
+            tiny = (high > low) & (high - low < 1 / HUGE)
+        for j in np.flatnonzero((low < -HUGE) | (high > HUGE) | tiny)[:1]:
+            _refuse_extreme(names[j], values[:, j], screened.data.places)
+
+
+def _refuse_extreme(name: str, values: np.ndarray, place: Place) -> None:
+    """Raise for a column (n,) that is out of bounds."""
+    for bad, what in ((np.isinf(values), "infinite"), (abs(values) > HUGE, f"above {HUGE:g}")):
+        if bad.any():
+            first = place(int(bad.argmax()))
+            raise InputError(f"column {name!r} holds values that are {what} (first: {first})")
+    spread = np.nanmax(values) - np.nanmin(values)
+    raise InputError(
+        f"column {name!r} varies by {spread:.3g} only: write it in another unit, or leave "
+        f"it out with {as_option('--ignore', name)}"
+    )
 
 
 def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -> None:
@@ -197,24 +211,25 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
         values = screened.table.columns[name]
         bad = values <= 0
         if bad.any():
-            row = int(bad.nonzero()[0]) + 1
+            row = int(bad.nonzero()[0])
             raise InputError(
                 f"{as_option('--log', name)}: {int(bad.sum())} values are not above 0 (first: "
-                f"row {row}, {values[row - 1]:g})"
+                f"{screened.data.places(row)}, {values[row]:g})"
             )
     screened.log = frozenset(chosen)
 
 
 def point_out_identifiers(screened: Screened) -> None:
     """Warn of columns that number the rows, which a density should hardly ever model."""
-    numbers = [column.name for column in screened.table.schema if column.kind == "number"]
-    for name in numbers:
-        values = screened.table.columns[name]
-        whole = len(values) > 20 and bool((values == values.round()).all())
-        if whole and len(values.unique()) == len(values):
+    table, n = screened.table, len(screened.table)
+    numbers = [column.name for column in table.schema if column.kind == "number"]
+    for names, values in table.blocks(numbers if n > 20 else ()):
+        whole = (values == values.round()).all(0).nonzero().squeeze(1)
+        different = np.diff(np.sort(values[:, whole].numpy(), axis=0), axis=0).all(0)
+        for j in whole[torch.from_numpy(different)].tolist():
             screened.warnings.append(
-                f"column {name!r} looks like a row identifier (whole numbers, all different): "
-                f"if so, {as_option('--ignore', name)}"
+                f"column {names[j]!r} looks like a row identifier (whole numbers, all different): "
+                f"if so, {as_option('--ignore', names[j])}"
             )
 
 

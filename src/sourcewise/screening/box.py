@@ -90,7 +90,7 @@ def _point_out_outliers(screened: Screened) -> set[str]:
         helps = f"{as_option('--log', name)}, or leave" if cured else "leave"
         found.add(name)
         screened.warnings.append(
-            f"column {name!r}: row {row + 1} of those used, of "
+            f"column {name!r}: {screened.data.places(row)}, of "
             f"{screened.data.names[int(screened.data.y[row])]!r}, holds {float(values[row]):.9g}; "
             f"the middle 99 % of the values fill {share:.2g} of the range that the box has to "
             f"hold, too little for a density to see its shape: {helps} such rows out"

@@ -221,13 +221,10 @@ def point_out_outliers(screened: Screened, told: Collection[str] = ()) -> None:
         rows = outlying_rows(np.log(values) if log else values, data)
         if not len(rows) or _fills_most(values):
             continue
-        first = int(rows[0])
-        source = data.names[int(data.y[first])]
-        where = f"row {first + 1} of those used, of {source!r}: {values[first]:.9g}"
-        where = f"{len(rows)} rows, the farthest is {where}" if len(rows) > 1 else where
         positive = not log and not bool((values <= 0).any())
         helps = positive and not len(outlying_rows(np.log(values), data))
-        (cured if helps else left)[name] = f"{name!r} ({where})"
+        (cured if helps else left)[name] = rows
+        screened.misfits[name] = "outliers"
         wrong |= set() if helps else {shown(value) for value in values[rows]}
     na = screened.data.seen and len(wrong) <= MOST
     remedy = f"{as_option('--na', *sorted(wrong))} makes them missing" if na else "leave them out"
@@ -236,10 +233,21 @@ def point_out_outliers(screened: Screened, told: Collection[str] = ()) -> None:
         (left, f"correct such values; if they are no measurements, {remedy}"),
     ):
         if columns:
+            told = [_farthest(screened, name, columns[name]) for name in list(columns)[:4]]
+            more = f" and {len(columns) - 4} more" if len(columns) > 4 else ""
             screened.warnings.append(
                 "values so far out that a smooth density follows them and not the other rows: "
-                f"{listing(columns.values(), 4)}: {help_}"
+                f"{', '.join(told)}{more}: {help_}"
             )
+
+
+def _farthest(screened: Screened, name: str, rows: np.ndarray) -> str:
+    """A column with its outlying rows, of which the first is told: it is looked up in the file."""
+    data, first = screened.data, int(rows[0])
+    value = float(screened.table.columns[name][first])
+    where = f"{data.places(first)}, of {data.names[int(data.y[first])]!r}: {value:.9g}"
+    where = f"{len(rows)} rows, the farthest is {where}" if len(rows) > 1 else where
+    return f"{name!r} ({where})"
 
 
 def _fills_most(values: np.ndarray) -> bool:

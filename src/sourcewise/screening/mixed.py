@@ -77,30 +77,30 @@ def _uninformative(screened: Screened) -> None:
 
     Numbers that are one value beside gaps go too: a spike has no density.
     """
+    reasons = {}
     for column in screened.table.schema:
         gaps = screened.table.missing(column.name)
         distinct = len(screened.table.columns[column.name][~gaps].unique())
         if distinct == 0:
-            screened.leave_out(column.name, "no value")
+            reasons[column.name] = "no value"
         elif distinct == 1 and not bool(gaps.any()):
-            screened.leave_out(column.name, "constant")
+            reasons[column.name] = "constant"
         elif distinct == 1 and column.kind == "number":
-            screened.leave_out(column.name, "one value only, beside gaps")
+            reasons[column.name] = "one value only, beside gaps"
+    screened.leave_out(reasons)
 
 
 def _constants(screened: Screened, min_rows: int) -> None:
     """Point out what does not vary within some source; a gap is a value of its own."""
-    y, names = screened.data.y, screened.data.names
-    found = []
-    for name in screened.table.names:
-        values = screened.table.columns[name].double()
-        gaps = screened.table.missing(name)
-        values, present = values.masked_fill(gaps, -torch.inf), torch.ones_like(gaps)
-        low = per_source(values, y, present, len(names), "amin")
-        high = per_source(values, y, present, len(names), "amax")
-        where = [repr(names[k]) for k in tested_sources(screened, min_rows) if low[k] == high[k]]
-        if where:
-            found.append(f"{name} ({listing(where, 3)})")
+    y, K, table = screened.data.y, screened.data.K, screened.table
+    tested, found = tested_sources(screened, min_rows), []
+    for names, values in table.blocks(table.names):
+        values.masked_fill_(values.isnan(), -torch.inf)
+        low, high = (per_source(values, y, K, end)[tested] for end in ("amin", "amax"))
+        constant = low == high
+        for j in constant.any(0).nonzero().squeeze(1).tolist():
+            where = (repr(screened.data.names[tested[i]]) for i in constant[:, j].nonzero())
+            found.append(f"{names[j]} ({listing(where, 3)})")
     if found:
         screened.warnings.append(
             f"constant within a source: {listing(found)}; that alone tells sources apart"

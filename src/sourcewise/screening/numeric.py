@@ -32,6 +32,7 @@ from sourcewise.sources import Sources
 __all__ = ["point_out_misfits", "screen", "usable"]
 
 DEPENDENT = 1e-8
+SKEWED = 2.0  # an exponential density has this skewness, a normal one 0
 NEARLY = 0.9  # of the rows with one value: a training fold may hold no other
 
 
@@ -47,6 +48,7 @@ def screen(data: Sources, rules: Rules = USUAL) -> Screened:
     """
     screened = usable(data, rules)
     point_out_outliers(screened, point_out_misfits(screened))
+    _point_out_skew(screened)
     return screened
 
 
@@ -84,46 +86,53 @@ def usable(data: Sources, rules: Rules, *, imputes: bool = True) -> Screened:
 
 def _constants(screened: Screened, min_rows: int) -> None:
     """Leave out what does not vary within some source: a code or descriptor of the source."""
-    y, names = screened.data.y, screened.data.names
-    tested = tested_sources(screened, min_rows)
-    for column in screened.table.schema:
-        values = screened.table.columns[column.name].double()
-        present = ~screened.table.missing(column.name)
-        low = per_source(values, y, present, len(names), "amin")
-        high = per_source(values, y, present, len(names), "amax")
-        empty = [k for k in tested if high[k].isnan()]
-        constant = [k for k in tested if high[k] == low[k]]
-        nearly = _nearly_constant(values, y, present, tested) if column.kind == "number" else []
-        for found, what in (
-            (empty, "no value within"),
-            (constant, "constant within"),
-            (nearly, "hardly any value but one within"),
-        ):
-            if found:
-                where = listing((repr(names[k]) for k in found), 3)
-                screened.leave_out(column.name, f"{what} {where}")
-                break
+    data, table = screened.data, screened.table
+    tested, reasons = tested_sources(screened, min_rows), {}
+    rows = [(data.y == k).nonzero().squeeze(1) for k in tested]
+    for names, values in table.blocks(table.names):
+        low, high = (per_source(values, data.y, data.K, end)[tested] for end in ("amin", "amax"))
+        number = [table.columns[name].is_floating_point() for name in names]
+        nearly = _nearly_constant(values, rows) & torch.tensor(number)
+        empty, constant = high.isnan(), high == low
+        for j in (empty | constant | nearly).any(0).nonzero().squeeze(1).tolist():
+            found, what = next(
+                (found[:, j], what)
+                for found, what in (
+                    (empty, "no value within"),
+                    (constant, "constant within"),
+                    (nearly, "hardly any value but one within"),
+                )
+                if bool(found[:, j].any())
+            )
+            where = listing((repr(data.names[tested[i]]) for i in found.nonzero()), 3)
+            reasons[names[j]] = f"{what} {where}"
+    screened.leave_out(reasons)
 
 
-def _nearly_constant(values: Tensor, y: Tensor, present: Tensor, tested: list[int]) -> list[int]:
-    """Sources where one value fills so many rows that a training fold may hold no other.
+def _nearly_constant(values: Tensor, rows: Sequence[Tensor]) -> Tensor:
+    """(S, d) where one value fills so many rows that a training fold may hold no other.
 
     Not of a column on a coarse lattice (counts, yes or no): dequantised, it has spread enough.
+
+    Args:
+        values: (n, d), NaN where missing.
+        rows: the rows of each of S sources.
     """
-    found = [k for k in tested if _one_fills(values[present & (y == k)])]
-    if found:
-        step, spread = resolution(values[present]), values[present].std()
-        if step is not None and step > 1e-2 * float(spread):
-            return []
+    found = torch.zeros(len(rows), values.shape[1], dtype=torch.bool)
+    for i, mine in enumerate(rows):
+        found[i] = _one_fills(values[mine])
+    for j in found.any(0).nonzero().squeeze(1).tolist():
+        step, present = resolution(values[:, j]), values[:, j][~values[:, j].isnan()]
+        if step is not None and step > 1e-2 * float(present.std()):
+            found[:, j] = False
     return found
 
 
-def _one_fills(values: Tensor) -> bool:
-    """Whether one of several values fills more than 90 % of the rows: it is then the median."""
-    if len(values) < 2:
-        return False
-    most = (values == values.median()).double().mean()
-    return bool(NEARLY < most) and bool(most < 1)
+def _one_fills(values: Tensor) -> Tensor:
+    """(d,) whether one of several values fills more than 90 % of the rows: it is the median."""
+    count = (~values.isnan()).sum(0)
+    most = (values == values.nanmedian(0).values).sum(0).double() / count
+    return (count > 1) & (most > NEARLY) & (most < 1)
 
 
 def _text(screened: Screened) -> None:
@@ -142,11 +151,15 @@ def _dependent(screened: Screened, min_rows: int) -> None:
     for k in tested_sources(screened, min_rows):
         while (found := _first_dependent(screened, k)) is not None:
             source = screened.data.names[k]
-            screened.leave_out(found, f"an exact linear function of the others within {source!r}")
+            reason = f"an exact linear function of the others within {source!r}"
+            screened.leave_out({found: reason})
 
 
 def _first_dependent(screened: Screened, k: int) -> str | None:
-    table = screened.table.take((screened.data.y == k).nonzero().squeeze(1))
+    mine = (screened.data.y == k).nonzero().squeeze(1)
+    if len(mine) < len(screened.table.names) + 2:
+        return None
+    table = screened.table.take(mine)
     columns = [
         table.columns[name].log() if name in screened.log else table.columns[name]
         for name in table.names
@@ -192,15 +205,20 @@ def point_out_misfits(screened: Screened, told: Collection[str] = ()) -> list[st
         The skewed columns.
     """
     filled, skewed = [], []
-    for name in screened.table.names:
-        values = screened.measured(name)
-        share = float((values == values.median()).double().mean())  # of the commonest, if most
-        if share > 0.5 and len(values.unique()) > 2:
-            filled.append(f"{name} {share:.0%}")
-        elif name in told or name in screened.log or not bool((values > 0).all()):
-            continue
-        elif _skewness(values) > 2 > abs(_skewness(values.log())):
-            skewed.append(name)
+    for names, block in screened.table.blocks(screened.table.names):
+        values = screened.without_spikes(names, block)
+        gaps = values.isnan()
+        share = (values == values.nanmedian(0).values).sum(0).double() / (~gaps).sum(0)
+        mends = ((values > 0) | gaps).all(0) & (_skewness(values, screened.data.y) > SKEWED)
+        mends &= _skewness(values.log(), screened.data.y).abs() < SKEWED
+        for j in ((share > 0.5) | mends).nonzero().squeeze(1).tolist():  # of the commonest
+            name = names[j]
+            if share[j] > 0.5 and len(values[:, j][~gaps[:, j]].unique()) > 2:
+                filled.append(f"{name} {float(share[j]):.0%}")
+                screened.misfits[name] = "mostly one value"
+            elif bool(mends[j]) and name not in told and name not in screened.log:
+                skewed.append(name)
+                screened.misfits[name] = "skewed"
     if filled:
         screened.warnings.append(
             f"one value fills most of {listing(filled)}: a smooth density fits such columns badly"
@@ -212,6 +230,33 @@ def point_out_misfits(screened: Screened, told: Collection[str] = ()) -> list[st
     return skewed
 
 
-def _skewness(values: Tensor) -> float:
-    z = (values - values.mean()) / values.std()
-    return float((z**3).mean())
+def _point_out_skew(screened: Screened) -> None:
+    """Warn of skewed columns that no other line tells of: no logarithm mends them."""
+    skewed = []
+    for names, block in screened.table.blocks(screened.table.names):
+        values = screened.without_spikes(names, block)
+        logs = [j for j, name in enumerate(names) if name in screened.log]
+        values[:, logs] = values[:, logs].log()
+        for j in (_skewness(values, screened.data.y).abs() > SKEWED).nonzero().squeeze(1).tolist():
+            if names[j] not in screened.misfits:
+                skewed.append(names[j])
+                screened.misfits[names[j]] = "skewed"
+    if skewed:
+        screened.warnings.append(
+            f"skewed columns that a logarithm does not mend: {listing(skewed)}: a normal density "
+            "fits them badly"
+        )
+
+
+def _skewness(values: Tensor, y: Tensor) -> Tensor:
+    """(d,) of columns (n, d) around the means of their sources y (n,); 0 where nothing varies.
+
+    Gaps are left out.
+    """
+    seen, values = ~values.isnan(), values.double()
+    sums, counts = values.new_zeros(2, int(y.max()) + 1, values.shape[1])
+    sums.index_add_(0, y, values.nan_to_num(0.0))
+    counts.index_add_(0, y, seen.double())
+    rest = values - (sums / counts.clamp(min=1))[y]
+    z = rest / rest.square().nanmean(0).sqrt()
+    return z.pow(3).nanmean(0).nan_to_num(0.0)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -98,14 +99,22 @@ def resolution(values: Tensor) -> float | None:
     >>> resolution(torch.tensor([1.0, 1.5, 1.0, 4.0])), resolution(torch.tensor([1.0, 1.1]))
     (0.5, None)
     """
-    present = values[~values.isnan()]
-    distinct = present.unique()
-    if len(distinct) < 2 or len(distinct) >= TIED * len(present):
-        return None
-    gaps = distinct.diff()
+    return _resolutions(values[:, None])[0]
+
+
+def _resolutions(values: Tensor) -> list[float | None]:
+    """Of each column (n, d)."""
+    some = np.sort(values.numpy(), axis=0)  # gaps come last
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(some, axis=0)
+    present, largest = (~np.isnan(some)).sum(0), np.fmax.reduce(abs(some), 0)
+    distinct = (steps > 0).sum(0) + 1
     # Smaller gaps are rounding errors of the file, such as 0.3 beside 0.1 + 0.2.
-    real = gaps[gaps > 1e-9 * float(distinct.abs().max())]
-    return float(f"{float(real.min()):.9g}") if len(real) else None
+    real = np.where(steps > 1e-9 * largest, steps, np.inf)
+    least = real.min(0, initial=np.inf)
+    tied = (distinct > 1) & (distinct < TIED * present) & np.isfinite(least)
+    found = zip(tied.tolist(), least.tolist(), strict=True)
+    return [float(f"{step:.9g}") if lattice else None for lattice, step in found]
 
 
 def decimals(values: Tensor) -> int | None:
@@ -114,10 +123,20 @@ def decimals(values: Tensor) -> int | None:
     >>> decimals(torch.tensor([37.03, 1.5], dtype=torch.float64)), decimals(torch.tensor([3.0]))
     (2, 0)
     """
-    present = values[~values.isnan()]
-    return next(
-        (k for k in range(MOST_DECIMALS + 1) if torch.equal(_rounded(present, k), present)), None
-    )
+    return _decimals(values[:, None])[0]
+
+
+def _decimals(values: Tensor) -> list[int | None]:
+    """Of each column (n, d)."""
+    found: list[int | None] = [None] * values.shape[1]
+    left = torch.arange(values.shape[1])
+    for k in range(MOST_DECIMALS + 1):
+        some = values[:, left]
+        fits = ((_rounded(some, k) == some) | some.isnan()).all(0)
+        for j in left[fits].tolist():
+            found[j] = k
+        left = left[~fits]
+    return found
 
 
 def _rounded(x: Tensor, k: int) -> Tensor:
@@ -128,9 +147,11 @@ def _rounded(x: Tensor, k: int) -> Tensor:
 def recorded_columns(table: Table, log: Collection[str]) -> tuple[NumericColumn, ...]:
     """How each column of a table of numbers was recorded, and whether its logarithm is taken."""
     columns = []
-    for name in table.names:
-        values = table.columns[name]
-        lowest = float(values[~values.isnan()].min())
-        step, places = resolution(values), decimals(values)
-        columns.append(NumericColumn(name, name in log, step, lowest, places))
+    for names, values in table.blocks(table.names):
+        lowest: list[float] = np.fmin.reduce(values.numpy(), 0).tolist()
+        facts = zip(names, _resolutions(values), lowest, _decimals(values), strict=True)
+        columns += [
+            NumericColumn(name, name in log, step, low, places)
+            for name, step, low, places in facts
+        ]
     return tuple(columns)

@@ -8,7 +8,6 @@ from sourcewise.forms import Ragged, X
 from sourcewise.screening.base import Screened, refuse_table_options
 from sourcewise.screening.options import USUAL, Rules, Symbols, TextOptions
 from sourcewise.sources import Sources
-from sourcewise.splits import identical
 
 __all__ = ["as_text", "refuse_long", "screen", "symbols_of"]
 
@@ -22,7 +21,8 @@ def screen(data: Sources, rules: Rules = USUAL, options: TextOptions | None = No
     options = options or TextOptions()
     refuse_table_options("text", rules)
     x = as_text(data.x)
-    refuse_long(x, options.symbols, options.longest)
+    with data.places.named():
+        refuse_long(x, options.symbols, options.longest)
     count = int((x.lengths == 0).sum())
     empty = f"{count} of {len(x)} texts are empty" if count else ""
     edges = "" if data.group_by == ("document",) else _edges(x)  # chunks end anywhere
@@ -34,9 +34,10 @@ def as_text(x: X) -> Ragged:
     """Text as it is; anything else is refused."""
     if not isinstance(x, Ragged):
         raise Unsuited("the examples are no text: name a column of text with --text COLUMN")
-    bad = (x.values >= 0xD800) & (x.values <= 0xDFFF) | (x.values < 0) | (x.values > 0x10FFFF)
-    if bool(bad.any()):
-        raise InputError(f"the examples are no text: {int(x.values[bad][0])} is no character")
+    points = x.alphabet
+    strange = (points >= 0xD800) & (points <= 0xDFFF) | (points < 0) | (points > 0x10FFFF)
+    if bad := x.first(strange):
+        raise InputError(f"the examples are no text: {bad[1]} is no character")
     return x
 
 
@@ -44,7 +45,7 @@ def symbols_of(text: Ragged, symbols: Symbols) -> Tensor:
     """(n,) int64 symbols of each example: characters, or bytes of UTF-8."""
     if symbols == "characters":
         return text.lengths
-    points = text.values
+    points = text.alphabet
     return text.sums(1 + (points >= 0x80).long() + (points >= 0x800) + (points >= 0x10000)).long()
 
 
@@ -55,24 +56,26 @@ def refuse_long(text: Ragged, symbols: Symbols, longest: int) -> None:
     if len(long):
         first, more = int(long[0]), f" (and {len(long) - 1} more rows)" * (len(long) > 1)
         raise InputError(
-            f"row {first + 1}{more} holds {int(lengths[first])} {symbols}, at most {longest} are "
+            f"{{row}}{more} holds {int(lengths[first])} {symbols}, at most {longest} are "
             f"modelled: --chunk {longest // 2} cuts longer texts when they are read; --set "
-            "longest=N takes them whole"
+            "longest=N takes them whole",
+            first,
         )
 
 
 def _edges(x: Ragged) -> str:
     """White space at an end is modelled as any other character, and often an accident."""
     some = x.take(x.lengths > 0)
-    spaces = torch.tensor([i for i in range(0x3001) if chr(i).isspace()])
-    first, last = some.values[some.offsets[:-1]], some.values[some.offsets[1:] - 1]
-    count = int((torch.isin(first, spaces) | torch.isin(last, spaces)).sum())
+    points = x.alphabet.tolist()
+    space = torch.tensor([chr(point).isspace() for point in points], dtype=torch.bool)
+    first, last = some.codes[some.starts], some.codes[some.starts + some.lengths - 1]
+    count = int((space[first.long()] | space[last.long()]).sum())
     told = "texts begin or end with white space, which is modelled like any other character"
     return f"{count} of {len(x)} {told}" if count else ""
 
 
 def _repeated(data: Sources, x: Ragged) -> str:
-    same = identical(x)
+    same = data.same
     counts = torch.bincount(same)
     repeated = len(same) - len(counts)
     if repeated < len(x) / 10:
@@ -88,7 +91,7 @@ def _repeated(data: Sources, x: Ragged) -> str:
 
 def _narrow(data: Sources, x: Ragged, min_rows: int) -> list[str]:
     """Sources that are tested with few different texts, or with hardly any text."""
-    same, out = identical(x), []
+    same, out = data.same, []
     for what, poor in (
         ("fewer than {} different texts in", lambda rows: len(same[rows].unique()) < min_rows),
         ("no characters at all in", lambda rows: not int(x.lengths[rows].sum())),

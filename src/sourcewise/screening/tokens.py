@@ -29,7 +29,8 @@ def screen(data: Sources, rules: Rules = USUAL) -> Screened:
         InputError: rows that are no symbols, options that do not apply.
     """
     refuse_table_options("rows of symbols", rules)
-    alphabet_of(data.x)
+    with data.places.named():
+        alphabet_of(data.x)
     return Screened(data)
 
 
@@ -51,7 +52,7 @@ def alphabet_of(x: X) -> Alphabet:
     if isinstance(x, Ragged):
         D = int(x.lengths[0])
         refuse_other_lengths(x, D)
-        points = tuple(x.values.unique().tolist())
+        points = tuple(sorted(x.alphabet[x.counts() > 0].tolist()))
         return Alphabet(_check_symbols(len(points)), D, points)
     rows = whole_numbers(x)
     return Alphabet(_check_symbols(int(rows.max()) + 1), rows.shape[1])
@@ -64,11 +65,12 @@ def refuse_other_lengths(x: Ragged, D: int) -> None:
     if len(other):
         row = int(other[0])
         raise Unsuited(
-            f"row {row + 1} holds {int(lengths[row])} symbols, not {D}: this family takes rows of "
-            "one length only"
+            f"{{row}} holds {int(lengths[row])} symbols, not {D}: this family takes rows of one "
+            "length only",
+            row,
         )
     if D == 0:
-        raise InputError("row 1 holds no symbols")
+        raise InputError("{row} holds no symbols", 0)
 
 
 def whole_numbers(x: X) -> Tensor:
@@ -87,8 +89,9 @@ def whole_numbers(x: X) -> Tensor:
     if bool(bad.any()):
         row, column = bad.nonzero()[0].tolist()
         raise InputError(
-            f"row {row + 1} holds {float(rows[row, column]):g} at position {column + 1}: this "
-            "family takes whole numbers from 0, or text of one length"
+            f"{{row}} holds {float(rows[row, column]):g} at position {column + 1}: this family "
+            "takes whole numbers from 0, or text of one length",
+            row,
         )
     return rows.long()
 

@@ -1,13 +1,9 @@
 """Which models train together, and which process trains them."""
 
-import os
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-import torch
-
-from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.forms import content
@@ -17,25 +13,7 @@ from sourcewise.training.recipes.base import Member
 from sourcewise.training.stack import same_shapes
 from sourcewise.training.task import Task
 
-__all__ = ["device_of", "folder_name", "groups", "identity_of", "owners", "shares_of"]
-
-
-def device_of(name: str) -> torch.device:
-    """The device called `name`; under `torchrun`, `auto` gives each process its own GPU.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name == "auto":
-        local = os.environ.get("LOCAL_RANK", "0")
-        return torch.device(f"cuda:{local}" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"no device {name!r} (allowed: auto, cpu, cuda, cuda:0, ...)") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name!r}: no GPU is there (allowed: auto, cpu)")
-    return device
+__all__ = ["folder_name", "groups", "identity_of", "owners", "shares_of"]
 
 
 def shares_of(

@@ -37,14 +37,18 @@ def gaussian_log_prob(
     if bool(x.isnan().any()):
         return _observed_log_prob(x, y, mean, scale_tril, which)
     out, eye = x.new_empty(len(x)), torch.eye(d, dtype=x.dtype)
+    own = which[y]
     inverse = torch.linalg.solve_triangular(scale_tril, eye, upper=False)
     log_det = scale_tril.diagonal(dim1=1, dim2=2).log().sum(1)
     constant = 0.5 * d * math.log(2 * math.pi)
-    order = torch.argsort(which[y], stable=True)
-    used, counts = torch.unique_consecutive(which[y][order], return_counts=True)
-    for m, rows in zip(used.tolist(), order.split(counts.tolist()), strict=True):
-        z = (x[rows] - mean.index_select(0, y[rows])) @ inverse[m].T  # (B, d)
-        out[rows] = -0.5 * (z * z).sum(1) - log_det[m] - constant
+    order = torch.argsort(own, stable=True)
+    used, counts = torch.unique_consecutive(own[order], return_counts=True)
+    parts = (x[order] - mean.index_select(0, y[order])).split(counts.tolist())
+    factors = inverse.unbind()
+    # One product for all rows of a covariance; there may be thousands of these.
+    each = zip(used.tolist(), parts, strict=True)
+    z = torch.cat([part @ factors[m].T for m, part in each]) if len(parts) else x  # (B, d)
+    out[order] = -0.5 * (z * z).sum(1) - log_det[own[order]] - constant
     return out
 
 

@@ -5,6 +5,7 @@ Two kinds of sums serve: those of the rows at hand, and moments that parts of th
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -190,9 +191,7 @@ def solve(
         InputError: a source without rows, or a singular covariance, with the remedy.
     """
     counts, K = sums.counts, len(names)
-    block = torch.full((K,), -1)
-    for j, members in enumerate(partition):
-        block[list(members)] = j
+    block = torch.tensor(partition.block_of(K))
     used = list(partition.sources)
     if not bool(counts[used].all()):
         empty = next(k for k in used if counts[k] == 0)
@@ -202,7 +201,8 @@ def solve(
         which, M = torch.full((K,), -1), len(used)
         which[used] = torch.arange(M)
     mu = _means(settings, sums, partition, block)
-    free = sum(free_parameters(settings, len(members), mu.shape[1]) for members in partition)
+    sizes = Counter(map(len, partition)).items()
+    free = sum(count * free_parameters(settings, size, mu.shape[1]) for size, count in sizes)
     if settings.covariance == "identity":
         eye = torch.eye(mu.shape[1], dtype=mu.dtype)
         return Solution(mu, eye.repeat(M, 1, 1), mu.new_zeros(M), which, free)

@@ -18,14 +18,23 @@ Shrinkage replaces the covariance S by `(1 - a) S + a tr(S)/d I`; `ledoit-wolf` 
 and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004).
 """
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.errors import InputError
-from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
+from sourcewise.errors import InputError, listing
+from sourcewise.families.base import (
+    BatchNoise,
+    Caution,
+    ConditionalModel,
+    Density,
+    Diagnosed,
+    Diagnostic,
+    Occasion,
+)
 from sourcewise.families.gaussian.closed_form import (
     RowSums,
     Solution,
@@ -78,7 +87,10 @@ class Gaussian(ConditionalModel):
         self.d1 = settings.specific_means(d)
         M = 1 if settings.shares else K
         self.register_buffer("mean", torch.zeros(K, d, dtype=torch.float64))
-        self.register_buffer("scale_tril", torch.eye(d, dtype=torch.float64).repeat(M, 1, 1))
+        # An identity by hand: `torch.eye` on the meta device takes seconds to import.
+        scale_tril = torch.zeros(M, d, d, dtype=torch.float64)
+        scale_tril.diagonal(dim1=1, dim2=2).fill_(1.0)
+        self.register_buffer("scale_tril", scale_tril)
         self.register_buffer("intensity", torch.zeros(M, dtype=torch.float64))
         each = torch.zeros(1 if settings.shared_slopes else K, d, C, dtype=torch.float64)
         self.register_buffer("slopes", each if C else None)
@@ -97,6 +109,15 @@ class Gaussian(ConditionalModel):
         if s.shrinkage == "auto":
             out.append(Diagnostic("shrinkage", (s.resolved_shrinkage,), setting=True))
         return out
+
+    @classmethod
+    def cautions(
+        cls, strategies: Mapping[str, Diagnosed], occasion: Occasion
+    ) -> Iterator[Caution]:
+        """Where a column is far from normal, a verdict says so: notes tell what helps."""
+        if occasion.purpose == "compare" and occasion.misfits:
+            told = listing((f"{name!r} ({how})" for name, how in occasion.misfits.items()), 3)
+            yield Caution(condition=f"under a normal density of {told}, see the notes")
 
     @property
     def penalty(self) -> str:

@@ -112,8 +112,7 @@ class Transformer(ConditionalModel):
         for rows in torch.arange(len(y), device=y.device).split(_SAMPLED):
             drawn = self._draw(y[rows], noise.take(rows).of("symbols"), temperature, longest)
             parts.append(Ragged.of_padded(drawn))
-        lengths = torch.cat([torch.zeros(1, dtype=torch.int64), *(part.lengths for part in parts)])
-        return Ragged(torch.cat([y[:0], *(part.values for part in parts)]), lengths.cumsum(0))
+        return Ragged.joined(parts)
 
     def step(self, h: Tensor, cache: Cache) -> Tensor:
         """(B, V + 1) scores after one more input h (B, width), a row of `labels` or `symbols`."""

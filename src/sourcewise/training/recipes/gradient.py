@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from sourcewise.errors import InputError
-from sourcewise.execution import Execution
+from sourcewise.execution import Execution, device_of
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.randomness import Noise
 from sourcewise.settings import Settings
 from sourcewise.training.grouping import (
-    device_of,
     folder_name,
     groups,
     identity_of,

@@ -1,0 +1,119 @@
+"""What an undecided difference lacks is what decides it."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from sourcewise.deciding import would_decide
+from sourcewise.statistics import (
+    Interval,
+    judge,
+    rows_and_seeds,
+    with_seeds,
+    with_shared_errors,
+)
+
+
+@given(st.floats(-1, 1), st.floats(0.001, 1), st.sampled_from([1, 5, 160]), st.floats(0, 0.15))
+def test_what_would_decide_does(value, error, tests, allowance):
+    """With the rows it asks for there is a verdict, Holm's correction included."""
+    region, interval = 0.1, Interval(value, error, 9, allowance=allowance)
+    words = would_decide(interval, region, tests)
+    if not words.startswith("about"):
+        return
+    factor = float(words.split()[1]) * 1.06  # printed to two digits
+    shrunk = Interval(value, error / math.sqrt(factor), 9, allowance=allowance)
+    assert judge(shrunk, min(1.0, tests * shrunk.p), region) != "undecided"
+
+
+def test_an_interval_without_zero_can_need_more_rows():
+    """One of 160 schools: significant alone, far from it among all."""
+    school = Interval(0.16, 0.065, 9)
+    assert school.low > 0
+    assert would_decide(school, 0.02) == "a few more rows"
+    factor = (stats.t.ppf(1 - 0.025 / 160, 9) * 0.065 / 0.16) ** 2
+    assert would_decide(school, 0.02, tests=160) == f"about {factor:.2g} times the rows"
+
+
+def test_what_would_decide_names_what_is_scarce():
+    rng = np.random.default_rng(1)
+    noisy = 0.2 + rng.normal(size=(1, 200)) + np.array([[-0.3], [0.3], [0.1]])
+    words = would_decide(rows_and_seeds(noisy), 0.01)
+    seeds = int(words.removesuffix(")").split("--seeds ")[1])
+    assert words == f"about {seeds} training seeds (--seeds {seeds})"
+    assert rows_and_seeds(noisy).scarce == "training seeds"
+    assert rows_and_seeds(noisy[:1]).scarce == "rows"
+
+
+@given(st.floats(-1, 1), st.floats(0, 0.15), st.floats(0, 0.5))
+def test_no_rows_decide_what_normalisers_hide(value, allowance, shared):
+    """It asks for better normalisers where even a sample without end would not decide."""
+    region, weight = 0.1, np.ones(1)
+    errors = [(1.0, np.array([[shared, allowance, 0.0]]))]
+    endless = with_shared_errors(Interval(value, 1e-9, 9), weight, errors)
+    words = would_decide(with_shared_errors(Interval(value, 0.3, 9), weight, errors), region)
+    if shared > 0.3:
+        assert words == "normalisers known better"
+    elif shared == 0 and abs(abs(value) - region) > 1e-3:
+        decided = judge(endless, endless.p, region) != "undecided"
+        assert (words != "normalisers known better") == decided
+
+
+def test_many_times_are_written_out():
+    words = would_decide(Interval(0.1, 0.507, 1e6), region=0.01)
+    assert words == "about 99 times the rows"
+    assert would_decide(Interval(0.1, 0.5092, 1e6), region=0.01) == "about 100 times the rows"
+
+
+@given(
+    st.floats(-0.5, 0.5),
+    st.floats(0.01, 2),
+    st.integers(2, 6),
+    st.sampled_from([1, 5, 160]),
+    st.floats(0, 0.3),
+)
+def test_the_seeds_that_it_asks_for_are_the_least_that_decide(value, spread, S, tests, shared):
+    """Seeds are equally spaced, so that their spread is known; errors of normalisers stay."""
+    offsets = np.linspace(-1, 1, S) * spread
+    rows = np.tile([0.1, -0.1], 50) + value + offsets[:, None]
+    interval = rows_and_seeds(rows)
+    if shared:
+        error = np.array([[shared, 0.0, 0.0]])
+        interval = with_shared_errors(interval, np.ones(1), [(1.0, error)])
+
+    def decided(seeds: int) -> bool:
+        found = with_seeds(interval, seeds)
+        return judge(found, min(1.0, tests * found.p), 0.02) != "undecided"
+
+    words = would_decide(interval, 0.02, tests)
+    if decided(S) or "seeds" not in words:
+        return
+    if words.startswith("more rows"):
+        assert not decided(1000)
+        return
+    seeds = int(words.split()[1])
+    assert seeds > S
+    assert decided(seeds)
+    assert seeds == S + 1 or not decided(seeds - 1)
+
+
+def test_as_many_seeds_as_there_are_change_nothing():
+    rows = np.random.default_rng(2).normal(size=(3, 40)) + np.array([[0.0], [0.5], [1.0]])
+    now = rows_and_seeds(rows)
+    same, twice = with_seeds(now, 3), with_seeds(now, 6)
+    assert same.standard_error == pytest.approx(now.standard_error)
+    assert same.df == pytest.approx(now.df)
+    seeds = rows.mean(1).var(ddof=1)
+    rest = now.standard_error**2 - seeds / 3
+    assert twice.standard_error**2 == pytest.approx(rest + seeds / 6)
+    assert twice.df > now.df
+
+
+def test_where_no_number_of_seeds_decides_it_says_so():
+    rows = np.random.default_rng(3).normal(size=(1, 50)) + np.array([[-2.0], [0.1], [2.0]])
+    words = would_decide(rows_and_seeds(rows), 0.01)
+    assert words == "more rows beside more training seeds (no number of seeds up to 1000 alone)"
