@@ -9,6 +9,8 @@ import scipy.stats
 import torch
 
 import sourcewise as sw
+from sourcewise.encoders.numeric import NumericCoding
+from sourcewise.forms import as_table
 from sourcewise.metrics.energy_distance import (
     METRIC,
     TOGETHER,
@@ -18,8 +20,10 @@ from sourcewise.metrics.energy_distance import (
     spread,
 )
 from sourcewise.metrics.expected_distance import expected_energy_score, mean_length
+from sourcewise.metrics.features.columns import ColumnFeatures
 from sourcewise.metrics.pairs import NARROW, apart, distances, within
 from sourcewise.randomness import Noise
+from sourcewise.screening.recorded import NumericColumn
 from sourcewise.studies.coverage import t5_mixture
 from sourcewise.truths.gaussian import GaussianTruth
 
@@ -188,7 +192,8 @@ def test_identical_sources_never_lose_and_opposite_ones_are_found():
     same = sw.compare(sample_of(0.0, 200), metric="energy-distance", seeds=1)
     assert same.verdict["overall"] in ("equivalent", "pool", "undecided")
     data = sample_of(0.0)
-    skew = torch.stack([data.x[:, 0], data.x[:, 1] + (4 * data.y - 2) * data.x[:, 0]], 1)
+    first, second = as_table(data.x).matrix().unbind(1)
+    skew = torch.stack([first, second + (4 * data.y - 2) * first], 1)
     opposite = sw.Sources(skew, data.y, data.names, name="points")
     found = sw.compare(opposite, metric="energy-distance", seeds=1)
     assert found.verdict["overall"] == "separate"
@@ -197,7 +202,7 @@ def test_identical_sources_never_lose_and_opposite_ones_are_found():
 def test_rows_are_scaled_by_pooled_training_rows():
     """Other units, the same comparison."""
     data, factors = sample_of(1.0), torch.tensor([1000.0, 0.001])
-    scaled = sw.Sources(data.x * factors, data.y, data.names, name="points")
+    scaled = sw.Sources(as_table(data.x).matrix() * factors, data.y, data.names, name="points")
     one, other = (
         sw.compare(d, metric="energy-distance", seeds=1).document["differences"][-1]
         for d in (data, scaled)
@@ -206,11 +211,9 @@ def test_rows_are_scaled_by_pooled_training_rows():
 
 
 def test_region_is_of_the_distance_and_of_the_spread():
-    class Two:
-        variables = 2
-
-    assert METRIC.region(Two, 0.0) == pytest.approx(0.001 * spread(2))
-    assert METRIC.region(Two, 3.0) == pytest.approx(0.06)
+    coding = NumericCoding((NumericColumn("a", False, None), NumericColumn("b", False, None)))
+    assert METRIC.region(coding, 0.0) == pytest.approx(0.001 * spread(2))
+    assert METRIC.region(coding, 3.0) == pytest.approx(0.06)
 
 
 def test_a_run_keeps_its_scales(tmp_path):
@@ -219,8 +222,8 @@ def test_a_run_keeps_its_scales(tmp_path):
     first = sw.evaluate(tmp_path / "run", new)
     document = first.document["strategies"]["pooled"]
     fitted = sw.load(tmp_path / "run").models["pooled"]
-    assert fitted.features is not None
-    wanted = train.x.std(0, correction=0)
+    assert isinstance(fitted.features, ColumnFeatures)
+    wanted = as_table(train.x).matrix().std(0, correction=0)
     scales = torch.tensor([column.scale for column in fitted.features.columns]).double()
     assert torch.allclose(scales, wanted)
     assert set(document["per_source"]["a"]["metrics"]) == {"energy_distance"}

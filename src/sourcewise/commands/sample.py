@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from sourcewise.commands.options import DryRun, Json, RunFolder, Seed, print_config, print_json
+from sourcewise.commands.options import (
+    DryRun,
+    Json,
+    RunFolder,
+    Seed,
+    names,
+    pairs,
+    print_config,
+    print_json,
+)
 from sourcewise.commands.screen import show
 from sourcewise.errors import counted
 
@@ -21,6 +30,12 @@ def sample(
         list[str] | None, typer.Option("--source", help="Draw this source; repeat for more.")
     ] = None,
     number: Annotated[int, typer.Option("-n", "--number", help="Draws per source.")] = 10,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--given", help="A=VALUE,B=VALUE of given columns; by default as training rows have."
+        ),
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Below 1: likelier draws; of families that have it.")
     ] = None,
@@ -36,17 +51,23 @@ def sample(
     from sourcewise.lifecycle.sample import check_file, write_samples
     from sourcewise.lifecycle.sample import sample as draw
 
-    opened = load(run)
+    opened, values = load(run), pairs(names(given), "--given") or None
     if out is not None:
         check_file(out)
     if dry_run:
         plan = {"strategy": opened.strategy(strategy), "sources": source, "n": number}
-        plan |= {"temperature": temperature, "seed": seed, "out": out and str(out)}
+        plan |= {"given": values, "temperature": temperature, "seed": seed, "out": out and str(out)}
         untimed = {"seconds": None, "seconds_reason": "drawing is not timed in advance"}
         print_config({"run": str(run), **plan, **untimed}, as_json)
         return
     samples = draw(
-        opened, strategy=strategy, sources=source, n=number, seed=seed, temperature=temperature
+        opened,
+        strategy=strategy,
+        sources=source,
+        n=number,
+        seed=seed,
+        temperature=temperature,
+        given=values,
     )
     if out is not None:
         write_samples(samples, out)

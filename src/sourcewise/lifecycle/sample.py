@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -25,7 +26,8 @@ from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged, Table, X, as_table
 from sourcewise.outputs import check_output
 from sourcewise.randomness import Noise
-from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE
+from sourcewise.readers.columns import typed_columns
+from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE, ReadOptions
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.samples import (
     Names,
@@ -112,6 +114,7 @@ def sample(
     n: int = 10,
     seed: int = 0,
     temperature: float | None = None,
+    given: Mapping[str, object] | None = None,
 ) -> Samples:
     """Draw from the models of a run.
 
@@ -126,10 +129,13 @@ def sample(
         sources: names; all that the strategy models if None.
         n: draws per source.
         seed: of all draws.
+        given: a value of each given column, for all draws; None: those of training rows of the
+            source, at random.
         temperature: divides the logits, above 0, for families that have it; 1 if None.
 
     Raises:
-        InputError: no such run, strategy or source; a family without temperature.
+        InputError: no such run, strategy or source; a family without temperature; given columns
+            that the models do not know, or not all of them.
     """
     run = run if isinstance(run, Run) else load(run)
     strategy = run.strategy(strategy)
@@ -140,8 +146,8 @@ def sample(
     options = _options(run.settings.model, temperature)
     y = torch.tensor(chosen).repeat_interleave(n)
     noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
-    with torch.no_grad():
-        x = trained.encoder.decode(model.sample(y, noise, **options))
+    c = None if given is None else _given(trained, given).expand(len(y), -1)
+    x = trained.rows_of(*trained.draw(y, noise, c, **options))
     occasion = Occasion("sample", math.nan, trained.encoder.coding.variables)
     known = model.kind.cautions({strategy: trained.diagnosed}, occasion)
     reading = run.settings.data
@@ -154,6 +160,7 @@ def sample(
         seed=seed,
         n=n,
         temperature=temperature,
+        given=None if given is None else {name: str(value) for name, value in given.items()},
         resolved=trained.diagnosed.resolved,
         warnings=tuple(caution.text for caution in known),
         reading=Names(reading.source or "source", reading.text or "text"),
@@ -176,6 +183,22 @@ def _sources(trained: TrainedStrategy, strategy: str, wanted: Sequence[str] | No
         if name not in names:
             raise unknown("source", name, allowed)
     return [names.index(name) for name in dict.fromkeys(wanted or allowed)]
+
+
+def _given(trained: TrainedStrategy, values: Mapping[str, object]) -> Tensor:
+    """(1, C) encoded given columns; values are written as they are in files."""
+    encoder = trained.given
+    if encoder is None:
+        raise InputError("--given: these models are conditioned on the source alone")
+    for name in values:
+        if name not in encoder.names:
+            raise unknown("given column", name, encoder.names)
+    if left := [repr(name) for name in encoder.names if name not in values]:
+        raise InputError(f"--given needs a value of each given column: {listing(left)} lacks one")
+    kinds = {column.name: column.kind for column in encoder.columns}
+    texts = {name: pa.chunked_array([[str(values[name])]]) for name in kinds}
+    typed = typed_columns(texts, ReadOptions(types=kinds), lambda row: "--given")
+    return encoder.encode(typed.table)
 
 
 def _options(name: str, temperature: float | None) -> Json:

@@ -45,6 +45,7 @@ class SamplesResult:
     seed: int
     n: int  # per source
     temperature: float | None  # that logits were divided by
+    given: Mapping[str, str] | None  # values of given columns; None: none, or of training rows
     resolved: Resolved
     warnings: tuple[str, ...]
     reading: Names

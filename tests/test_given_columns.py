@@ -1,0 +1,142 @@
+"""Given columns from the command line to draws: what is conditioned on is never modelled."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import sourcewise as sw
+from sourcewise.cli import main
+from sourcewise.randomness import Noise
+
+N = 400
+
+
+def planted(slopes, laws, n=N, seed=0):
+    """Two sources: x is regressed on c, by slopes of their own and with laws of c of their own."""
+    noise, y = Noise(seed).of("planted"), torch.arange(2 * n) % 2
+    c = noise.of("c").normal(2 * n) + torch.tensor(laws).double()[y]
+    sex = noise.of("sex").integers(2, 2 * n)
+    x = torch.tensor(slopes).double()[y] * c + 0.5 * noise.of("x").normal(2 * n)
+    return pd.DataFrame({
+        "site": np.array(["a", "b"])[y.numpy()],
+        "x": x.numpy() + sex.numpy(),
+        "age": c.numpy(),
+        "sex": np.array(["f", "m"])[sex.numpy()],
+    })
+
+
+def compared(frame, given=("age", "sex"), **options):
+    return sw.compare(sw.read(frame, source="site", given=given), seeds=1, **options)
+
+
+def test_opposite_slopes_are_separate_and_laws_of_c_are_no_reason():
+    assert compared(planted((1.0, -1.0), (0.0, 0.0))).verdict["overall"] == "separate"
+    apart = compared(planted((1.0, 1.0), (-3.0, 3.0)))
+    alike = compared(planted((1.0, 1.0), (0.0, 0.0)))
+    assert apart.verdict["overall"] in ("pool", "equivalent")
+    gaps = [r.document["differences"][-1]["difference"] for r in (apart, alike)]
+    assert gaps[0] == pytest.approx(gaps[1], abs=1e-9)  # a regression does not see the law of c
+    assert apart.document["data"]["given"] == ["age", "sex"]
+    assert "1 column given age, sex" in str(apart)
+
+
+def test_scores_are_those_of_least_squares_by_block(tmp_path):
+    frame = planted((1.0, 0.5), (0.0, 1.0), 60)
+    run = sw.compare(
+        sw.read(frame, source="site", given=("age", "sex")),
+        seeds=1,
+        set={"shrinkage": "none"},
+        out=tmp_path / "run",
+    )
+    new = planted((1.0, 0.5), (0.0, 1.0), 30, seed=1)
+    scores = sw.evaluate(run, new).document["strategies"]["separate"]["per_source"]
+    for site in "ab":
+        old, rows = (f[f["site"] == site] for f in (frame, new))
+        design = [np.column_stack([np.ones(len(f)), f["age"], f["sex"] == "m"]) for f in (old, rows)]
+        beta, *_ = np.linalg.lstsq(design[0], old["x"].to_numpy(), rcond=None)
+        variance = np.mean((old["x"] - design[0] @ beta) ** 2)
+        rest = rows["x"] - design[1] @ beta
+        exact = -0.5 * np.mean(rest**2) / variance - 0.5 * np.log(2 * np.pi * variance)
+        assert scores[site]["log_likelihood"]["mean"] == pytest.approx(exact, abs=1e-8)
+
+
+def test_a_run_reads_and_draws_given_columns(tmp_path, capsys):
+    planted((1.0, -1.0), (0.0, 2.0), 60).to_csv(tmp_path / "a.csv", index=False)
+    data = [str(tmp_path / "a.csv"), "--source", "site", "--given", "age,sex"]
+    run = tmp_path / "run"
+    assert main(["train", *data, "--strategy", "separate", "--out", str(run)]) == 0
+    draws = tmp_path / "draws.csv"
+    assert main(["sample", str(run), "-n", "300", "--out", str(draws)]) == 0
+    frame = pd.read_csv(draws)
+    assert list(frame.columns) == ["site", "age", "sex", "x"]
+    for site, slope in (("a", 1.0), ("b", -1.0)):
+        own = frame[frame["site"] == site]
+        assert np.polyfit(own["age"], own["x"], 1)[0] == pytest.approx(slope, abs=0.25)
+    capsys.readouterr()
+    assert main(["evaluate", str(run), str(draws), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["rows"] == 600
+
+
+def test_draws_at_values(tmp_path, capsys):
+    frame = planted((1.0, -1.0), (0.0, 0.0), 60)
+    run = tmp_path / "run"
+    sw.train(sw.read(frame, source="site", given=("age", "sex")), strategy="separate", out=run)
+    here, there = (
+        sw.sample(run, n=400, given={"age": age, "sex": "m"}).frame() for age in (0, 2)
+    )
+    assert set(there["age"].round(9)) == {2.0}
+    assert set(there["sex"]) == {"m"}
+    for site, slope in (("a", 1.0), ("b", -1.0)):
+        means = [f[f["site"] == site]["x"].mean() for f in (here, there)]
+        assert means[1] - means[0] == pytest.approx(2 * slope, abs=0.25)
+    for given, told in (
+        ("age=1", "lacks one"),
+        ("age=1,sex=m,z=1", "no given column 'z'"),
+        ("age=1,sex=q", "the models do not know 'q'"),
+    ):
+        assert main(["sample", str(run), "--given", given]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_gaps_are_filled_in_by_given_columns():
+    """Independent of c, fillings would draw slopes towards 0."""
+    frame = planted((1.0, 1.0), (0.0, 0.0))
+    noise = np.random.default_rng(0)
+    frame["y"] = noise.normal(size=len(frame))
+    frame.loc[noise.random(len(frame)) < 0.5, "x"] = np.nan
+    data = sw.read(frame, source="site", given=("age", "sex"))
+    trained = sw.train(data, strategy="pooled", missing="impute", set={"shrinkage": "none"})
+    model = trained.models["pooled"].model.block(0)
+    scale = trained.models["pooled"].encoder.scale
+    age = trained.models["pooled"].given.columns[0].scale
+    assert float(model.slopes[0, 0, 0] * scale[0] / age) == pytest.approx(1.0, abs=0.08)
+
+
+def test_the_energy_distance_is_of_rows_with_what_is_given():
+    frame = planted((1.0, -1.0), (0.0, 0.0), 100)
+    found = compared(frame, ("age",), metric="energy-distance")
+    assert found.verdict["overall"] == "separate"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--given", "agee"], "no column 'agee'"),
+        (["--given", "site"], "it is the source, so it cannot be given"),
+        (["--given", "age", "--columns", "age,x"], "it is in columns"),
+        (["--given", "age", "--ignore", "age"], "it is left out by ignore"),
+        (["--given", "age", "--model", "energy"], "energy takes no given columns"),
+        (["--given", "age,age"], "duplicate column names"),
+        (["--given", "age,sex,x"], "no column left beside the source"),
+    ],
+)
+def test_what_cannot_be_given_is_one_line(tmp_path, capsys, options, told):
+    planted((1.0, 1.0), (0.0, 0.0), 20).to_csv(tmp_path / "a.csv", index=False)
+    args = ["compare", str(tmp_path / "a.csv"), "--source", "site", *options]
+    assert main([*args, "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert told in said
+    assert len(said.splitlines()) == 1
