@@ -371,6 +371,14 @@ def test_arrays_that_are_packed_too_well_are_refused(tmp_path, monkeypatch):
     assert len(sw.read(tmp_path / "a.npz")) == 100_000
 
 
+def test_texts_that_parquet_holds_once_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_UNPACKED", 1 << 19)
+    frame = pd.DataFrame({"source": ["a", "b"] * 5000, "t": "long " * 600, "x": 1.5})
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(sw.InputError, match="holds more than .* MiB, over 100 times .* as .csv"):
+        sw.read(tmp_path / "a.parquet", source="source", ignore=("t",))
+
+
 @pytest.mark.parametrize("column", [pd.cut(np.arange(4.0), 2), np.array([1j, 1j, 2, 2])])
 @pytest.mark.parametrize("role", ["source", "group"])
 def test_a_column_that_is_needed_is_not_to_be_left_out(column, role):

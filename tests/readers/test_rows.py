@@ -105,6 +105,21 @@ def test_words_that_are_missing_are_no_units(tmp_path):
     assert read(tmp_path, both).notes == ()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"types": {"code": "category", "ward": "category"}},
+        {"ignore": ("code", "ward")},
+        {"columns": ("x",)},
+        {"group": ("code", "ward")},
+    ],
+)
+def test_only_columns_in_use_tell_units(tmp_path, options):
+    rows = "".join(f"b;1;1;{i / 7:.3f}\n" for i in range(9))
+    data = read(tmp_path, f"site;code;ward;x\na;A;N;\n{rows}", **options)
+    assert data.counts.tolist() == [1, 9]
+
+
 def test_texts_have_no_totals(tmp_path):
     data = read(tmp_path, "site;text\na;x\na;y\nTotal;z\n")
     assert data.names == ("Total", "a")

@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,13 +74,15 @@ class Delimited:
     rows: int = 0
 
     def line(self, row: int) -> int:
-        """The line on which a row (from 0) begins; it reads the file again."""
+        """The line on which a row (from 0) begins; 0 if the file no longer tells."""
         if self._one_line_each:
             return self.layout.skipped + row + 2
-        for i, (number, _) in enumerate(_records(self.path, self.layout)):
-            if i == row + 1:
-                return number
-        return 0
+        return self._lines[row] if row < len(self._lines) else 0
+
+    @cached_property
+    def _lines(self) -> array:
+        """The line on which each row begins: the file is read again, once."""
+        return array("q", [line for line, _ in _records(self.path, self.layout)][1:])
 
     @cached_property
     def _one_line_each(self) -> bool:
@@ -93,8 +96,12 @@ class Delimited:
         return count + (last != b"\n") == self.layout.skipped + 1 + self.rows
 
     def __call__(self, row: int) -> str:
-        """The place of a row, for messages."""
-        return f"{self.path}, line {self.line(row)}"
+        """The place of a row, for messages; a message does not fail for want of it."""
+        try:
+            line = self.line(row)
+        except (InputError, OSError):  # the file has gone
+            line = 0
+        return f"{self.path}, line {line}" if line else f"{self.path}, row {row + 1}"
 
     def read(self) -> pa.Table:
         """(n rows) every column text, "" where a cell is empty.

@@ -51,7 +51,10 @@ def from_arrow(
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
-    table, place, notes = data_rows(table, label, place, text is not None, options.na)
+    left = {label, *options.ignore, *(() if options.columns else options.group)}
+    chosen = [c for c in (options.columns or table.column_names) if c not in left]
+    measured = [c for c in chosen if options.types.get(c) != "category"]
+    table, place, notes = data_rows(table, label, place, text is not None, options.na, measured)
     y, source_names = _labels(table.column(label), label, place)
     together, told = _groups(table, options.group, place)
     notes += told
@@ -62,8 +65,6 @@ def from_arrow(
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
-    left = {label, *options.ignore, *(() if options.columns else options.group)}
-    chosen = [c for c in (options.columns or table.column_names) if c not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
     notes += limits_left_out(table, chosen, options.na, y, source_names)
