@@ -229,7 +229,7 @@ def test_dates_among_numbers_are_no_dates():
     assert [(c.kind, c.recorded, c.gaps) for c in sw.read(frame).seen] == [("date", "day", 1)]
 
 
-SAME_SOURCE = [(1, True, "1"), ("1", 1), ("True", True), (True, "True", 2)]
+SAME_SOURCE = [(1, True, "1"), ("1", 1), ("True", True), (True, "True", 2), (1, True, "b")]
 
 
 @pytest.mark.parametrize("values", SAME_SOURCE)
@@ -242,8 +242,8 @@ def test_sources_of_several_types_are_told_apart_or_refused(tmp_path, values):
         ) as caught:
             data()
         assert "\n" not in str(caught.value)
-    apart = pd.DataFrame({"source": pd.Series([1, True, "b"], dtype=object), "text": "ab"})
-    assert sw.read(apart).names == ("1", "True", "b")
+    apart = pd.DataFrame({"source": pd.Series([2, True, "b"], dtype=object), "text": "ab"})
+    assert sw.read(apart).names == ("2", "True", "b")
 
 
 def test_arrow_columns_are_what_they_stand_for():

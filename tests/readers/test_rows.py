@@ -129,3 +129,17 @@ def test_places_are_those_of_the_file_after_rows_are_left_out(tmp_path):
     content = "site;x\na;1\n;\na Total;1\na;2\na;3\nb;oops\n"
     with pytest.raises(sw.InputError, match="'oops' .*line 7"):
         read(tmp_path, content)
+
+
+def test_a_quote_that_never_ends_is_named(tmp_path):
+    """The rows after it would be one cell of it."""
+    for end in ("", '"said yes"\n'):
+        lines = [f"a;{i / 7:.3f};said no\n" for i in range(20)]
+        lines[5] = 'b;0.1;"said no\n'
+        content = "site;x;note\n" + "".join(lines) + end
+        with pytest.raises(
+            sw.InputError, match="line 7: a cell holds 1[0-9] lines that look like"
+        ):
+            read(tmp_path, content)
+    several = 'site;x;note\na;1;"one\nand two; or\nthree"\na;2;z\nb;3;z\n'
+    assert read(tmp_path, several).counts.tolist() == [2, 1]

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from sourcewise.errors import InputError, listing
@@ -24,7 +25,7 @@ from sourcewise.limits import check_columns, check_names
 from sourcewise.memory import give_back
 from sourcewise.readers.encoding import encoding_of, not_text
 from sourcewise.readers.files import open_file, read_bytes, reading
-from sourcewise.readers.short import as_text, joined, packed
+from sourcewise.readers.short import Short, as_text, joined, packed
 
 __all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of"]
 
@@ -124,7 +125,25 @@ class Delimited:
             except UnicodeError:
                 raise not_text(path, layout.encoding) from None
         self.rows = len(table)
+        if layout.quoted:
+            self._refuse_swallowed(table)
         return _named(table, layout, path)
+
+    def _refuse_swallowed(self, table: pa.Table) -> None:
+        """Raise for a cell that holds rows: a quote was opened, and closed rows later or never."""
+        width = len(self.layout.names)
+        for column in table.columns:
+            if isinstance(column.type, Short):
+                continue  # of eight bytes
+            several = pc.match_substring(column, "\n").to_numpy()
+            for row in several.nonzero()[0].tolist():
+                lines = column[row].as_py().split("\n")[1:]
+                rows = _split(lines, self.layout.separator)
+                if lines[1:] and sum(len(cells) == width for cells in rows) > len(lines) / 2:
+                    raise InputError(
+                        f"{self(row)}: a cell holds {len(lines)} lines that look like rows: is a "
+                        "quote opened there that never ends?"
+                    )
 
 
 def _table(path: Path, layout: Layout) -> pa.Table:

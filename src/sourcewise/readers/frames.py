@@ -165,6 +165,12 @@ def _mixed(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedA
                 "column one type"
             )
         kept[text] = value
+    flag = next((value for value in kept.values() if isinstance(value, bool | np.bool)), None)
+    other = next((v for v in kept.values() if isinstance(v, int | float) and v in (0, 1)), None)
+    if flag is not None and other is not None and not isinstance(other, bool):
+        raise InputError(
+            f"column {name!r} holds {other!r} and {flag!r}: are they one? make the column one type"
+        )
     texts = [None if gap else level(v) for v, gap in zip(column, column.isna(), strict=True)]
     try:
         return pa.chunked_array([pa.array(texts, pa.string())])
