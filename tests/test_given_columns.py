@@ -20,12 +20,14 @@ def planted(slopes, laws, n=N, seed=0):
     c = noise.of("c").normal(2 * n) + torch.tensor(laws).double()[y]
     sex = noise.of("sex").integers(2, 2 * n)
     x = torch.tensor(slopes).double()[y] * c + 0.5 * noise.of("x").normal(2 * n)
-    return pd.DataFrame({
-        "site": np.array(["a", "b"])[y.numpy()],
-        "x": x.numpy() + sex.numpy(),
-        "age": c.numpy(),
-        "sex": np.array(["f", "m"])[sex.numpy()],
-    })
+    return pd.DataFrame(
+        {
+            "site": np.array(["a", "b"])[y.numpy()],
+            "x": x.numpy() + sex.numpy(),
+            "age": c.numpy(),
+            "sex": np.array(["f", "m"])[sex.numpy()],
+        }
+    )
 
 
 def compared(frame, given=("age", "sex"), **options):
@@ -55,7 +57,9 @@ def test_scores_are_those_of_least_squares_by_block(tmp_path):
     scores = sw.evaluate(run, new).document["strategies"]["separate"]["per_source"]
     for site in "ab":
         old, rows = (f[f["site"] == site] for f in (frame, new))
-        design = [np.column_stack([np.ones(len(f)), f["age"], f["sex"] == "m"]) for f in (old, rows)]
+        design = [
+            np.column_stack([np.ones(len(f)), f["age"], f["sex"] == "m"]) for f in (old, rows)
+        ]
         beta, *_ = np.linalg.lstsq(design[0], old["x"].to_numpy(), rcond=None)
         variance = np.mean((old["x"] - design[0] @ beta) ** 2)
         rest = rows["x"] - design[1] @ beta
@@ -84,9 +88,7 @@ def test_draws_at_values(tmp_path, capsys):
     frame = planted((1.0, -1.0), (0.0, 0.0), 60)
     run = tmp_path / "run"
     sw.train(sw.read(frame, source="site", given=("age", "sex")), strategy="separate", out=run)
-    here, there = (
-        sw.sample(run, n=400, given={"age": age, "sex": "m"}).frame() for age in (0, 2)
-    )
+    here, there = (sw.sample(run, n=400, given={"age": age, "sex": "m"}).frame() for age in (0, 2))
     assert set(there["age"].round(9)) == {2.0}
     assert set(there["sex"]) == {"m"}
     for site, slope in (("a", 1.0), ("b", -1.0)):

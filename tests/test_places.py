@@ -10,6 +10,7 @@ import torch
 
 import sourcewise as sw
 from sourcewise.places import Places
+from sourcewise.readers import delimited
 from sourcewise.screening.numeric import screen
 from sourcewise.screening.options import Rules
 
@@ -101,3 +102,21 @@ def test_places_follow_the_rows_that_are_taken():
     assert [some(i) for i in range(3)] == ["row 6", "row 2", "row 4"]
     assert some.take(torch.tensor([False, True, True]))(1) == "row 4"
     assert all_of.take(torch.tensor([False, True]))(0) == "row 2"
+
+
+def test_a_message_does_not_fail_for_want_of_a_file(tmp_path):
+    """Nor is it read again for every place."""
+    path = tmp_path / "a.csv"
+    path.write_text("source,x\n\n" + "".join(f"s{i % 2},{i}\n" for i in range(5)))
+    places = sw.read(path).places
+    path.unlink()
+    assert places(2) == f"{path}, row 3"
+
+
+def test_places_are_found_in_one_pass(tmp_path, monkeypatch):
+    path, passes = tmp_path / "a.csv", []
+    path.write_text("source,x\n\n" + "".join(f"s{i % 2},{i}\n" for i in range(50)))
+    places, records = sw.read(path).places, delimited._records
+    monkeypatch.setattr(delimited, "_records", lambda *of: passes.append(1) or records(*of))
+    assert [places(i) for i in range(50)] == [f"{path}, line {i + 3}" for i in range(50)]
+    assert len(passes) == 1

@@ -229,7 +229,7 @@ def test_dates_among_numbers_are_no_dates():
     assert [(c.kind, c.recorded, c.gaps) for c in sw.read(frame).seen] == [("date", "day", 1)]
 
 
-SAME_SOURCE = [(1, True, "1"), ("1", 1), ("True", True), (True, "True", 2)]
+SAME_SOURCE = [(1, True, "1"), ("1", 1), ("True", True), (True, "True", 2), (1, True, "b")]
 
 
 @pytest.mark.parametrize("values", SAME_SOURCE)
@@ -242,8 +242,8 @@ def test_sources_of_several_types_are_told_apart_or_refused(tmp_path, values):
         ) as caught:
             data()
         assert "\n" not in str(caught.value)
-    apart = pd.DataFrame({"source": pd.Series([1, True, "b"], dtype=object), "text": "ab"})
-    assert sw.read(apart).names == ("1", "True", "b")
+    apart = pd.DataFrame({"source": pd.Series([2, True, "b"], dtype=object), "text": "ab"})
+    assert sw.read(apart).names == ("2", "True", "b")
 
 
 def test_arrow_columns_are_what_they_stand_for():
@@ -369,6 +369,14 @@ def test_arrays_that_are_packed_too_well_are_refused(tmp_path, monkeypatch):
         sw.read(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", x=np.zeros((100_000, 1)), y=np.arange(100_000) % 2)
     assert len(sw.read(tmp_path / "a.npz")) == 100_000
+
+
+def test_texts_that_parquet_holds_once_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_UNPACKED", 1 << 19)
+    frame = pd.DataFrame({"source": ["a", "b"] * 5000, "t": "long " * 600, "x": 1.5})
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(sw.InputError, match="holds more than .* MiB, over 100 times .* as .csv"):
+        sw.read(tmp_path / "a.parquet", source="source", ignore=("t",))
 
 
 @pytest.mark.parametrize("column", [pd.cut(np.arange(4.0), 2), np.array([1j, 1j, 2, 2])])

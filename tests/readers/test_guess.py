@@ -2,7 +2,9 @@
 
 import pytest
 
+from sourcewise.errors import InputError
 from sourcewise.readers.guess import likely
+from sourcewise.readers.read import read
 
 WESTERN = [
     "Köln;75,1\nMünchen;80\n",
@@ -66,3 +68,15 @@ def test_others_are_left_to_statistics():
     arabic = "مرحبا بالعالم. هذه جملة قصيرة باللغة العربية لاختبار ترميز الملف. " * 4
     raw = arabic.encode("cp1256")
     assert raw.decode(likely(raw)) == arabic
+
+
+def test_plain_bytes_tell_no_encoding():
+    assert likely(b"abc,def\n" * 1000) == ""
+
+
+def test_the_guess_is_by_what_is_wrong(tmp_path):
+    """Where it comes after all that is looked at from the beginning."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"source,x\n" + b"a,some words\n" * 30_000 + "b,Größe\n".encode("cp1252"))
+    with pytest.raises(InputError, match="line 30002: .*--encoding cp1252"):
+        read(path)

@@ -105,6 +105,21 @@ def test_words_that_are_missing_are_no_units(tmp_path):
     assert read(tmp_path, both).notes == ()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"types": {"code": "category", "ward": "category"}},
+        {"ignore": ("code", "ward")},
+        {"columns": ("x",)},
+        {"group": ("code", "ward")},
+    ],
+)
+def test_only_columns_in_use_tell_units(tmp_path, options):
+    rows = "".join(f"b;1;1;{i / 7:.3f}\n" for i in range(9))
+    data = read(tmp_path, f"site;code;ward;x\na;A;N;\n{rows}", **options)
+    assert data.counts.tolist() == [1, 9]
+
+
 def test_texts_have_no_totals(tmp_path):
     data = read(tmp_path, "site;text\na;x\na;y\nTotal;z\n")
     assert data.names == ("Total", "a")
@@ -114,3 +129,17 @@ def test_places_are_those_of_the_file_after_rows_are_left_out(tmp_path):
     content = "site;x\na;1\n;\na Total;1\na;2\na;3\nb;oops\n"
     with pytest.raises(sw.InputError, match="'oops' .*line 7"):
         read(tmp_path, content)
+
+
+def test_a_quote_that_never_ends_is_named(tmp_path):
+    """The rows after it would be one cell of it."""
+    for end in ("", '"said yes"\n'):
+        lines = [f"a;{i / 7:.3f};said no\n" for i in range(20)]
+        lines[5] = 'b;0.1;"said no\n'
+        content = "site;x;note\n" + "".join(lines) + end
+        with pytest.raises(
+            sw.InputError, match="line 7: a cell holds 1[0-9] lines that look like"
+        ):
+            read(tmp_path, content)
+    several = 'site;x;note\na;1;"one\nand two; or\nthree"\na;2;z\nb;3;z\n'
+    assert read(tmp_path, several).counts.tolist() == [2, 1]

@@ -56,7 +56,12 @@ def sample(
         check_file(out)
     if dry_run:
         plan = {"strategy": opened.strategy(strategy), "sources": source, "n": number}
-        plan |= {"given": values, "temperature": temperature, "seed": seed, "out": out and str(out)}
+        plan |= {
+            "given": values,
+            "temperature": temperature,
+            "seed": seed,
+            "out": out and str(out),
+        }
         untimed = {"seconds": None, "seconds_reason": "drawing is not timed in advance"}
         print_config({"run": str(run), **plan, **untimed}, as_json)
         return

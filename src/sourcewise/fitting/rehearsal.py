@@ -89,8 +89,9 @@ class Rehearsal:
                 yield _Block(self, strategy.name, names, model.block(j), count, rows, y)
 
     def _batch(self, count: int) -> int:
-        """Rows of an update of a model of so many."""
-        return cast(TrainedSettings, self.job.settings).rows_per_update(count)
+        """Rows of an update of a model of so many; an exact fit has none."""
+        settings = self.job.settings
+        return settings.rows_per_update(count) if isinstance(settings, TrainedSettings) else 0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from sourcewise.errors import InputError, listing
@@ -23,7 +25,7 @@ from sourcewise.limits import check_columns, check_names
 from sourcewise.memory import give_back
 from sourcewise.readers.encoding import encoding_of, not_text
 from sourcewise.readers.files import open_file, read_bytes, reading
-from sourcewise.readers.short import as_text, joined, packed
+from sourcewise.readers.short import Short, as_text, joined, packed
 
 __all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of"]
 
@@ -73,13 +75,15 @@ class Delimited:
     rows: int = 0
 
     def line(self, row: int) -> int:
-        """The line on which a row (from 0) begins; it reads the file again."""
+        """The line on which a row (from 0) begins; 0 if the file no longer tells."""
         if self._one_line_each:
             return self.layout.skipped + row + 2
-        for i, (number, _) in enumerate(_records(self.path, self.layout)):
-            if i == row + 1:
-                return number
-        return 0
+        return self._lines[row] if row < len(self._lines) else 0
+
+    @cached_property
+    def _lines(self) -> array:
+        """The line on which each row begins: the file is read again, once."""
+        return array("q", [line for line, _ in _records(self.path, self.layout)][1:])
 
     @cached_property
     def _one_line_each(self) -> bool:
@@ -93,8 +97,12 @@ class Delimited:
         return count + (last != b"\n") == self.layout.skipped + 1 + self.rows
 
     def __call__(self, row: int) -> str:
-        """The place of a row, for messages."""
-        return f"{self.path}, line {self.line(row)}"
+        """The place of a row, for messages; a message does not fail for want of it."""
+        try:
+            line = self.line(row)
+        except (InputError, OSError):  # the file has gone
+            line = 0
+        return f"{self.path}, line {line}" if line else f"{self.path}, row {row + 1}"
 
     def read(self) -> pa.Table:
         """(n rows) every column text, "" where a cell is empty.
@@ -117,7 +125,25 @@ class Delimited:
             except UnicodeError:
                 raise not_text(path, layout.encoding) from None
         self.rows = len(table)
+        if layout.quoted:
+            self._refuse_swallowed(table)
         return _named(table, layout, path)
+
+    def _refuse_swallowed(self, table: pa.Table) -> None:
+        """Raise for a cell that holds rows: a quote was opened, and closed rows later or never."""
+        width = len(self.layout.names)
+        for column in table.columns:
+            if isinstance(column.type, Short):
+                continue  # of eight bytes
+            several = pc.match_substring(column, "\n").to_numpy()
+            for row in several.nonzero()[0].tolist():
+                lines = column[row].as_py().split("\n")[1:]
+                rows = _split(lines, self.layout.separator)
+                if lines[1:] and sum(len(cells) == width for cells in rows) > len(lines) / 2:
+                    raise InputError(
+                        f"{self(row)}: a cell holds {len(lines)} lines that look like rows: is a "
+                        "quote opened there that never ends?"
+                    )
 
 
 def _table(path: Path, layout: Layout) -> pa.Table:

@@ -125,7 +125,8 @@ def not_text(path: Path, encoding: str, content: bytes | None = None) -> NotText
     if mark <= at < len(content):
         line = content.count(b"\n", 0, at) + 1
         where = f"{path}, line {line}: byte {at + 1} (0x{content[at]:02x})"
-    return NotText(where, encoding, content[:_SAMPLE])
+    start = 0 if at < _SAMPLE else content.rfind(b"\n", 0, at) + 1
+    return NotText(where, encoding, content[start:][:_SAMPLE])
 
 
 def _likely(content: bytes) -> str:

@@ -13,7 +13,16 @@ from sourcewise.cells import in_shell
 from sourcewise.errors import InputError
 from sourcewise.limits import check_unpacked
 
-__all__ = ["Lines", "open_file", "read_bytes", "reading", "refuse_special", "stem", "suffix"]
+__all__ = [
+    "Lines",
+    "natural",
+    "open_file",
+    "read_bytes",
+    "reading",
+    "refuse_special",
+    "stem",
+    "suffix",
+]
 
 _PART = 1 << 20  # bytes
 _SPECIAL = {
@@ -115,6 +124,10 @@ class _Unpacked(gzip.GzipFile):
             left -= len(part)
             check_unpacked(self.tell(), self.packed, self.path, remedy)
         return b"".join(parts)
+
+    def read1(self, size: int = -1) -> bytes:
+        """As many bytes as come at once: what readers of lines ask for."""
+        return self.read(_PART if size < 0 else size)
 
 
 def read_bytes(path: Path, size: int = -1) -> bytes:

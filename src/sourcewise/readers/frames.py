@@ -52,7 +52,11 @@ def from_arrow(
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
-    table, place, notes = data_rows(table, label, place, text is not None, options.na)
+    _check_given(options, label)
+    left = {label, *options.ignore, *options.given, *(() if options.columns else options.group)}
+    chosen = [c for c in (options.columns or table.column_names) if c not in left]
+    measured = [c for c in (*chosen, *options.given) if options.types.get(c) != "category"]
+    table, place, notes = data_rows(table, label, place, text is not None, options.na, measured)
     y, source_names = _labels(table.column(label), label, place)
     together, told = _groups(table, options.group, place)
     notes += told
@@ -63,9 +67,6 @@ def from_arrow(
         return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
-    _check_given(options, label)
-    left = {label, *options.ignore, *options.given, *(() if options.columns else options.group)}
-    chosen = [c for c in (options.columns or table.column_names) if c not in left]
     if not chosen:
         raise InputError(f"{name}: no column left beside the source {label!r}")
     notes += limits_left_out(table, chosen, options.na, y, source_names)
@@ -171,6 +172,12 @@ def _mixed(column: pd.Series, name: str, needed: Collection[str]) -> pa.ChunkedA
                 "column one type"
             )
         kept[text] = value
+    flag = next((value for value in kept.values() if isinstance(value, bool | np.bool)), None)
+    other = next((v for v in kept.values() if isinstance(v, int | float) and v in (0, 1)), None)
+    if flag is not None and other is not None and not isinstance(other, bool):
+        raise InputError(
+            f"column {name!r} holds {other!r} and {flag!r}: are they one? make the column one type"
+        )
     texts = [None if gap else level(v) for v, gap in zip(column, column.isna(), strict=True)]
     try:
         return pa.chunked_array([pa.array(texts, pa.string())])

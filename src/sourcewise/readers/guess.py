@@ -88,6 +88,8 @@ def likely(content: bytes) -> str:
     >>> likely("Größe".encode("mac_roman")), likely("これは".encode("shift_jis"))
     ('mac_roman', 'shift_jis')
     """
+    if content.isascii():
+        return ""
     sample = _sample(content)
     scores = {name: _score(sample, name) for name in (*_OF_LETTERS, *_OF_CHARACTERS)}
     best = max(scores, key=lambda name: scores[name])

@@ -32,7 +32,12 @@ _SHORT = re.compile(r"^(?![<>≤≥])(?![+-]?[0-9.,]+\s?([^\W\d]|[%°]))(?=.*([^
 
 
 def data_rows(
-    table: pa.Table, label: str, place: Place, text: bool, na: Sequence[str] = ()
+    table: pa.Table,
+    label: str,
+    place: Place,
+    text: bool,
+    na: Sequence[str] = (),
+    columns: Sequence[str] = (),
 ) -> tuple[pa.Table, Place, tuple[str, ...]]:
     """The rows that are data, where each stands, and notes of those that are left out.
 
@@ -42,6 +47,7 @@ def data_rows(
         place: where a row stands.
         text: whether examples are texts, which have no totals, and may be empty.
         na: texts that are missing values, beside the usual ones.
+        columns: in use, that may hold numbers.
 
     Raises:
         InputError: the first row holds units.
@@ -50,7 +56,7 @@ def data_rows(
     notes = [f"{counted(int(empty.sum()), 'row')} without any value left out"]
     out = empty.copy()
     if not text:
-        if units := _units(table, label, {*MISSING, *na}):
+        if units := _units(table.select([label, *columns]), {*MISSING, *na}):
             raise InputError(
                 f"{place(0)} holds {phrases(units, 3)} where all other rows hold numbers: remove "
                 "what is no row of data, such as units"
@@ -105,25 +111,27 @@ def _gaps(column: pa.ChunkedArray) -> np.ndarray:
     return gap.to_numpy()
 
 
-def _units(table: pa.Table, label: str, missing: Collection[str]) -> list[str]:
+def _units(table: pa.Table, missing: Collection[str]) -> list[str]:
     """What the first row holds, if that is units: text where all other rows hold numbers.
 
     It has a source (else it is refused for that), no number, and something like a unit in each
     such column. One column alone is not enough, unless it holds what is a unit beyond doubt: a
-    typing error is no row of units.
+    typing error is no row of units. The first column is that of sources.
     """
-    found = []
-    for name in table.column_names if len(table) > 1 else ():
-        column = table.column(name)
-        first = as_text(column.slice(0, 1))[0].as_py()
-        if name == label and first in (None, ""):
-            return []
-        if name == label or first is None:
-            continue
-        if not is_text(column.type) or admitted(pa.array([cell := first.strip()])):
-            return []
-        if cell not in missing and _numbers(column.slice(1), missing):
-            found.append(cell)
+    if len(table) < 2 or not all(is_text(column.type) for column in table.columns):
+        return []
+    source, *first = (as_text(column.slice(0, 1))[0].as_py() for column in table.columns)
+    pairs = zip(table.columns[1:], first, strict=True)
+    cells = [(column, cell) for column, cell in pairs if cell is not None]
+    if source in (None, ""):
+        return []
+    if any(admitted([cell.strip()]) for _, cell in cells):
+        return []
+    found = [
+        cell.strip()
+        for column, cell in cells
+        if cell.strip() not in missing and _numbers(column.slice(1), missing)
+    ]
     sure = len(found) > 1 or any(_MARKED.search(c) or c.casefold() in _UNITS for c in found)
     return [f"{cell!r}" for cell in found] if sure and all(map(_SHORT.match, found)) else []
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
-from sourcewise.limits import MOST_CELLS, check_columns
+from sourcewise.limits import MOST_CELLS, check_columns, check_unpacked
 from sourcewise.readers.delimited import Delimited, layout_of
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["read_json_lines", "read_json_texts", "read_parquet_table", "read_table"]
+
+_ROWS = 1 << 12  # of a .parquet file that are unpacked at once
 
 
 def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
@@ -46,7 +49,7 @@ def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
         with pq.ParquetFile(path) as file:
             check_columns(file.metadata.num_columns, path)
             _refuse_bomb(file, path)
-            table = file.read()
+            table = _unpacked(file, path)
         table.validate(full=True)
         # What pandas wrote as an index comes last; unnamed, it is no column.
         metadata = table.schema.pandas_metadata or {}
@@ -62,6 +65,16 @@ def _refuse_bomb(file: pq.ParquetFile, path: Path) -> None:
     cells = file.metadata.num_rows * file.metadata.num_columns
     if cells > MOST_CELLS:
         raise InputError(f"{path} says that it holds {cells} cells (at most {MOST_CELLS})")
+
+
+def _unpacked(file: pq.ParquetFile, path: Path) -> pa.Table:
+    """All rows; texts that a dictionary holds once may fill the memory, each in its row."""
+    parts, size, packed = [], 0, path.stat().st_size
+    for part in file.iter_batches(_ROWS):
+        parts.append(part)
+        size += part.nbytes
+        check_unpacked(size, packed, path, "write it as .csv")
+    return pa.Table.from_batches(parts, file.schema_arrow)
 
 
 def read_json_texts(path: Path, options: ReadOptions, name: str) -> Sources:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sourcewise.cells import as_option, in_shell
+from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.screening.base import (
     Screened,
@@ -27,6 +27,8 @@ from sourcewise.screening.recorded import TIED
 from sourcewise.sources import Sources
 
 __all__ = ["screen"]
+
+MANY, REPEATED = 30, 10  # categories that are many, and how often each should come on average
 
 
 def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = None) -> Screened:
@@ -68,7 +70,7 @@ def _numbers(screened: Screened, log: Sequence[str]) -> list[str]:
         return numbers
     for name in log:
         if name not in numbers:
-            raise unknown("column of numbers", name, numbers)
+            raise unknown("column of numbers", name, map(as_cell, numbers))
     return list(log)
 
 
@@ -108,17 +110,23 @@ def _constants(screened: Screened, min_rows: int) -> None:
 
 
 def _texts(screened: Screened) -> None:
-    """Warn of categories that nearly all differ: no probability of them can be learned."""
+    """Warn of categories that hardly repeat: no probability of them can be learned."""
     for column in screened.table.schema:
         if column.kind != "category":
             continue
         present = ~screened.table.missing(column.name)
-        rows = int(present.sum())
-        if rows > 20 and len(screened.table.columns[column.name][present].unique()) > TIED * rows:
-            name = column.name
+        rows, name = int(present.sum()), column.name
+        levels = len(screened.table.columns[name][present].unique())
+        if rows > 20 and levels > TIED * rows:
             screened.warnings.append(
                 f"nearly every value of {name!r} is different: an identifier? "
                 f"{as_option('--ignore', name)}, or --text {in_shell(name)} to model it"
+            )
+        elif levels > MANY and rows < REPEATED * levels:
+            screened.warnings.append(
+                f"{name!r} holds {levels} categories in {rows} rows: models learn little of such "
+                f"names or codes, and verdicts may rest on them; {as_option('--ignore', name)} "
+                "leaves it out"
             )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.cells import as_option
+from sourcewise.cells import as_cell, as_option
 from sourcewise.errors import Unsuited, listing, unknown
 from sourcewise.screening.base import (
     Screened,
@@ -68,7 +68,7 @@ def usable(data: Sources, rules: Rules, *, imputes: bool = True) -> Screened:
     screened = Screened.columns_of(data)
     for name in rules.log if rules.log != ("all",) else ():
         if name not in screened.table.names:
-            raise unknown("column", name, screened.table.names)
+            raise unknown("column", name, map(as_cell, screened.table.names))
     point_out_dates(screened)
     leave_out_dates(screened)
     _constants(screened, rules.min_rows)
