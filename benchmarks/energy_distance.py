@@ -31,9 +31,8 @@ def timed(work: Callable[[], float], times: int) -> tuple[float, float]:
     found = []
     for _ in range(times):
         start = time.process_time()
-        value = work()
-        found.append(time.process_time() - start)
-    return value, min(found)
+        found.append((work(), time.process_time() - start))
+    return min(found, key=lambda pair: pair[1])
 
 
 def main() -> int:

@@ -8,10 +8,25 @@ import pytest
 import torch
 
 import sourcewise as sw
-from sourcewise.cli import main
+from sourcewise import cli
+from sourcewise.encoders.numeric import NumericEncoder
+from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.randomness import Noise
 
-N = 400
+N = 1500
+
+
+@pytest.fixture
+def main(monkeypatch):
+    """The command line: its exit code."""
+
+    def run(arguments):
+        monkeypatch.setattr("sys.argv", ["sourcewise", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return int(stop.value.code or 0)
+
+    return run
 
 
 def planted(slopes, laws, n=N, seed=0):
@@ -54,7 +69,9 @@ def test_scores_are_those_of_least_squares_by_block(tmp_path):
         out=tmp_path / "run",
     )
     new = planted((1.0, 0.5), (0.0, 1.0), 30, seed=1)
-    scores = sw.evaluate(run, new).document["strategies"]["separate"]["per_source"]
+    new.to_csv(tmp_path / "new.csv", index=False)
+    rows = sw.read(tmp_path / "new.csv", source="site", given=("age", "sex"))
+    scores = sw.evaluate(run, rows).document["strategies"]["separate"]["per_source"]
     for site in "ab":
         old, rows = (f[f["site"] == site] for f in (frame, new))
         design = [
@@ -64,10 +81,10 @@ def test_scores_are_those_of_least_squares_by_block(tmp_path):
         variance = np.mean((old["x"] - design[0] @ beta) ** 2)
         rest = rows["x"] - design[1] @ beta
         exact = -0.5 * np.mean(rest**2) / variance - 0.5 * np.log(2 * np.pi * variance)
-        assert scores[site]["log_likelihood"]["mean"] == pytest.approx(exact, abs=1e-8)
+        assert scores[site]["metrics"]["log_likelihood"]["mean"] == pytest.approx(exact, abs=1e-8)
 
 
-def test_a_run_reads_and_draws_given_columns(tmp_path, capsys):
+def test_a_run_reads_and_draws_given_columns(main, tmp_path, capsys):
     planted((1.0, -1.0), (0.0, 2.0), 60).to_csv(tmp_path / "a.csv", index=False)
     data = [str(tmp_path / "a.csv"), "--source", "site", "--given", "age,sex"]
     run = tmp_path / "run"
@@ -84,7 +101,7 @@ def test_a_run_reads_and_draws_given_columns(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["data"]["rows"] == 600
 
 
-def test_draws_at_values(tmp_path, capsys):
+def test_draws_at_values(main, tmp_path, capsys):
     frame = planted((1.0, -1.0), (0.0, 0.0), 60)
     run = tmp_path / "run"
     sw.train(sw.read(frame, source="site", given=("age", "sex")), strategy="separate", out=run)
@@ -111,14 +128,18 @@ def test_gaps_are_filled_in_by_given_columns():
     frame.loc[noise.random(len(frame)) < 0.5, "x"] = np.nan
     data = sw.read(frame, source="site", given=("age", "sex"))
     trained = sw.train(data, strategy="pooled", missing="impute", set={"shrinkage": "none"})
-    model = trained.models["pooled"].model.block(0)
-    scale = trained.models["pooled"].encoder.scale
-    age = trained.models["pooled"].given.columns[0].scale
-    assert float(model.slopes[0, 0, 0] * scale[0] / age) == pytest.approx(1.0, abs=0.08)
+    fitted = trained.models["pooled"]
+    model, encoder, given = fitted.model.block(0), fitted.encoder, fitted.given
+    assert isinstance(model, Gaussian)
+    assert isinstance(encoder, NumericEncoder)
+    assert model.slopes is not None
+    assert given is not None
+    slope = float(model.slopes[0, 0, 0] * encoder.scale[0]) / given.columns[0].scale
+    assert slope == pytest.approx(1.0, abs=0.08)
 
 
 def test_the_energy_distance_is_of_rows_with_what_is_given():
-    frame = planted((1.0, -1.0), (0.0, 0.0), 100)
+    frame = planted((1.0, -1.0), (0.0, 0.0), 100).drop(columns="sex")
     found = compared(frame, ("age",), metric="energy-distance")
     assert found.verdict["overall"] == "separate"
 
@@ -135,7 +156,7 @@ def test_the_energy_distance_is_of_rows_with_what_is_given():
         (["--given", "age,sex,x"], "no column left beside the source"),
     ],
 )
-def test_what_cannot_be_given_is_one_line(tmp_path, capsys, options, told):
+def test_what_cannot_be_given_is_one_line(main, tmp_path, capsys, options, told):
     planted((1.0, 1.0), (0.0, 0.0), 20).to_csv(tmp_path / "a.csv", index=False)
     args = ["compare", str(tmp_path / "a.csv"), "--source", "site", *options]
     assert main([*args, "--out", str(tmp_path / "run")]) == 2

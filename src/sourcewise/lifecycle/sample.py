@@ -23,7 +23,7 @@ from sourcewise.families.registry import families
 from sourcewise.files import write_atomic
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.forms import Kind, Ragged, Table, X, as_table
 from sourcewise.outputs import check_output
 from sourcewise.randomness import Noise
 from sourcewise.readers.columns import typed_columns
@@ -195,7 +195,7 @@ def _given(trained: TrainedStrategy, values: Mapping[str, object]) -> Tensor:
             raise unknown("given column", name, encoder.names)
     if left := [repr(name) for name in encoder.names if name not in values]:
         raise InputError(f"--given needs a value of each given column: {listing(left)} lacks one")
-    kinds = {column.name: column.kind for column in encoder.columns}
+    kinds: dict[str, Kind] = {column.name: column.kind for column in encoder.columns}
     texts = {name: pa.chunked_array([[str(values[name])]]) for name in kinds}
     typed = typed_columns(texts, ReadOptions(types=kinds), lambda row: "--given")
     return encoder.encode(typed.table)

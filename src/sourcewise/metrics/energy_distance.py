@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.forms import X
 from sourcewise.metrics.base import Contributions, HeldOut, Metric, Trained
 from sourcewise.metrics.features.base import Features
@@ -65,10 +66,11 @@ METRIC = Metric(
 
 def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
     """What each row contributes, and the error that a source's draws leave."""
-    y, features = held_out.batch.y, trained.features
+    y, features, model = held_out.batch.y, trained.features, trained.model
     assert features is not None
+    assert isinstance(model, PartitionedModel)
     points = _points(features, held_out.x, held_out.batch.c)
-    rows, shared = points.new_zeros(len(y)), points.new_zeros(len(trained.model.names), 3)
+    rows, shared = points.new_zeros(len(y)), points.new_zeros(len(model.names), 3)
     for k, drawn in _draws(trained, features, y, noise.of("draws")):
         mine = y == k
         rows[mine], shared[k, 0] = contributions(points[mine], drawn, noise.of("parts", k))
