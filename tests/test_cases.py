@@ -1,9 +1,12 @@
 """Files as users have them, from end to end: read, train, sample, evaluate, compare."""
 
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -196,3 +199,30 @@ def test_any_table_survives_from_reading_to_reading_its_draws(tmp_path, ending, 
         if column.kind == "number":
             cells = [decimals(as_table(x.x).columns[name].tolist()) for x in (again, data)]
             assert cells[0] <= cells[1]
+
+
+def test_draws_in_parquet_have_the_types_that_came_in(tmp_path):
+    noise, n = np.random.default_rng(0), 60
+    table = pa.table(
+        {
+            "site": ["a", "b"] * 30,
+            "single": pa.array(noise.normal(size=n).round(2).astype(np.float32)),
+            "half": pa.array(noise.normal(size=n).round(1).astype(np.float16)),
+            "price": pa.array([Decimal(i * 7 % 13) / 4 for i in range(n)], pa.decimal128(9, 2)),
+            "flag": noise.random(n) < 0.5,
+            "whole": noise.integers(0, 9, n),
+            "code": pa.array(pick(["7", "07", "x"])).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    data = sw.read(tmp_path / "in.parquet", source="site")
+    write_samples(sw.sample(sw.train(data, **QUICK), n=40), tmp_path / "out.parquet")
+    found = pq.read_table(tmp_path / "out.parquet").schema
+    for name in ("single", "half", "price", "flag", "whole"):
+        assert found.field(name).type == table.schema.field(name).type
+    assert pa.types.is_dictionary(found.field("code").type)
+    again = sw.read(tmp_path / "out.parquet", source="site")
+    assert isinstance(again.x, Table)
+    for name, decimals in (("single", 2), ("half", 1), ("price", 2)):
+        values = again.x.columns[name]
+        assert (values - values.round(decimals=decimals)).abs().max() < 1e-12

@@ -15,4 +15,4 @@ class SeenColumn:
     gaps: int  # rows without a value
     distinct: int  # different values
     why: str  # it has this kind
-    recorded: str = ""  # what draws become again: "boolean", "integer", "day"
+    recorded: str = ""  # what draws become again: "boolean", "integer", "day", "float32", ...

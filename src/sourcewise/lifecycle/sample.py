@@ -6,14 +6,17 @@ ones, and those of a source do not depend on which other sources are asked for.
 
 import io
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -294,14 +297,40 @@ def _rows(form: Callable[..., str]) -> Callable[[Samples], str]:
 
 
 def _parquet(samples: Samples) -> bytes:
-    """Categories are declared as such, so that nobody has to guess what '007' was."""
+    """In the types that came in.
+
+    Categories are declared as such, so that nobody has to guess what '007' was.
+    """
     raw, frame = io.BytesIO(), samples.frame()
     schema = samples.x.schema if isinstance(samples.x, Table) else ()
     for column in schema:
-        if column.kind == "category" and column.name not in samples.recorded:
+        if column.kind == "category" and frame[column.name].dtype in ("object", "str"):
             frame[column.name] = frame[column.name].astype("category")
-    frame.to_parquet(raw, index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    for name, word in samples.recorded.items():
+        if word in _SHORT and pa.types.is_floating(table.schema.field(name).type):
+            j = table.column_names.index(name)
+            table = table.set_column(j, name, table.column(name).cast(_SHORT[word], safe=False))
+        elif found := re.fullmatch(r"(decimal\d+)\((\d+), (-?\d+)\)", word):
+            kind = getattr(pa, found[1])(int(found[2]), int(found[3]))
+            table = _as_decimals(table, name, kind)
+    pq.write_table(table, raw)
     return raw.getvalue()
+
+
+_SHORT = {"float16": pa.float16(), "float32": pa.float32()}
+
+
+def _as_decimals(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
+    """A column of numbers as it was declared; as it is, if some do not fit there."""
+    column, j = table.column(name), table.column_names.index(name)
+    if not pa.types.is_floating(column.type):
+        return table
+    cells = [None if v is None or v != v else Decimal(repr(v)) for v in column.to_pylist()]
+    try:
+        return table.set_column(j, name, pa.array([c and c.normalize() for c in cells], kind))
+    except pa.ArrowInvalid:
+        return table
 
 
 def _texts(samples: Samples) -> str:

@@ -338,6 +338,9 @@ def _recorded(kind: pa.DataType) -> str:
         "boolean": pa.types.is_boolean,
         "integer": pa.types.is_integer,
         "day": pa.types.is_date,
+        "float16": pa.types.is_float16,
+        "float32": pa.types.is_float32,
+        f"{kind}": pa.types.is_decimal,
     }
     return next((word for word, test in tests.items() if test(kind)), "")
 

@@ -89,7 +89,7 @@ def as_recorded(frame: "pd.DataFrame", recorded: Mapping[str, str]) -> "pd.DataF
     import pandas as pd
 
     out = frame.copy()
-    for name in frame.columns.intersection(list(recorded)):
+    for name in frame.columns.intersection([n for n in recorded if recorded[n] in _RECORDED]):
         numeric = pd.api.types.is_numeric_dtype(frame[name])
         out[name] = _RECORDED[recorded[name]](frame[name], numeric)
     return out
