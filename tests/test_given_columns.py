@@ -151,7 +151,7 @@ def test_the_energy_distance_is_of_rows_with_what_is_given():
         (["--given", "site"], "it is the source, so it cannot be given"),
         (["--given", "age", "--columns", "age,x"], "it is in columns"),
         (["--given", "age", "--ignore", "age"], "it is left out by ignore"),
-        (["--given", "age", "--model", "energy"], "energy takes no given columns"),
+        (["--given", "age", "--model", "arm"], "arm takes no given columns (those that do: "),
         (["--given", "age,age"], "duplicate column names"),
         (["--given", "age,sex,x"], "no column left beside the source"),
     ],

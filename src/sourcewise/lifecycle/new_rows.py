@@ -48,8 +48,8 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
     if kind is ARRAYS and own["source"] not in array_names(data):
         inherited = []
     options = {name: own[name] for name in inherited if own[name]}
-    if kinds and "types" in applies:
-        options |= {"columns": list(kinds), "types": {**kinds, **told}}
+    if (kinds or told) and "types" in applies:
+        options |= {"types": {**kinds, **told}} | ({"columns": list(kinds)} if kinds else {})
     for name, value in given.items():
         if value is not None:
             options[name] = {**options.get(name, {}), **value} if name == "types" else value
