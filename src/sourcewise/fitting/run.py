@@ -14,7 +14,7 @@ from sourcewise.documents import from_json
 from sourcewise.errors import InputError, unknown
 from sourcewise.files import write_atomic
 from sourcewise.fitting.saved import load_models
-from sourcewise.fitting.strategy import TrainedStrategy
+from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
 from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
@@ -130,7 +130,10 @@ def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noi
     for name, item in fitted.items():
         sources = torch.tensor(item.model.partition.sources)
         y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
-        x = item.rows_of(*item.draw(y, noise.each(y)))
-        labels = [item.model.names[k] for k in y.tolist()]
-        ending, form = ("jsonl", as_json_lines) if isinstance(x, Ragged) else ("csv", as_csv)
-        write_atomic(folder / "samples" / f"{name}.{ending}", form(x, labels))
+        x, c = item.draw(y, noise.each(y))
+        given, labels = item.given_table(c), [item.model.names[k] for k in y.tolist()]
+        if isinstance(x, Ragged):
+            ending, text = "jsonl", as_json_lines(x, labels, beside=given)
+        else:
+            ending, text = "csv", as_csv(joined_columns(given, x), labels)
+        write_atomic(folder / "samples" / f"{name}.{ending}", text)

@@ -48,7 +48,9 @@ def from_arrow(
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
-    table = stored(table)
+    table, lone = stored(table), False
+    if options.unlabelled and (label := options.source or "source") not in table.column_names:
+        table, lone = table.append_column(label, pa.array(["all"] * len(table))), True
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
@@ -58,6 +60,7 @@ def from_arrow(
     measured = [c for c in (*chosen, *options.given) if options.types.get(c) != "category"]
     table, place, notes = data_rows(table, label, place, text is not None, options.na, measured)
     y, source_names = _labels(table.column(label), label, place)
+    source_names = [""] if lone else source_names
     together, told = _groups(table, options.group, place)
     notes += told
     if text is not None:

@@ -13,7 +13,15 @@ from sourcewise.memory import give_back
 from sourcewise.readers.builtin import built_in
 from sourcewise.readers.encoding import check_encoding
 from sourcewise.readers.files import reading, refuse_special, stem, suffix
-from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
+from sourcewise.readers.registry import (
+    ARRAYS,
+    BUILT_IN,
+    PARQUET,
+    TABLE,
+    ReadOptions,
+    format_of,
+    readable,
+)
 from sourcewise.readers.spelling import alike_names
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
@@ -21,7 +29,7 @@ from sourcewise.sources import Sources
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["read"]
+__all__ = ["read", "read_given"]
 
 _PAIR, _MADE = "a pair of arrays", "Sources"
 
@@ -107,6 +115,34 @@ def read(
         arrow.default_memory_pool().release_unused()
     give_back()
     return replace(found, reading=options.chosen, notes=tuple(notes))
+
+
+def read_given(
+    data: Any, columns: Sequence[str], types: Mapping[str, Kind], source: str, **options: Any
+) -> Sources:
+    """Rows of given columns alone: they are x, and the source's column may be absent.
+
+    Args:
+        data: a path or a DataFrame.
+        columns: the given columns; the others are left out.
+        types: their kinds.
+        source: the column of the source; where it is absent there is one source without a name.
+        **options: `decimal`, `na`, `dates` of `read`.
+
+    Raises:
+        InputError: another kind of file, or see `read`.
+    """
+    kind = format_of(Path(data)) if isinstance(data, str | Path) else TABLE
+    if kind not in (TABLE, PARQUET):
+        allowed = listing((*TABLE.endings, *PARQUET.endings))
+        raise InputError(
+            f"{data}: rows of given columns come from {allowed} files; values "
+            "are written A=VALUE,B=VALUE"
+        )
+    chosen = ReadOptions(
+        source=source, columns=tuple(columns), types=dict(types), unlabelled=True, **options
+    )
+    return _read(data, chosen)
 
 
 def _read(data: Any, options: ReadOptions) -> Sources:

@@ -50,6 +50,7 @@ class ReadOptions:
     encoding: str | None = None
     na: tuple[str, ...] = ()
     dates: str | None = None
+    unlabelled: bool = False  # whether the source's column may be absent: see `read_given`
 
     @property
     def chosen(self) -> dict[str, object]:
