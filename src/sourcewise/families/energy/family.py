@@ -12,5 +12,6 @@ FAMILY = Family(
     model="sourcewise.families.energy.model:Energy",
     coding="box",
     recipe="phased",
+    takes_given=True,
     metrics=("log-likelihood", "energy-distance"),
 )
