@@ -226,3 +226,16 @@ def test_draws_in_parquet_have_the_types_that_came_in(tmp_path):
     for name, decimals in (("single", 2), ("half", 1), ("price", 2)):
         values = again.x.columns[name]
         assert (values - values.round(decimals=decimals)).abs().max() < 1e-12
+
+
+def test_a_verdict_with_a_spike_in_a_column_hangs_on_it(tmp_path):
+    cells = two_sites(100)
+    cells["x"][1:40:4] = ["-999"] * 10  # of one source
+    path = tmp_path / "a.csv"
+    path.write_text(rows({**cells, "z": cells["x"][::-1]}))
+    found = str(sw.compare(sw.read(path, source="site"), seeds=1))
+    assert "verdict: separate, conditional" in found
+    assert "'x' (-999 far from the rest)" in found
+    assert "--na -999" in found
+    mended = str(sw.compare(sw.read(path, source="site", na="-999"), missing="impute", seeds=1))
+    assert "-999" not in mended

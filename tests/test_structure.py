@@ -28,7 +28,6 @@ ROWS = [
     "memory",
     "theory",
     "quadrature",
-    "ragged",
     "forms",
     "batch",
     "moments",

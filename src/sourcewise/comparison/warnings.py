@@ -63,8 +63,8 @@ def repeats(data: Sources) -> str | None:
 
 def _shared_sequences(data: Sources, same: Tensor) -> str | None:
     """How many different sequences stand in more than one source, and what was made of them."""
-    pairs = torch.stack([same, data.y], 1).unique(dim=0)
-    several = int((torch.bincount(pairs[:, 0]) > 1).sum())
+    pairs = (same * data.K + data.y).unique()
+    several = int((torch.bincount(pairs // data.K) > 1).sum())
     if several == 0:
         return None
     apart = "" if torch.equal(data.units, same) else "not "

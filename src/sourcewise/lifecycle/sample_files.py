@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.files import write_atomic
-from sourcewise.forms import Ragged, Table, as_table
+from sourcewise.forms import Images, Ragged, Table
 from sourcewise.lifecycle.sample import Samples
 from sourcewise.outputs import check_output
 from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE
@@ -110,10 +110,10 @@ def _arrays(samples: Samples) -> bytes:
         raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
     if isinstance(x, Table) and any(column.kind == "category" for column in x.schema):
         raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
-    values = as_table(x).matrix().numpy() if isinstance(x, Table) else x.numpy(force=True)
+    values = x.matrix() if isinstance(x, Table) else x.pixels() if isinstance(x, Images) else x
     raw = io.BytesIO()
     y = np.array(samples.labels)
     if all(str(k) == name for k, name in enumerate(samples.names)):
         y = y.astype(np.int64)
-    np.savez(raw, x=values, y=y)
+    np.savez(raw, x=values.numpy(force=True), y=y)
     return raw.getvalue()

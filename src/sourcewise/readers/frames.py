@@ -14,9 +14,9 @@ from torch import Tensor
 
 from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.forms import Ragged
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.places import Place, Places, numbered
-from sourcewise.ragged import Ragged
 from sourcewise.readers.columns import (
     MISSING,
     encoded,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
+from sourcewise.forms.ragged import Ragged, Strings
 from sourcewise.places import Place, Places
-from sourcewise.ragged import Ragged, Strings
 from sourcewise.readers.spelling import ways_of_texts
 from sourcewise.sources import Sources
 from sourcewise.splits import identical

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sourcewise.cells import csv_text
-from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.forms import Images, Ragged, Table, X, as_table
 from sourcewise.results.contract import Sometimes
 from sourcewise.results.data import Resolved
 
@@ -180,7 +180,7 @@ def values(x: X, text: str = "text", beside: Table | None = None) -> list[Any]:
         columns = [x.cells(name).tolist() for name in x.names]
         rows = zip(*columns, strict=True)
         return [dict(zip(x.names, map(number, row), strict=True)) for row in rows]
-    return x.tolist()
+    return (x.pixels() if isinstance(x, Images) else x).tolist()
 
 
 def number(value: Any) -> Any:

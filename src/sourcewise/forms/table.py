@@ -1,22 +1,19 @@
-"""The forms of x: a plain tensor, a `Table` of named columns, or `Ragged` sequences.
-
-All forms have a length, `take(index)`, `to(device)` and bytes for a fingerprint.
-"""
+"""A `Table` of named columns, each a tensor."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, Unsuited, listing, unknown
-from sourcewise.ragged import Ragged
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.forms.tensors import bytes_of
 
-__all__ = ["Column", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
+__all__ = ["Column", "Kind", "Table"]
 
 BLOCK = 1 << 17  # cells
 
@@ -112,6 +109,12 @@ class Table:
             columns = {column.name: self.columns[column.name] for column in some}
             yield list(columns), Table(columns, some).matrix()
 
+    def content(self) -> Iterator[bytes]:
+        """The bytes that identify it: names, kinds, categories and values."""
+        for column in self.schema:
+            yield repr((column.name, column.kind, column.categories)).encode()
+            yield from bytes_of(self.columns[column.name])
+
     def matrix(self) -> Tensor:
         """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""
         first = next(iter(self.columns.values()), torch.empty(0))
@@ -124,46 +127,5 @@ class Table:
         return out
 
 
-def as_table(x: Tensor | Table | Ragged) -> Table:
-    """A table as it is; a matrix (n, d) with its columns named x1, ..., xd.
-
-    >>> as_table(Tensor([[1, 2, 3]])).names
-    ('x1', 'x2', 'x3')
-    """
-    if isinstance(x, Table):
-        return x
-    if isinstance(x, Ragged):
-        raise Unsuited("text and sequences have no columns: this needs a table")
-    flat = x.reshape(len(x), -1).double()
-    names = [f"x{j + 1}" for j in range(flat.shape[1])]
-    return Table(dict(zip(names, flat.T, strict=True)), tuple(Column(name) for name in names))
-
-
 def _repeated(names: list[str]) -> str:
     return listing(repr(name) for name, count in sorted(Counter(names).items()) if count > 1)
-
-
-X = Tensor | Table | Ragged
-
-
-F = TypeVar("F", bound=X)
-
-
-def take(x: F, index: Tensor) -> F:
-    """Some of the examples, in whatever form."""
-    return cast(F, x[index] if isinstance(x, Tensor) else x.take(index))
-
-
-def content(x: X) -> Iterator[bytes]:
-    """The bytes that identify x: names, kinds, categories, shapes and values."""
-    if isinstance(x, Ragged):
-        yield from content(x.offsets)
-        yield repr(((int(x.lengths.sum()),), "torch.int64")).encode()
-        yield from (x.alphabet[codes].cpu().numpy().tobytes() for _, codes in x.blocks())
-    elif isinstance(x, Table):
-        for column in x.schema:
-            yield repr((column.name, column.kind, column.categories)).encode()
-            yield from content(x.columns[column.name])
-    else:
-        yield repr((tuple(x.shape), str(x.dtype))).encode()
-        yield x.detach().cpu().contiguous().numpy().tobytes()

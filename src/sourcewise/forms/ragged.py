@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.forms.tensors import bytes_of
+
 __all__ = ["Ragged", "Strings"]
 
 _BLOCK = 1 << 18  # entries that are widened at once
@@ -163,6 +165,12 @@ class Ragged:
         for _, codes in self.blocks():
             out += torch.bincount(codes, minlength=len(out))
         return out
+
+    def content(self) -> Iterator[bytes]:
+        """The bytes that identify them: where each begins, and all entries."""
+        yield from bytes_of(self.offsets)
+        yield repr(((int(self.lengths.sum()),), "torch.int64")).encode()
+        yield from (self.alphabet[codes].cpu().numpy().tobytes() for _, codes in self.blocks())
 
     def sums(self, worth: Tensor) -> Tensor:
         """(n,) float64 sums over each sequence of what its entries are worth, on the CPU.

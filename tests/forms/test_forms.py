@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sourcewise as sw
-from sourcewise import ragged
-from sourcewise.forms import Ragged, as_table, content, take
+from sourcewise.forms import Ragged, as_table, content, ragged, take
 
 STRINGS = st.lists(st.text(max_size=8), max_size=12)
 SOME = ["no", "", "𝄞🎈é", "yes", ""]
