@@ -60,6 +60,20 @@ def test_opposite_slopes_are_separate_and_laws_of_c_are_no_reason():
     assert "1 column given age, sex" in str(apart)
 
 
+def test_a_network_pools_slopes_and_laws_of_c_are_no_reason_to_separate():
+    """Its label is an input, so that one pooled model may have a slope for each source.
+
+    The best there is are -0.726 nats per row; without c it would be below -1.5.
+    """
+    how = {"updates": 200, "passes": 1, "width": 32, "learning_rate": 0.01, "ema": 0.99}
+    options = {"model": "table", "set": how, "scope": "these models"}
+    apart = compared(planted((1.0, 1.0), (-1.0, 1.0), 200), **options)
+    assert apart.verdict["overall"] in ("pool", "equivalent")
+    opposite = compared(planted((1.0, -1.0), (0.0, 0.0), 200), **options)
+    for strategy in opposite.document["strategies"].values():
+        assert -1.35 < strategy["macro"]["log_likelihood"]["mean"] < -0.726
+
+
 def test_scores_are_those_of_least_squares_by_block(tmp_path):
     frame = planted((1.0, 0.5), (0.0, 1.0), 60)
     run = sw.compare(
