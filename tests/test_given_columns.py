@@ -85,17 +85,31 @@ def test_scores_are_those_of_least_squares_by_block(tmp_path):
     new = planted((1.0, 0.5), (0.0, 1.0), 30, seed=1)
     new.to_csv(tmp_path / "new.csv", index=False)
     rows = sw.read(tmp_path / "new.csv", source="site", given=("age", "sex"))
-    scores = sw.evaluate(run, rows).document["strategies"]["separate"]["per_source"]
-    for site in "ab":
-        old, rows = (f[f["site"] == site] for f in (frame, new))
-        design = [
-            np.column_stack([np.ones(len(f)), f["age"], f["sex"] == "m"]) for f in (old, rows)
-        ]
-        beta, *_ = np.linalg.lstsq(design[0], old["x"].to_numpy(), rcond=None)
-        variance = np.mean((old["x"] - design[0] @ beta) ** 2)
-        rest = rows["x"] - design[1] @ beta
-        exact = -0.5 * np.mean(rest**2) / variance - 0.5 * np.log(2 * np.pi * variance)
-        assert scores[site]["metrics"]["log_likelihood"]["mean"] == pytest.approx(exact, abs=1e-8)
+    scores = sw.evaluate(run, rows).document["strategies"]
+    separate, pooled = (
+        {
+            site: scores[name]["per_source"][site]["metrics"]["log_likelihood"]["mean"]
+            for site in "ab"
+        }
+        for name in ("separate", "pooled")
+    )
+
+    def fitted(old, dummies):
+        """Coefficients, variance and what makes a design, of least squares."""
+
+        def design(f):
+            return np.column_stack([*(f["site"] == d for d in dummies), f["age"], f["sex"] == "m"])
+
+        beta, *_ = np.linalg.lstsq(design(old).astype(float), old["x"].to_numpy(), rcond=None)
+        return beta, np.mean((old["x"] - design(old) @ beta) ** 2), design
+
+    blocks = {name: fitted(frame[frame["site"] == name], name) for name in "ab"}
+    for found, of in ((separate, blocks), (pooled, dict.fromkeys("ab", fitted(frame, "ab")))):
+        for site, (beta, variance, design) in of.items():
+            own = new[new["site"] == site]
+            rest = own["x"] - design(own) @ beta
+            exact = -0.5 * np.mean(rest**2) / variance - 0.5 * np.log(2 * np.pi * variance)
+            assert found[site] == pytest.approx(exact, abs=1e-8)
 
 
 def test_a_run_reads_and_draws_given_columns(main, tmp_path, capsys):
@@ -272,6 +286,18 @@ def test_the_energy_distance_is_of_rows_with_what_is_given():
     frame = planted((1.0, -1.0), (0.0, 0.0), 100).drop(columns="sex")
     found = compared(frame, ("age",), metric="energy-distance")
     assert found.verdict["overall"] == "separate"
+
+
+def test_energies_refuse_too_many_normalisers_before_they_train(monkeypatch):
+    """They need none to be judged by draws."""
+    monkeypatch.setattr("sourcewise.families.energy.normaliser.MOST_CONDITIONS", 64)
+    frame = planted((1.0, -1.0), (0.0, 0.0), 70).assign(z=np.arange(140) % 7)
+    quick = {"updates": 4, "passes": 1, "temperatures": 4, "particles": 16}
+    options = {"model": "energy", "set": quick, "scope": "these models"}
+    with pytest.raises(sw.InputError, match="different values of source and given columns"):
+        compared(frame, **options)
+    found = compared(frame, **options, metric="energy-distance")
+    assert found.document["primary_metric"] == "energy_distance"
 
 
 @pytest.mark.parametrize(

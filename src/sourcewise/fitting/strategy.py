@@ -181,6 +181,8 @@ def fit_strategy(
     train = replace(encoded.filled, y=labels[split.train])
     valid = replace(encoded.valid, y=labels[split.valid])
     model = untrained(job, strategy, encoded.encoders.sizes, train.y)
+    if job.metric.needs == "density":
+        model.refuse_rows(train)
     efforts = fit(
         model,
         TrainingData(train, valid),

@@ -49,6 +49,7 @@ from sourcewise.families.energy.normaliser import (
     NormalisedRows,
     annealed_normaliser,
     annealed_rows,
+    conditions_of,
     log_normaliser,
     quadrature_error,
     source_means,
@@ -62,13 +63,7 @@ from sourcewise.families.energy.objectives import (
 )
 from sourcewise.families.energy.persistent import PersistentContrastive
 from sourcewise.families.energy.plan import choose
-from sourcewise.families.energy.sampling_chains import (
-    LEAPFROG,
-    Settled,
-    sample_chains,
-    settle,
-    typical,
-)
+from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
 from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import ExampleNoise, Noise
@@ -244,6 +239,11 @@ class Energy(ConditionalModel):
         log_Z = log_Z if self.C else log_Z.gather(-1, y)
         return self.network(self._placed(x), y, batch.c) + log_Z
 
+    def refuse_rows(self, rows: Batch) -> None:
+        """See `ConditionalModel`: too many different values of given columns to anneal at."""
+        if self.C and not self.exact:
+            conditions_of(rows.y, needed(rows.c))
+
     def begin(self, rows: Batch, noise: Noise) -> Carried:
         """See `recipes.phased.Phased`: the noise distribution, chains, spreads."""
         carried, x, y = {}, rows.tensor, rows.y
@@ -325,8 +325,8 @@ class Energy(ConditionalModel):
             self._note("annealed", parts.items())
             self._note("", [("weights", found.effective)])
         if self.sampler != "grid":
-            under, leapfrog = typical(rows, self.K) if self.C else None, LEAPFROG[self.sampler]
-            settled = settle(self.network, base, leapfrog, noise.of("sampler"), under)
+            leapfrog = LEAPFROG[self.sampler]
+            settled = settle(self.network, base, leapfrog, noise.of("sampler"), rows)
             parts = {field.name: getattr(settled, field.name) for field in fields(Settled)}
             self._note("", (parts | {"spread": parts.pop("scale")}).items())
 

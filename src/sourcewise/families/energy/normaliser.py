@@ -31,6 +31,7 @@ __all__ = [
     "NormalisedRows",
     "annealed_normaliser",
     "annealed_rows",
+    "conditions_of",
     "log_normaliser",
     "quadrature_error",
     "source_means",
@@ -156,6 +157,23 @@ def source_means(error: Tensor, y: Tensor, K: int) -> Tensor:
     return sums / torch.bincount(y, minlength=K)
 
 
+def conditions_of(y: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The different (M, 1 + C) sources with given columns, and (B,) which each row has.
+
+    Raises:
+        InputError: too many to anneal for.
+    """
+    each, place = torch.cat([y[:, None].to(c), c], 1).unique(dim=0, return_inverse=True)
+    if len(each) > MOST_CONDITIONS:
+        raise InputError(
+            f"{len(each)} different values of source and given columns, and each needs a "
+            f"normaliser of its own by simulation: at most {MOST_CONDITIONS} are simulated "
+            "together; give fewer or coarser columns, model one column, whose normaliser is "
+            "exact, or --metric energy-distance, which needs none"
+        )
+    return each, place
+
+
 def annealed_rows(
     network: AnyEnergyNetwork,
     base: BoxMixture,
@@ -177,14 +195,7 @@ def annealed_rows(
     Raises:
         InputError: too many conditions.
     """
-    each, place = torch.cat([y[:, None].to(c), c], 1).unique(dim=0, return_inverse=True)
-    if len(each) > MOST_CONDITIONS:
-        raise InputError(
-            f"{len(each)} different values of source and given columns, and each needs a "
-            f"normaliser of its own by simulation: at most {MOST_CONDITIONS} are simulated "
-            "together; give fewer or coarser columns, model one column, whose normaliser is "
-            "exact, or --metric energy-distance, which needs none"
-        )
+    each, place = conditions_of(y, c)
     found = [
         annealed_normaliser(
             network,

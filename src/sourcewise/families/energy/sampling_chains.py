@@ -27,7 +27,7 @@ from sourcewise.samplers.mcmc.diagnostics import effective_sample_size, split_r_
 from sourcewise.samplers.mcmc.warmup import warm_up
 from sourcewise.truths.box import BoxMixture
 
-__all__ = ["LEAPFROG", "Settled", "sample_chains", "settle", "typical"]
+__all__ = ["LEAPFROG", "Settled", "sample_chains", "settle"]
 
 LEAPFROG = {"mala": 1, "hmc": 8}
 CHAINS, WARM_UP, RUN = 16, 200, 200
@@ -58,9 +58,10 @@ def settle(
     base: BoxMixture,
     leapfrog: int,
     noise: Noise,
-    under: Conditions | None = None,
+    rows: Batch,
 ) -> Settled:
-    """Warm up and try chains of every source, under its condition if there are such."""
+    """Warm up and try chains of every source; with given columns at those of a typical row."""
+    under = _typical(rows, network.K) if network.C else None
     x, energy = starts(network, base, CHAINS, noise.of("starts")), on_lattice(network, under)
     x, tuning = warm_up(energy, x, noise=noise.of("warm"), iterations=WARM_UP, leapfrog=leapfrog)
     run = run_chains(energy, x, tuning, noise=noise.of("run"), transitions=RUN, leapfrog=leapfrog)
@@ -75,7 +76,7 @@ def settle(
     )
 
 
-def typical(rows: Batch, K: int) -> Conditions:
+def _typical(rows: Batch, K: int) -> Conditions:
     """Every source with the given columns of the row of it that is nearest their mean."""
     c, y = needed(rows.c), rows.y
     nearest = []
