@@ -13,6 +13,8 @@ from sourcewise.families.energy.model import Energy
 from sourcewise.families.energy.network import EnergyNetwork, ImageEnergyNetwork
 from sourcewise.families.energy.normaliser import annealed_rows, log_normaliser
 from sourcewise.families.energy.settings import EnergySettings
+from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training.stack import StepNoise
 
@@ -204,3 +206,13 @@ def test_the_grid_draws_what_it_draws_at_c():
 def test_what_does_not_go_with_given_columns(D, options, told):
     with pytest.raises(InputError, match=told):
         Energy(EnergySettings.parse(FEW | options), K=2, D=D, C=C)
+
+
+def test_only_rows_that_train_are_counted_before_training(monkeypatch):
+    model = PartitionedModel(Partition(((0,),)), lambda K: given_model(2, K=K), ("a", "b"))
+    batch = rows(40, 2)  # 20 of a
+    monkeypatch.setattr(normaliser, "MOST_CONDITIONS", 20)
+    model.refuse_rows(batch)
+    monkeypatch.setattr(normaliser, "MOST_CONDITIONS", 19)
+    with pytest.raises(InputError, match="20 different values"):
+        model.refuse_rows(batch)
