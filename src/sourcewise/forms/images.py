@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.forms.near import SMALLEST, near_pairs
 from sourcewise.forms.whole import Whole, numbered
 
 __all__ = ["Images"]
@@ -39,6 +40,7 @@ class Images(Whole):
     """
 
     what: ClassVar[str] = "image"
+    rarely_twice: ClassVar[bool] = True
     held: Tensor
     rows: Tensor
     top: int = 255
@@ -118,6 +120,15 @@ class Images(Whole):
             for some in pixels.cpu().flatten(1).split(max(1, _COUNTED // D)):
                 counts += torch.bincount((first + some).flatten(), minlength=256 * D)
         return iter(counts.reshape(D, 256))
+
+    def near_copies(self) -> Tensor:
+        """(pairs, 2) images that are one picture but for noise, brightness or compression.
+
+        Images of few pixels are all alike: among them none is told.
+        """
+        if len(self) < 2 or min(self.shape[1:]) < SMALLEST:
+            return super().near_copies()
+        return near_pairs(pixels.cpu() for _, pixels in self.blocks())
 
     def _raw(self) -> Iterator[bytes]:
         """The bytes of each image."""
