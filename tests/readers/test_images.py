@@ -133,6 +133,10 @@ def test_idx_files_come_back(tmp_path, packed):
     assert data.notes == ("left out, as no data: README.md",)
     assert data.places(2).endswith(f"t10k-images.idx3-ubyte{end}, image 3")
     assert data.places(3).endswith(f"train-images-idx3-ubyte{end}, image 1")
+    for half in ("images-idx3", "labels-idx1"):
+        alone = sw.read(tmp_path / "mnist" / f"train-{half}-ubyte{end}")
+        assert np.array_equal(pixels_of(alone)[:, 0], train)
+        assert not alone.notes
 
 
 @pytest.mark.parametrize(
@@ -462,7 +466,7 @@ def test_sources_of_an_npz(tmp_path):
 
 def test_options_that_do_not_apply(tmp_path):
     path = folder(tmp_path / "a", two_classes(grey()))
-    refused(path, "5 x 4, too small for --size 5: images are never enlarged", size=5)
+    refused(path, "5 x 4, too small for --size 5: images are only made smaller", size=5)
     refused(path, "apply to .*: --chunk .allowed: --size, --channels, --sample-rows", chunk=3)
     refused(path, "size must be a whole number from 1 up, got 0", size=0)
     refused(path, "sample_rows must be a whole number from 1 up", sample_rows=-1)

@@ -14,8 +14,8 @@ from sourcewise.lifecycle.sample import ENDINGS
 from sourcewise.readers.registry import (
     BUILT_IN,
     FOLDER,
-    FOLDERS,
     FORMATS,
+    IMAGES,
     PLAIN,
     ReadOptions,
     format_of,
@@ -25,7 +25,7 @@ from sourcewise.readers.registry import (
 ALL = (*FORMATS, PLAIN)
 
 
-@pytest.mark.parametrize("kind", [*ALL, *FOLDERS], ids=lambda kind: kind.reader)
+@pytest.mark.parametrize("kind", [*ALL, FOLDER, *IMAGES], ids=lambda kind: kind.reader)
 def test_every_kind_has_a_reader_and_options_that_there_are(kind):
     assert callable(resolve_name(kind.reader))
     assert set(kind.options) <= {item.name for item in fields(ReadOptions)}

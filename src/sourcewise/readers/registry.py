@@ -22,8 +22,8 @@ __all__ = [
     "EVERYWHERE",
     "FASTA",
     "FOLDER",
-    "FOLDERS",
     "FORMATS",
+    "IMAGES",
     "JSON_LINES",
     "PARQUET",
     "PLAIN",
@@ -80,7 +80,7 @@ class Format:
     options: tuple[str, ...]  # of `sourcewise.read` that apply
     gz: bool = False  # whether it may be gzipped too, with .gz after the ending
     others: tuple[str, ...] = ()  # endings that are read as well
-    of_folders: str = ""  # "module:function" that tells a folder of them
+    tell: str = ""  # "module:function" that tells them by more than an ending, folders too
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -90,9 +90,9 @@ class Format:
 
     def holds(self, path: Path) -> bool:
         """Whether a file is called like one, or a folder holds some."""
-        if path.is_dir():
-            return bool(self.of_folders) and resolve_name(self.of_folders)(path)
-        return suffix(path) in self.endings
+        if self.tell:
+            return resolve_name(self.tell)(path)
+        return suffix(path) in self.endings and not path.is_dir()
 
     def read(self, path: Path, options: ReadOptions, name: str) -> "Sources":
         """Read one; `name` is what the data will be called."""
@@ -121,20 +121,19 @@ FORMATS = (TABLE, PARQUET, ARRAYS, JSON_LINES, FASTA, ZIP)
 # One file of plain text is one source, which is refused; a folder of them is data.
 PLAIN = Format((".txt",), "sourcewise.readers.folders:refuse_single", _ALL, gz=True)
 FOLDER = Format((), "sourcewise.readers.folders:read_folder", ("chunk", "encoding"))
-FOLDERS = (
+IMAGES = (
     Format(
         (),
-        "sourcewise.readers.images.idx:read_folder",
+        "sourcewise.readers.images.idx:read_idx",
         _PIXELS,
-        of_folders="sourcewise.readers.images.marks:holds_idx",
+        tell="sourcewise.readers.images.marks:is_idx",
     ),
     Format(
         (),
         "sourcewise.readers.images.folders:read_folder",
         _PIXELS,
-        of_folders="sourcewise.readers.images.marks:holds_images",
+        tell="sourcewise.readers.images.marks:is_image_folder",
     ),
-    FOLDER,  # whatever is none of these is of text
 )
 
 BUILT_IN = {
@@ -149,10 +148,12 @@ BUILT_IN = {
 
 
 def format_of(path: Path) -> Format | None:
-    """What a path is, by its name, or by what a folder holds; None if nothing reads it."""
-    if path.is_dir():
-        return next((kind for kind in FOLDERS if kind.holds(path)), FOLDER)
-    return next((kind for kind in (*FORMATS, PLAIN) if kind.holds(path)), None)
+    """What a path is, by its name, or by what a folder holds; None if nothing reads it.
+
+    A folder is of text unless it holds images.
+    """
+    found = next((kind for kind in (*FORMATS, PLAIN, *IMAGES) if kind.holds(path)), None)
+    return FOLDER if found is None and path.is_dir() else found
 
 
 def readable() -> str:

@@ -107,9 +107,9 @@ def decoded(item: Encoded) -> Image.Image:
         turn = _turn(image)  # before its pixels are read: later more data may be there
         try:
             image.load()
+            plain = _plain(image)
         except Exception as error:  # whatever a decoder raises says that it is damaged
             raise InputError(f"is damaged or cut short ({_first_line(error)})") from None
-        plain = _plain(image)
         return plain.transpose(_TURNS[turn]) if turn in _TURNS else plain
 
 

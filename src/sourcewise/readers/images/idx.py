@@ -26,7 +26,7 @@ from sourcewise.readers.images.room import room_for
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
-__all__ = ["read_folder"]
+__all__ = ["read_idx"]
 
 _BYTES = 8
 _PART = 1 << 20
@@ -53,13 +53,18 @@ class _Where:
         return f"{self.files[part]}, image {i - (0, *self.ends)[part] + 1}"
 
 
-def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
+def read_idx(path: Path, options: ReadOptions, name: str) -> Sources:
     """All pairs of images and labels, which their names tell: train-images and train-labels.
 
-    The sources are the labels, as numbers; several pairs (train, t10k) are one sample.
+    The sources are the labels, as numbers; several pairs (train, t10k) are one sample. Of a file
+    of images or labels, with its other half beside it, these alone are read.
     """
     out: list[str] = []
-    pairs = list(_pairs(path, out))
+    if path.is_dir():
+        pairs = list(_pairs(path, out))
+    else:
+        pairs = [pair for pair in _pairs(path.parent, out) if path in (pair.images, pair.labels)]
+        out.clear()
     shapes = [_shape(pair.images) for pair in pairs]
     if len({shape[1:] for shape in shapes}) > 1:
         raise InputError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sourcewise.readers.files import is_no_data
 
-__all__ = ["IDX", "holds_idx", "holds_images"]
+__all__ = ["IDX", "is_idx", "is_image_folder"]
 
 # Names of idx files: train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte.
 IDX = re.compile(r"(.*?)[-_.]?(images|labels)[-_.]idx([0-9])[-_.]ubyte(\.gz)?", re.IGNORECASE)
@@ -27,12 +27,14 @@ _MARKS = (
 )
 
 
-def holds_idx(folder: Path) -> bool:
-    """Whether a folder holds idx files."""
-    return any(IDX.fullmatch(entry.name) for entry in _files(folder))
+def is_idx(path: Path) -> bool:
+    """Whether a path is an idx file, or a folder that holds some."""
+    if path.is_dir():
+        return any(IDX.fullmatch(entry.name) for entry in _files(path))
+    return IDX.fullmatch(path.name) is not None
 
 
-def holds_images(folder: Path) -> bool:
+def is_image_folder(folder: Path) -> bool:
     """Whether a folder, or one in it, holds a file that is an image or called like one."""
     return any(_is_image(entry) for entry in _files(folder, deep=True))
 

@@ -186,8 +186,8 @@ def _too_small(
     what: str, size: tuple[int, int], wanted: int, most: int | None = None
 ) -> InputError:
     return InputError(
-        f"{what} {size[0]} x {size[1]}, too small for --size {wanted}: images are never enlarged, "
-        f"which would add pixels and nothing known (at most {most or min(size)})"
+        f"{what} {size[0]} x {size[1]}, too small for --size {wanted}: images are only made "
+        f"smaller (at most {most or min(size)})"
     )
 
 
