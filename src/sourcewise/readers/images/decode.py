@@ -5,6 +5,7 @@ mode. Then transparency is laid on white, a palette is RGB, 16 bits are scaled t
 RGB, and the image is turned as its EXIF data say.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,7 @@ _GREY = ("1", "L", "LA", "La", *_SIXTEEN)
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 _ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _ORIENTATION = 0x0112  # of EXIF
+_SILENCE = logging.NullHandler()
 _TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -76,9 +78,16 @@ def formats() -> tuple[str, ...]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Around work on many images: what Pillow warns of is looked at here, or does not matter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    log = logging.getLogger("PIL")
+    heard, log.propagate = log.propagate, False
+    log.addHandler(_SILENCE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.removeHandler(_SILENCE)
+        log.propagate = heard
 
 
 def head_of(item: Encoded) -> Head:
