@@ -571,3 +571,35 @@ def _as_root(act, *arguments):
     os.seteuid(real)
     act(*arguments)
     os.seteuid(playing)
+
+
+READS_AHEAD = """
+import time
+import pyarrow.csv
+from sourcewise import cli
+
+class Slow:
+    closed, reads = False, 0
+
+    def read(self, size=-1):
+        self.reads += 1
+        time.sleep(self.reads > 1)
+        return b"a,b\\n" * 1000
+
+def main():
+    global reader
+    options = pyarrow.csv.ReadOptions(use_threads=False, block_size=1000)
+    reader = pyarrow.csv.open_csv(Slow(), options)
+    reader.read_next_batch()
+    print("said")
+    raise SystemExit(2)
+
+cli.main = main
+cli.run()
+"""
+
+
+def test_a_library_that_reads_ahead_does_not_abort_the_end():
+    """Arrow's thread asks for Python when there is none any more, unless the end is ours."""
+    ended = subprocess.run([sys.executable, "-c", READS_AHEAD], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "said\n", "")

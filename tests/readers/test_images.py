@@ -364,6 +364,25 @@ def test_all_bad_files_are_told_at_once(tmp_path):
     assert all(f"{name} " in told for name in ("x.png", "y.md", "z.gif"))
 
 
+def test_a_file_that_may_not_be_opened(tmp_path, unprivileged):
+    folder(tmp_path / "a", two_classes(grey()))
+    (tmp_path / "a" / "a" / "0.png").chmod(0)
+    unprivileged()
+    refused("a", r"a/0.png cannot be read \(Permission denied\)")
+
+
+def test_what_pillow_says_of_damage_goes_no_further(tmp_path, caplog):
+    """A damaged head, which without a logger shows on the screen."""
+    content = bytearray(encoded(GENERATOR.integers(0, 256, (4, 5, 3), np.uint8), "TIFF"))
+    place = content.index(struct.pack("<HH", 277, 3))  # samples per pixel
+    content[place + 8 : place + 10] = struct.pack("<H", 260)
+    refused(folder(tmp_path, {"a/1.tif": bytes(content)}), "1.tif is")
+    assert not caplog.records
+    with pytest.raises(Image.UnidentifiedImageError):
+        Image.open(io.BytesIO(content))
+    assert "More samples per pixel" in caplog.text
+
+
 def test_what_systems_leave_is_left_out(tmp_path):
     files = two_classes(grey()) | {
         ".DS_Store": b"\0",

@@ -46,14 +46,15 @@ def copies(data: Sources, x: Whole) -> str | None:
 
 def _in_several(y: Tensor, same: Tensor) -> tuple[Counter[tuple[int, int]], list[int]]:
     """How many different examples each pair of sources shares, and which these are."""
-    pairs = torch.stack([same, y], 1).unique(dim=0)
-    several = (torch.bincount(pairs[:, 0]) > 1).nonzero()[:, 0]
+    K = int(y.max()) + 1
+    pairs = (same * K + y).unique()
+    counts = torch.bincount(pairs // K)
+    shared = pairs[counts[pairs // K] > 1].numpy()
+    number, sources = shared // K, shared % K
     found = Counter()
-    shared = pairs[torch.isin(pairs[:, 0], several)]
-    number, sources = shared[:, 0].numpy(), shared[:, 1].numpy()
     for group in np.split(sources, np.flatnonzero(np.diff(number)) + 1) if len(sources) else ():
         found.update(combinations(group.tolist(), 2))
-    return found, several.tolist()
+    return found, np.unique(number).tolist()
 
 
 def _places(data: Sources, same: Tensor, first: list[int]) -> str:
