@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import sourcewise as sw
+from sourcewise.comparison import copies as told
 from sourcewise.comparison.warnings import near_duplicates, repeats
 from sourcewise.forms import Images
 from sourcewise.forms.near import _candidates, _count
@@ -93,10 +94,10 @@ def test_near_copies_are_told_with_an_example():
     changed = np.stack([jpeg(image) for image in plain[:4]])
     x, y = np.concatenate([plain, changed]), [*"aabb" * 15, *"bbaa"]
     data = sw.read((x, y))
-    told = near_duplicates(data)
-    assert told is not None
-    assert told.startswith("8 images have a near copy")
-    assert "8 of them in another source, such as row 1 and row 61: " in told
+    text = near_duplicates(data)
+    assert text is not None
+    assert text.startswith("8 images have a near copy")
+    assert "8 of them in another source, such as row 1 and row 61: " in text
     assert near_duplicates(sw.read((plain, y[:60]))) is None
     grouped = Sources(data.x, data.y, data.names, group=torch.arange(64) % 60, group_by=("case",))
     assert near_duplicates(grouped) is None
@@ -113,3 +114,21 @@ def test_exact_copies_are_counted_for_each_pair_of_sources():
     )
     assert near_duplicates(data) is None
     assert repeats(sw.read((pictures(4), [*"aabb"]))) is None
+
+
+@pytest.mark.parametrize("together", [1, 3, 4096])
+def test_copies_in_several_sources_are_those_of_a_double_loop(monkeypatch, together):
+    monkeypatch.setattr(told, "_EXAMPLES", together)
+    same = torch.from_numpy(GENERATOR.integers(0, 30, 90))
+    y = torch.from_numpy(GENERATOR.integers(0, 5, 90))
+    found, shared = told._in_several(y, same)
+    where = {number: set(y[same == number].tolist()) for number in same.tolist()}
+    for a in range(5):
+        for b in range(a + 1, 5):
+            n = sum({a, b} <= sources for sources in where.values())
+            assert ((n, a, b) in found) == (n > 0)
+    assert [n for n, _, _ in found] == sorted((n for n, _, _ in found), reverse=True)
+    assert shared.tolist() == sorted(number for number in where if len(where[number]) > 1)
+    assert (
+        told._in_several(torch.cat([y, torch.tensor([200])]), torch.cat([same, same[:1]]))[0] == []
+    )

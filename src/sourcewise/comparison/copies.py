@@ -1,8 +1,5 @@
 """Copies of texts and images: what is to be said of those that are exact, and of near ones."""
 
-from collections import Counter
-from itertools import combinations
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +12,8 @@ __all__ = ["copies", "near_copies"]
 
 SHARE = 1e-3  # of a source's rows
 _SHOWN = 3
+_MOST_SOURCES = 100
+_EXAMPLES = 1 << 12  # at once
 
 
 def copies(data: Sources, x: Whole) -> str | None:
@@ -25,41 +24,50 @@ def copies(data: Sources, x: Whole) -> str | None:
     same = data.same
     apart = "" if torch.equal(data.units, same) else "not "
     many = f"copies of {'an' if x.what[0] in 'aeiou' else 'a'} {x.what} are {apart}kept together"
-    per_pair, first = _in_several(data.y, same)
+    per_pair, shared = _in_several(data.y, same)
     repeated = len(same) - len(same.unique())
-    if not per_pair and not (x.rarely_twice and repeated):
+    if not len(shared) and not (x.rarely_twice and repeated):
         return None
     told = []
     if x.rarely_twice:
         told.append(f"{counted(repeated, x.what)} repeat another exactly")
-    if per_pair:
-        pairs = [
-            f"{data.names[a]} and {data.names[b]}: {n}" for (a, b), n in per_pair.most_common()
-        ]
-        such = f", such as {_places(data, same, first)}" if x.rarely_twice else ""
+    if len(shared):
+        pairs = [f"{data.names[a]} and {data.names[b]}: {n}" for n, a, b in per_pair]
+        shown = f" ({phrases(pairs, _SHOWN)})" if pairs else ""
+        such = f", such as {_places(data, same, shared)}" if x.rarely_twice else ""
         told.append(
-            f"{len(first)} different {x.what}s stand in more than one source "
-            f"({phrases(pairs, _SHOWN)}){such}"
+            f"{len(shared)} different {x.what}s stand in more than one source{shown}{such}"
         )
     return f"{'; '.join(told)}; {many} in splits"
 
 
-def _in_several(y: Tensor, same: Tensor) -> tuple[Counter[tuple[int, int]], list[int]]:
-    """How many different examples each pair of sources shares, and which these are."""
+def _in_several(y: Tensor, same: Tensor) -> tuple[list[tuple[int, int, int]], Tensor]:
+    """How many different examples a and b share (n, a, b), most first, and all that are shared.
+
+    Of more than a hundred sources no pairs are told.
+    """
     K = int(y.max()) + 1
-    pairs = (same * K + y).unique()
-    counts = torch.bincount(pairs // K)
-    shared = pairs[counts[pairs // K] > 1].numpy()
-    number, sources = shared // K, shared % K
-    found = Counter()
-    for group in np.split(sources, np.flatnonzero(np.diff(number)) + 1) if len(sources) else ():
-        found.update(combinations(group.tolist(), 2))
-    return found, np.unique(number).tolist()
+    stands = (same * K + y).unique()
+    number, source = stands // K, stands % K
+    several = torch.bincount(number)[number] > 1
+    shared, where = number[several].unique_consecutive(return_inverse=True)
+    if K > _MOST_SOURCES:
+        return [], shared
+    together, source = torch.zeros(K, K, dtype=torch.float64), source[several]
+    ends = torch.bincount(where, minlength=len(shared)).cumsum(0).tolist()
+    for first in range(0, len(shared), _EXAMPLES):
+        last = min(first + _EXAMPLES, len(shared))
+        rows = slice(ends[first - 1] if first else 0, ends[last - 1])
+        inside = torch.zeros(last - first, K, dtype=torch.float64)
+        inside[where[rows] - first, source[rows]] = 1
+        together += inside.T @ inside
+    pairs = together.triu(1).nonzero().tolist()
+    return sorted(((int(together[a, b]), a, b) for a, b in pairs), key=lambda p: -p[0]), shared
 
 
-def _places(data: Sources, same: Tensor, first: list[int]) -> str:
+def _places(data: Sources, same: Tensor, shared: Tensor) -> str:
     """Where the first example that stands in several sources does."""
-    rows = (same == first[0]).nonzero()[:, 0]
+    rows = (same == shared[0]).nonzero()[:, 0]
     other = rows[data.y[rows] != data.y[rows[0]]][0]
     return f"{data.places(int(rows[0]))} and {data.places(int(other))}"
 
