@@ -78,7 +78,7 @@ def test_sampled_rows_are_drawn_by_the_seed_and_told(command):
         assert code == 0
         document = json.loads(out)
         more = {"sample_seed": seed} if seed else {}
-        assert document["data"] == {"name": "wine", "sample_rows": 20, **more}
+        assert document["settings"]["data"] == {"name": "wine", "sample_rows": 20, **more}
         prints.append(document["fingerprint"])
     assert prints[0] == prints[1] != prints[2]
 
