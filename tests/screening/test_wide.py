@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sourcewise import forms
+from sourcewise.forms import table as forms
 from sourcewise.forms import Column, Table
 from sourcewise.screening.numeric import screen
 from sourcewise.screening.options import Rules

@@ -89,6 +89,7 @@ class Metric:
         decides: whether verdicts may rest on it.
         of_log_densities: whether a row contributes its log density: their sums are then enough.
         features: whether it takes rows as points: features are then fitted with the encoder.
+        remedy: what makes the errors smaller that all rows of a source share, in words.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Metric:
     decides: bool = True
     of_log_densities: bool = False
     features: bool = False
+    remedy: str = "normalisers known better"
 
     @property
     def key(self) -> str:

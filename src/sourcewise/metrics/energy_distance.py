@@ -61,6 +61,7 @@ METRIC = Metric(
     unit=lambda coding: "standard deviations",
     region=lambda coding, baseline: max(SHARE * abs(baseline), FLOOR * spread(coding.variables)),
     features=True,
+    remedy="more draws of the models",
 )
 
 
