@@ -70,6 +70,27 @@ def test_a_dry_run_tells_what_the_data_warn_of(command, here):
     assert any(w.startswith("the grid has 220^2 cells") for w in json.loads(out)["warnings"])
 
 
+def test_sampled_rows_are_drawn_by_the_seed_and_told(command):
+    plan = ("compare", "wine", "--sample-rows", 20, "--dry-run", "--json")
+    prints = []
+    for seed in (0, 0, 3):
+        code, out, _ = command(*plan, "--seed", seed)
+        assert code == 0
+        document = json.loads(out)
+        more = {"sample_seed": seed} if seed else {}
+        assert document["settings"]["data"] == {"name": "wine", "sample_rows": 20, **more}
+        prints.append(document["fingerprint"])
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_options_of_images_apply_to_no_table(command, here):
+    table(here / "a.csv")
+    for data, told in (("a.csv", "do not apply to a.csv: --size"), ("wine", "holds no images")):
+        code, _, err = command("compare", data, "--size", 8)
+        assert (code, err.count("\n")) == (2, 1)
+        assert told in err
+
+
 def test_every_header_can_be_named(command, here):
     rng = np.random.default_rng(0)
     names = ["Weight, kg", "BP (mmHg)", "x=y", " age "]
@@ -507,7 +528,7 @@ def test_killed_and_run_again_gives_the_same_bytes(here):
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_that_it_goes_on(tmp_path, sign):
-    command = [sys.executable, "-m", "sourcewise.cli", "compare", "digits", "--seeds", "50"]
+    command = [sys.executable, "-m", "sourcewise.cli", "compare", "breast-cancer", "--seeds", "50"]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "run")],
         stderr=subprocess.PIPE,

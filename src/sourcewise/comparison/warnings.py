@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from sourcewise.comparison.copies import SHARE, copies, near_copies
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import BASELINE, Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError, counted, listing
-from sourcewise.forms import Ragged, as_table
+from sourcewise.forms import Whole, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import repeats_by_chance
@@ -22,7 +21,6 @@ __all__ = ["near_duplicates", "repeats", "warnings_of"]
 
 Results = Mapping[str, Mapping[str, CellScores]]
 CLOSE = 1e-3  # standard deviations
-SHARE = 1e-3  # of a source's rows
 
 
 def warnings_of(prepared: Prepared, results: Results) -> list[str]:
@@ -43,8 +41,8 @@ def warnings_of(prepared: Prepared, results: Results) -> list[str]:
 def repeats(data: Sources) -> str | None:
     """A warning that tells what was made of identical rows, or None if there are few."""
     x, same = data.rows, data.same
-    if isinstance(x, Ragged):
-        return _shared_sequences(data, same)
+    if isinstance(x, Whole):
+        return copies(data, x)
     repeated = len(same) - len(same.unique())
     if repeated == 0:
         return None
@@ -61,32 +59,19 @@ def repeats(data: Sources) -> str | None:
     return None
 
 
-def _shared_sequences(data: Sources, same: Tensor) -> str | None:
-    """How many different sequences stand in more than one source, and what was made of them."""
-    pairs = (same * data.K + data.y).unique()
-    several = int((torch.bincount(pairs // data.K) > 1).sum())
-    if several == 0:
-        return None
-    apart = "" if torch.equal(data.units, same) else "not "
-    return (
-        f"{several} different texts stand in more than one source; copies of a text are {apart}"
-        "kept together in splits"
-    )
-
-
 def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     """A warning that counts the rows with a near copy, not identical, in another unit.
 
     A near copy differs by at most `close` standard deviations in every column. Identical rows are
-    no danger: they are kept together. Sequences are not looked at: they have no columns. Nothing
+    no danger: they are kept together. Images have ways of their own, texts none. Nothing
     is said where near copies are less than one in a thousand of the rows of every source, too few
     to move a score, nor where chance makes half as many.
 
     Returns:
         One line, or None if there are none.
     """
-    if isinstance(data.x, Ragged):
-        return None
+    if isinstance(data.x, Whole):
+        return near_copies(data, data.x)
     from scipy.spatial import cKDTree
 
     rows = as_table(data.x).matrix().numpy()
