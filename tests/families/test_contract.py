@@ -188,7 +188,7 @@ def test_what_it_says_of_itself_can_be_told(family, trained):
         json.dumps({k: v for k, v in vars(item).items() if k != "shown"})
     strategies = {"separate": trained.diagnosed, "pooled": trained.diagnosed}
     for purpose in ("compare", "train", "evaluate", "sample"):
-        occasion = Occasion(purpose, region=0.01, variables=2)
+        occasion = Occasion(purpose, region=0.01, coordinates=2)
         for caution in family.model_class.cautions(strategies, occasion):
             assert isinstance(caution, Caution)
             assert caution.text or caution.condition

@@ -96,7 +96,7 @@ def _family_cautions(finished: Finished, names: Iterable[str]) -> list[Caution]:
     """What the family says of these strategies' models."""
     job = finished.job
     misfits = finished.prepared.screened.misfits
-    occasion = Occasion("compare", finished.summary.region, job.coding.variables, misfits)
+    occasion = Occasion("compare", finished.summary.region, job.coding.coordinates, misfits)
     diagnosed = {name: finished.models[name].diagnosed for name in names}
     return list(job.family.model_class.cautions(diagnosed, occasion))
 

@@ -176,13 +176,13 @@ class Occasion:
     Args:
         purpose: whose reader is to be told.
         region: half the width of practical equivalence; NaN where nothing is compared.
-        variables: coordinates of a row.
+        coordinates: of a row.
         misfits: columns unlike a normal density, and how.
     """
 
     purpose: Literal["compare", "train", "evaluate", "sample"]
     region: float
-    variables: int
+    coordinates: int
     misfits: Mapping[str, str] = field(default_factory=dict)
 
 

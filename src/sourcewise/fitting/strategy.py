@@ -12,7 +12,7 @@ from sourcewise.encoders.given import GivenEncoder, GivenRows
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
-from sourcewise.forms import Ragged, Table, X, as_table, take
+from sourcewise.forms import Images, Ragged, Table, X, as_table, take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.features.base import Features
@@ -137,11 +137,12 @@ class TrainedStrategy:
         if c is None and self.given_rows is not None:
             c = self.given_rows.draw(y, noise)
         with torch.no_grad():
-            return self.encoder.decode(self.model.sample(y, noise, c, **options)), c
+            z = self.model.sample(y, noise, c, **options)
+            return self.encoder.decode_draws(z, noise), c
 
     def rows_of(self, x: X, c: Tensor | None) -> X:
         """Draws with their given columns (B, C) before them, where there are such."""
-        if self.given is None or c is None or isinstance(x, Ragged):
+        if self.given is None or c is None or isinstance(x, Ragged | Images):
             return x
         given, table = self.given.decode(c), as_table(x)
         columns = {**given.columns, **table.columns}

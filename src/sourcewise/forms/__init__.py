@@ -14,7 +14,18 @@ from sourcewise.forms.ragged import Ragged
 from sourcewise.forms.table import Column, Kind, Table
 from sourcewise.forms.tensors import bytes_of
 
-__all__ = ["Column", "Images", "Kind", "Ragged", "Table", "X", "as_table", "content", "take"]
+__all__ = [
+    "Column",
+    "Images",
+    "Kind",
+    "Ragged",
+    "Table",
+    "X",
+    "as_table",
+    "content",
+    "form",
+    "take",
+]
 
 X = Tensor | Table | Ragged | Images
 
@@ -24,6 +35,17 @@ F = TypeVar("F", bound=X)
 def take(x: F, index: Tensor) -> F:
     """Some of the examples, in whatever form."""
     return cast(F, x[index] if isinstance(x, Tensor) else x.take(index))
+
+
+def form(x: X) -> str:
+    """The name of its form: "table" (of plain numbers too), "ragged" or "images".
+
+    >>> form(Ragged.of_strings(["a"]))
+    'ragged'
+    """
+    if isinstance(x, Images):
+        return "images"
+    return "ragged" if isinstance(x, Ragged) else "table"
 
 
 def content(x: X) -> Iterator[bytes]:

@@ -28,10 +28,12 @@ class Images:
     Args:
         held: (N, C, H, W) uint8, C = 1 (grey) or 3 (RGB); it may be a memory map.
         rows: (n,) int64: image i is `held[rows[i]]`.
+        top: the largest value that a pixel can have, as they were recorded: 255, or less.
     """
 
     held: Tensor
     rows: Tensor
+    top: int = 255
 
     def __post_init__(self) -> None:
         if (
@@ -42,9 +44,9 @@ class Images:
             raise ValueError("images are uint8 (n, C, H, W), of 1 or 3 channels")
 
     @classmethod
-    def of(cls, pixels: Tensor) -> "Images":
+    def of(cls, pixels: Tensor, top: int = 255) -> "Images":
         """All of some pixels (n, C, H, W), as they lie."""
-        return cls(pixels, torch.arange(len(pixels)))
+        return cls(pixels, torch.arange(len(pixels)), top)
 
     def __len__(self) -> int:
         return len(self.rows)

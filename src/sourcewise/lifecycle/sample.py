@@ -151,7 +151,7 @@ def sample(
     noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
     c = None if given is None else _given(trained, given).expand(len(y), -1)
     x = trained.rows_of(*trained.draw(y, noise, c, **options))
-    occasion = Occasion("sample", math.nan, trained.encoder.coding.variables)
+    occasion = Occasion("sample", math.nan, trained.encoder.coding.coordinates)
     known = model.kind.cautions({strategy: trained.diagnosed}, occasion)
     reading = run.settings.data
     result = SamplesResult(

@@ -59,8 +59,9 @@ METRIC = Metric(
     higher_is_better=False,
     home="sourcewise.metrics.energy_distance:measure",
     unit=lambda coding: "standard deviations",
-    region=lambda coding, baseline: max(SHARE * abs(baseline), FLOOR * spread(coding.variables)),
+    region=lambda coding, baseline: max(SHARE * abs(baseline), FLOOR * spread(coding.coordinates)),
     features=True,
+    per_unit=False,
 )
 
 

@@ -26,7 +26,7 @@ def cautions(strategies: Mapping[str, Diagnosed], occasion: Occasion) -> Iterato
     """
     fitted = {name: item.fitted for name, item in strategies.items()}
     resolved = {name: item.resolved for name, item in strategies.items()}
-    purpose, D, region = occasion.purpose, occasion.variables, occasion.region
+    purpose, D, region = occasion.purpose, occasion.coordinates, occasion.region
     whole = purpose in ("compare", "train")
     texts = [
         *(rough_rules(fitted, resolved, region, D) if whole else ()),

@@ -113,7 +113,8 @@ def choose(
         sampler = "grid" if exact else "hmc"
     rule = "midpoints" if s.rule == "grid" else s.rule
     image = _shape(s, D, shape)
-    out = EnergyPlan(exact, rule, nodes, objective, sampler, _width(s, D), image)
+    width = _width(s, D, image is not None)
+    out = EnergyPlan(exact, rule, nodes, objective, sampler, width, image)
     for text in (*_misfits(s, D, out), *_unused(s, D, out)):
         raise InputError(text)
     return out
@@ -139,22 +140,22 @@ def _nodes(s: EnergySettings, D: int, cells: int | None) -> int:
     return nodes
 
 
-def _width(s: EnergySettings, D: int) -> int:
+def _width(s: EnergySettings, D: int, convolutional: bool) -> int:
     """W, or channels."""
     if s.width != "auto":
-        if s.network == "mlp" and s.width < D + s.embedding:
+        if not convolutional and s.width < D + s.embedding:
             raise InputError(
                 f"setting width: at least the {D} columns + the {s.embedding} numbers of an "
                 f"embedding, not {s.width}"
             )
         return s.width
-    return CHANNELS if s.network == "convolutional" else max(WIDTH, D + s.embedding)
+    return CHANNELS if convolutional else max(WIDTH, D + s.embedding)
 
 
 def _shape(
     s: EnergySettings, D: int, shape: tuple[int, int, int] | None
 ) -> tuple[int, int, int] | None:
-    if s.network == "mlp":
+    if s.network == "mlp" or (s.network == "auto" and shape is None):
         return None
     channels, height, width = shape or s.image or (0, 0, 0)
     if channels * height * width != D:

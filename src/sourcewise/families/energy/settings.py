@@ -37,9 +37,10 @@ class EnergySettings(TrainedSettings):
     spectral: float = Field(
         default=0.0, ge=0, description="largest singular value of every layer; 0: no limit"
     )
-    network: Literal["mlp", "convolutional"] = Field(
-        default="mlp",
-        description="of the energy; of convolutional, columns are the pixels of an image",
+    network: Literal["auto", "mlp", "convolutional"] = Field(
+        default="auto",
+        description="of the energy; of convolutional, columns are the pixels of an image; auto: "
+        "convolutional for images, otherwise mlp",
     )
     image: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(),
