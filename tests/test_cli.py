@@ -507,7 +507,7 @@ def test_killed_and_run_again_gives_the_same_bytes(here):
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_that_it_goes_on(tmp_path, sign):
-    command = [sys.executable, "-m", "sourcewise.cli", "compare", "digits", "--seeds", "50"]
+    command = [sys.executable, "-m", "sourcewise.cli", "compare", "breast-cancer", "--seeds", "50"]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "run")],
         stderr=subprocess.PIPE,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Ragged, Table, X, as_table, content, take
+from sourcewise.forms import Table, Whole, X, as_table, content, take
 from sourcewise.limits import MOST_SOURCES, check_names
 from sourcewise.places import Places
 from sourcewise.randomness import Noise
@@ -28,7 +28,7 @@ class Sources:
     (2, [3, 3], [3.0, 4.0, 5.0])
 
     Args:
-        x: n examples: a tensor (n, ...), a `Table` or `Ragged` sequences.
+        x: n examples: a tensor (n, ...), a `Table`, `Ragged` sequences or `Images`.
         y: (n,) integer source in {0, ..., K - 1}.
         names: the K sources' names, all different.
         group: (n,) integers; rows of one group stay together in splits and resampling.
@@ -107,12 +107,12 @@ class Sources:
         return digest.hexdigest()
 
     @property
-    def rows(self) -> Tensor | Ragged:
-        """The examples in a form that tells which are identical: (n, d) numbers, or sequences.
+    def rows(self) -> Tensor | Whole:
+        """The examples in a form that tells which are identical: (n, d) numbers, texts, images.
 
         Rows of numbers are so with their given columns.
         """
-        if isinstance(self.x, Ragged):
+        if isinstance(self.x, Whole):
             return self.x
         x = as_table(self.x).matrix()
         return x if self.c is None else torch.cat([x, as_table(self.c).matrix()], 1)
@@ -145,9 +145,9 @@ class Sources:
         [False, True]
         """
         labels = [self.names[k] for k in self.y.tolist()]
-        if isinstance(self.x, Ragged):
-            texts = zip(labels, self.x.texts(), strict=True)
-            keys = [repr(pair).encode("utf-8", "surrogatepass") for pair in texts]
+        if isinstance(self.x, Whole):
+            pairs = zip(labels, self.x.keys(), strict=True)
+            keys = (repr(pair).encode("utf-8", "surrogatepass") for pair in pairs)
             digests = (blake2b(key, digest_size=8).digest() for key in keys)
             return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests])
         import pandas as pd

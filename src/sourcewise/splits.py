@@ -14,25 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sourcewise.forms import Ragged
+from sourcewise.forms import Whole
 from sourcewise.randomness import Noise
 
 __all__ = ["deal", "hold_out", "identical", "repeats_by_chance"]
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd number spreads the bits of what it multiplies
-_ROWS = 1 << 16  # sequences whose places are listed at once
 
 
-def identical(x: Tensor | Ragged) -> Tensor:
+def identical(x: Tensor | Whole) -> Tensor:
     """Number the different rows, in order of first appearance: (n,) for x (n, d), NaN equals NaN.
 
     >>> identical(torch.tensor([[3.0], [1.0], [3.0]])).tolist()
     [0, 1, 0]
-    >>> identical(Ragged.of_strings(["no", "yes", "no"])).tolist()
-    [0, 1, 0]
     """
-    if isinstance(x, Ragged):
-        return _identical_sequences(x)
+    if isinstance(x, Whole):
+        return x.same()
     import pandas as pd
 
     values = (x.double() + 0.0).numpy()  # -0 is 0
@@ -60,39 +57,7 @@ def _equal(values: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(values, values[other], equal_nan=True)
 
 
-def _identical_sequences(x: Ragged) -> Tensor:
-    """One hash for each sequence takes little room; sequences may share one."""
-    if len(x.alphabet.unique()) < len(x.alphabet):  # two codes stand for one entry
-        x = Ragged.joined([x])
-    hashes = np.fromiter(map(hash, _raw(x)), np.int64, len(x))
-    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
-    copies = np.flatnonzero(first[which] != np.arange(len(x)))
-    if not _equal_sequences(x, copies, first[which[copies]]):
-        seen: dict[bytes, int] = {}
-        return torch.tensor([seen.setdefault(raw, len(seen)) for raw in _raw(x)])
-    number = np.empty(len(first), np.int64)
-    number[np.argsort(first)] = np.arange(len(first))
-    return torch.from_numpy(number[which])
-
-
-def _raw(x: Ragged) -> Iterator[bytes]:
-    """The bytes of the codes of each sequence."""
-    codes = x.codes.cpu().numpy()
-    raw, wide = codes.view(np.uint8).data, codes.itemsize
-    for starts, lengths in zip(x.starts.split(_ROWS), x.lengths.split(_ROWS), strict=True):
-        places = (wide * starts).tolist(), (wide * (starts + lengths)).tolist()
-        yield from (raw[a:b].tobytes() for a, b in zip(*places, strict=True))
-
-
-def _equal_sequences(x: Ragged, rows: np.ndarray, others: np.ndarray) -> bool:
-    """Whether sequences equal those at other places."""
-    a, b = x.take(torch.from_numpy(rows)), x.take(torch.from_numpy(others))
-    if not torch.equal(a.lengths, b.lengths):
-        return False
-    return all(torch.equal(p, q) for (_, p), (_, q) in zip(a.blocks(), b.blocks(), strict=True))
-
-
-def repeats_by_chance(x: Tensor | Ragged, same: Tensor) -> bool:
+def repeats_by_chance(x: Tensor | Whole, same: Tensor) -> bool:
     """Whether as few values as these columns have would make as many rows identical by chance.
 
     Were the columns independent, two rows would be identical with probability
@@ -100,32 +65,29 @@ def repeats_by_chance(x: Tensor | Ragged, same: Tensor) -> bool:
     pairs as that are no sign of copied records: keeping them together would hold whole values
     out of training.
 
-    Sequences of one length are rows of symbols. Of other texts none repeat by chance: a word of
-    two languages is one unit.
+    Texts of one length are rows of symbols, small images are rows of pixels. Other texts and
+    images never repeat by chance: a word of two languages is one unit.
 
     Args:
-        x: (n, d) rows, or n sequences.
+        x: (n, d) rows, or n texts or images.
         same: (n,) from `identical`.
     """
     n, pairs = len(x), _pairs(torch.bincount(same))
-    if isinstance(x, Ragged) and len(x.lengths.unique()) > 1:
+    columns = x.counts_by_place() if isinstance(x, Whole) else _column_counts(x)
+    if columns is None:
         return False
     if not pairs:
         return True
     chance = 1.0
-    for counts in _column_counts(x):
+    for counts in columns:
         chance *= _pairs(counts) / max(_pairs(torch.tensor([n])), 1)
     return pairs <= 2 * chance * _pairs(torch.tensor([n]))
 
 
-def _column_counts(x: Tensor | Ragged) -> Iterator[Tensor]:
-    """How often each value stands in each column, of sequences of one length."""
-    if isinstance(x, Ragged):
-        for j in range(int(x.lengths[0])):
-            yield torch.bincount(x.codes[x.starts + j].long(), minlength=len(x.alphabet))
-    else:
-        for column in x.T:
-            yield column.nan_to_num(torch.inf).unique(return_counts=True)[1]
+def _column_counts(x: Tensor) -> Iterator[Tensor]:
+    """How often each value stands in each column."""
+    for column in x.T:
+        yield column.nan_to_num(torch.inf).unique(return_counts=True)[1]
 
 
 def _pairs(counts: Tensor) -> float:

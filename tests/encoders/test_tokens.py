@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 import sourcewise as sw
 from sourcewise.encoders.registry import load
 from sourcewise.encoders.tokens import TokenCoding
-from sourcewise.forms import Column, Ragged, Table, as_table
+from sourcewise.forms import Column, Images, Ragged, Table
 
 
 def there_and_back(x):
@@ -81,8 +81,9 @@ def test_a_coding_holds_for_other_rows_of_its_sample():
 
 
 def test_images_are_flattened():
-    digits = sw.read("digits")
-    assert TokenCoding.of(digits.x).sizes(digits.x).sum() == 1797
-    square = as_table(digits.x).matrix().reshape(-1, 8, 8)
+    digits = sw.read("digits").x
+    assert isinstance(digits, Images)
+    square = digits.pixels()
+    assert TokenCoding.of(square).sizes(square).sum() == 1797
     coding = TokenCoding.of(square)
     assert (coding.M, coding.D) == (17, 64)

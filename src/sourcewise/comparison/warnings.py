@@ -13,7 +13,7 @@ from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError, counted, listing
-from sourcewise.forms import Ragged, as_table
+from sourcewise.forms import Whole, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.splits import repeats_by_chance
@@ -43,8 +43,8 @@ def warnings_of(prepared: Prepared, results: Results) -> list[str]:
 def repeats(data: Sources) -> str | None:
     """A warning that tells what was made of identical rows, or None if there are few."""
     x, same = data.rows, data.same
-    if isinstance(x, Ragged):
-        return _shared_sequences(data, same)
+    if isinstance(x, Whole):
+        return _shared(data, x, same)
     repeated = len(same) - len(same.unique())
     if repeated == 0:
         return None
@@ -61,16 +61,16 @@ def repeats(data: Sources) -> str | None:
     return None
 
 
-def _shared_sequences(data: Sources, same: Tensor) -> str | None:
-    """How many different sequences stand in more than one source, and what was made of them."""
+def _shared(data: Sources, x: Whole, same: Tensor) -> str | None:
+    """How many different examples stand in more than one source, and what was made of them."""
     pairs = torch.stack([same, data.y], 1).unique(dim=0)
     several = int((torch.bincount(pairs[:, 0]) > 1).sum())
     if several == 0:
         return None
     apart = "" if torch.equal(data.units, same) else "not "
     return (
-        f"{several} different texts stand in more than one source; copies of a text are {apart}"
-        "kept together in splits"
+        f"{several} different {x.what}s stand in more than one source; copies of "
+        f"{'an' if x.what[0] in 'aeiou' else 'a'} {x.what} are {apart}kept together in splits"
     )
 
 
@@ -78,14 +78,14 @@ def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     """A warning that counts the rows with a near copy, not identical, in another unit.
 
     A near copy differs by at most `close` standard deviations in every column. Identical rows are
-    no danger: they are kept together. Sequences are not looked at: they have no columns. Nothing
+    no danger: they are kept together. Texts are not looked at: they have no columns. Nothing
     is said where near copies are less than one in a thousand of the rows of every source, too few
     to move a score, nor where chance makes half as many.
 
     Returns:
         One line, or None if there are none.
     """
-    if isinstance(data.x, Ragged):
+    if isinstance(data.x, Whole):
         return None
     from scipy.spatial import cKDTree
 

@@ -1,6 +1,7 @@
 """The forms of x: a plain tensor, a `Table`, `Ragged` sequences, or `Images`.
 
-All forms have a length, `take(index)`, `to(device)` and bytes for a fingerprint.
+All forms have a length, `take(index)`, `to(device)` and bytes for a fingerprint. Sequences and
+images have no columns: they are `Whole`.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from sourcewise.forms.images import Images
 from sourcewise.forms.ragged import Ragged
 from sourcewise.forms.table import Column, Kind, Table
 from sourcewise.forms.tensors import bytes_of
+from sourcewise.forms.whole import Whole
 
 __all__ = [
     "Column",
@@ -20,6 +22,7 @@ __all__ = [
     "Kind",
     "Ragged",
     "Table",
+    "Whole",
     "X",
     "as_table",
     "content",
@@ -61,9 +64,8 @@ def as_table(x: X) -> Table:
     """
     if isinstance(x, Table):
         return x
-    if not isinstance(x, Tensor):
-        what = "text and sequences" if isinstance(x, Ragged) else "images"
-        raise Unsuited(f"{what} have no columns: this needs a table")
+    if isinstance(x, Whole):
+        raise Unsuited(f"{x.what}s have no columns: this needs a table")
     flat = x.reshape(len(x), -1).double()
     names = [f"x{j + 1}" for j in range(flat.shape[1])]
     return Table(dict(zip(names, flat.T, strict=True)), tuple(Column(name) for name in names))

@@ -6,17 +6,23 @@ time, and choosing some of the images copies none of them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from sourcewise.forms.whole import Whole, numbered
 
 __all__ = ["Images"]
 
 _BLOCK = 1 << 24  # bytes that are read at once
+_MOST_PLACES = 1 << 12  # pixel values; images of more are never alike by chance
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(Whole):
     """n images of C channels, H pixels high and W wide.
 
     Some of the images share their pixels with the whole.
@@ -31,6 +37,7 @@ class Images:
         top: the largest value that a pixel can have, as they were recorded: 255, or less.
     """
 
+    what: ClassVar[str] = "image"
     held: Tensor
     rows: Tensor
     top: int = 255
@@ -68,7 +75,9 @@ class Images:
 
     def to(self, device: str | torch.device) -> "Images":
         """The same images on another device."""
-        return self if self.device == torch.device(device) else Images.of(self.pixels().to(device))
+        if self.device == torch.device(device):
+            return self
+        return Images.of(self.pixels().to(device), self.top)
 
     def pixels(self) -> Tensor:
         """(n, C, H, W) uint8 of all of them, in memory."""
@@ -82,5 +91,41 @@ class Images:
 
     def content(self) -> Iterator[bytes]:
         """The bytes that identify them."""
-        yield repr(((len(self), *self.shape), "images")).encode()
+        yield repr(((len(self), *self.shape), "images", self.top)).encode()
         yield from (pixels.cpu().numpy().tobytes() for _, pixels in self.blocks())
+
+    def same(self) -> Tensor:
+        """(n,) the same number for identical images, in order of first appearance."""
+        hashes = np.fromiter(map(hash, self._raw()), np.int64, len(self))
+        return numbered(hashes, self._equal, self._raw)
+
+    def keys(self) -> Iterator[bytes]:
+        """A digest of each image's size and pixels."""
+        start = blake2b(repr(self.shape).encode(), digest_size=16)
+        for raw in self._raw():
+            digest = start.copy()
+            digest.update(raw)
+            yield digest.digest()
+
+    def counts_by_place(self) -> Iterator[Tensor] | None:
+        """How often each value stands in each place, of images of few pixels."""
+        D = int(np.prod(self.shape))
+        if D > _MOST_PLACES:
+            return None
+        counts = torch.zeros(D, 256, dtype=torch.int64)
+        for _, pixels in self.blocks():
+            place = 256 * torch.arange(D) + pixels.cpu().flatten(1)
+            counts += torch.bincount(place.flatten(), minlength=256 * D).reshape(D, 256)
+        return iter(counts)
+
+    def _raw(self) -> Iterator[bytes]:
+        """The bytes of each image."""
+        for _, pixels in self.blocks():
+            yield from map(bytes, pixels.cpu().flatten(1).numpy())
+
+    def _equal(self, rows: Tensor, others: Tensor) -> bool:
+        """Whether images equal those at other places."""
+        a, b = self.take(rows), self.take(others)
+        return all(
+            torch.equal(p, q) for (_, p), (_, q) in zip(a.blocks(), b.blocks(), strict=True)
+        )

@@ -9,21 +9,24 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sourcewise.forms.tensors import bytes_of
+from sourcewise.forms.whole import Whole, numbered
 
 __all__ = ["Ragged", "Strings"]
 
 _BLOCK = 1 << 18  # entries that are widened at once
 _TOGETHER = 64  # strings that are added at once
+_ROWS = 1 << 16  # sequences whose places are listed at once
 
 
 @dataclass(frozen=True)
-class Ragged:
+class Ragged(Whole):
     """Sequences of integers, of different lengths: strings as code points, symbols as ids.
 
     Some of the sequences, or pieces of them, share their codes with the whole.
@@ -41,6 +44,7 @@ class Ragged:
         alphabet: (M,) int64 >= 0, what each code stands for.
     """
 
+    what: ClassVar[str] = "text"
     codes: Tensor
     starts: Tensor
     lengths: Tensor
@@ -191,6 +195,50 @@ class Ragged:
             return None
         codes = self._codes(slice(int(rows), int(rows) + 1))
         return int(rows), int(self.alphabet[codes[wanted[codes]][0]])
+
+    def same(self) -> Tensor:
+        """(n,) the same number for identical sequences, in order of first appearance.
+
+        One hash for each sequence takes little room; sequences may share one.
+        """
+        if len(self.alphabet.unique()) < len(self.alphabet):  # two codes stand for one entry
+            return Ragged.joined([self]).same()
+        hashes = np.fromiter(map(hash, self._raw()), np.int64, len(self))
+        return numbered(hashes, self._equal, self._raw)
+
+    def keys(self) -> Iterator[str]:
+        """The texts."""
+        return self.texts()
+
+    def counts_by_place(self) -> Iterator[Tensor] | None:
+        """How often each code stands in each place, of sequences of one length.
+
+        Of other texts none repeat by chance: a word of two languages is one unit.
+        """
+        if len(self.lengths.unique()) > 1:
+            return None
+        places = range(int(self.lengths[0])) if len(self) else ()
+        codes, M = self.codes, len(self.alphabet)
+        return (torch.bincount(codes[self.starts + j].long(), minlength=M) for j in places)
+
+    def _raw(self) -> Iterator[bytes]:
+        """The bytes of the codes of each sequence."""
+        codes = self.codes.cpu().numpy()
+        raw, wide = codes.view(np.uint8).data, codes.itemsize
+        for starts, lengths in zip(
+            self.starts.split(_ROWS), self.lengths.split(_ROWS), strict=True
+        ):
+            places = (wide * starts).tolist(), (wide * (starts + lengths)).tolist()
+            yield from (raw[a:b].tobytes() for a, b in zip(*places, strict=True))
+
+    def _equal(self, rows: Tensor, others: Tensor) -> bool:
+        """Whether sequences equal those at other places."""
+        a, b = self.take(rows), self.take(others)
+        if not torch.equal(a.lengths, b.lengths):
+            return False
+        return all(
+            torch.equal(p, q) for (_, p), (_, q) in zip(a.blocks(), b.blocks(), strict=True)
+        )
 
 
 class Strings:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.forms import Images
 from sourcewise.limits import MOST_BYTES, MOST_SOURCES, check_columns
 from sourcewise.readers.columns import level, recorded_decimals
 from sourcewise.readers.kinds import EXACT
@@ -16,7 +17,7 @@ from sourcewise.readers.npz import load_arrays, names_in
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
-__all__ = ["array_names", "from_arrays", "read_npz"]
+__all__ = ["array_names", "from_arrays", "images_of", "read_npz"]
 
 _WORDS = {
     "c": "complex numbers",
@@ -27,6 +28,7 @@ _WORDS = {
     "T": "text",
     "V": "named fields",
 }
+_TOPS = (1, 16, 255)  # the largest value of a pixel: ink or none, counts in blocks of 4 x 4, bytes
 _TABLE = "or bring a table with a column that names the source"
 
 
@@ -37,7 +39,8 @@ def from_arrays(
 
     Args:
         x: (n, ...) numbers: floats become float64 with the decimals that they were recorded with
-            (images stay float32), others uint8 or int64; masked values and gaps become NaN.
+            (images stay float32), others uint8 or int64; masked values and gaps become NaN. Bytes
+            (n, H, W), (n, H, W, C) or (n, C, H, W) become `Images`, see `images_of`.
         y: (n,) or (n, 1) the source of each row: numbers or text.
         names: the sources' names, if y holds their indices; otherwise y's different values.
         name: what the data set is called.
@@ -58,9 +61,41 @@ def from_arrays(
         if y.dtype.kind not in "iu":
             raise InputError("y must hold integers where names are given")
         y = y.astype(np.int64)
-        return Sources(torch.from_numpy(x), torch.from_numpy(y), _texts(names, y), name=name)
+        return Sources(_form(x), torch.from_numpy(y), _texts(names, y), name=name)
     values, codes = np.unique(y, return_inverse=True)
-    return Sources(torch.from_numpy(x), torch.from_numpy(codes), values.tolist(), name=name)
+    return Sources(_form(x), torch.from_numpy(codes), values.tolist(), name=name)
+
+
+def images_of(x: np.ndarray) -> Images:
+    """Bytes as `Images`.
+
+    An array (n, H, W) is grey. Of four axes the last is the channels if it is 1 or 3 long, as
+    files have it; otherwise the second must be, as torch has it. The largest value that a pixel
+    can have is 1, 16 or 255: the smallest of them that none exceeds.
+
+    >>> images_of(np.zeros((5, 8, 9, 3), np.uint8)).shape
+    (3, 8, 9)
+
+    Raises:
+        InputError: there is no such axis.
+    """
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.shape[3] in (1, 3):
+        x = np.moveaxis(x, 3, 1)
+    elif x.shape[1] not in (1, 3):
+        raise InputError(
+            f"x has shape {x.shape}: images are (n, H, W), (n, H, W, C) or (n, C, H, W), with "
+            "C = 1 (grey) or 3 (RGB) channels"
+        )
+    highest = int(x.max(initial=0))
+    top = next(value for value in _TOPS if highest <= value)
+    return Images.of(torch.from_numpy(np.ascontiguousarray(x)), top)
+
+
+def _form(x: np.ndarray) -> torch.Tensor | Images:
+    """Images, or numbers as they are."""
+    return images_of(x) if x.dtype == np.uint8 and x.ndim in (3, 4) else torch.from_numpy(x)
 
 
 def _array(values: Any, what: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Column, Table, as_table
+from sourcewise.forms import Column, Images, Table, as_table
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.truths.gaussian import paper_gaussian
@@ -51,13 +51,17 @@ def _from_scikit_learn(name: str) -> Sources:
         "digits": datasets.load_digits,
     }[name]
     bunch = load()
+    names = [str(target) for target in bunch.target_names]
+    y = torch.from_numpy(bunch.target)
+    if name == "digits":  # counts of inked pixels in blocks of 4 x 4, from 0 to 16
+        pixels = torch.from_numpy(bunch.images).byte().unsqueeze(1)
+        return Sources(Images.of(pixels, top=16), y, names, name=name)
     columns = {
         str(column): torch.from_numpy(bunch.data[:, j].copy())
         for j, column in enumerate(bunch.feature_names)
     }
     table = Table(columns, tuple(Column(column) for column in columns))
-    names = [str(target) for target in bunch.target_names]
-    return Sources(table, torch.from_numpy(bunch.target), names, name=name)
+    return Sources(table, y, names, name=name)
 
 
 def _drawn(name: str) -> Sources:
