@@ -3,33 +3,36 @@
 Models are in `models/` of a run folder, draws from those of a comparison in `samples/`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from sourcewise.documents import from_json
 from sourcewise.errors import InputError, unknown
 from sourcewise.files import write_atomic
 from sourcewise.fitting.saved import load_models
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged
+from sourcewise.forms import Images, Ragged, X
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.comparison_text import comparison_lines
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.data import RunSettings
 from sourcewise.results.read import read_result
-from sourcewise.results.samples import as_csv, as_json_lines
+from sourcewise.results.samples import DATA, as_arrays, as_csv, as_json_lines
 from sourcewise.results.text import joined
 from sourcewise.results.training import TrainingResult, training_lines
+from sourcewise.sources import Sources
 
 __all__ = ["Comparison", "Run", "Trained", "load", "save_samples"]
 
 Models = dict[str, TrainedStrategy]
 SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
+SHOWN = 10  # images of the data, per source
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,13 @@ def _models(path: Path, names: tuple[str, ...]) -> Models:
     return models
 
 
-def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noise) -> None:
+def save_samples(
+    folder: Path, fitted: Mapping[str, TrainedStrategy], data: Sources, noise: Noise
+) -> None:
     """Write draws of every modelled source to `samples/`, in original units and types.
 
-    `<strategy>.csv` for tables, `<strategy>.jsonl` for text.
+    `<strategy>.csv` for tables, `<strategy>.jsonl` for text. Of images `<strategy>.npz`, and some
+    of the data beside them, `data.npz`.
     """
     (folder / "samples").mkdir(exist_ok=True)
     for name, item in fitted.items():
@@ -132,5 +138,20 @@ def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noi
         y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
         x = item.rows_of(*item.draw(y, noise.each(y)))
         labels = [item.model.names[k] for k in y.tolist()]
+        _write_draws(folder / "samples" / name, x, labels, item.model.names)
+    if isinstance(data.x, Images):
+        some = data.take(torch.cat([_first(data.y == k) for k in range(data.K)]))
+        labels = [str(data.names[k]) for k in some.y.tolist()]
+        _write_draws(folder / "samples" / DATA, some.x, labels, tuple(data.names))
+
+
+def _first(mask: Tensor) -> Tensor:
+    return mask.nonzero().squeeze(1)[:SHOWN]
+
+
+def _write_draws(path: Path, x: X, labels: Sequence[str], names: Sequence[str]) -> None:
+    if isinstance(x, Images):
+        write_atomic(path.with_name(f"{path.name}.npz"), as_arrays(x, labels, names))
+    else:
         ending, form = ("jsonl", as_json_lines) if isinstance(x, Ragged) else ("csv", as_csv)
-        write_atomic(folder / "samples" / f"{name}.{ending}", form(x, labels))
+        write_atomic(path.with_name(f"{path.name}.{ending}"), form(x, labels))

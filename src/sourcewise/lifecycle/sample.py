@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from sourcewise.errors import InputError, listing, unknown, visible
+from sourcewise.errors import InputError, counted, listing, unknown, visible
 from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.files import write_atomic
@@ -35,6 +35,7 @@ from sourcewise.results.contract import Json, to_json
 from sourcewise.results.samples import (
     Names,
     SamplesResult,
+    as_arrays,
     as_csv,
     as_frame,
     as_json_lines,
@@ -42,6 +43,7 @@ from sourcewise.results.samples import (
     number,
     values,
 )
+from sourcewise.results.sheets import sheet
 from sourcewise.results.text import brief, joined, note_lines, resolved_lines
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["ENDINGS", "Samples", "check_file", "sample", "write_samples"]
 
 MOST = 10_000_000
-ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS, PARQUET))
+PICTURE = ".png"
+ENDINGS = (*(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS, PARQUET)), PICTURE)
 SHOWN = 4  # digits of a column's spread on the screen
 MOST_PLACES = 9
 
@@ -95,8 +98,22 @@ class Samples:
         """A DataFrame with the source's column first, in the types that came in.
 
         Missing values are NaN, None or NA.
+
+        Raises:
+            InputError: the draws are images.
         """
         return as_recorded(as_frame(self.x, self.labels, *self.columns), self.recorded)
+
+    @property
+    def images(self) -> np.ndarray:
+        """(n, C, H, W) uint8 draws of images.
+
+        Raises:
+            InputError: they are no images.
+        """
+        if not isinstance(self.x, Images):
+            raise InputError("these samples are no images: frame() has their columns")
+        return self.x.pixels().numpy(force=True)
 
     def plain(self) -> dict[str, list[Any]]:
         """Source to its draws: texts, rows by column, or (of a matrix) lists of numbers."""
@@ -238,6 +255,9 @@ def _shown(samples: Samples, rows: Tensor) -> list[str]:
     x = samples.x
     if isinstance(x, Ragged):
         return list(map(visible, x.take(rows).strings()))
+    if isinstance(x, Images):
+        size = "x".join(map(str, x.shape))
+        return [f"{counted(len(rows), 'image')} of {size}: --out FILE.png shows them"]
     table = as_table(x).take(rows)
     every = as_table(x)
     columns = {n: _column(table.cells(n).tolist(), every.cells(n).tolist()) for n in table.names}
@@ -287,7 +307,9 @@ def write_samples(samples: Samples, path: Path) -> None:
         InputError: an ending that these samples have no form for.
     """
     check_file(path)
-    every = (_rows(as_csv), _rows(as_json_lines), _texts, _arrays, _parquet)
+    if isinstance(samples.x, Images) and path.suffix not in (PICTURE, ARRAYS.suffixes[0]):
+        raise InputError(f"{path}: these samples are images, which go to .png and .npz files")
+    every = (_rows(as_csv), _rows(as_json_lines), _texts, _arrays, _parquet, _sheet)
     forms = dict(zip(ENDINGS, every, strict=True))
     write_atomic(path, forms[path.suffix](samples))
 
@@ -350,16 +372,10 @@ def _texts(samples: Samples) -> str:
 
 
 def _arrays(samples: Samples) -> bytes:
-    """`x` and `y`, the names of the sources, or their numbers if they have no others."""
-    x = samples.x
-    if isinstance(x, Ragged):
-        raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
-    if isinstance(x, Table) and any(column.kind == "category" for column in x.schema):
-        raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
-    values = x.matrix() if isinstance(x, Table) else x.pixels() if isinstance(x, Images) else x
-    raw = io.BytesIO()
-    y = np.array(samples.labels)
-    if all(str(k) == name for k, name in enumerate(samples.names)):
-        y = y.astype(np.int64)
-    np.savez(raw, x=values.numpy(force=True), y=y)
-    return raw.getvalue()
+    return as_arrays(samples.x, samples.labels, samples.names)
+
+
+def _sheet(samples: Samples) -> bytes:
+    if not isinstance(samples.x, Images):
+        raise InputError("a .png file holds images, and these samples are none: .csv, .jsonl")
+    return sheet(samples.x, samples.labels)

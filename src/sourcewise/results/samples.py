@@ -1,12 +1,16 @@
 """Where samples come from: the contract of `sample --json`, the draws left out."""
 
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sourcewise.cells import csv_text
+from sourcewise.errors import InputError
 from sourcewise.forms import Images, Ragged, Table, X, as_table
 from sourcewise.results.data import Resolved
 
@@ -14,8 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "DATA",
     "Names",
     "SamplesResult",
+    "as_arrays",
     "as_csv",
     "as_frame",
     "as_json_lines",
@@ -23,6 +29,9 @@ __all__ = [
     "number",
     "values",
 ]
+
+
+DATA = "data"  # images of the data, beside those that strategies draw
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ def as_frame(
     """
     import pandas as pd
 
+    if isinstance(x, Images):
+        raise InputError("images have no columns: .images holds them as an array")
     if isinstance(x, Ragged):
         return pd.DataFrame({source: labels, text: x.strings()})
     table = as_table(x)
@@ -141,6 +152,24 @@ def as_json_lines(x: X, labels: Sequence[str], source: str = "source", text: str
         row = row if isinstance(row, dict) else {"x": row}
         lines.append(json.dumps({source: label, **row}, ensure_ascii=False))
     return "\n".join(lines) + "\n"
+
+
+def as_arrays(x: X, labels: Sequence[str], names: Sequence[str]) -> bytes:
+    """An .npz file: `x`, and `y`, the names of the sources, or numbers if they have no others.
+
+    Raises:
+        InputError: what is no array of numbers.
+    """
+    if isinstance(x, Ragged):
+        raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
+    if isinstance(x, Table) and any(column.kind == "category" for column in x.schema):
+        raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
+    values = x.matrix() if isinstance(x, Table) else x.pixels() if isinstance(x, Images) else x
+    raw, y = io.BytesIO(), np.array(labels)
+    if all(str(k) == name for k, name in enumerate(names)):
+        y = y.astype(np.int64)
+    np.savez(raw, x=values.numpy(force=True), y=y)
+    return raw.getvalue()
 
 
 def values(x: X) -> list[Any]:
