@@ -32,7 +32,7 @@ __all__ = ["Comparison", "Run", "Trained", "load", "save_samples"]
 
 Models = dict[str, TrainedStrategy]
 SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
-SHOWN = 10  # images of the data, per source
+SHOWN = 10  # images per source, those of the data and draws alike
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def save_samples(
     (folder / "samples").mkdir(exist_ok=True)
     for name, item in fitted.items():
         sources = torch.tensor(item.model.partition.sources)
-        y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
+        most = SHOWN if isinstance(data.x, Images) else SAMPLES
+        y = sources.repeat_interleave(max(1, min(most, MOST_SAMPLES // len(sources))))
         x = item.rows_of(*item.draw(y, noise.each(y)))
         labels = [item.model.names[k] for k in y.tolist()]
         _write_draws(folder / "samples" / name, x, labels, item.model.names)

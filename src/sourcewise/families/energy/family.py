@@ -13,4 +13,5 @@ FAMILY = Family(
     coding="box",
     recipe="phased",
     metrics=("log-likelihood", "energy-distance"),
+    primary={"images": "energy-distance"},
 )

@@ -132,6 +132,7 @@ class Energy(ConditionalModel):
         super().__init__()
         self.settings, self.K, self.D = settings, K, D
         self.plan = plan = choose(settings, D, shape=shape, cells=cells)
+        self.slow_draws = plan.shape is not None
         self.exact, self.rule, self.nodes = plan.exact, plan.rule, plan.nodes
         self.sampler, self.based = plan.sampler, plan.based
         self.network = _network(settings, K, D, plan)

@@ -20,7 +20,7 @@ from sourcewise.families.energy.settings import EnergySettings
 __all__ = ["EnergyPlan", "choose"]
 
 CHAINS = ("chains", "replay", "steps", "adjusted", "acceptance", "restart", "energy_decay")
-CHANNELS, WIDTH = 32, 64
+CHANNELS, WIDTH = 16, 64
 NODES = {1: 64, 2: 48, 3: 16}  # per axis by D, in training
 MOST_NODES = 1 << 22
 MOST_CELLS = 1 << 20  # of a grid that is summed over
@@ -105,14 +105,14 @@ def choose(
     s = settings
     nodes = _nodes(s, D, cells)
     exact = s.rule == "grid" or D in NODES
+    image = _shape(s, D, shape)
     objective = s.objective
     if objective == "auto":
-        objective = "likelihood" if exact else "nce"
+        objective = "likelihood" if exact else "nce" if image is None else "pcd"
     sampler = s.sampler
     if sampler == "auto":
         sampler = "grid" if exact else "hmc"
     rule = "midpoints" if s.rule == "grid" else s.rule
-    image = _shape(s, D, shape)
     width = _width(s, D, image is not None)
     out = EnergyPlan(exact, rule, nodes, objective, sampler, width, image)
     for text in (*_misfits(s, D, out), *_unused(s, D, out)):

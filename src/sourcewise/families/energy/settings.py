@@ -1,7 +1,7 @@
 """Settings of the energy family; importing them imports no torch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -28,7 +28,7 @@ class EnergySettings(TrainedSettings):
     width: Annotated[int, Field(ge=1, le=16384)] | Literal["auto"] = Field(
         default="auto",
         description="W, at least D + d_e, or channels of convolutions; auto: 64 or D + d_e if "
-        "that is more, 32 channels",
+        "that is more, 16 channels",
     )
     depth: int = Field(default=3, ge=1, le=1000, description="L, affine layers, or convolutions")
     activation: Literal["relu", "silu", "softplus"] = Field(
@@ -148,7 +148,8 @@ class EnergySettings(TrainedSettings):
     learning_rate: float = Field(
         default=1e-2,
         gt=0,
-        description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced",
+        description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced, "
+        "0.005 for convolutions",
     )
     check: int = Field(
         default=40,
@@ -161,9 +162,15 @@ class EnergySettings(TrainedSettings):
     @model_validator(mode="before")
     @classmethod
     def _careful(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Gradients of chains and scores are noisy: a smaller rate, unless one is given."""
-        noisy = values.get("objective") in ("pcd", "denoising", "sliced")
-        return {"learning_rate": 2e-3} | values if noisy else values
+        """Gradients of chains and scores are noisy: a smaller rate, unless one is given.
+
+        Of images chains learn fast, and each update takes long.
+        """
+        if values.get("objective") in ("pcd", "denoising", "sliced"):
+            values = {"learning_rate": 2e-3} | values
+        elif values.get("network") == "convolutional" and "objective" not in values:
+            values = {"learning_rate": 5e-3} | values
+        return {"updates": 600} | values if values.get("network") == "convolutional" else values
 
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":
@@ -173,6 +180,13 @@ class EnergySettings(TrainedSettings):
         if self.objective == "pcd" and self.replay < self.chains:
             raise ValueError(f"replay must be at least chains ({self.chains}), not {self.replay}")
         return self
+
+    def suited(self, form: str) -> Self:
+        """Convolutions for images, unless another network was asked for."""
+        if form != "images" or self.network != "auto":
+            return self
+        given = self.model_dump(include=self.model_fields_set)
+        return self.parse(given | {"network": "convolutional"})
 
     def coding_options(self) -> BoxOptions:
         """Whether columns are pixels, and the cells of a grid."""
