@@ -226,3 +226,39 @@ def test_draws_in_parquet_have_the_types_that_came_in(tmp_path):
     for name, decimals in (("single", 2), ("half", 1), ("price", 2)):
         values = again.x.columns[name]
         assert (values - values.round(decimals=decimals)).abs().max() < 1e-12
+
+
+def test_a_verdict_with_a_spike_in_a_column_hangs_on_it(tmp_path):
+    cells = two_sites(100)
+    cells["x"][1:40:4] = ["-999"] * 10  # of one source
+    path = tmp_path / "a.csv"
+    path.write_text(rows({**cells, "z": cells["x"][::-1]}))
+    found = str(sw.compare(sw.read(path, source="site"), seeds=1))
+    assert "verdict: separate, conditional" in found
+    assert "'x' (-999 far from the rest)" in found
+    assert "--na -999" in found
+    mended = str(sw.compare(sw.read(path, source="site", na="-999"), missing="impute", seeds=1))
+    assert "-999" not in mended
+
+
+def test_a_small_table_of_several_kinds_is_told_what_its_numbers_alone_may_say(tmp_path):
+    rng, path = np.random.default_rng(3), tmp_path / "a.csv"
+    n = 120
+    z, e = rng.normal(size=(2, n))
+    opposite = np.where(np.arange(n) % 2, 1, -1)
+    frame = pd.DataFrame(
+        {
+            "site": ["north", "south"] * (n // 2),
+            "patient": [f"P{i:03d}" for i in range(n)],
+            "weight, kg": z.round(2),
+            "crp": (opposite * z + 0.5 * e).round(2),
+        }
+    )
+    frame.to_csv(path, index=False)
+    data = sw.read(path, source="site")
+    mixed = sw.compare(data, seeds=2, set={"updates": 20, "passes": 1})
+    assert "'patient' (hardly any value comes twice) among the columns" in str(mixed)
+    told = next(note for note in mixed.result.warnings if "(gaussian)" in note)
+    assert told.endswith("""--columns '"weight, kg",crp'""")
+    alone = sw.compare(sw.read(path, source="site", columns=["weight, kg", "crp"]))
+    assert alone.result.verdict.overall == "separate"

@@ -70,6 +70,27 @@ def test_a_dry_run_tells_what_the_data_warn_of(command, here):
     assert any(w.startswith("the grid has 220^2 cells") for w in json.loads(out)["warnings"])
 
 
+def test_sampled_rows_are_drawn_by_the_seed_and_told(command):
+    plan = ("compare", "wine", "--sample-rows", 20, "--dry-run", "--json")
+    prints = []
+    for seed in (0, 0, 3):
+        code, out, _ = command(*plan, "--seed", seed)
+        assert code == 0
+        document = json.loads(out)
+        more = {"sample_seed": seed} if seed else {}
+        assert document["settings"]["data"] == {"name": "wine", "sample_rows": 20, **more}
+        prints.append(document["fingerprint"])
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_options_of_images_apply_to_no_table(command, here):
+    table(here / "a.csv")
+    for data, told in (("a.csv", "do not apply to a.csv: --size"), ("wine", "holds no images")):
+        code, _, err = command("compare", data, "--size", 8)
+        assert (code, err.count("\n")) == (2, 1)
+        assert told in err
+
+
 def test_every_header_can_be_named(command, here):
     rng = np.random.default_rng(0)
     names = ["Weight, kg", "BP (mmHg)", "x=y", " age "]
@@ -571,3 +592,35 @@ def _as_root(act, *arguments):
     os.seteuid(real)
     act(*arguments)
     os.seteuid(playing)
+
+
+READS_AHEAD = """
+import time
+import pyarrow.csv
+from sourcewise import cli
+
+class Slow:
+    closed, reads = False, 0
+
+    def read(self, size=-1):
+        self.reads += 1
+        time.sleep(self.reads > 1)
+        return b"a,b\\n" * 1000
+
+def main():
+    global reader
+    options = pyarrow.csv.ReadOptions(use_threads=False, block_size=1000)
+    reader = pyarrow.csv.open_csv(Slow(), options)
+    reader.read_next_batch()
+    print("said")
+    raise SystemExit(2)
+
+cli.main = main
+cli.run()
+"""
+
+
+def test_a_library_that_reads_ahead_does_not_abort_the_end():
+    """Arrow's thread asks for Python when there is none any more, unless the end is ours."""
+    ended = subprocess.run([sys.executable, "-c", READS_AHEAD], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "said\n", "")

@@ -3,11 +3,13 @@
 Heavy modules are imported when a verb runs, not for `--help`.
 """
 
+import atexit
 import errno
 import os
 import signal
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -24,7 +26,7 @@ from sourcewise.commands.train import train
 from sourcewise.errors import InputError
 from sourcewise.stopping import Terminated, listen
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     name="sourcewise",
@@ -73,6 +75,24 @@ def main() -> None:
         _stop(f"failed: {type(error).__name__}: {_line(str(error))} {where}", 1)
 
 
+def run() -> NoReturn:
+    """`main` as a process of its own, that ends when all is said.
+
+    Python's own end would take down threads of libraries that still read ahead of what was asked
+    of them; one that waits for Python then aborts the process (Arrow: apache/arrow#34314).
+    """
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 _TERMINATED = 128 + signal.SIGTERM
 _INTERRUPTED = 130  # Ctrl-C: by the option parser's version a code, or an exception called Abort
 _GOES_ON = "interrupted; the same command goes on where this one stopped"
@@ -118,4 +138,4 @@ for verb in (compare, train, sample, evaluate, families, reproduce, report, boun
 
 
 if __name__ == "__main__":
-    main()
+    run()

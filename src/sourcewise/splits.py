@@ -73,11 +73,11 @@ def repeats_by_chance(x: Tensor | Whole, same: Tensor) -> bool:
         same: (n,) from `identical`.
     """
     n, pairs = len(x), _pairs(torch.bincount(same))
+    if not pairs:
+        return True
     columns = x.counts_by_place() if isinstance(x, Whole) else _column_counts(x)
     if columns is None:
         return False
-    if not pairs:
-        return True
     chance = 1.0
     for counts in columns:
         chance *= _pairs(counts) / max(_pairs(torch.tensor([n])), 1)

@@ -5,6 +5,7 @@ import io
 import json
 import random
 import time
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import sourcewise as sw
 
@@ -46,6 +48,34 @@ def npz(compressed=False):
     return file.getvalue()
 
 
+def picture(kind, mode="RGB", **how):
+    file, noise = io.BytesIO(), np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
+    Image.fromarray(noise).convert(mode).save(file, kind, **how)
+    return file.getvalue()
+
+
+def archive():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("a/1.png", picture("PNG"))
+        zipped.writestr("b/1.bmp", picture("BMP"))
+    return file.getvalue()
+
+
+def encoded_npz():
+    file, parts = io.BytesIO(), [picture("PNG"), picture("JPEG")]
+    ends = np.cumsum([0, *map(len, parts)])
+    np.savez(file, jpeg=np.frombuffer(b"".join(parts), np.uint8), offsets=ends, y=np.arange(2))
+    return file.getvalue()
+
+
+def idx(*shape):
+    head = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+    return head + bytes(i % 3 for i in range(int(np.prod(shape))))
+
+
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
 FILES = {
     "a.csv": CSV.encode(),
     "a.tsv": TSV.encode(),
@@ -59,6 +89,22 @@ FILES = {
     "b.npz": npz(True),
     "folder/a.txt": "an é\r\nb\n".encode(),
     "folder/b.txt.gz": gzip.compress("an é\nb\n".encode()),
+    "a.zip": archive(),
+    "c.npz": encoded_npz(),
+    "idx/t-images-idx3-ubyte": idx(6, 4, 5),
+    "idx/t-labels-idx1-ubyte.gz": gzip.compress(idx(6)),
+    "pictures/a/1.png": picture("PNG"),
+    "pictures/a/2.png": picture("PNG", "P"),
+    "pictures/a/1.jpg": picture("JPEG", exif=EXIF),
+    "pictures/a/1.gif": picture("GIF"),
+    "pictures/a/1.bmp": picture("BMP"),
+    "pictures/a/1.tif": picture("TIFF", "CMYK", exif=EXIF),
+    "pictures/a/1.webp": picture("WEBP", "RGBA"),
+    "pictures/a/1.ppm": picture("PPM"),
+}
+BESIDE = {  # what must be in the same folder
+    "t-images-idx3-ubyte": ("t-labels-idx1-ubyte", idx(6)),
+    "t-labels-idx1-ubyte.gz": ("t-images-idx3-ubyte", idx(6, 4, 5)),
 }
 WORDS = [
     b"\x00",
@@ -102,13 +148,18 @@ def mutated(content, rng):
     return bytes(content)
 
 
-def outcome(path, content):
-    """What reading a file gives, and the seconds that it took."""
-    path.parent.mkdir(exist_ok=True)
+def outcome(folder, name, content):
+    """What reading a file, or the folder that it is in, gives, and the seconds that it took."""
+    path = folder / name
+    path.parent.mkdir(exist_ok=True, parents=True)
     path.write_bytes(content)
+    if path.name in BESIDE:
+        other, beside = BESIDE[path.name]
+        (path.parent / other).write_bytes(beside)
+    whole = folder / Path(name).parts[0]
     start = time.perf_counter()
     try:
-        data = sw.read(path.parent if path.parent.name == "folder" else path)
+        data = sw.read(whole)
         assert len(data) > 0
         told = ""
     except sw.InputError as error:
@@ -119,14 +170,14 @@ def outcome(path, content):
 def campaign(folder: Path, name: str, seed: int, times: int):
     rng = random.Random(seed)
     for i in range(times):
-        told, seconds = outcome(folder / name, mutated(FILES[name], rng))
+        told, seconds = outcome(folder, name, mutated(FILES[name], rng))
         assert told.count("\n") < 3, (name, seed, i, told)
         assert seconds < 5, (name, seed, i)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_read_before_it_is_damaged(tmp_path, name):
-    told, _ = outcome(tmp_path / name, FILES[name])
+    told, _ = outcome(tmp_path, name, FILES[name])
     assert not told
 
 
@@ -139,5 +190,5 @@ def test_any_damage_gives_sources_or_one_short_line(tmp_path, name):
 def test_damage_beneath_gzip_is_found_as_well(tmp_path, name):
     rng = random.Random(1)
     for _ in range(TIMES // 2):
-        told, _ = outcome(tmp_path / f"{name}.gz", gzip.compress(mutated(FILES[name], rng)))
+        told, _ = outcome(tmp_path, f"{name}.gz", gzip.compress(mutated(FILES[name], rng)))
         assert told.count("\n") < 3

@@ -294,7 +294,8 @@ def test_what_does_not_apply_is_refused_in_one_line(data, options, message):
 def test_options_of_an_npz_file(tmp_path):
     np.savez(tmp_path / "a.npz", x=ARRAYS[0], y=ARRAYS[1])
     with pytest.raises(
-        sw.InputError, match="apply to .*a.npz: --columns .allowed: --source.; an array has no"
+        sw.InputError,
+        match="apply to .*a.npz: --columns .allowed: --source, --size.*; an array has no",
     ):
         sw.read(tmp_path / "a.npz", source="y", columns=["x"])
 

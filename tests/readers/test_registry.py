@@ -15,6 +15,7 @@ from sourcewise.readers.registry import (
     BUILT_IN,
     FOLDER,
     FORMATS,
+    IMAGES,
     PLAIN,
     ReadOptions,
     format_of,
@@ -24,7 +25,7 @@ from sourcewise.readers.registry import (
 ALL = (*FORMATS, PLAIN)
 
 
-@pytest.mark.parametrize("kind", [*ALL, FOLDER], ids=lambda kind: kind.reader)
+@pytest.mark.parametrize("kind", [*ALL, FOLDER, *IMAGES], ids=lambda kind: kind.reader)
 def test_every_kind_has_a_reader_and_options_that_there_are(kind):
     assert callable(resolve_name(kind.reader))
     assert set(kind.options) <= {item.name for item in fields(ReadOptions)}

@@ -28,6 +28,9 @@ def compare(
     encoding: o.Encoding = None,
     na: o.Na = None,
     dates: o.Dates = None,
+    size: o.Size = None,
+    channels: o.Channels = None,
+    sample_rows: o.SampleRows = None,
     missing: o.Missing = "refuse",
     min_rows: Annotated[
         int, typer.Option(help="Sources with fewer rows train, but are not tested.")

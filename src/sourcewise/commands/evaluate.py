@@ -32,6 +32,8 @@ def evaluate(
     encoding: o.Encoding = None,
     na: o.Na = None,
     dates: o.Dates = None,
+    size: o.Size = None,
+    channels: o.Channels = None,
     missing: Annotated[
         str | None,
         typer.Option(help="Missing values: refuse, drop or impute; by default as the run."),

@@ -2,11 +2,13 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sourcewise.commands.progress import late
 from sourcewise.commands.screen import show
 from sourcewise.errors import InputError, listing, shortened, visible
 from sourcewise.families.registry import families
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
     from sourcewise.settings import Settings
     from sourcewise.sources import Sources
 
-PLAIN_OPTIONS = ("text", "chunk", "decimal", "separator", "encoding", "dates")
+PLAIN_OPTIONS = ("text", "chunk", "decimal", "separator", "encoding", "dates", "size", "channels")
 Given = dict[str, Any]  # options by parameter name
 
 Data = Annotated[
     str,
     typer.Argument(
-        help=f"A {readable()} file, a folder of {PLAIN.suffixes[0]} files, or a built-in name: "
-        f"{', '.join(BUILT_IN)}."
+        help=f"A {readable()} file, a folder of {PLAIN.suffixes[0]} files, of folders of images, "
+        f"or of idx files, or a built-in name: {', '.join(BUILT_IN)}."
     ),
 ]
 _FAMILIES = ", ".join(f"{item.name} ({item.takes})" for item in families().values())
@@ -60,6 +62,16 @@ Na = Annotated[
     Names, typer.Option(help="Values that are missing, beside the empty cell, NA, NaN, ...: A,B.")
 ]
 Dates = Annotated[str | None, typer.Option(help="How dates are written: %d/%m/%Y.")]
+Size = Annotated[
+    int | None,
+    typer.Option(help="Make images squares of N pixels a side, cut from their centre."),
+]
+Channels = Annotated[
+    str | None, typer.Option(help="Make images grey or rgb (by default grey if all are).")
+]
+SampleRows = Annotated[
+    int | None, typer.Option(help="Keep at most N rows of each source, drawn by --seed.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -146,6 +158,11 @@ def pairs(items: list[str] | None, option: str) -> dict[str, Any]:
 
 def read_data(given: Given) -> "Sources":
     """`sourcewise.read`, with options as they are typed; those that a verb lacks are None."""
+    with late("reading images") as progress:
+        return _read(given, progress)
+
+
+def _read(given: Given, progress: Callable[[int, int], None]) -> "Sources":
     from sourcewise.readers.read import read
 
     return read(
@@ -156,6 +173,9 @@ def read_data(given: Given) -> "Sources":
         group=names(given.get("group")),
         types=pairs(names(given.get("types")), "--types"),
         na=names(given.get("na")),
+        sample_rows=given.get("sample_rows"),
+        sample_seed=given.get("seed") or 0,
+        progress=progress,
         **{name: given.get(name) for name in ("source", *PLAIN_OPTIONS)},
     )
 

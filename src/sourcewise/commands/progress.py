@@ -3,12 +3,13 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from sourcewise.commands.screen import show
 
-__all__ = ["INTERVAL", "Progress"]
+__all__ = ["INTERVAL", "Progress", "late"]
 
 INTERVAL = 30.0  # seconds between lines
 
@@ -52,6 +53,21 @@ class Progress:
         self.told, made = now, done - self.first
         left = f", {_span((now - self.start) / made * (total - done))} left" if made > 0 else ""
         show(f"{self.title}: {100 * done / total:.0f} %{left}", file=sys.stderr)
+
+
+@contextmanager
+def late(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to be called with (done, in all), which shows nothing until it is."""
+    with ExitStack() as stack:
+        shown: list[Callable[[int, int], None] | None] = []
+
+        def tell(done: int, total: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(Progress(title)))
+            if shown[0] is not None:
+                shown[0](done, total)
+
+        yield tell
 
 
 def _span(seconds: float) -> str:

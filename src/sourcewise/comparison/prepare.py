@@ -189,8 +189,8 @@ def _too_few(plan: Plan, min_rows: int) -> dict[str, str]:
 
 def _units(data: Sources, rows: Tensor) -> Tensor:
     """(K,) different units of each source among some rows (n,)."""
-    pairs = torch.stack([data.y, data.units], 1)[rows].unique(dim=0)
-    return torch.bincount(pairs[:, 0], minlength=data.K)
+    pairs = (data.units * data.K + data.y)[rows].unique()
+    return torch.bincount(pairs % data.K, minlength=data.K)
 
 
 def _tested(plan: Plan, too_few: Mapping[str, str], min_rows: int) -> tuple[int, ...]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from sourcewise.comparison.copies import SHARE, copies, near_copies
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import BASELINE, Plan
 from sourcewise.comparison.prepare import Prepared
@@ -22,7 +21,6 @@ __all__ = ["near_duplicates", "repeats", "warnings_of"]
 
 Results = Mapping[str, Mapping[str, CellScores]]
 CLOSE = 1e-3  # standard deviations
-SHARE = 1e-3  # of a source's rows
 
 
 def warnings_of(prepared: Prepared, results: Results) -> list[str]:
@@ -44,7 +42,7 @@ def repeats(data: Sources) -> str | None:
     """A warning that tells what was made of identical rows, or None if there are few."""
     x, same = data.rows, data.same
     if isinstance(x, Whole):
-        return _shared(data, x, same)
+        return copies(data, x)
     repeated = len(same) - len(same.unique())
     if repeated == 0:
         return None
@@ -61,24 +59,11 @@ def repeats(data: Sources) -> str | None:
     return None
 
 
-def _shared(data: Sources, x: Whole, same: Tensor) -> str | None:
-    """How many different examples stand in more than one source, and what was made of them."""
-    pairs = torch.stack([same, data.y], 1).unique(dim=0)
-    several = int((torch.bincount(pairs[:, 0]) > 1).sum())
-    if several == 0:
-        return None
-    apart = "" if torch.equal(data.units, same) else "not "
-    return (
-        f"{several} different {x.what}s stand in more than one source; copies of "
-        f"{'an' if x.what[0] in 'aeiou' else 'a'} {x.what} are {apart}kept together in splits"
-    )
-
-
 def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
     """A warning that counts the rows with a near copy, not identical, in another unit.
 
     A near copy differs by at most `close` standard deviations in every column. Identical rows are
-    no danger: they are kept together. Texts are not looked at: they have no columns. Nothing
+    no danger: they are kept together. Images have ways of their own, texts none. Nothing
     is said where near copies are less than one in a thousand of the rows of every source, too few
     to move a score, nor where chance makes half as many.
 
@@ -86,7 +71,7 @@ def near_duplicates(data: Sources, close: float = CLOSE) -> str | None:
         One line, or None if there are none.
     """
     if isinstance(data.x, Whole):
-        return None
+        return near_copies(data, data.x)
     from scipy.spatial import cKDTree
 
     rows = as_table(data.x).matrix().numpy()

@@ -4,6 +4,7 @@ Another package adds a family by an entry point of the group `sourcewise.familie
 a `Family`.
 """
 
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sourcewise.screening.base import Screened
     from sourcewise.sources import Sources
 
-__all__ = ["families", "family", "screen", "suited"]
+__all__ = ["families", "family", "of_numbers", "screen", "suited"]
 
 GROUP = "sourcewise.families"
 OURS = (
@@ -63,6 +64,15 @@ def suited(data: "Sources") -> Family:
         if item.suits(data):
             return item
     raise InputError(f"{data.name}: no family suits these data by itself: name one by --model")
+
+
+def of_numbers(data: "Sources") -> Family | None:
+    """The family that suits the columns of numbers of a table alone, if there are two or more."""
+    from sourcewise.forms import Table
+
+    assert isinstance(data.x, Table)
+    names = [column.name for column in data.x.schema if column.kind == "number"]
+    return suited(replace(data, x=data.x.select(names))) if len(names) > 1 else None
 
 
 def screen(

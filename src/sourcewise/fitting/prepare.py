@@ -1,18 +1,20 @@
 """What is settled before anything is fitted: settings, family, columns."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 from pydantic import Field
 
+from sourcewise.cells import as_option
 from sourcewise.encoders.registry import plan
 from sourcewise.errors import InputError, listing
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
-from sourcewise.families.registry import families, family, screen, suited
+from sourcewise.families.registry import families, family, of_numbers, screen, suited
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
-from sourcewise.forms import form
+from sourcewise.forms import Table, form
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.registry import metrics_of
 from sourcewise.screening.base import Screened
@@ -21,6 +23,8 @@ from sourcewise.screening.options import Missing, Rules
 from sourcewise.settings import Seed, Settings
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy
+
+FEW = 1000  # rows of a source, of which a trained model learns little
 
 __all__ = ["FitSettings", "chosen_family", "configuration", "prepare_job"]
 
@@ -73,6 +77,8 @@ def prepare_job(
         )
     data = screen_given(data, settings.missing)
     screened = screen(family, data, own, Rules(min_rows, settings.missing, settings.log))
+    if settings.model == "auto":
+        _point_out_numbers(screened, family)
     coding = plan(family.coding, screened, own.coding_options())
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
     deciding, shown = metrics_of(family, settings.metric, form(screened.data.x))
@@ -80,6 +86,21 @@ def prepare_job(
         features.fit(screened.data.x, coding)  # refuses what is no point
     job = Job(screened.data, coding, family, own, deciding, shown, strategies, with_rows)
     return job, screened
+
+
+def _point_out_numbers(screened: Screened, chosen: Family) -> None:
+    """Of small tables say that an exact fit of the numbers alone may find more."""
+    if not isinstance(screened.data.x, Table):
+        return
+    names = [column.name for column in screened.table.schema if column.kind == "number"]
+    exact = of_numbers(replace(screened.data, x=screened.table))
+    counts = screened.data.counts
+    if exact and not exact.trained and chosen.trained and int(counts[counts > 0].min()) < FEW:
+        screened.warnings.append(
+            f"the family {chosen.name} takes all kinds of columns and learns much from many rows; "
+            f"of few rows an exact fit ({exact.name}) of the numbers alone may find more: "
+            f"{as_option('--columns', *names)}"
+        )
 
 
 def configuration(

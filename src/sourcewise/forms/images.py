@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.forms.near import SMALLEST, near_pairs
 from sourcewise.forms.whole import Whole, numbered
 
 __all__ = ["Images"]
 
 _BLOCK = 1 << 24  # bytes that are read at once
+_COUNTED = 1 << 21  # pixel values that are widened at once
 _MOST_PLACES = 1 << 12  # pixel values; images of more are never alike by chance
 
 
@@ -38,6 +40,7 @@ class Images(Whole):
     """
 
     what: ClassVar[str] = "image"
+    rarely_twice: ClassVar[bool] = True
     held: Tensor
     rows: Tensor
     top: int = 255
@@ -81,13 +84,13 @@ class Images(Whole):
 
     def pixels(self) -> Tensor:
         """(n, C, H, W) uint8 of all of them, in memory."""
-        return self.held[self.rows.to(self.device)]
+        return self.held[self.rows.to(self.device)].contiguous()
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """A few images at a time: which they are (b,), and their pixels (b, C, H, W)."""
         C, H, W = self.shape
         for part in torch.arange(len(self)).split(max(1, _BLOCK // (C * H * W))):
-            yield part, self.held[self.rows[part].to(self.device)]
+            yield part, self.held[self.rows[part].to(self.device)].contiguous()
 
     def content(self) -> Iterator[bytes]:
         """The bytes that identify them."""
@@ -112,11 +115,20 @@ class Images(Whole):
         D = int(np.prod(self.shape))
         if D > _MOST_PLACES:
             return None
-        counts = torch.zeros(D, 256, dtype=torch.int64)
+        counts, first = torch.zeros(256 * D, dtype=torch.int64), 256 * torch.arange(D)
         for _, pixels in self.blocks():
-            place = 256 * torch.arange(D) + pixels.cpu().flatten(1)
-            counts += torch.bincount(place.flatten(), minlength=256 * D).reshape(D, 256)
-        return iter(counts)
+            for some in pixels.cpu().flatten(1).split(max(1, _COUNTED // D)):
+                counts += torch.bincount((first + some).flatten(), minlength=256 * D)
+        return iter(counts.reshape(D, 256))
+
+    def near_copies(self) -> Tensor:
+        """(pairs, 2) images that are one picture but for noise, brightness or compression.
+
+        Images of few pixels are all alike: among them none is told.
+        """
+        if len(self) < 2 or min(self.shape[1:]) < SMALLEST:
+            return super().near_copies()
+        return near_pairs(pixels.cpu() for _, pixels in self.blocks())
 
     def _raw(self) -> Iterator[bytes]:
         """The bytes of each image."""

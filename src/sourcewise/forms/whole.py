@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,11 @@ class Whole(ABC):
     """A form whose examples are wholes, each one text or one image."""
 
     what: ClassVar[str]  # one of them is called
+    rarely_twice: ClassVar[bool] = False  # whether two that are the same are worth a word
+
+    @abstractmethod
+    def take(self, index: Tensor) -> Self:
+        """Those at `index` (integers or a mask)."""
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -16,8 +16,8 @@ from sourcewise.errors import InputError, counted
 from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Column, Table, X, as_table
-from sourcewise.readers.arrays import array_names
 from sourcewise.readers.registry import ARRAYS, format_of
+from sourcewise.readers.saved_arrays import array_names
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.evaluation import Skipped, UnknownValue
 from sourcewise.screening.base import Screened, handle_missing, refuse_infinite, take_logarithms

@@ -1,23 +1,21 @@
-"""NumPy and torch arrays, and .npz files, -> `Sources`."""
+"""NumPy and torch arrays -> `Sources`."""
 
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Images
 from sourcewise.limits import MOST_BYTES, MOST_SOURCES, check_columns
 from sourcewise.readers.columns import level, recorded_decimals
 from sourcewise.readers.kinds import EXACT
-from sourcewise.readers.npz import load_arrays, names_in
-from sourcewise.readers.registry import ReadOptions
 from sourcewise.sources import Sources
 
-__all__ = ["array_names", "from_arrays", "images_of", "read_npz"]
+__all__ = ["from_arrays", "images_of", "labelled", "top_of"]
 
 _WORDS = {
     "c": "complex numbers",
@@ -56,14 +54,30 @@ def from_arrays(
     if x.dtype.kind == "f" and np.isinf(x).any():
         row = int(np.isinf(x.reshape(len(x), -1)).any(1).argmax()) + 1
         raise InputError(f"x holds infinite values (first: row {row})")
+    codes, texts = labelled(y, names)
+    return Sources(_form(x), torch.from_numpy(codes), texts, name=name)
+
+
+def labelled(
+    y: np.ndarray, names: Sequence[str] | np.ndarray | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """(n,) the number of each row's source, and the names of all sources.
+
+    >>> labelled(np.array(["b", "a", "b"]))
+    (array([1, 0, 1]), ['a', 'b'])
+
+    Args:
+        y: (n,) the source of each row: numbers or text.
+        names: the sources' names, if y holds their indices; otherwise y's different values.
+    """
     y = _labels(y)
     if names is not None:
         if y.dtype.kind not in "iu":
             raise InputError("y must hold integers where names are given")
         y = y.astype(np.int64)
-        return Sources(_form(x), torch.from_numpy(y), _texts(names, y), name=name)
+        return y, _texts(names, y)
     values, codes = np.unique(y, return_inverse=True)
-    return Sources(_form(x), torch.from_numpy(codes), values.tolist(), name=name)
+    return codes, [str(value) for value in values.tolist()]
 
 
 def images_of(x: np.ndarray) -> Images:
@@ -88,9 +102,15 @@ def images_of(x: np.ndarray) -> Images:
             f"x has shape {x.shape}: images are (n, H, W), (n, H, W, C) or (n, C, H, W), with "
             "C = 1 (grey) or 3 (RGB) channels"
         )
-    highest = int(x.max(initial=0))
-    top = next(value for value in _TOPS if highest <= value)
-    return Images.of(torch.from_numpy(np.ascontiguousarray(x)), top)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, that what is mapped may not be written to
+        return Images.of(torch.from_numpy(x), top_of(x))
+
+
+def top_of(pixels: np.ndarray) -> int:
+    """The largest value that a pixel can have, by those that there are."""
+    highest = int(pixels.max(initial=0))
+    return next(value for value in _TOPS if highest <= value)
 
 
 def _form(x: np.ndarray) -> torch.Tensor | Images:
@@ -110,6 +130,8 @@ def _array(values: Any, what: str) -> np.ndarray:
                 f"{MOST_BYTES >> 30})"
             )
         values = values.toarray()
+    if isinstance(values, np.memmap) and values.dtype == np.uint8:
+        return values  # images on disk stay there
     try:
         array = np.array(values)
         untyped = not hasattr(values, "dtype") and array.dtype.kind == "f"
@@ -225,24 +247,3 @@ def _texts(names: Any, y: np.ndarray) -> list[str]:
     if y.size and y.max() >= len(texts):
         raise InputError(f"{len(texts)} names, but y goes up to {y.max()}: name each source")
     return texts
-
-
-def read_npz(path: Path, options: ReadOptions, name: str) -> Sources:
-    """Read `x`, the source array (`y` unless named) and, if present, `names`; never a pickle."""
-    named, source = options.source is not None, options.source or "y"
-    there = names_in(path)
-    for key in ("x", source):
-        if key not in there:
-            error = unknown(f"array in {path}", key, there)
-            hint = "" if named or key == "x" else "; --source NAME says where rows are from"
-            raise InputError(f"{error}{hint}")
-    arrays = load_arrays(path, [key for key in ("x", source, "names") if key in there])
-    return from_arrays(arrays["x"], arrays[source], arrays.get("names"), name)
-
-
-def array_names(path: str | Path) -> tuple[str, ...]:
-    """What an .npz file holds; nothing of one that cannot be read, which `read_npz` tells."""
-    try:
-        return names_in(Path(path))
-    except InputError:
-        return ()

@@ -34,7 +34,7 @@ from sourcewise.readers.cells_of_text import (
 from sourcewise.readers.declared import is_text, refuse_nested
 from sourcewise.readers.kinds import EXACT, Decided, Texts, decide, file_mark
 from sourcewise.readers.registry import ReadOptions
-from sourcewise.readers.short import Short, all_different, as_text, unpacked
+from sourcewise.readers.short import Short, Streamed, all_different, as_text, unpacked
 from sourcewise.schema import SeenColumn
 
 __all__ = [
@@ -87,17 +87,20 @@ def typed_columns(arrays: dict[str, pa.ChunkedArray], options: ReadOptions, plac
         for name in names
     }
     texts = (found for found in held.values() if isinstance(found, Texts))
-    mark = options.decimal or file_mark(texts)
+    points = any(
+        isinstance(found.type, Streamed) for found in held.values() if not isinstance(found, Texts)
+    )
+    mark = options.decimal or file_mark(texts, points)
     columns, schema, seen = {}, [], []
     said: dict[tuple[Kind, str], list[str]] = {}
     for name in names:
-        decided, column, values, distinct = _read(held.pop(name), name, options, mark, place)
+        decided, column, values, shown = _read(held.pop(name), name, options, mark, place)
         _let_go(len(values))
         if column.kind == "number" and options.na:  # however they are written: -999, -999.0
             values = values.masked_fill(torch.isin(values, _numbers(options.na)), torch.nan)
         columns[name] = values
         schema.append(column)
-        seen.append(_seen(column, values, distinct, decided))
+        seen.append(_seen(column, values, shown, decided))
         if decided.said:
             said.setdefault((decided.kind, decided.why), []).append(name)
     notes = tuple(
@@ -113,15 +116,22 @@ def _read(
     options: ReadOptions,
     mark: str | None,
     place: Place,
-) -> tuple[Decided, Column, Tensor, Cells]:
-    """A column, and its distinct values as they stand."""
+) -> tuple[Decided, Column, Tensor, "_Shown"]:
+    """A column, and what is shown of its values."""
     override = options.types.get(name)
     if override is not None and override not in _KINDS:
         raise InputError(f"column {name!r}: no type {override!r} (allowed: {', '.join(_KINDS)})")
     if isinstance(found, Texts):
         decided = decide(found, override, options.decimal, mark, options.dates)
-        return *_of_text(found, decided), found.values
-    return *_of_type(found, name, override, place), encoded(found)[0]
+        many = len(found.values) if decided.numbers is None else _different(decided.numbers)
+        return *_of_text(found, decided), _Shown("".join(listed(found.values[:1])), many)
+    if isinstance(found.type, Streamed):
+        numbers = pa.chunked_array([c.storage for c in found.chunks]).to_numpy().copy()
+        shown = _Shown(found.type.example, _different(numbers))
+        return Decided("number", "numbers"), Column(name), torch.from_numpy(numbers), shown
+    read = _of_type(found, name, override, place)
+    distinct = encoded(found)[0].drop_null()
+    return *read, _Shown("".join(levels(distinct[:1])), len(distinct))
 
 
 def _let_go(rows: int) -> None:
@@ -345,11 +355,27 @@ def _recorded(kind: pa.DataType) -> str:
     return next((word for word, test in tests.items() if test(kind)), "")
 
 
-def _seen(column: Column, values: Tensor, found: Cells, decided: Decided) -> SeenColumn:
+@dataclass(frozen=True)
+class _Shown:
+    """What a table of columns shows of the values of one: the first, and how many differ."""
+
+    example: str
+    distinct: int
+
+
+def _different(numbers: np.ndarray) -> int:
+    """How many different numbers there are beside NaN.
+
+    >>> _different(np.array([2.0, np.nan, 2.0, -1.0]))
+    2
+    """
+    ordered = np.sort(numbers)
+    ordered = ordered[: len(ordered) - np.count_nonzero(np.isnan(ordered))]
+    return len(ordered[:1]) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+
+
+def _seen(column: Column, values: Tensor, shown: _Shown, decided: Decided) -> SeenColumn:
     """What a table of columns shows of one."""
     gaps = values.isnan() if values.is_floating_point() else values < 0
-    distinct = found if isinstance(found, list) else found.drop_null()
-    first = distinct[:1]
-    example = "".join(first if isinstance(first, list) else levels(first))
-    told = (example, int(torch.count_nonzero(gaps)), len(distinct), decided.why, decided.recorded)
-    return SeenColumn(column.name, column.kind, *told)
+    told = (shown.example, int(torch.count_nonzero(gaps)), shown.distinct)
+    return SeenColumn(column.name, column.kind, *told, decided.why, decided.recorded)

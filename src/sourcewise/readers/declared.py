@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from sourcewise.cells import as_option
 from sourcewise.errors import InputError
-from sourcewise.readers.short import Short
+from sourcewise.readers.short import Short, Streamed
 
 __all__ = ["is_plain", "is_text", "refuse_nested", "stored"]
 
@@ -44,14 +44,14 @@ def is_plain(kind: pa.DataType) -> bool:
     """Whether values of a type may be numbers, categories or dates, or name sources."""
     if pa.types.is_dictionary(kind):
         return is_plain(kind.value_type)
-    return isinstance(kind, Short) or any(test(kind) for test in _PLAIN)
+    return isinstance(kind, Short | Streamed) or any(test(kind) for test in _PLAIN)
 
 
 def stored(table: pa.Table) -> pa.Table:
     """With columns as what they stand for: views of text as text, runs of values as values."""
     for j, column in enumerate(table.columns):
         kind = column.type
-        if isinstance(kind, Short):
+        if isinstance(kind, Short | Streamed):
             continue
         if isinstance(kind, pa.BaseExtensionType):
             plain = column.cast(kind.storage_type)

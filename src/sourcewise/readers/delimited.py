@@ -2,7 +2,7 @@
 
 What is decided here is said: the encoding (by a byte order mark, else UTF-8), the separator (by
 the rows, not by the header alone), lines before the header (`sep=;`, comments), a separator at the
-end of each row. pyarrow splits the cells: of the readers tried it takes the least time and memory.
+end of each row.
 """
 
 import codecs
@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -22,19 +22,15 @@ import pyarrow.csv as pa_csv
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import check_columns, check_names
-from sourcewise.memory import give_back
+from sourcewise.readers.blocks import BLOCK, cells_of
 from sourcewise.readers.encoding import encoding_of, not_text
 from sourcewise.readers.files import open_file, read_bytes, reading
-from sourcewise.readers.short import Short, as_text, joined, packed
+from sourcewise.readers.short import as_text
 
 __all__ = ["SEPARATORS", "Delimited", "Layout", "layout_of"]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _HEAD = 1 << 18  # bytes that separator and header are judged by
-_BLOCK = 1 << 24  # bytes of the longest row
-_SMALL = 1 << 20  # bytes that are split at once, if rows are not long
-_OFTEN = 32  # blocks after which memory is given back
-_MANY = 1000  # rows of a block whose columns are worth being packed
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ class Delimited:
             return False
         count, last = 0, b"\n"
         with reading(self.path), open_file(self.path) as file:
-            while part := file.read(_BLOCK):
+            while part := file.read(BLOCK):
                 count, last = count + part.count(b"\n"), part[-1:]
         return count + (last != b"\n") == self.layout.skipped + 1 + self.rows
 
@@ -104,8 +100,14 @@ class Delimited:
             line = 0
         return f"{self.path}, line {line}" if line else f"{self.path}, row {row + 1}"
 
-    def read(self) -> pa.Table:
-        """(n rows) every column text, "" where a cell is empty.
+    def read(
+        self, as_text: Collection[str] | None = None, missing: Collection[str] = ()
+    ) -> pa.Table:
+        """(n rows) every column text, `Short` or `Streamed`; "" where a cell is empty.
+
+        Args:
+            as_text: columns that stay text, whatever they hold; None: all.
+            missing: texts that are gaps of numbers.
 
         Raises:
             InputError: whatever is wrong, with file and line.
@@ -113,7 +115,8 @@ class Delimited:
         path, layout = self.path, self.layout
         with reading(path):
             try:
-                table = _table(path, layout)
+                kept = layout.names if as_text is None else as_text
+                table = _table(path, layout, kept, missing)
             except pa.ArrowInvalid as error:
                 if got := re.search("Expected [0-9]+ columns, got ([0-9]+)", str(error)):
                     raise _uneven(path, layout, int(got[1])) from None
@@ -133,8 +136,8 @@ class Delimited:
         """Raise for a cell that holds rows: a quote was opened, and closed rows later or never."""
         width = len(self.layout.names)
         for column in table.columns:
-            if isinstance(column.type, Short):
-                continue  # of eight bytes
+            if not pa.types.is_string(column.type):
+                continue  # of eight bytes, or numbers
             several = pc.match_substring(column, "\n").to_numpy()
             for row in several.nonzero()[0].tolist():
                 lines = column[row].as_py().split("\n")[1:]
@@ -146,56 +149,29 @@ class Delimited:
                     )
 
 
-def _table(path: Path, layout: Layout) -> pa.Table:
+def _table(
+    path: Path, layout: Layout, as_text: Collection[str], missing: Collection[str]
+) -> pa.Table:
     """The cells, in columns called by their numbers: real names may be empty or repeated."""
-    numbered = [str(j) for j in range(len(layout.names) + layout.tail)]
-    size = min(max(_SMALL, len(numbered) << 13), _BLOCK)
-    try:
-        return _blocks(path, layout, numbered, size)
-    except pa.ArrowInvalid as error:
-        if "straddl" not in str(error):
-            raise
-    return _blocks(path, layout, numbered, _BLOCK)  # a row is longer
-
-
-def _blocks(path: Path, layout: Layout, names: list[str], size: int) -> pa.Table:
-    """The columns, block after block, so that their text is never held whole if it is short."""
     parse = pa_csv.ParseOptions(
         delimiter=layout.separator,
         quote_char='"' if layout.quoted else False,
         newlines_in_values=layout.quoted,
     )
-    convert = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()),
-        strings_can_be_null=False,
-        # Words that are never looked for; Arrow keeps them once for every column.
-        **{key: [] for key in ("null_values", "true_values", "false_values")},
-    )
+    names = [*layout.names, *([""] if layout.tail else [])]
     read = pa_csv.ReadOptions(
         use_threads=False,
-        block_size=size,
-        column_names=names,
+        column_names=[str(j) for j in range(len(names))],
         skip_rows=layout.skipped,
         skip_rows_after_names=1,  # the header, which quotes may spread over lines
         encoding=layout.encoding,
     )
-    parts: list[list[pa.Array]] = [[] for _ in names]
-    many = False
-    with open_file(path, layout.mark) as file:
-        # The system's own memory holds many small arrays without gaps, and takes them back.
-        blocks = pa_csv.open_csv(file, read, parse, convert, pa.system_memory_pool())
-        for k, block in enumerate(blocks, 1):
-            if k % _OFTEN == 0:
-                give_back()
-            many |= len(block) >= _MANY
-            for part, column in zip(parts, block.columns, strict=True):
-                part.append(packed(column) if many else column)
-    give_back()
-    return pa.table([joined(part) for part in parts], names=names)
+    kept = {j for j, name in enumerate(names) if name in as_text}
+    return cells_of(path, layout.mark, read, parse, kept, missing)
 
 
 def _long_row(path: Path) -> InputError:
-    most = f"longer than {_BLOCK >> 20} MiB, the most that is read"
+    most = f"longer than {BLOCK >> 20} MiB, the most that is read"
     return InputError(f"{path}: a row is {most}: is a quote opened that never ends?")
 
 
@@ -243,7 +219,7 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
     """
     head = read_bytes(path, _HEAD)
     if len(head) == _HEAD and head.count(b"\n") + head.count(b"\r") < 3:
-        head = read_bytes(path, _BLOCK)  # a very long header
+        head = read_bytes(path, BLOCK)  # a very long header
     encoding, mark = encoding_of(head, encoding)
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head[mark:])
@@ -252,7 +228,7 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
     if "\0" in text:
         raise not_text(path, encoding)
     lines = _lines(text)
-    if len(head) in (_HEAD, _BLOCK):
+    if len(head) in (_HEAD, BLOCK):
         lines = lines[:-1] or lines  # the last one is cut
     skipped = 0
     while skipped < len(lines) and _no_header(lines[skipped]):

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,6 +16,7 @@ from sourcewise.limits import check_unpacked
 
 __all__ = [
     "Lines",
+    "is_no_data",
     "natural",
     "open_file",
     "read_bytes",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _PART = 1 << 20  # bytes
+_NO_DATA = (".*", "thumbs.db", "desktop.ini", "icon\r", "__macosx", "readme*", "license*")
 _SPECIAL = {
     stat.S_ISFIFO: "a pipe",
     stat.S_ISSOCK: "a socket",
@@ -56,6 +59,15 @@ def natural(text: str) -> tuple[tuple[float, str], ...]:
     """Sort key that puts "a2" before "a10"."""
     parts = re.split(r"(\d+)", text)
     return tuple((float(p), "") if p.isdecimal() else (-1.0, p) for p in parts)
+
+
+def is_no_data(name: str) -> bool:
+    """Whether a file or folder is called like what systems and people leave beside data.
+
+    >>> is_no_data(".DS_Store"), is_no_data("ReadMe.txt"), is_no_data("red.txt")
+    (True, True, False)
+    """
+    return any(fnmatch(name.casefold(), mark) for mark in _NO_DATA)
 
 
 @dataclass(frozen=True)

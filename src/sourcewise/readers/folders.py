@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
 from typing import NoReturn
@@ -10,7 +9,7 @@ from typing import NoReturn
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_SOURCES
 from sourcewise.readers.encoding import NotText, TextLines, is_surely_utf8, lines_of, read_text
-from sourcewise.readers.files import natural, read_bytes, reading, refuse_special, stem
+from sourcewise.readers.files import is_no_data, natural, read_bytes, reading, refuse_special, stem
 from sourcewise.readers.registry import FASTA, PLAIN, ReadOptions
 from sourcewise.readers.spelling import line_ends_of_files
 from sourcewise.readers.texts import Examples
@@ -19,7 +18,6 @@ from sourcewise.sources import Sources
 __all__ = ["read_fasta", "read_folder", "refuse_single"]
 
 _ENDINGS = ", ".join((*PLAIN.endings, *FASTA.endings))
-_NO_DATA = (".*", "thumbs.db", "desktop.ini", "icon\r", "__macosx", "readme*", "license*")
 _SOURCE = re.compile(r"(?:^|\s)source=(\S+)")
 _BRING = (
     "a folder with one .txt file per source, JSON lines {source, text}, or a table with --text"
@@ -108,7 +106,7 @@ def _entries(path: Path, out: list[Path]) -> tuple[list[Path], list[Path]]:
     """
     with reading(path):
         entries = sorted(path.iterdir(), key=lambda e: natural(e.name if e.is_dir() else stem(e)))
-    no_data = {e for e in entries if any(fnmatch(e.name.casefold(), mark) for mark in _NO_DATA)}
+    no_data = {entry for entry in entries if is_no_data(entry.name)}
     out += sorted(no_data)
     folders = [entry for entry in entries if entry.is_dir() and entry not in no_data]
     flat = [entry for entry in entries if not entry.is_dir() and entry not in no_data]

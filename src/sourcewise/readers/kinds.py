@@ -134,11 +134,15 @@ def beyond(text: str) -> str:
     return "" if found is None else "smallest" if found[1] else "largest"
 
 
-def file_mark(columns: Iterable[Texts]) -> str | None:
-    """The decimal mark that the columns of a file show, if they agree."""
-    return decimal_mark(
-        column.notations for column in columns if column.notations and marked(column.values)
-    )
+def file_mark(columns: Iterable[Texts], points: bool = False) -> str | None:
+    """The decimal mark that the columns of a file show, if they agree.
+
+    Args:
+        columns: of text.
+        points: whether there are others, whose numbers have points.
+    """
+    found = [c.notations for c in columns if c.notations and marked(c.values)]
+    return decimal_mark([*found, *([(Notation(),)] if points else [])])
 
 
 def decide(

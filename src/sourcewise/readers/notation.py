@@ -25,7 +25,15 @@ from sourcewise.readers.cells_of_text import (
 )
 from sourcewise.readers.short import raw
 
-__all__ = ["Notation", "admitted", "closest", "decimal_mark", "marked", "numbers"]
+__all__ = [
+    "Notation",
+    "_as_programs_write",
+    "admitted",
+    "closest",
+    "decimal_mark",
+    "marked",
+    "numbers",
+]
 
 _SPACES = " \u00a0\u202f\u2009"
 _CURRENCIES = ("$", "€", "£", "¥", "₹", "CHF", "EUR", "USD", "GBP", "kr", "zł")

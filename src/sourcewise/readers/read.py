@@ -2,18 +2,26 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sourcewise.errors import InputError, listing, unknown, visible
-from sourcewise.forms import Kind
+from sourcewise.forms import Images, Kind
 from sourcewise.memory import give_back
 from sourcewise.readers.builtin import built_in
 from sourcewise.readers.encoding import check_encoding
 from sourcewise.readers.files import reading, refuse_special, stem, suffix
-from sourcewise.readers.registry import ARRAYS, BUILT_IN, ReadOptions, format_of, readable
+from sourcewise.readers.registry import (
+    ARRAYS,
+    BUILT_IN,
+    EVERYWHERE,
+    ReadOptions,
+    format_of,
+    readable,
+)
+from sourcewise.readers.sampled import rows_of_sample
 from sourcewise.readers.spelling import alike_names
 from sourcewise.readers.texts import check_chunk
 from sourcewise.sources import Sources
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["read"]
 
 _PAIR, _MADE = "a pair of arrays", "Sources"
+_PIXELS = ("size", "channels")
 
 
 def read(
@@ -42,6 +51,11 @@ def read(
     encoding: str | None = None,
     na: Sequence[str] | str = (),
     dates: str | None = None,
+    size: int | None = None,
+    channels: Literal["grey", "rgb"] | None = None,
+    sample_rows: int | None = None,
+    sample_seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Sources:
     """Read labelled data.
 
@@ -49,11 +63,13 @@ def read(
     ('class_0', 'class_1', 'class_2')
 
     Args:
-        data: a path (.csv, .tsv, .jsonl, .fasta, each also .gz; .parquet; .npz; a folder of text),
-            a built-in name, a pandas DataFrame, NumPy or torch arrays (x, y) or (x, y, names), or
-            `Sources`. A named index of a DataFrame or .parquet file is a column too.
+        data: a path (.csv, .tsv, .jsonl, .fasta, each also .gz; .parquet; .npz; a folder of text;
+            a folder of images for each source, also as .zip; a folder of idx files), a built-in
+            name, a pandas DataFrame, NumPy or torch arrays (x, y) or (x, y, names), or `Sources`.
+            A named index of a DataFrame or .parquet file is a column too. Arrays of bytes
+            (n, H, W), (n, H, W, C) or (n, C, H, W) are `Images`.
         source: the column (in an .npz, the array) that says where a row comes from; by default
-            the one called `source` (`y`).
+            the one called `source` (`y`, `label` or `labels`).
         columns: use only these columns.
         ignore: leave these columns out (a built-in without named columns calls them x1, x2, ...).
         given: columns that models are conditioned on beside the source and never model: they
@@ -74,10 +90,20 @@ def read(
             folder so does what can only be UTF-8.
         na: values that are missing, beside the empty cell, NA, NaN, null and their like.
         dates: how dates are written, as in `strftime`: %d/%m/%Y.
+        size: make images squares of so many pixels a side: the square in their centre, made
+            smaller by an antialiasing filter. By default all must have one size.
+        channels: "grey" or "rgb" images; by default grey if all are.
+        sample_rows: keep at most so many rows of each source, drawn without replacement.
+        sample_seed: of that draw.
+        progress: called with how much is done, and of how much, while images are read.
+
+    Pixels of encoded images lie in a file without a name among the temporary files (TMPDIR),
+    mapped into memory, unless they are few.
 
     An option that cannot apply is refused: tables in files and DataFrames take all, JSON lines
     `source`, `group`, `text`, `chunk` and `encoding`, folders and FASTA files `chunk` and
-    `encoding`, built-ins `columns` and `ignore`, .npz files `source`, arrays and `Sources` none.
+    `encoding`, built-ins `columns` and `ignore`, .npz files `source`. Images take `size` and
+    `channels` wherever they are, and `sample_rows` applies to all.
 
     Raises:
         InputError: whatever is wrong with the data, in one line.
@@ -96,11 +122,16 @@ def read(
         encoding=encoding,
         na=(na,) if isinstance(na, str) else tuple(na),
         dates=dates,
+        size=size,
+        channels=channels,
+        sample_rows=sample_rows,
+        sample_seed=sample_seed,
+        progress=progress,
     )
     _check(options)
     if chunk is not None:
         check_chunk(chunk)
-    found = _read(data, options)
+    found = _chosen(_read(data, options), options)
     alike = alike_names(found.names, found.counts.tolist())
     notes = dict.fromkeys((*found.notes, *alike))  # `Sources` that are read again have it already
     if arrow := sys.modules.get("pyarrow"):
@@ -109,16 +140,29 @@ def read(
     return replace(found, reading=options.chosen, notes=tuple(notes))
 
 
+def _chosen(found: Sources, options: ReadOptions) -> Sources:
+    """The rows that are wanted, images as they are wanted; some readers have done so already."""
+    rows = rows_of_sample(found.y, found.names, options)
+    found = found if len(rows) == len(found) else found.take(rows)
+    if options.size is None and options.channels is None:
+        return found
+    if not isinstance(found.x, Images):
+        raise InputError(f"{found.name} holds no images: size and channels do not apply")
+    from sourcewise.readers.images.sources import resized
+
+    return replace(found, x=resized(found.x, options, found.name))
+
+
 def _read(data: Any, options: ReadOptions) -> Sources:
     """A folder of text needs neither pandas nor Arrow, which take long to import."""
     if isinstance(data, Sources):
-        _refuse_others(_MADE, options)
+        _refuse_others(_MADE, options, *_PIXELS)
         return data
     if isinstance(data, tuple):
         if len(data) not in (2, 3):
             allowed = "allowed are (x, y), (x, y, names)"
             raise InputError(f"cannot read a tuple of {len(data)}: {allowed}")
-        _refuse_others(_PAIR, options, arrays=True)
+        _refuse_others(_PAIR, options, *_PIXELS, arrays=True)
         from sourcewise.readers.arrays import from_arrays
 
         return from_arrays(*data)
@@ -133,7 +177,7 @@ def _read(data: Any, options: ReadOptions) -> Sources:
     if not isinstance(data, str | Path):
         raise InputError(f"cannot read a {type(data).__name__}: {_allowed()}")
     if str(data) in BUILT_IN:
-        _refuse_others(str(data), options, "columns", "ignore")
+        _refuse_others(str(data), options, "columns", "ignore", *_PIXELS)
         return built_in(str(data), options.columns or (), options.ignore)
     return _read_path(Path(data), options)
 
@@ -147,6 +191,12 @@ def _check(options: ReadOptions) -> None:
         raise InputError(f"no separator {separator!r} (one character, such as ; or |)")
     if options.encoding is not None:
         check_encoding(options.encoding)
+    for name in ("size", "sample_rows"):
+        number = getattr(options, name)
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise InputError(f"{name} must be a whole number from 1 up, got {number!r}")
+    if options.channels not in (None, "grey", "rgb"):
+        raise InputError(f"no channels {options.channels!r} (allowed: grey, rgb)")
     for text in options.na:
         if re.search("[\ud800-\udfff]", text):
             raise InputError(f"no value {text!a} for na: half a surrogate pair is no character")
@@ -201,22 +251,22 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
 
 def _refuse_others(what: str, options: ReadOptions, *allowed: str, arrays: bool = False) -> None:
     """Raise if an option was given that does not apply to what is read."""
-    used = [name for name in options.chosen if name not in allowed]
+    used = [name for name in options.chosen if name not in (*allowed, *EVERYWHERE)]
     if used:
         dash = "" if what in (_PAIR, _MADE) else "--"  # files and names come from a command line
-        kinds = f" (allowed: {_flags(allowed, dash)})" if allowed else ""
+        kinds = f" (allowed: {_flags((*allowed, EVERYWHERE[0]), dash)})" if allowed else ""
         unnamed = arrays and {"columns", "ignore", "given", "types", "group"} & set(used)
         hint = "; an array has no named columns: cut x itself, or bring a table" if unnamed else ""
         raise InputError(f"options that do not apply to {what}: {_flags(used, dash)}{kinds}{hint}")
 
 
 def _flags(names: Sequence[str], dash: str) -> str:
-    return listing(f"{dash}{name}" for name in names)
+    return listing(f"{dash}{name.replace('_', '-') if dash else name}" for name in names)
 
 
 def _allowed() -> str:
     names = ", ".join(BUILT_IN)
     return (
-        f"allowed are {readable()} files, folders of text, built-in names ({names}), DataFrames, "
-        "(x, y)"
+        f"allowed are {readable()} files, folders of text, images or idx files, built-in names "
+        f"({names}), DataFrames, (x, y)"
     )

@@ -4,7 +4,7 @@ A new kind of file costs a module with a function `(path, options, name) -> Sour
 in `FORMATS`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from pkgutil import resolve_name
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 __all__ = [
     "ARRAYS",
     "BUILT_IN",
+    "EVERYWHERE",
     "FASTA",
     "FOLDER",
     "FORMATS",
+    "IMAGES",
     "JSON_LINES",
     "PARQUET",
     "PLAIN",
     "TABLE",
+    "ZIP",
     "Format",
     "ReadOptions",
     "format_of",
@@ -50,12 +53,22 @@ class ReadOptions:
     encoding: str | None = None
     na: tuple[str, ...] = ()
     dates: str | None = None
+    size: int | None = None
+    channels: Literal["grey", "rgb"] | None = None
+    sample_rows: int | None = None
+    sample_seed: int = 0
+    progress: Callable[[int, int], None] | None = field(default=None, metadata={"aside": True})
 
     @property
     def chosen(self) -> dict[str, object]:
-        """Those that say something, by name."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        """Those that say something, by name; `progress` changes nothing that is read."""
+        values = {item.name: getattr(self, item.name) for item in _ITEMS}
+        if self.sample_rows is None:
+            del values["sample_seed"]
         return {name: value for name, value in values.items() if value}
+
+
+_ITEMS = tuple(item for item in fields(ReadOptions) if not item.metadata)
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ class Format:
     options: tuple[str, ...]  # of `sourcewise.read` that apply
     gz: bool = False  # whether it may be gzipped too, with .gz after the ending
     others: tuple[str, ...] = ()  # endings that are read as well
+    tell: str = ""  # "module:function" that tells them by more than an ending, folders too
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -75,21 +89,25 @@ class Format:
         return (*plain, *(ending + ".gz" for ending in plain if self.gz))
 
     def holds(self, path: Path) -> bool:
-        """Whether a file is called like one."""
-        return suffix(path) in self.endings
+        """Whether a file is called like one, or a folder holds some."""
+        if self.tell:
+            return resolve_name(self.tell)(path)
+        return suffix(path) in self.endings and not path.is_dir()
 
     def read(self, path: Path, options: ReadOptions, name: str) -> "Sources":
         """Read one; `name` is what the data will be called."""
         return resolve_name(self.reader)(path, options, name)
 
 
-_ALL = tuple(item.name for item in fields(ReadOptions))
+EVERYWHERE = ("sample_rows", "sample_seed")  # options that apply to whatever is read
+_PIXELS = ("size", "channels")
+_ALL = tuple(item.name for item in _ITEMS if item.name not in (*EVERYWHERE, *_PIXELS))
 _ROWS = tuple(name for name in _ALL if name not in ("separator", "encoding"))
 _TEXTS = ("source", "group", "text", "chunk", "encoding")
 
 TABLE = Format((".csv", ".tsv"), "sourcewise.readers.tables:read_table", _ALL, gz=True)
 PARQUET = Format((".parquet",), "sourcewise.readers.tables:read_parquet_table", _ROWS)
-ARRAYS = Format((".npz",), "sourcewise.readers.arrays:read_npz", ("source",))
+ARRAYS = Format((".npz",), "sourcewise.readers.saved_arrays:read_npz", ("source", *_PIXELS))
 JSON_LINES = Format((".jsonl",), "sourcewise.readers.tables:read_json_texts", _TEXTS, gz=True)
 FASTA = Format(
     (".fasta",),
@@ -98,10 +116,25 @@ FASTA = Format(
     gz=True,
     others=(".fa", ".fna", ".faa"),
 )
-FORMATS = (TABLE, PARQUET, ARRAYS, JSON_LINES, FASTA)
+ZIP = Format((".zip",), "sourcewise.readers.images.folders:read_zip", _PIXELS)
+FORMATS = (TABLE, PARQUET, ARRAYS, JSON_LINES, FASTA, ZIP)
 # One file of plain text is one source, which is refused; a folder of them is data.
 PLAIN = Format((".txt",), "sourcewise.readers.folders:refuse_single", _ALL, gz=True)
 FOLDER = Format((), "sourcewise.readers.folders:read_folder", ("chunk", "encoding"))
+IMAGES = (
+    Format(
+        (),
+        "sourcewise.readers.images.idx:read_idx",
+        _PIXELS,
+        tell="sourcewise.readers.images.marks:is_idx",
+    ),
+    Format(
+        (),
+        "sourcewise.readers.images.folders:read_folder",
+        _PIXELS,
+        tell="sourcewise.readers.images.marks:is_image_folder",
+    ),
+)
 
 BUILT_IN = {
     "wine": "178 wines, 13 measurements; sources: 3 cultivars (scikit-learn)",
@@ -115,17 +148,19 @@ BUILT_IN = {
 
 
 def format_of(path: Path) -> Format | None:
-    """What a path is, by its name; None if nothing reads it."""
-    if path.is_dir():
-        return FOLDER
-    return next((kind for kind in (*FORMATS, PLAIN) if kind.holds(path)), None)
+    """What a path is, by its name, or by what a folder holds; None if nothing reads it.
+
+    A folder is of text unless it holds images.
+    """
+    found = next((kind for kind in (*FORMATS, PLAIN, *IMAGES) if kind.holds(path)), None)
+    return FOLDER if found is None and path.is_dir() else found
 
 
 def readable() -> str:
     """The usual endings in words.
 
     >>> readable()
-    '.csv, .tsv, .jsonl, .fasta (also .gz), .parquet or .npz'
+    '.csv, .tsv, .jsonl, .fasta (also .gz), .parquet, .npz or .zip'
     """
     zipped, others = (
         [ending for kind in FORMATS if kind.gz == gz for ending in kind.suffixes]

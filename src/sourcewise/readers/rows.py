@@ -14,7 +14,7 @@ from sourcewise.places import Place, Places
 from sourcewise.readers.columns import MISSING, encoded, levels
 from sourcewise.readers.declared import is_text
 from sourcewise.readers.notation import admitted
-from sourcewise.readers.short import Short, as_text, blank, equal
+from sourcewise.readers.short import Short, Streamed, as_text, blank, equal
 
 __all__ = ["data_rows"]
 
@@ -105,6 +105,8 @@ def _gaps(column: pa.ChunkedArray) -> np.ndarray:
     """(n,) rows without a value, or with spaces only."""
     if isinstance(column.type, Short):
         return blank(column)
+    if isinstance(column.type, Streamed):
+        return np.isnan(column.cast(pa.float64()).to_numpy())
     gap = column.is_null()
     if is_text(column.type):
         gap = pc.or_(gap, pc.equal(pc.utf8_trim_whitespace(column.fill_null("")), ""))
@@ -118,6 +120,10 @@ def _units(table: pa.Table, missing: Collection[str]) -> list[str]:
     such column. One column alone is not enough, unless it holds what is a unit beyond doubt: a
     typing error is no row of units. The first column is that of sources.
     """
+    numbers = {j for j, kind in enumerate(table.schema.types) if isinstance(kind, Streamed)}
+    if not all(_gaps(table.column(j).slice(0, 1)).all() for j in numbers):
+        return []
+    table = table.select([j for j in range(table.num_columns) if j not in numbers])
     if len(table) < 2 or not all(is_text(column.type) for column in table.columns):
         return []
     source, *first = (as_text(column.slice(0, 1))[0].as_py() for column in table.columns)

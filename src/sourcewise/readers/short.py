@@ -1,4 +1,4 @@
-"""Texts of at most eight bytes, each stored as one number: small, and quick to compare.
+"""Texts that are stored as numbers: those of at most eight bytes, and those that are numbers.
 
 Most cells of a table are that short. Eight bytes a row is what a column of numbers takes in the
 end, and equal numbers are found three times sooner than equal texts.
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 __all__ = [
     "Short",
+    "Streamed",
     "all_different",
     "as_text",
     "blank",
@@ -40,6 +41,28 @@ class Short(pa.ExtensionType):
         return cls()
 
 
+class Streamed(pa.ExtensionType):
+    """Numbers of a column of text, NaN where it has a gap; the text itself is gone.
+
+    Every cell that is no gap is a number as programs write them, and some have decimals that no
+    other notation reads: by the rule of `kinds`, nothing else can be decided.
+
+    Args:
+        example: the first of the texts.
+    """
+
+    def __init__(self, example: str) -> None:
+        self.example = example
+        super().__init__(pa.float64(), "sourcewise.streamed")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self.example.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> "Streamed":
+        return cls(serialized.decode())
+
+
 def packed(texts: pa.Array) -> pa.Array:
     """Texts as numbers, if all are short enough; otherwise as they are.
 
@@ -66,7 +89,9 @@ def unpacked(numbers: pa.Array) -> pa.Array:
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column with its short texts as Arrow has them; others are as they were."""
+    """A column with its texts as Arrow has them, of numbers some; others are as they were."""
+    if isinstance(column.type, Streamed):
+        return column.cast(pa.float64()).cast(pa.string())
     if not isinstance(column.type, Short):
         return column
     return pa.chunked_array([unpacked(part.storage) for part in column.chunks], pa.string())

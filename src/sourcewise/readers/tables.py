@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_CELLS, check_columns, check_unpacked
+from sourcewise.readers.columns import MISSING
 from sourcewise.readers.delimited import Delimited, layout_of
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
@@ -40,7 +41,10 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
         options = replace(options, text=text)
         layout = replace(layout, quoted=layout.separator != "\t")
     file = Delimited(path, layout)
-    return from_arrow(file.read(), options, name, file)
+    kept = {label, text, *options.group, *options.types}
+    forced = options.decimal == "," or options.dates or label not in layout.names
+    table = file.read(None if forced else kept, {*MISSING, *options.na})
+    return from_arrow(table, options, name, file)
 
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:

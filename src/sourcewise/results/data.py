@@ -120,6 +120,8 @@ class Reading:
     encoding: str | None = None
     na: tuple[str, ...] = ()
     dates: str | None = None
+    size: int | None = None
+    channels: str | None = None
 
 
 @dataclass(frozen=True)

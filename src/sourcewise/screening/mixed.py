@@ -118,11 +118,13 @@ def _texts(screened: Screened) -> None:
         rows, name = int(present.sum()), column.name
         levels = len(screened.table.columns[name][present].unique())
         if rows > 20 and levels > TIED * rows:
+            screened.misfits[name] = "hardly any value comes twice"
             screened.warnings.append(
                 f"nearly every value of {name!r} is different: an identifier? "
                 f"{as_option('--ignore', name)}, or --text {in_shell(name)} to model it"
             )
         elif levels > MANY and rows < REPEATED * levels:
+            screened.misfits[name] = f"{levels} categories in {rows} rows"
             screened.warnings.append(
                 f"{name!r} holds {levels} categories in {rows} rows: models learn little of such "
                 f"names or codes, and verdicts may rest on them; {as_option('--ignore', name)} "

@@ -24,7 +24,7 @@ from sourcewise.screening.base import (
     tested_sources,
 )
 from sourcewise.screening.dates import point_out_dates
-from sourcewise.screening.far import point_out_outliers, point_out_spikes
+from sourcewise.screening.far import point_out_outliers, point_out_spikes, shown
 from sourcewise.screening.options import USUAL, NumericOptions, Rules
 from sourcewise.screening.recorded import resolution
 from sourcewise.sources import Sources
@@ -52,6 +52,8 @@ def screen(data: Sources, rules: Rules = USUAL, options: NumericOptions | None =
     screened = usable(data, rules)
     point_out_outliers(screened, point_out_misfits(screened))
     _point_out_skew(screened)
+    for name, values in screened.spikes.items():
+        screened.misfits.setdefault(name, f"{shown(values[0])} far from the rest")
     return screened
 
 

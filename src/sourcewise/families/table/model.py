@@ -7,13 +7,21 @@ the codes of its column. Read as a density of code + u, u uniform on [0, 1), it 
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.families.base import BatchNoise, ConditionalModel, Density
+from sourcewise.errors import listing
+from sourcewise.families.base import (
+    BatchNoise,
+    Caution,
+    ConditionalModel,
+    Density,
+    Diagnosed,
+    Occasion,
+)
 from sourcewise.families.table.network import ColumnNetwork
 from sourcewise.families.table.settings import TableSettings
 from sourcewise.networks.transformer import Drop
@@ -43,6 +51,15 @@ class TableModel(ConditionalModel):
         self.network = ColumnNetwork(
             self.codes, K=K, width=width, layers=settings.layers, hidden=2 * width
         )
+
+    @classmethod
+    def cautions(
+        cls, strategies: Mapping[str, Diagnosed], occasion: Occasion
+    ) -> Iterator[Caution]:
+        """Where categories hardly repeat, most of a score is what is said of values never seen."""
+        if occasion.purpose == "compare" and occasion.misfits:
+            told = listing((f"{name!r} ({how})" for name, how in occasion.misfits.items()), 3)
+            yield Caution(condition=f"with {told} among the columns, see the notes")
 
     @property
     def free_parameters(self) -> int:

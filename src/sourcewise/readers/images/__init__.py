@@ -1,0 +1,1 @@
+"""Images -> `Sources`: encoded files in folders and archives, idx files, arrays."""
