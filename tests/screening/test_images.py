@@ -33,6 +33,16 @@ def test_images_are_kept_however_constant_a_pixel_is(coding):
     assert screened.image.fewest == N // 2
 
 
+def test_directions_in_which_no_difference_is_seen_are_told():
+    told = screen("numeric", images(), Rules(), NumericOptions(5)).warnings
+    assert told == [
+        "sources have their own law in the 5 leading principal components of 12 pixel values; in "
+        "all other directions all sources and strategies share one noise, and no difference is "
+        "seen: --set components=N models more"
+    ]
+    assert screen("numeric", images(), Rules(), NumericOptions(12)).warnings == []
+
+
 def test_a_source_that_is_not_tested_says_nothing_of_components():
     y = torch.where(torch.arange(N) < 5, 0, 1)
     screened = screen("numeric", Sources(images().x, y, ("few", "many")), Rules())

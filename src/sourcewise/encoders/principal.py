@@ -31,11 +31,10 @@ from sourcewise.encoders.images import ImageCoding, ImageRows
 from sourcewise.forms import Images
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
+from sourcewise.screening.images import components
 from sourcewise.screening.options import NumericOptions
 
 __all__ = ["PrincipalCoding", "PrincipalEncoder", "plan"]
-
-FEW, SHARE, MOST = 16, 5, 200  # components: all up to FEW; a SHAREth of a source's images; at most
 
 
 def plan(screened: Screened, options: NumericOptions | None = None) -> "PrincipalCoding":
@@ -43,18 +42,7 @@ def plan(screened: Screened, options: NumericOptions | None = None) -> "Principa
     x, image = screened.data.x, screened.image
     assert isinstance(x, Images)
     assert image is not None
-    wanted = "auto" if options is None else options.components
-    return PrincipalCoding(x.shape, x.top, automatic(image.fewest) if wanted == "auto" else wanted)
-
-
-def automatic(fewest: int) -> int:
-    """Components where each source has so many images at least: own covariances need several
-    images for each.
-
-    >>> automatic(30), automatic(200), automatic(6000)
-    (16, 40, 200)
-    """
-    return min(max(FEW, fewest // SHARE), MOST)
+    return PrincipalCoding(x.shape, x.top, components(image, options))
 
 
 @dataclass(frozen=True)

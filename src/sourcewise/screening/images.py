@@ -12,9 +12,23 @@ from sourcewise.screening.base import Image, Screened, refuse_table_options
 from sourcewise.screening.options import USUAL, BoxOptions, NumericOptions, Rules
 from sourcewise.sources import Sources
 
-__all__ = ["MOST_PRODUCTS", "screen", "screen_box"]
+__all__ = ["MOST_PRODUCTS", "components", "screen", "screen_box"]
 
 MOST_PRODUCTS = 5000  # images or pixel values, the fewer of them, for a matrix of all their pairs
+
+
+FEW, SHARE, MOST = 16, 5, 200  # components: all up to FEW; a SHAREth of a source's images; at most
+
+
+def components(image: Image, options: NumericOptions | None) -> int:
+    """Components that are modelled; own covariances need several images for each.
+
+    >>> [components(Image((1, 8, 8), fewest=n), None) for n in (30, 200, 6000)]
+    [16, 40, 64]
+    """
+    if options is not None and options.components != "auto":
+        return options.components
+    return min(math.prod(image.shape), max(FEW, image.fewest // SHARE), MOST)
 
 
 def screen(data: Sources, rules: Rules = USUAL, options: NumericOptions | None = None) -> Screened:
@@ -31,9 +45,16 @@ def screen(data: Sources, rules: Rules = USUAL, options: NumericOptions | None =
             f"components (at most {MOST_PRODUCTS} of one or the other): --size 32 makes them "
             "smaller"
         )
-    wanted = "auto" if options is None else options.components
-    if wanted != "auto" and wanted > D:
-        raise InputError(f"setting components: at most the {D} pixel values, not {wanted}")
+    assert screened.image is not None
+    q = components(screened.image, options)
+    if q > D:
+        raise InputError(f"setting components: at most the {D} pixel values, not {q}")
+    if q < D:
+        screened.warnings.append(
+            f"sources have their own law in the {q} leading principal components of {D} pixel "
+            "values; in all other directions all sources and strategies share one noise, and no "
+            "difference is seen: --set components=N models more"
+        )
     return screened
 
 
