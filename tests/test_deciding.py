@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sourcewise.deciding import would_decide
+from sourcewise.metrics.registry import metric
 from sourcewise.statistics import (
     Interval,
     judge,
@@ -117,3 +118,11 @@ def test_where_no_number_of_seeds_decides_it_says_so():
     rows = np.random.default_rng(3).normal(size=(1, 50)) + np.array([[-2.0], [0.1], [2.0]])
     words = would_decide(rows_and_seeds(rows), 0.01)
     assert words == "more rows beside more training seeds (no number of seeds up to 1000 alone)"
+
+
+def test_what_rows_share_is_named_by_the_metric():
+    errors = np.array([[0.3, 0.0, 0.0]])
+    interval = with_shared_errors(Interval(0.05, 0.1, 99), np.ones(1), [(1, errors)])
+    assert would_decide(interval, 0.01) == "normalisers known better"
+    drawn = metric("energy-distance").remedy
+    assert would_decide(interval, 0.01, shared=drawn) == "more draws of the models"

@@ -2,22 +2,24 @@
 
 import math
 
-from sourcewise.statistics import ALPHA, NORMALISERS, SEEDS, Interval, judge, with_seeds
+from sourcewise.statistics import ALPHA, SEEDS, SHARED, Interval, judge, with_seeds
 
 __all__ = ["would_decide"]
 
 MOST_SEEDS = 1000  # that a run takes
 
 
-def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
+def would_decide(
+    interval: Interval, region: float, tests: int = 1, shared: str = "normalisers known better"
+) -> str:
     """What an undecided difference lacks, in words, if value and spread stay as they are.
 
     The standard error shrinks like one over the root of the number of rows; the allowance stays. A
     decision needs |value| beyond the allowance by the critical value of the first Holm step,
     `t_{df, 1 - .025/tests} SE`, or the whole interval inside the region; whichever takes fewer
     rows. Where training seeds make most of the width, it is the least number of them that decides
-    (see `statistics.with_seeds`). No rows help where normalisers make most of the standard error,
-    or where the allowance alone stands in the way.
+    (see `statistics.with_seeds`). No rows help where the errors that all
+    rows share make most of the standard error, or where the allowance alone stands in the way.
 
     >>> would_decide(Interval(0.1, 0.1, 99), region=0.01)
     'about 3.9 times the rows'
@@ -28,6 +30,7 @@ def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
         interval: of the difference.
         region: half the width of practical equivalence.
         tests: how many differences Holm corrects for.
+        shared: what makes the errors smaller that all rows share.
     """
     from scipy.special import stdtrit
 
@@ -37,8 +40,8 @@ def would_decide(interval: Interval, region: float, tests: int = 1) -> str:
     open_ways = [(width, gap - interval.allowance) for width, gap in ways]
     ratios = [width / gap for width, gap in open_ways if gap > 0]
     blocked = not ratios and any(gap > 0 for _, gap in ways)
-    if blocked or interval.scarce == NORMALISERS:
-        return "normalisers known better"
+    if blocked or interval.scarce == SHARED:
+        return shared
     ratio = min(ratios, default=math.inf)
     if interval.scarce == SEEDS and ratio < math.inf:
         return _seeds(interval, region, tests)

@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike
 __all__ = [
     "ALPHA",
     "DOMINATED",
-    "NORMALISERS",
     "SEEDS",
+    "SHARED",
     "Interval",
     "Overall",
     "SeedSpread",
@@ -75,7 +75,7 @@ class Interval:
         standard_error: its standard error.
         df: degrees of freedom of t, or those whose t gives the same width.
         level: nominal coverage.
-        scarce: what would shrink it most: rows, training seeds, or normalisers, whichever makes
+        scarce: what would shrink it most: rows, training seeds, or `SHARED`, whichever makes
             most of its width.
         allowance: the most that a bias may add or take, >= 0; it never averages out.
         spread: what training seeds make of it; None: they make nothing, or it is not known.
@@ -121,7 +121,7 @@ class Interval:
 
 
 DOMINATED = 0.8
-NORMALISERS = "normalisers"  # what no row makes better known
+SHARED = "what rows share"  # an error that no row makes smaller
 SEEDS = "training seeds"
 
 
@@ -202,7 +202,7 @@ def with_shared_errors(
         interval,
         standard_error=math.sqrt(own + variance),
         allowance=interval.allowance + max(sides) + either,
-        scarce=NORMALISERS if variance > own else interval.scarce,
+        scarce=SHARED if variance > own else interval.scarce,
     )
 
 

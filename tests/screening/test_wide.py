@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from sourcewise import forms
 from sourcewise.forms import Column, Table
+from sourcewise.forms import table as forms
 from sourcewise.screening.numeric import screen
 from sourcewise.screening.options import Rules
 from sourcewise.screening.recorded import recorded_columns

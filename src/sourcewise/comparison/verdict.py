@@ -60,7 +60,8 @@ def _difference(
     """A row with its verdict; `tests` were adjusted together."""
     job, interval, region = summary.plan.job, row.interval, summary.region
     verdict = judge(interval, p_holm, region)
-    lacks = would_decide(interval, region, tests) if verdict == "undecided" else None
+    remedy = job.metric.remedy
+    lacks = would_decide(interval, region, tests, remedy) if verdict == "undecided" else None
     head = row.source, row.strategy.name, baseline, job.metric.key, job.unit
     ends = interval.value, interval.low, interval.high, interval.standard_error
     return Difference(*head, *ends, float(interval.df), interval.p, p_holm, verdict, lacks)

@@ -92,6 +92,7 @@ class Metric:
         features: whether it takes rows as points: features are then fitted with the encoder.
         per_unit: whether values are per unit of the coding (row, symbol, pixel value), or per row
             whatever it is made of.
+        remedy: what makes the errors smaller that all rows of a source share, in words.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Metric:
     of_log_densities: bool = False
     features: bool = False
     per_unit: bool = True
+    remedy: str = "normalisers known better"
 
     @property
     def key(self) -> str:

@@ -63,6 +63,7 @@ METRIC = Metric(
     region=lambda coding, baseline: max(SHARE * abs(baseline), FLOOR * spread(coding.coordinates)),
     features=True,
     per_unit=False,
+    remedy="more draws of the models",
 )
 
 
