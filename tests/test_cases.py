@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import sourcewise as sw
 from sourcewise.forms import Column, Kind, Table, as_table
-from sourcewise.lifecycle.sample import write_samples
+from sourcewise.lifecycle.sample_files import write_samples
 
 QUICK = {"strategy": "pooled", "model": "table", "set": {"updates": 3, "passes": 1}}
 

@@ -60,6 +60,20 @@ def test_opposite_slopes_are_separate_and_laws_of_c_are_no_reason():
     assert "1 column given age, sex" in str(apart)
 
 
+def test_a_network_pools_slopes_and_laws_of_c_are_no_reason_to_separate():
+    """Its label is an input, so that one pooled model may have a slope for each source.
+
+    The best there is are -0.726 nats per row; without c it would be below -1.5.
+    """
+    how = {"updates": 200, "passes": 1, "width": 32, "learning_rate": 0.01, "ema": 0.99}
+    options = {"model": "table", "set": how, "scope": "these models"}
+    apart = compared(planted((1.0, 1.0), (-1.0, 1.0), 200), **options)
+    assert apart.verdict["overall"] in ("pool", "equivalent")
+    opposite = compared(planted((1.0, -1.0), (0.0, 0.0), 200), **options)
+    for strategy in opposite.document["strategies"].values():
+        assert -1.35 < strategy["macro"]["log_likelihood"]["mean"] < -0.726
+
+
 def test_scores_are_those_of_least_squares_by_block(tmp_path):
     frame = planted((1.0, 0.5), (0.0, 1.0), 60)
     run = sw.compare(
@@ -71,17 +85,31 @@ def test_scores_are_those_of_least_squares_by_block(tmp_path):
     new = planted((1.0, 0.5), (0.0, 1.0), 30, seed=1)
     new.to_csv(tmp_path / "new.csv", index=False)
     rows = sw.read(tmp_path / "new.csv", source="site", given=("age", "sex"))
-    scores = sw.evaluate(run, rows).document["strategies"]["separate"]["per_source"]
-    for site in "ab":
-        old, rows = (f[f["site"] == site] for f in (frame, new))
-        design = [
-            np.column_stack([np.ones(len(f)), f["age"], f["sex"] == "m"]) for f in (old, rows)
-        ]
-        beta, *_ = np.linalg.lstsq(design[0], old["x"].to_numpy(), rcond=None)
-        variance = np.mean((old["x"] - design[0] @ beta) ** 2)
-        rest = rows["x"] - design[1] @ beta
-        exact = -0.5 * np.mean(rest**2) / variance - 0.5 * np.log(2 * np.pi * variance)
-        assert scores[site]["metrics"]["log_likelihood"]["mean"] == pytest.approx(exact, abs=1e-8)
+    scores = sw.evaluate(run, rows).document["strategies"]
+    separate, pooled = (
+        {
+            site: scores[name]["per_source"][site]["metrics"]["log_likelihood"]["mean"]
+            for site in "ab"
+        }
+        for name in ("separate", "pooled")
+    )
+
+    def fitted(old, dummies):
+        """Coefficients, variance and what makes a design, of least squares."""
+
+        def design(f):
+            return np.column_stack([*(f["site"] == d for d in dummies), f["age"], f["sex"] == "m"])
+
+        beta, *_ = np.linalg.lstsq(design(old).astype(float), old["x"].to_numpy(), rcond=None)
+        return beta, np.mean((old["x"] - design(old) @ beta) ** 2), design
+
+    blocks = {name: fitted(frame[frame["site"] == name], name) for name in "ab"}
+    for found, of in ((separate, blocks), (pooled, dict.fromkeys("ab", fitted(frame, "ab")))):
+        for site, (beta, variance, design) in of.items():
+            own = new[new["site"] == site]
+            rest = own["x"] - design(own) @ beta
+            exact = -0.5 * np.mean(rest**2) / variance - 0.5 * np.log(2 * np.pi * variance)
+            assert found[site] == pytest.approx(exact, abs=1e-8)
 
 
 def test_a_run_reads_and_draws_given_columns(main, tmp_path, capsys):
@@ -120,6 +148,122 @@ def test_draws_at_values(main, tmp_path, capsys):
         assert told in capsys.readouterr().err
 
 
+def rows_of_a_file(path, **columns):
+    frame = pd.DataFrame({"sex": ["m", "f", "m"], "age": [0.5, 2.0, -1.25]}).assign(**columns)
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
+def test_draws_at_the_rows_of_a_file(main, tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "out.csv"
+    data = sw.read(planted((1.0, -1.0), (0.0, 0.0), 60), source="site", given=("age", "sex"))
+    sw.train(data, strategy="separate", out=run)
+    own = rows_of_a_file(tmp_path / "own.csv", site=["b", "a", "b"], x=7)
+    assert main(["sample", str(run), "--given", own, "--out", str(out)]) == 0
+    found = pd.read_csv(out)
+    assert found[["site", "sex", "age"]].to_numpy().tolist() == [
+        ["b", "m", 0.5],
+        ["a", "f", 2.0],
+        ["b", "m", -1.25],
+    ]
+    every = rows_of_a_file(tmp_path / "every.csv")
+    assert main(["sample", str(run), "--given", every, "-n", "2", "--out", str(out)]) == 0
+    twice = pd.read_csv(out)
+    assert twice["site"].tolist() == ["a"] * 6 + ["b"] * 6
+    assert twice["age"].tolist() == [0.5, 0.5, 2.0, 2.0, -1.25, -1.25] * 2
+    # A draw depends on its source and its row alone.
+    assert twice["x"][[6, 2, 10]].tolist() == found["x"].tolist()
+    part = sw.sample(run, sources=["b"], given=pd.DataFrame({"age": [0.5], "sex": ["m"]}))
+    assert part.frame()["x"].tolist() == found["x"][:1].tolist()
+    assert part.document["given_rows"] == part.document["n"] == 1
+    assert "at 1 row of given columns" in str(part)
+    capsys.readouterr()
+    scores = sw.evaluate(run, sw.Sources(part.x, part.y, part.names))  # c is among the columns
+    assert scores.document["data"]["rows"] == 1
+    for name, columns, options, told in (
+        ("a", {"sex": ["m", "q", "m"]}, [], "'sex': the models do not know 'q' (known: f, m)"),
+        ("b", {"age": [1.0, 2.0, None]}, [], "'age' has no value in "),
+        ("c", {"age": "old"}, [], "column 'age' holds text"),
+        ("d", {"site": ["a", "a", "c"]}, [], "d.csv, line 4: no source 'c' (there are: a, b)"),
+        ("e", {"site": "a"}, ["--source", "a"], "leave out --source"),
+        ("f", {}, ["-n", "0"], "0 draws per row"),
+    ):
+        path = rows_of_a_file(tmp_path / f"{name}.csv", **columns)
+        assert main(["sample", str(run), "--given", path, *options]) == 2
+        said = capsys.readouterr().err.strip()
+        assert told in said
+        assert len(said.splitlines()) == 1
+    (tmp_path / "g.csv").write_text("age,sex\n")
+    (tmp_path / "h.csv").write_text("age\n1\n")
+    (tmp_path / "i.csv").write_text("")
+    for name, told in (
+        ("g.csv", "holds no rows"),
+        ("h.csv", "no column 'sex' (there are: age)"),
+        ("i.csv", "is empty"),
+        ("no.csv", "no file"),
+        ("age", "values are written A=VALUE"),
+    ):
+        assert main(["sample", str(run), "--given", str(tmp_path / name)]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_one_given_column_may_be_a_file_of_its_own(main, tmp_path):
+    frame = planted((1.0, -1.0), (0.0, 0.0), 60)
+    data = sw.read(frame, source="site", given="age", ignore=["sex"])
+    sw.train(data, strategy="separate", out=tmp_path / "run")
+    (tmp_path / "age.csv").write_text("age\n1.5\n-2\n0\n")
+    out = tmp_path / "out.csv"
+    args = ["--given", str(tmp_path / "age.csv"), "--source", "b", "--out", str(out)]
+    assert main(["sample", str(tmp_path / "run"), *args]) == 0
+    assert pd.read_csv(out)["age"].tolist() == [1.5, -2.0, 0.0]
+
+
+def test_new_rows_with_strange_or_missing_given_values(main, tmp_path, capsys):
+    run, new = tmp_path / "run", tmp_path / "new.csv"
+    frame = planted((1.0, -1.0), (0.0, 0.0), 60)
+    data = sw.read(frame, source="site", given=("age", "sex"))
+    sw.train(data, strategy="separate", out=run)
+    frame.assign(sex=["q"] * 3 + frame["sex"][3:].tolist()).to_csv(new, index=False)
+    assert main(["evaluate", str(run), str(new)]) == 2
+    assert "a category of 'sex' that training never saw (known: f, m)" in capsys.readouterr().err
+    assert main(["evaluate", str(run), str(new), "--unknown", "skip", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"]["rows"] == 3
+    frame.assign(age=[None] * 2 + frame["age"][2:].tolist()).to_csv(new, index=False)
+    assert main(["evaluate", str(run), str(new)]) == 2
+    assert "'age' has no value in " in capsys.readouterr().err
+    assert main(["evaluate", str(run), str(new), "--missing", "drop", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["data"]["rows"] == 118
+    assert "2 rows dropped for missing values of given columns" in found["warnings"]
+    with pytest.raises(sw.InputError, match="read without given columns"):
+        sw.evaluate(run, sw.read(frame, source="site", columns=("x",)))
+
+
+def test_texts_are_drawn_and_written_with_what_is_given(main, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    stars = rng.integers(1, 6, 200)
+    words = [("good" if s > 3 else "bad") + "!" * int(rng.integers(9)) for s in stars]
+    frame = pd.DataFrame({"shop": ["a", "b"] * 100, "stars": stars, "text": words})
+    run, out = tmp_path / "run", tmp_path / "out.jsonl"
+    data = sw.read(frame, source="shop", given=("stars",), types={"stars": "number"})
+    how = {"updates": 150, "passes": 1, "batch": 50, "width": 16, "ema": 0.0}
+    sw.train(data, strategy="pooled", out=run, set={**how, "learning_rate": 0.01})
+    assert main(["sample", str(run), "-n", "50", "--out", str(out)]) == 0
+    draws = [json.loads(line) for line in out.read_text().splitlines()]
+    assert list(draws[0]) == ["shop", "stars", "text"]
+    right = [row["text"].startswith("good") == (row["stars"] > 3) for row in draws]
+    assert sum(right) > 90
+    found = sw.sample(run, sources=["a"], n=20, given={"stars": 5})
+    assert sum(row["text"].startswith("good") for row in found.plain()["a"]) > 17
+    assert "stars" in str(found)
+    capsys.readouterr()
+    assert main(["evaluate", str(run), str(out), "--json"]) == 2  # JSON lines have texts alone
+    found.frame().to_csv(tmp_path / "new.csv", index=False)
+    capsys.readouterr()
+    assert main(["evaluate", str(run), str(tmp_path / "new.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"]["rows"] == 20
+
+
 def test_gaps_are_filled_in_by_given_columns():
     """Independent of c, fillings would draw slopes towards 0."""
     frame = planted((1.0, 1.0), (0.0, 0.0))
@@ -144,6 +288,19 @@ def test_the_energy_distance_is_of_rows_with_what_is_given():
     assert found.verdict["overall"] == "separate"
 
 
+def test_energies_refuse_too_many_normalisers_before_they_train(monkeypatch):
+    """They need none to be judged by draws."""
+    monkeypatch.setattr("sourcewise.families.energy.normaliser.MOST_CONDITIONS", 64)
+    frame = planted((1.0, -1.0), (0.0, 0.0), 70).assign(z=np.arange(140) % 7)
+    quick = {"updates": 4, "passes": 1, "temperatures": 4, "particles": 16}
+    options = {"model": "energy", "set": quick, "scope": "these models"}
+    with pytest.raises(sw.InputError, match="different values of source and given columns"):
+        compared(frame, **options)
+    data = sw.read(frame, source="site", given=("age", "sex"))
+    options = {"model": "energy", "set": quick, "metric": "energy-distance"}
+    sw.train(data, **options, strategy="pooled")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -151,7 +308,7 @@ def test_the_energy_distance_is_of_rows_with_what_is_given():
         (["--given", "site"], "it is the source, so it cannot be given"),
         (["--given", "age", "--columns", "age,x"], "it is in columns"),
         (["--given", "age", "--ignore", "age"], "it is left out by ignore"),
-        (["--given", "age", "--model", "energy"], "energy takes no given columns"),
+        (["--given", "age", "--model", "arm"], "arm takes no given columns (those that do: "),
         (["--given", "age,age"], "duplicate column names"),
         (["--given", "age,sex,x"], "no column left beside the source"),
     ],

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, take
 
-__all__ = ["Batch", "chunks", "joined"]
+__all__ = ["Batch", "chunks", "joined", "needed"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,17 @@ class Batch:
 
 def _to(x: Tensor, device: str | torch.device, dtype: torch.dtype | None) -> Tensor:
     return x.to(device, dtype if x.is_floating_point() else None)
+
+
+def needed(c: Tensor | None) -> Tensor:
+    """Given columns, for a model that is conditioned on some.
+
+    Raises:
+        InputError: there are none.
+    """
+    if c is None:
+        raise InputError("this model is conditioned on given columns, and was given none")
+    return c
 
 
 def joined(parts: Sequence[Batch]) -> Batch:

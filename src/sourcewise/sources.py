@@ -119,8 +119,14 @@ class Sources:
 
     @cached_property
     def same(self) -> Tensor:
-        """(n,) the same number for identical examples, in order of first appearance."""
-        return identical(self.rows)
+        """(n,) the same number for identical examples, in order of first appearance.
+
+        Examples with other given columns are other ones.
+        """
+        same = identical(self.rows)
+        if self.c is None or not isinstance(self.x, Whole):
+            return same
+        return identical(torch.cat([same[:, None], as_table(self.c).matrix()], 1))
 
     @cached_property
     def units(self) -> Tensor:
@@ -146,8 +152,10 @@ class Sources:
         """
         labels = [self.names[k] for k in self.y.tolist()]
         if isinstance(self.x, Whole):
-            pairs = zip(labels, self.x.keys(), strict=True)
-            keys = (repr(pair).encode("utf-8", "surrogatepass") for pair in pairs)
+            given = None if self.c is None else as_table(self.c)
+            told = [] if given is None else [given.cells(name).tolist() for name in given.names]
+            every = zip(labels, self.x.keys(), *told, strict=True)
+            keys = (repr(each).encode("utf-8", "surrogatepass") for each in every)
             digests = (blake2b(key, digest_size=8).digest() for key in keys)
             return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests])
         import pandas as pd

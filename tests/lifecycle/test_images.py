@@ -10,7 +10,8 @@ from PIL import Image
 import sourcewise as sw
 from sourcewise.errors import InputError
 from sourcewise.forms import Images
-from sourcewise.lifecycle.sample import Samples, write_samples
+from sourcewise.lifecycle.sample import Samples
+from sourcewise.lifecycle.sample_files import write_samples
 from sourcewise.lifecycle.train import Trained
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources

@@ -10,7 +10,7 @@ import torch
 import sourcewise as sw
 from sourcewise.errors import InputError
 from sourcewise.forms import Ragged, Table, X, as_table
-from sourcewise.lifecycle.sample import write_samples
+from sourcewise.lifecycle.sample_files import write_samples
 from sourcewise.randomness import Noise
 
 from .conftest import SMALL

@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 import torch
 
 import sourcewise as sw
-from sourcewise.lifecycle.sample import write_samples
+from sourcewise.lifecycle.sample_files import write_samples
 
 X = np.array([[1.0, 2.5], [3.0, -4.0], [5.0, 6.0]])
 Y = np.array([0, 1, 1])

@@ -19,7 +19,7 @@ import sourcewise as sw
 from sourcewise import limits
 from sourcewise.commands.options import names
 from sourcewise.forms import as_table
-from sourcewise.lifecycle.sample import write_samples
+from sourcewise.lifecycle.sample_files import write_samples
 from sourcewise.readers.files import open_file
 
 

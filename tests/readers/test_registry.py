@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from sourcewise.commands.options import Data
-from sourcewise.lifecycle.sample import ENDINGS
+from sourcewise.lifecycle.sample_files import ENDINGS
 from sourcewise.readers.registry import (
     BUILT_IN,
     FOLDER,

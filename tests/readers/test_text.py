@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sourcewise as sw
-from sourcewise.forms import Ragged
+from sourcewise.forms import Ragged, Table
 from sourcewise.readers.texts import LONGEST, cut
 
 # Inner and outer spaces, quotes, other scripts, symbols beyond 16 bits, no newline.
@@ -329,3 +330,22 @@ def test_real_long_texts_need_chunks(shared_data):
         sw.read(path)
     data = sw.read(path, chunk=500)
     assert len(data.units.unique()) == data.K == 4
+
+
+def test_texts_have_given_columns_beside_them(tmp_path):
+    rows = "site,age,sex,note\na,1,f,x\nb,2,m,x\na,1,f,x\nb,3,m,y\n"
+    path = write(tmp_path / "a.csv", rows)
+    data = sw.read(path, source="site", text="note", given=("age", "sex"), types={"age": "number"})
+    assert strings(data) == ["x", "x", "x", "y"]
+    assert isinstance(data.c, Table)
+    assert data.c.columns["age"].tolist() == [1.0, 2.0, 1.0, 3.0]
+    assert data.same.tolist() == [0, 1, 0, 2]  # identical where what is given is so too
+    assert len(data.marks.unique()) == 3
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"given": ("note",)}, "the column of text 'note' is given"),
+        ({"given": ("age",), "chunk": 5}, "it does not go with --chunk"),
+        ({"given": ("age",), "types": {"sex": "category"}}, "do not apply to text"),
+    ]
+    for options, told in cases:
+        with pytest.raises(sw.InputError, match=told):
+            sw.read(path, source="site", text="note", **options)

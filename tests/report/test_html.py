@@ -253,6 +253,14 @@ def test_missing_values_of_their_own_are_counted(result):
     assert "there are none" not in text
 
 
+def test_what_is_given_is_said(result):
+    assert "not modelled" not in Page(render(result)).text
+    result["data"]["given"] = ["age", "sex"]
+    shown = Page(render(result)).text
+    assert "against separate, given age, sex, by log-likelihood" in shown
+    assert "Given, and not modelled" in shown
+
+
 def test_one_seed_promises_no_others(result):
     result["scope"], result["splits"] = "these models", {"training_seeds": 1, "seed": 0}
     assert "test rows." in Page(render(result)).text

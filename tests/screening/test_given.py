@@ -24,12 +24,14 @@ def sample(**columns):
 
 def test_rows_with_gaps_are_refused_or_dropped():
     data = sample(a=[1.0, float("nan"), 2.0, 3.0])
-    for missing in ("refuse", "impute"):
-        with pytest.raises(InputError, match=r"missing values \(a 1; 4 rows\).*--missing drop"):
-            screen_given(data, missing)
-    found = screen_given(data, "drop")
-    assert len(found) == 3
-    assert found.notes == ("1 row dropped for missing values (a 1)",)
+    with pytest.raises(InputError, match=r"missing values \(a 1; 4 rows\).*--missing drop"):
+        screen_given(data, "refuse")
+    for missing in ("drop", "impute"):  # nothing fills in what is given
+        found = screen_given(data, missing)
+        assert len(found) == 3
+        assert found.notes == ("1 row dropped for missing values of given columns (a 1)",)
+    with pytest.raises(InputError, match="missing values"):
+        screen_given(sample(a=[float("nan")] * 4), "impute")
 
 
 def test_constant_columns_are_left_out_with_a_note():

@@ -1,7 +1,7 @@
 """`sourcewise sample`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,11 +29,18 @@ def sample(
     source: Annotated[
         list[str] | None, typer.Option("--source", help="Draw this source; repeat for more.")
     ] = None,
-    number: Annotated[int, typer.Option("-n", "--number", help="Draws per source.")] = 10,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "-n", "--number", help="Draws per source (10), or per row of --given FILE (1)."
+        ),
+    ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option(
-            "--given", help="A=VALUE,B=VALUE of given columns; by default as training rows have."
+            "--given",
+            help="A=VALUE,B=VALUE of given columns, or a FILE of rows of them, maybe with their "
+            "sources; by default as training rows have.",
         ),
     ] = None,
     temperature: Annotated[
@@ -49,16 +56,16 @@ def sample(
 ) -> None:
     """Draw from the models of a finished run, in the original types."""
     from sourcewise.fitting.run import load
-    from sourcewise.lifecycle.sample import check_file, write_samples
     from sourcewise.lifecycle.sample import sample as draw
+    from sourcewise.lifecycle.sample_files import check_file, write_samples
 
-    opened, values = load(run), pairs(names(given), "--given") or None
+    opened, asked = load(run), _asked(given)
     if out is not None:
         check_file(out)
     if dry_run:
         plan = {"strategy": opened.strategy(strategy), "sources": source, "n": number}
         plan |= {
-            "given": values,
+            "given": asked,
             "temperature": temperature,
             "seed": seed,
             "out": out and str(out),
@@ -73,7 +80,7 @@ def sample(
         n=number,
         seed=seed,
         temperature=temperature,
-        given=values,
+        given=asked,
     )
     if out is not None:
         write_samples(samples, out)
@@ -85,3 +92,12 @@ def sample(
         show(*notes, f"{counted(len(samples), 'sample')}: {out}")
     else:
         show(*str(samples).split("\n"))
+
+
+def _asked(given: list[str] | None) -> dict[str, Any] | str | None:
+    """Values by name, or the name of a file."""
+    if not given:
+        return None
+    if len(given) == 1 and ("=" not in given[0] or Path(given[0]).is_file()):
+        return given[0]
+    return pairs(names(given), "--given")

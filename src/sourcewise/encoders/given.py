@@ -4,6 +4,8 @@ Numbers and dates are standardised over the training rows of all sources. A cate
 is L - 1 coordinates, 0 or 1: the first of its levels is where all are 0.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import torch
@@ -42,9 +44,10 @@ class GivenColumn:
         return len(self.levels) - 1 if self.kind == "category" else 1
 
     def decode(self, c: Tensor) -> Tensor:
-        """The inverse of `encode`: (n,) values, or codes of levels."""
+        """The inverse of `encode`: (n,) values to about 12 digits, or codes of levels."""
         if self.kind != "category":
-            return c[:, 0] * self.scale + self.mean
+            digits = 12 - math.ceil(math.log10(max(abs(self.mean), self.scale)))
+            return (c[:, 0] * self.scale + self.mean).round(decimals=digits)
         return torch.cat([1 - c.sum(1, keepdim=True), c], 1).argmax(1)
 
     def encode(self, table: Table) -> Tensor:
@@ -57,10 +60,10 @@ class GivenColumn:
         known = torch.tensor([number.get(text, -1) for text in found.categories])
         codes = known[values]
         if bool((codes < 0).any()):
-            new = found.categories[int(values[int((codes < 0).int().argmax())])]
+            row = int((codes < 0).int().argmax())
             raise InputError(
-                f"given column {self.name!r}: the models do not know {new!r} (known: "
-                f"{listing(self.levels, 12)})"
+                f"given column {self.name!r}: the models do not know "
+                f"{found.categories[int(values[row])]!r} (known: {listing(self.levels, 12)})"
             )
         return torch.nn.functional.one_hot(codes, len(self.levels))[:, 1:].double()
 
@@ -81,6 +84,11 @@ class GivenEncoder:
         """Of the columns."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """By column."""
+        return {column.name: column.kind for column in self.columns}
+
     def encode(self, c: X) -> Tensor:
         """(n, C) float64.
 
@@ -96,9 +104,19 @@ class GivenEncoder:
                     f"as {column.kind}"
                 )
             if bool(table.missing(found.name).any()):
-                row = int(table.missing(found.name).int().argmax()) + 1
-                raise InputError(f"given column {found.name!r} has no value in row {row}")
+                row = int(table.missing(found.name).int().argmax())
+                raise InputError(f"given column {found.name!r} has no value in {{row}}", row=row)
         return torch.cat([column.encode(table) for column in self.columns], 1)
+
+    def strange(self, c: X) -> Iterator[tuple[str, str, Tensor]]:
+        """Of columns the categories that no training row had, and their rows."""
+        table = as_table(c).select(self.names)
+        for column, found in zip(self.columns, table.schema, strict=True):
+            if column.kind == found.kind == "category":
+                for code in table.columns[found.name].unique().tolist():
+                    if code >= 0 and found.categories[code] not in column.levels:
+                        rows = (table.columns[found.name] == code).nonzero().squeeze(1)
+                        yield found.name, found.categories[code], rows
 
     def decode(self, c: Tensor) -> Table:
         """The inverse of `encode`, but for rounding."""

@@ -61,6 +61,13 @@ class ConditionalModel(nn.Module, ABC):
         A family may take more options, by name and with defaults: see `Family.sampling`.
         """
 
+    def refuse_rows(self, rows: Batch) -> None:
+        """Before training: raise if density cannot be had for so many rows like these.
+
+        Raises:
+            InputError: why, and what helps.
+        """
+
     def reset(self, noise: Noise) -> None:
         """Draw all parameters anew, from the noise alone."""
         reset(self, noise)

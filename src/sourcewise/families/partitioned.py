@@ -134,6 +134,14 @@ class PartitionedModel(ConditionalModel):
 
         return self._gather(of_block, batch)
 
+    def refuse_rows(self, rows: Batch) -> None:
+        """Of any block; rows of sources in none of them do not train."""
+        if self.kind.refuse_rows is ConditionalModel.refuse_rows:
+            return  # nothing is copied for nothing
+        rows = rows.take((self.routes[rows.y, 0] >= 0).nonzero().squeeze(1))
+        for j, at, local in self.route(rows.y):
+            self.block(j).refuse_rows(replace(rows.take(at), y=local))
+
     def _gather(self, of_block: Callable[[int, Batch], Tensor], batch: Batch) -> Tensor:
         """One value per row, (B,), each from its block."""
         device = batch.device

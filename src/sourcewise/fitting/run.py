@@ -15,8 +15,8 @@ from sourcewise.documents import from_json
 from sourcewise.errors import InputError, unknown
 from sourcewise.files import write_atomic
 from sourcewise.fitting.saved import load_models
-from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Images, Ragged, X
+from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
+from sourcewise.forms import Images, Ragged, Table, X
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.comparison_text import comparison_lines
@@ -137,22 +137,29 @@ def save_samples(
         sources = torch.tensor(item.model.partition.sources)
         most = SHOWN if isinstance(data.x, Images) else SAMPLES
         y = sources.repeat_interleave(max(1, min(most, MOST_SAMPLES // len(sources))))
-        x = item.rows_of(*item.draw(y, noise.each(y)))
+        x, c = item.draw(y, noise.each(y))
         labels = [item.model.names[k] for k in y.tolist()]
-        _write_draws(folder / "samples" / name, x, labels, item.model.names)
+        place = folder / "samples" / name
+        _write_draws(place, x, item.given_table(c), labels, item.model.names)
     if isinstance(data.x, Images):
         some = data.take(torch.cat([_first(data.y == k) for k in range(data.K)]))
         labels = [str(data.names[k]) for k in some.y.tolist()]
-        _write_draws(folder / "samples" / DATA, some.x, labels, tuple(data.names))
+        _write_draws(folder / "samples" / DATA, some.x, None, labels, tuple(data.names))
 
 
 def _first(mask: Tensor) -> Tensor:
     return mask.nonzero().squeeze(1)[:SHOWN]
 
 
-def _write_draws(path: Path, x: X, labels: Sequence[str], names: Sequence[str]) -> None:
+def _write_draws(
+    path: Path, x: X, given: Table | None, labels: Sequence[str], names: Sequence[str]
+) -> None:
+    ending: str
+    content: str | bytes
     if isinstance(x, Images):
-        write_atomic(path.with_name(f"{path.name}.npz"), as_arrays(x, labels, names))
+        ending, content = "npz", as_arrays(x, labels, names)
+    elif isinstance(x, Ragged):
+        ending, content = "jsonl", as_json_lines(x, labels, beside=given)
     else:
-        ending, form = ("jsonl", as_json_lines) if isinstance(x, Ragged) else ("csv", as_csv)
-        write_atomic(path.with_name(f"{path.name}.{ending}"), form(x, labels))
+        ending, content = "csv", as_csv(joined_columns(given, x), labels)
+    write_atomic(path.with_name(f"{path.name}.{ending}"), content)

@@ -12,7 +12,7 @@ from sourcewise.encoders.given import GivenEncoder, GivenRows
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
-from sourcewise.forms import Images, Ragged, Table, X, as_table, take
+from sourcewise.forms import Images, Table, X, as_table, take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.features.base import Features
@@ -29,6 +29,7 @@ __all__ = [
     "filled_batch",
     "fit_all",
     "fit_strategy",
+    "joined_columns",
     "untrained",
     "whole_split",
 ]
@@ -140,13 +141,9 @@ class TrainedStrategy:
             z = self.model.sample(y, noise, c, **options)
             return self.encoder.decode_draws(z, noise), c
 
-    def rows_of(self, x: X, c: Tensor | None) -> X:
-        """Draws with their given columns (B, C) before them, where there are such."""
-        if self.given is None or c is None or isinstance(x, Ragged | Images):
-            return x
-        given, table = self.given.decode(c), as_table(x)
-        columns = {**given.columns, **table.columns}
-        return Table(columns, (*given.schema, *table.schema))
+    def given_table(self, c: Tensor | None) -> Table | None:
+        """Given columns (B, C) in original units, where there are such."""
+        return None if self.given is None or c is None else self.given.decode(c)
 
     @property
     def diagnosed(self) -> Diagnosed:
@@ -158,6 +155,14 @@ class TrainedStrategy:
         z, log_det = self.encoder.encode(rows, data.y)
         c = _encoded(data.c, self.given, torch.arange(len(data)))
         return HeldOut(data.x, Batch(z, data.y, c, sizes), log_det)
+
+
+def joined_columns(given: Table | None, x: X) -> X:
+    """Rows with their given columns before them, where there are such; images are rows alone."""
+    if given is None or isinstance(x, Images):
+        return x
+    table = as_table(x)
+    return Table({**given.columns, **table.columns}, (*given.schema, *table.schema))
 
 
 def untrained(job: Job, strategy: Strategy, sizes: Sizes, y: Tensor) -> PartitionedModel:
@@ -177,6 +182,8 @@ def fit_strategy(
     train = replace(encoded.filled, y=labels[split.train])
     valid = replace(encoded.valid, y=labels[split.valid])
     model = untrained(job, strategy, encoded.encoders.sizes, train.y)
+    if job.metric.needs == "density":
+        model.refuse_rows(train)
     efforts = fit(
         model,
         TrainingData(train, valid),

@@ -16,7 +16,13 @@ import numpy as np
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
-from sourcewise.lifecycle.new_rows import Unknown, known_part, matched, reading_options
+from sourcewise.lifecycle.new_rows import (
+    Unknown,
+    known_part,
+    matched,
+    reading_options,
+    with_given,
+)
 from sourcewise.lifecycle.score import SMALLEST, Scored, known_rows, score_of
 from sourcewise.metrics.registry import metric
 from sourcewise.readers.read import read
@@ -106,8 +112,8 @@ def evaluate(
     if unknown not in get_args(Unknown):
         raise InputError(f"unknown={unknown!r}: allowed are {listing(get_args(Unknown))}")
     fingerprint = data.fingerprint()
-    # All strategies of a run share their encoder and names.
-    data, skipped = known_part(data, run.models[next(iter(names))], unknown)
+    first = run.models[next(iter(names))]  # all strategies of a run share encoders and names
+    data, skipped = known_part(with_given(data, first.given), first, unknown)
     deciding, missing = metric(run.settings.metric), missing or run.settings.missing
     models = {name: run.models[name] for name in names}
     scored = {

@@ -12,7 +12,8 @@ import torch
 
 from sourcewise.cells import as_option
 from sourcewise.encoders.base import Coding, each_once
-from sourcewise.errors import InputError, counted
+from sourcewise.encoders.given import GivenEncoder
+from sourcewise.errors import InputError, counted, listing
 from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Column, Table, X, as_table
@@ -24,7 +25,7 @@ from sourcewise.screening.base import Screened, handle_missing, refuse_infinite,
 from sourcewise.screening.options import Missing
 from sourcewise.sources import Sources
 
-__all__ = ["Unknown", "known_part", "matched", "reading_options"]
+__all__ = ["Unknown", "known_part", "matched", "reading_options", "with_given"]
 
 Options = Mapping[str, Any]  # of `read`, by name
 Unknown = Literal["refuse", "skip"]
@@ -48,12 +49,29 @@ def reading_options(run: Run, data: str, given: Options) -> Json:
     if kind is ARRAYS and own["source"] not in array_names(data):
         inherited = []
     options = {name: own[name] for name in inherited if own[name]}
-    if kinds and "types" in applies:
-        options |= {"columns": list(kinds), "types": {**kinds, **told}}
+    if (kinds or told) and "types" in applies:
+        options |= {"types": {**kinds, **told}} | ({"columns": list(kinds)} if kinds else {})
     for name, value in given.items():
         if value is not None:
             options[name] = {**options.get(name, {}), **value} if name == "types" else value
     return {name: value for name, value in options.items() if value}
+
+
+def with_given(data: Sources, given: GivenEncoder | None) -> Sources:
+    """The rows with what models are conditioned on, which may be among their columns.
+
+    Raises:
+        InputError: they have none of it.
+    """
+    if given is None or data.c is not None:
+        return data
+    x = data.x
+    if not isinstance(x, Table) or not set(given.names) <= set(x.names):
+        raise InputError(
+            f"{data.name}: the models are conditioned on {listing(map(repr, given.names))}, and "
+            "these rows were read without given columns"
+        )
+    return replace(data, c=x.select(given.names))
 
 
 def known_part(
@@ -92,6 +110,9 @@ def _unknown(
     coding = fitted.encoder.coding
     for item in coding.strange(_columns(data, coding)):
         yield _value(data, item.kind, item.column, item.value, item.rows), item.rows
+    if fitted.given is not None and data.c is not None:
+        for column, value, rows in fitted.given.strange(data.c):
+            yield _value(data, "category", column, value, rows), rows
 
 
 def _value(
@@ -106,6 +127,8 @@ def _told(skipped: Skipped, fitted: TrainedStrategy) -> str:
     known: dict[tuple[str, str | None], Sequence[str]] = {("source", None): fitted.model.names}
     for column in fitted.encoder.coding.coded_columns:
         known["category", column.name] = column.categories
+    for column in () if fitted.given is None else fitted.given.columns:
+        known["category", column.name] = column.levels
     return "; ".join(skipped.words(*of, known.get(of, ())) for of in skipped.kinds)
 
 
@@ -119,12 +142,28 @@ def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screene
     number = torch.tensor([names.index(n) if n in names else -1 for n in data.names])
     coding = fitted.encoder.coding
     data = replace(data, x=_columns(data, coding), y=number[data.y], names=names)
+    data, warnings = _all_given(data, fitted, missing)
     screened = Screened(data)
+    screened.warnings += warnings
     if isinstance(data.x, Table):
         refuse_infinite(screened)
         _missing(screened, coding, missing)
         take_logarithms(screened, [c.name for c in coding.coded_columns if c.log])
     return screened
+
+
+def _all_given(
+    data: Sources, fitted: TrainedStrategy, missing: Missing
+) -> tuple[Sources, list[str]]:
+    """The rows with a value in all given columns, as for training; and what was left out."""
+    if fitted.given is None or data.c is None:
+        return data, []
+    given = as_table(data.c).select(fitted.given.names)
+    gone = torch.stack([given.missing(name) for name in given.names]).any(0)
+    if missing == "refuse" or not bool(gone.any()) or bool(gone.all()):
+        return data, []  # the encoder refuses what is left
+    told = counted(int(gone.sum()), "row")
+    return data.take(~gone), [f"{told} dropped for missing values of given columns"]
 
 
 def _columns(data: Sources, coding: Coding) -> X:

@@ -4,56 +4,43 @@ A draw is keyed by (seed, source, its number within the source): more draws begi
 ones, and those of a source do not depend on which other sources are asked for.
 """
 
-import io
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing, unknown, visible
 from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
-from sourcewise.files import write_atomic
 from sourcewise.fitting.run import Run, load
-from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Images, Kind, Ragged, Table, X, as_table
-from sourcewise.outputs import check_output
+from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
+from sourcewise.forms import Images, Ragged, Table, X, as_table
+from sourcewise.lifecycle.given_values import Asked, Given, asked
 from sourcewise.randomness import Noise
-from sourcewise.readers.columns import typed_columns
-from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE, ReadOptions
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.samples import (
     Names,
     SamplesResult,
-    as_arrays,
-    as_csv,
     as_frame,
-    as_json_lines,
     as_recorded,
     number,
     values,
 )
-from sourcewise.results.sheets import sheet
 from sourcewise.results.text import brief, joined, note_lines, resolved_lines
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ENDINGS", "Samples", "check_file", "sample", "write_samples"]
+__all__ = ["Samples", "sample"]
 
 MOST = 10_000_000
-PICTURE = ".png"
-ENDINGS = (*(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS, PARQUET)), PICTURE)
+USUAL = 10  # draws of a source
 SHOWN = 4  # digits of a column's spread on the screen
 MOST_PLACES = 9
 
@@ -68,6 +55,7 @@ class Samples:
         names: the sources' names.
         result: where they come from.
         recorded: columns of the data that held booleans, whole numbers or days.
+        beside: of texts, the given columns that each was drawn at; of other draws x has them.
     """
 
     x: X
@@ -75,6 +63,7 @@ class Samples:
     names: tuple[str, ...]
     result: SamplesResult
     recorded: Mapping[str, str] = field(default_factory=dict)
+    beside: Table | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -102,7 +91,9 @@ class Samples:
         Raises:
             InputError: the draws are images.
         """
-        return as_recorded(as_frame(self.x, self.labels, *self.columns), self.recorded)
+        return as_recorded(
+            as_frame(self.x, self.labels, *self.columns, self.beside), self.recorded
+        )
 
     @property
     def images(self) -> np.ndarray:
@@ -118,7 +109,8 @@ class Samples:
     def plain(self) -> dict[str, list[Any]]:
         """Source to its draws: texts, rows by column, or (of a matrix) lists of numbers."""
         out: dict[str, list[Any]] = {name: [] for name in dict.fromkeys(self.labels)}
-        for label, value in zip(self.labels, values(self.x), strict=True):
+        each = values(self.x, self.columns[1], self.beside)
+        for label, value in zip(self.labels, each, strict=True):
             out[label].append(value)
         return out
 
@@ -131,10 +123,10 @@ def sample(
     *,
     strategy: str | None = None,
     sources: Sequence[str] | None = None,
-    n: int = 10,
+    n: int | None = None,
     seed: int = 0,
     temperature: float | None = None,
-    given: Mapping[str, object] | None = None,
+    given: Given | None = None,
 ) -> Samples:
     """Draw from the models of a run.
 
@@ -147,29 +139,32 @@ def sample(
         run: a run folder of `compare` or `train`, or what these return.
         strategy: one of the run's; the recommended one if None.
         sources: names; all that the strategy models if None.
-        n: draws per source.
+        n: draws per source, 10 if None; of rows of given columns, draws per row, 1 if None.
         seed: of all draws.
-        given: a value of each given column, for all draws; None: those of training rows of the
-            source, at random.
+        given: a value of each given column, for all draws; or rows of them: a path or a
+            DataFrame, which may have the source's column too, otherwise every source gets every
+            row. None: those of training rows of the source, at random.
         temperature: divides the logits, above 0, for families that have it; 1 if None.
 
     Raises:
         InputError: no such run, strategy or source; a family without temperature; given columns
-            that the models do not know, or not all of them.
+            or values that the models do not know, or not all of them.
     """
     run = run if isinstance(run, Run) else load(run)
     strategy = run.strategy(strategy)
     trained = run.models[strategy]
-    model, chosen = trained.model, _sources(trained, strategy, sources)
-    if not 1 <= n <= MOST // len(chosen):
-        raise InputError(f"{n} draws per source: allowed are 1 to {MOST // len(chosen)}")
-    options = _options(run.settings.model, temperature)
-    y = torch.tensor(chosen).repeat_interleave(n)
-    noise = Noise(seed).of("samples").each(y, torch.arange(n).repeat(len(chosen)))
-    c = None if given is None else _given(trained, given).expand(len(y), -1)
-    x = trained.rows_of(*trained.draw(y, noise, c, **options))
+    model, options = trained.model, _options(run.settings.model, temperature)
+    known = {model.names[k]: k for k in sorted(model.partition.sources)}
+    rows = None if given is None else asked(given, trained.given, run.settings.data, known)
+    plan = _plan(trained, strategy, sources, n, rows)
+    y, noise = plan.y, Noise(seed).of("samples").each(plan.y, plan.number)
+    x, c = trained.draw(y, noise, None if rows is None else rows.c[plan.row], **options)
+    beside = trained.given_table(c) if rows is None else rows.table.take(plan.row)
+    text = isinstance(x, Ragged)
+    x = x if text else joined_columns(beside, x)
     occasion = Occasion("sample", math.nan, trained.encoder.coding.coordinates)
-    known = model.kind.cautions({strategy: trained.diagnosed}, occasion)
+    cautions = model.kind.cautions({strategy: trained.diagnosed}, occasion)
+    notes = () if rows is None else rows.notes
     reading = run.settings.data
     result = SamplesResult(
         schema_version=1,
@@ -178,16 +173,60 @@ def sample(
         strategy=strategy,
         family=run.settings.model,
         seed=seed,
-        n=n,
+        n=plan.n,
         temperature=temperature,
-        given=None if given is None else {name: str(value) for name, value in given.items()},
+        given=rows.fixed if rows is not None else None,
+        given_rows=len(rows.c) if rows is not None and rows.fixed is None else None,
         resolved=trained.diagnosed.resolved,
-        warnings=tuple(caution.text for caution in known),
+        warnings=(*notes, *(caution.text for caution in cautions)),
         reading=Names(reading.source or "source", reading.text or "text"),
     )
     seen = run.result.data.seen or ()
     recorded = {column.name: column.recorded for column in seen if column.recorded}
-    return Samples(x, y, model.names, result, recorded)
+    return Samples(x, y, model.names, result, recorded, beside if text else None)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is drawn.
+
+    Args:
+        n: draws of every source, or at every row of given columns.
+        y: (B,) the source of each draw.
+        number: (B,) what its noise is keyed by, beside the source.
+        row: (B,) of given columns that were asked for; 0 where none were.
+    """
+
+    n: int
+    y: Tensor
+    number: Tensor
+    row: Tensor
+
+
+def _plan(
+    trained: TrainedStrategy,
+    strategy: str,
+    sources: Sequence[str] | None,
+    n: int | None,
+    rows: Asked | None,
+) -> _Plan:
+    """In the order of the sources asked for and of the rows, draws at a row beside each other."""
+    labelled = rows is not None and rows.y is not None
+    if labelled and sources:
+        raise InputError("the rows of --given name their sources: leave out --source")
+    chosen, m = _sources(trained, strategy, sources), 1 if rows is None else len(rows.c)
+    single = rows is None or rows.fixed is not None
+    n = (USUAL if single else 1) if n is None else n
+    places = m if labelled else m * len(chosen)
+    if not 1 <= n <= MOST // places:
+        what = "source" if single else "row"
+        raise InputError(f"{n} draws per {what}: allowed are 1 to {MOST // places}")
+    times = 1 if labelled else len(chosen)
+    row = torch.arange(m).repeat_interleave(n).repeat(times)
+    number = row + m * torch.arange(n).repeat(m * times)
+    if rows is not None and rows.y is not None:
+        return _Plan(n, rows.y.repeat_interleave(n), number, row)
+    return _Plan(n, torch.tensor(chosen).repeat_interleave(m * n), number, row)
 
 
 def _sources(trained: TrainedStrategy, strategy: str, wanted: Sequence[str] | None) -> list[int]:
@@ -203,22 +242,6 @@ def _sources(trained: TrainedStrategy, strategy: str, wanted: Sequence[str] | No
         if name not in names:
             raise unknown("source", name, allowed)
     return [names.index(name) for name in dict.fromkeys(wanted or allowed)]
-
-
-def _given(trained: TrainedStrategy, values: Mapping[str, object]) -> Tensor:
-    """(1, C) encoded given columns; values are written as they are in files."""
-    encoder = trained.given
-    if encoder is None:
-        raise InputError("--given: these models are conditioned on the source alone")
-    for name in values:
-        if name not in encoder.names:
-            raise unknown("given column", name, encoder.names)
-    if left := [repr(name) for name in encoder.names if name not in values]:
-        raise InputError(f"--given needs a value of each given column: {listing(left)} lacks one")
-    kinds: dict[str, Kind] = {column.name: column.kind for column in encoder.columns}
-    texts = {name: pa.chunked_array([[str(values[name])]]) for name in kinds}
-    typed = typed_columns(texts, ReadOptions(types=kinds), lambda row: "--given")
-    return encoder.encode(typed.table)
 
 
 def _options(name: str, temperature: float | None) -> Json:
@@ -240,7 +263,7 @@ def _options(name: str, temperature: float | None) -> Json:
 def _lines(samples: Samples) -> Iterator[str]:
     result = samples.result
     hot = "" if result.temperature is None else f", temperature {result.temperature:g}"
-    yield f"{result.family}, {result.strategy}; seed {result.seed}{hot}"
+    yield f"{result.family}, {result.strategy}; seed {result.seed}{hot}{_given_words(result)}"
     yield from resolved_lines({result.strategy: result.resolved})
     yield from note_lines(result.warnings)
     for name in dict.fromkeys(samples.labels):
@@ -251,15 +274,32 @@ def _lines(samples: Samples) -> Iterator[str]:
         yield from (f"  {line}" for line in _shown(samples, rows))
 
 
+def _given_words(result: SamplesResult) -> str:
+    if result.given_rows is not None:
+        return f"; at {counted(result.given_rows, 'row')} of given columns"
+    if result.given is None:
+        return ""
+    return "; at " + ", ".join(f"{name}={value}" for name, value in result.given.items())
+
+
 def _shown(samples: Samples, rows: Tensor) -> list[str]:
     x = samples.x
-    if isinstance(x, Ragged):
-        return list(map(visible, x.take(rows).strings()))
     if isinstance(x, Images):
         size = "x".join(map(str, x.shape))
         return [f"{counted(len(rows), 'image')} of {size}: --out FILE.png shows them"]
-    table = as_table(x).take(rows)
-    every = as_table(x)
+    if not isinstance(x, Ragged):
+        return _table(as_table(x), rows)
+    texts = list(map(visible, x.take(rows).strings()))
+    if samples.beside is None:
+        return texts
+    given = _table(samples.beside, rows)
+    pairs = zip(given, [samples.columns[1], *texts], strict=True)
+    return [f"{cells}  {text}" for cells, text in pairs]
+
+
+def _table(every: Table, rows: Tensor) -> list[str]:
+    """Some rows, under the names of their columns."""
+    table = every.take(rows)
     columns = {n: _column(table.cells(n).tolist(), every.cells(n).tolist()) for n in table.names}
     widths = {n: max(len(brief(n, 20)), *map(len, cells)) for n, cells in columns.items()}
     head = "  ".join(f"{brief(name, 20):>{widths[name]}}" for name in columns)
@@ -287,95 +327,3 @@ def _column(cells: list[Any], every: list[Any]) -> list[str]:
         return ["" if number(cell) is None else f"{cell:.{SHOWN + 2}g}" for cell in cells]
     places = next((k for k in range(places) if all(round(v, k) == v for v in numbers)), places)
     return ["" if number(cell) is None else f"{cell:.{places}f}" for cell in cells]
-
-
-def check_file(path: Path) -> None:
-    """Raise if samples cannot be written there, whatever they are.
-
-    Raises:
-        InputError: another ending, or see `check_output`.
-    """
-    if path.suffix not in ENDINGS:
-        raise InputError(f"{path}: samples go to {listing(ENDINGS)} files")
-    check_output(path)
-
-
-def write_samples(samples: Samples, path: Path) -> None:
-    """Write the samples, in the way that the file's ending says.
-
-    Raises:
-        InputError: an ending that these samples have no form for.
-    """
-    check_file(path)
-    if isinstance(samples.x, Images) and path.suffix not in (PICTURE, ARRAYS.suffixes[0]):
-        raise InputError(f"{path}: these samples are images, which go to .png and .npz files")
-    every = (_rows(as_csv), _rows(as_json_lines), _texts, _arrays, _parquet, _sheet)
-    forms = dict(zip(ENDINGS, every, strict=True))
-    write_atomic(path, forms[path.suffix](samples))
-
-
-def _rows(form: Callable[..., str]) -> Callable[[Samples], str]:
-    return lambda samples: form(samples.x, samples.labels, *samples.columns)
-
-
-def _parquet(samples: Samples) -> bytes:
-    """In the types that came in.
-
-    Categories are declared as such, so that nobody has to guess what '007' was.
-    """
-    raw, frame = io.BytesIO(), samples.frame()
-    schema = samples.x.schema if isinstance(samples.x, Table) else ()
-    for column in schema:
-        if column.kind == "category" and frame[column.name].dtype in ("object", "str"):
-            frame[column.name] = frame[column.name].astype("category")
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    for name, word in samples.recorded.items():
-        if word in _SHORT and pa.types.is_floating(table.schema.field(name).type):
-            j = table.column_names.index(name)
-            table = table.set_column(j, name, table.column(name).cast(_SHORT[word], safe=False))
-        elif found := re.fullmatch(r"(decimal\d+)\((\d+), (-?\d+)\)", word):
-            kind = getattr(pa, found[1])(int(found[2]), int(found[3]))
-            table = _as_decimals(table, name, kind)
-    pq.write_table(table, raw)
-    return raw.getvalue()
-
-
-_SHORT = {"float16": pa.float16(), "float32": pa.float32()}
-
-
-def _as_decimals(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
-    """A column of numbers as it was declared; as it is, if some do not fit there."""
-    column, j = table.column(name), table.column_names.index(name)
-    if not pa.types.is_floating(column.type):
-        return table
-    cells = [None if v is None or v != v else Decimal(repr(v)) for v in column.to_pylist()]
-    try:
-        return table.set_column(j, name, pa.array([c and c.normalize() for c in cells], kind))
-    except pa.ArrowInvalid:
-        return table
-
-
-def _texts(samples: Samples) -> str:
-    """One text a line: what `read` takes as one source."""
-    if not isinstance(samples.x, Ragged):
-        raise InputError("a .txt file holds texts, and these samples are rows: .csv, .jsonl, .npz")
-    sources = dict.fromkeys(samples.labels)
-    if len(sources) > 1:
-        raise InputError(
-            f"a .txt file holds one source, not {len(sources)}: --source NAME, or .jsonl"
-        )
-    texts = samples.x.strings()
-    for i, text in enumerate(texts):
-        if len(text.splitlines()) > 1 or not text.strip():
-            raise InputError(f"sample {i + 1} holds a line break, or nothing: use .jsonl")
-    return "\n".join(texts) + "\n"
-
-
-def _arrays(samples: Samples) -> bytes:
-    return as_arrays(samples.x, samples.labels, samples.names)
-
-
-def _sheet(samples: Samples) -> bytes:
-    if not isinstance(samples.x, Images):
-        raise InputError("a .png file holds images, and these samples are none: .csv, .jsonl")
-    return sheet(samples.x, samples.labels)

@@ -64,6 +64,5 @@ def density(model: PartitionedModel, batch: Batch, noise: Noise) -> Density:
         found = model.log_density(part, noise.of("chunk", number))
         out[index], kind = found.value.double().cpu(), found.kind
         if found.shared is not None:
-            columns = found.shared.columns
-            shared = torch.where(columns.isnan(), shared, columns)
+            shared = torch.fmax(shared, found.shared.columns)
     return Density(out, kind, SharedError.of(shared))

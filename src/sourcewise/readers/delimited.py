@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -206,13 +206,19 @@ def _refuse_nameless(names: list[str], path: Path) -> None:
         raise InputError(f"{path}: duplicate column names: {listing(map(repr, repeated))}")
 
 
-def layout_of(path: Path, separator: str | None = None, encoding: str | None = None) -> Layout:
+def layout_of(
+    path: Path,
+    separator: str | None = None,
+    encoding: str | None = None,
+    only: Sequence[str] = (),
+) -> Layout:
     """How a file is laid out.
 
     Args:
         path: the file, gzipped if it ends in .gz.
         separator: between cells; None: judged by the rows.
         encoding: of its text, if no byte order mark says; None: UTF-8.
+        only: names that a file of one column may have.
 
     Raises:
         InputError: no header can be found, or it is not text of this encoding.
@@ -243,12 +249,12 @@ def layout_of(path: Path, separator: str | None = None, encoding: str | None = N
         separator = "\t" if ".tsv" in path.suffixes else _separator(rest)
     rows = [row for row in _split(rest[:200], separator) if row]
     names, others = rows[0], rows[1:]
-    if len(names) == 1:
+    if len(names) == 1 and names[0] not in only:
         allowed = "columns are separated by commas, semicolons, tabs or bars (--separator)"
         raise InputError(f"{path}: the header has one column only, {names[0][:60]!r}: {allowed}")
     check_columns(len(names), path)
     check_names(names, "column", path)
-    if others and all(len(row) == 1 for row in others):
+    if len(names) > 1 and others and all(len(row) == 1 for row in others):
         raise InputError(
             f"{path}: the header has {len(names)} columns, separated by {separator!r}, "
             f"but the first row has one, {others[0][0][:40]!r}"

@@ -48,7 +48,9 @@ def from_arrow(
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     _check_names(table, name, options)
-    table = stored(table)
+    table, lone = stored(table), False
+    if options.unlabelled and (label := options.source or "source") not in table.column_names:
+        table, lone = table.append_column(label, pa.array(["all"] * len(table))), True
     label = _source_column(table, options.source)
     refuse_nested(table.column(label), label, "source column")
     text = options.text or _default_text(table, label, options)
@@ -58,13 +60,15 @@ def from_arrow(
     measured = [c for c in (*chosen, *options.given) if options.types.get(c) != "category"]
     table, place, notes = data_rows(table, label, place, text is not None, options.na, measured)
     y, source_names = _labels(table.column(label), label, place)
+    source_names = [""] if lone else source_names
     together, told = _groups(table, options.group, place)
     notes += told
     if text is not None:
         _refuse_for_text(text, label, options)
         how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}
         texts = Ragged.of_strings(_strings(table.column(text), text, place))
-        return text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
+        data = text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
+        return data if not options.given else _beside(data, table, options, place)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
     if not chosen:
@@ -255,6 +259,15 @@ def _may_name(column: pa.ChunkedArray) -> bool:
     return 2 <= len(values) <= 50 and not broken
 
 
+def _beside(data: Sources, table: pa.Table, options: ReadOptions, place: Place) -> Sources:
+    """Texts with what is given beside them."""
+    arrays = {column: table.column(column) for column in options.given}
+    typed = typed_columns(arrays, options, place)
+    seen = tuple(replace(column, why=f"given: {column.why}") for column in typed.seen)
+    notes = (*data.notes, *typed.notes)
+    return replace(data, c=typed.table.select(options.given), seen=seen, notes=notes)
+
+
 def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, list[str]]:
     """(n,) sources, and their names in natural order."""
     values, codes = encoded(column)
@@ -305,8 +318,9 @@ def _groups(
 
 def may_be_text(label: str, options: ReadOptions) -> bool:
     """Whether a column called `text` would be the examples, since no option chooses a table."""
-    left = (label, *options.ignore, *options.group)
-    return not options.columns and not options.types and "text" not in left
+    left = (label, *options.ignore, *options.group, *options.given)
+    typed = set(options.types) - set(options.given)
+    return not options.columns and not typed and "text" not in left
 
 
 def _default_text(table: pa.Table, label: str, options: ReadOptions) -> str | None:
@@ -319,11 +333,14 @@ def _default_text(table: pa.Table, label: str, options: ReadOptions) -> str | No
 
 def _refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
     """Raise if an option speaks of a table, or against the column of text."""
-    used = [name for name in ("columns", "given", "types") if name in options.chosen]
-    if used:
+    used = [name for name in ("columns", "types") if name in options.chosen]
+    if used and not (used == ["types"] and set(options.types) <= set(options.given)):
         raise InputError(f"options that do not apply to text ({text!r}): {listing(used)}")
-    if text == label or text in options.ignore:
+    if options.given and options.chunk is not None:
+        raise InputError("--given describes whole texts: it does not go with --chunk")
+    if text in (label, *options.ignore, *options.given):
         where = "is the source" if text == label else "is left out with --ignore"
+        where = "is given" if text in options.given else where
         raise InputError(f"the column of text {text!r} {where}")
 
 

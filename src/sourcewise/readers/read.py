@@ -17,6 +17,8 @@ from sourcewise.readers.registry import (
     ARRAYS,
     BUILT_IN,
     EVERYWHERE,
+    PARQUET,
+    TABLE,
     ReadOptions,
     format_of,
     readable,
@@ -29,7 +31,7 @@ from sourcewise.sources import Sources
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["read"]
+__all__ = ["read", "read_given"]
 
 _PAIR, _MADE = "a pair of arrays", "Sources"
 _PIXELS = ("size", "channels")
@@ -151,6 +153,34 @@ def _chosen(found: Sources, options: ReadOptions) -> Sources:
     from sourcewise.readers.images.sources import resized
 
     return replace(found, x=resized(found.x, options, found.name))
+
+
+def read_given(
+    data: Any, columns: Sequence[str], types: Mapping[str, Kind], source: str, **options: Any
+) -> Sources:
+    """Rows of given columns alone: they are x, and the source's column may be absent.
+
+    Args:
+        data: a path or a DataFrame.
+        columns: the given columns; the others are left out.
+        types: their kinds.
+        source: the column of the source; where it is absent there is one source without a name.
+        **options: `decimal`, `na`, `dates` of `read`.
+
+    Raises:
+        InputError: another kind of file, or see `read`.
+    """
+    kind = format_of(Path(data)) if isinstance(data, str | Path) else TABLE
+    if kind not in (TABLE, PARQUET):
+        allowed = listing((*TABLE.endings, *PARQUET.endings))
+        raise InputError(
+            f"{data}: rows of given columns come from {allowed} files; values "
+            "are written A=VALUE,B=VALUE"
+        )
+    chosen = ReadOptions(
+        source=source, columns=tuple(columns), types=dict(types), unlabelled=True, **options
+    )
+    return _read(data, chosen)
 
 
 def _read(data: Any, options: ReadOptions) -> Sources:

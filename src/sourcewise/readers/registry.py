@@ -58,6 +58,7 @@ class ReadOptions:
     sample_rows: int | None = None
     sample_seed: int = 0
     progress: Callable[[int, int], None] | None = field(default=None, metadata={"aside": True})
+    unlabelled: bool = False  # whether the source's column may be absent: see `read_given`
 
     @property
     def chosen(self) -> dict[str, object]:

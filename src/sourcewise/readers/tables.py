@@ -35,7 +35,8 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
     Quotes mean nothing in texts that tabs separate.
     """
     label, text = options.source or "source", options.text or "text"
-    layout = layout_of(path, options.separator, options.encoding)
+    only = (options.columns or ()) if options.unlabelled else ()
+    layout = layout_of(path, options.separator, options.encoding, only)
     wanted = options.text is not None or may_be_text(label, options)
     if wanted and text in layout.names:
         options = replace(options, text=text)

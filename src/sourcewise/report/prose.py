@@ -102,6 +102,7 @@ def _compared(result: ComparisonResult) -> str:
     if not result.differences:
         return ""
     what = f"{', '.join(result.rivals)} against {result.differences[0].baseline}"
+    what += f", given {phrase(result.data.given)}" if result.data.given else ""
     return (
         f"{what}, by {metric_name(result.primary_metric)} on held-out rows ({result.metric.unit})."
     )
@@ -183,6 +184,7 @@ def data(result: ComparisonResult) -> Facts:
         "Data set": about.name,
         "Rows": number(about.rows),
         "Sources": f"{len(about.sources)}, of which {tested} tested",
+        "Given, and not modelled": phrase(about.given) if about.given else "",
         "Rows kept together": f"by {phrase(about.group)}" if about.group else "",
         "Independent units": "" if about.units is None else number(about.units),
         "Duplicate rows": "" if about.duplicate_rows is None else number(about.duplicate_rows),

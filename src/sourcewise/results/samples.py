@@ -12,6 +12,7 @@ import numpy as np
 from sourcewise.cells import csv_text
 from sourcewise.errors import InputError
 from sourcewise.forms import Images, Ragged, Table, X, as_table
+from sourcewise.results.contract import Sometimes
 from sourcewise.results.data import Resolved
 
 if TYPE_CHECKING:
@@ -52,30 +53,42 @@ class SamplesResult:
     strategy: str
     family: str
     seed: int
-    n: int  # per source
+    n: int  # per source, or per row of given columns that was asked for
     temperature: float | None  # that logits were divided by
-    given: Mapping[str, str] | None  # values of given columns; None: none, or of training rows
+    given: Mapping[str, str] | None  # values of given columns; None: none, or of rows
     resolved: Resolved
     warnings: tuple[str, ...]
     reading: Names
+    given_rows: Sometimes[int] = None  # how many were asked for; None: those of training rows
 
 
 def as_frame(
-    x: X, labels: Sequence[str], source: str = "source", text: str = "text"
+    x: X,
+    labels: Sequence[str],
+    source: str = "source",
+    text: str = "text",
+    beside: Table | None = None,
 ) -> "pd.DataFrame":
     """A DataFrame with the source's column first; missing values are NaN or None.
 
-    Labels (n,) name the sources of n draws; `source` and `text` are what the columns are called.
+    Args:
+        x: n draws.
+        labels: (n,) names of their sources.
+        source: what the source's column is called.
+        text: likewise that of texts.
+        beside: of texts, n rows of given columns.
     """
     import pandas as pd
 
     if isinstance(x, Images):
         raise InputError("images have no columns: .images holds them as an array")
-    if isinstance(x, Ragged):
-        return pd.DataFrame({source: labels, text: x.strings()})
-    table = as_table(x)
-    frame = pd.DataFrame({name: table.cells(name) for name in table.names})
+    table = beside if isinstance(x, Ragged) else as_table(x)
+    frame = pd.DataFrame(
+        {} if table is None else {name: table.cells(name) for name in table.names}
+    )
     frame.insert(0, source, labels, True)
+    if isinstance(x, Ragged):
+        frame[text] = x.strings()
     return frame
 
 
@@ -135,19 +148,32 @@ _MOST = 2**63 - 1
 _RECORDED = {"boolean": _booleans, "integer": _integers, "day": _days}
 
 
-def as_csv(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:
+def as_csv(
+    x: X,
+    labels: Sequence[str],
+    source: str = "source",
+    text: str = "text",
+    beside: Table | None = None,
+) -> str:
     """See `as_frame`; numbers with the fewest digits that read back as the same float."""
+    table = beside if isinstance(x, Ragged) else as_table(x)
+    names = () if table is None else table.names
+    columns = [] if table is None else [map(number, table.cells(n).tolist()) for n in names]
     if isinstance(x, Ragged):
-        return csv_text([(source, text), *zip(labels, x.strings(), strict=True)])
-    table = as_table(x)
-    columns = [map(number, table.cells(name).tolist()) for name in table.names]
-    return csv_text([(source, *table.names), *zip(labels, *columns, strict=True)])
+        names, columns = (*names, text), [*columns, x.strings()]
+    return csv_text([(source, *names), *zip(labels, *columns, strict=True)])
 
 
-def as_json_lines(x: X, labels: Sequence[str], source: str = "source", text: str = "text") -> str:
+def as_json_lines(
+    x: X,
+    labels: Sequence[str],
+    source: str = "source",
+    text: str = "text",
+    beside: Table | None = None,
+) -> str:
     """One object a draw: the source, and its text, its columns or its numbers."""
     lines = []
-    for label, value in zip(labels, values(x), strict=True):
+    for label, value in zip(labels, values(x, text, beside), strict=True):
         row = {text: value} if isinstance(value, str) else value
         row = row if isinstance(row, dict) else {"x": row}
         lines.append(json.dumps({source: label, **row}, ensure_ascii=False))
@@ -172,10 +198,13 @@ def as_arrays(x: X, labels: Sequence[str], names: Sequence[str]) -> bytes:
     return raw.getvalue()
 
 
-def values(x: X) -> list[Any]:
-    """Each draw: a text, a row by column, or (of a matrix) a list of numbers."""
+def values(x: X, text: str = "text", beside: Table | None = None) -> list[Any]:
+    """Each draw: a text, a row by column (of texts: with what is given beside it), or numbers."""
     if isinstance(x, Ragged):
-        return x.strings()
+        strings = x.strings()
+        if beside is None:
+            return strings
+        return [{**row, text: s} for row, s in zip(values(beside), strings, strict=True)]
     if isinstance(x, Table):
         columns = [x.cells(name).tolist() for name in x.names]
         rows = zip(*columns, strict=True)

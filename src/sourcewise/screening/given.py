@@ -19,9 +19,12 @@ MOST_LEVELS = 100  # of a category: each is a column of its own
 def screen_given(data: Sources, missing: Missing) -> Sources:
     """The sample with given columns that vary and have no gaps, notes of what was left out.
 
+    Nothing fills in what models are conditioned on: under `impute` too, rows with a gap there are
+    dropped, and those alone.
+
     Raises:
-        InputError: a gap that may not be dropped, numbers that overflow, too many categories, or
-            no column left.
+        InputError: a gap under `refuse`, or in every row, numbers that overflow, too many
+            categories, or no column left.
     """
     if data.c is None:
         return data
@@ -29,12 +32,13 @@ def screen_given(data: Sources, missing: Missing) -> Sources:
     gaps = {name: table.missing(name) for name in table.names}
     if told := listing((f"{name} {int(m.sum())}" for name, m in gaps.items() if m.any()), 12):
         gone = torch.stack(list(gaps.values())).any(0)
-        if missing != "drop" or bool(gone.all()):
+        if missing == "refuse" or bool(gone.all()):
             raise InputError(
                 f"given columns have missing values ({told}; {len(table)} rows), and models take "
-                "none: --missing drop leaves these rows out"
+                "none: --missing drop or impute leaves these rows out"
             )
-        notes.append(f"{counted(int(gone.sum()), 'row')} dropped for missing values ({told})")
+        rows = counted(int(gone.sum()), "row")
+        notes.append(f"{rows} dropped for missing values of given columns ({told})")
         data = data.take(~gone)
         table = table.take(~gone)
     for column in table.schema:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from sourcewise.cells import as_cell, as_option, in_shell
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import listing, unknown
 from sourcewise.screening.base import (
     Screened,
     handle_missing,
@@ -37,14 +37,9 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
     Missing values are a value of their own, unless their rows are dropped.
 
     Raises:
-        InputError: `missing="impute"`, non-positive values under `log`, infinite values, no column
+        InputError: non-positive values under `log`, infinite values, no column
             left, an unknown column.
     """
-    if rules.missing == "impute":
-        raise InputError(
-            "--missing impute: this family takes a missing value as a value of its own (allowed: "
-            "refuse, which refuses none here, and drop)"
-        )
     screened = Screened.columns_of(data)
     log = _numbers(screened, rules.log)
     point_out_dates(screened)
@@ -55,7 +50,7 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
     _uninformative(screened)
     take_logarithms(screened, log)
     _constants(screened, rules.min_rows)
-    _gaps(screened)
+    _gaps(screened, rules.missing == "impute")
     point_out_identifiers(screened)
     point_out_spikes(screened)
     _texts(screened)
@@ -132,11 +127,13 @@ def _texts(screened: Screened) -> None:
             )
 
 
-def _gaps(screened: Screened) -> None:
+def _gaps(screened: Screened, asked: bool) -> None:
+    """Tell of gaps; `asked` is whether they should have been filled in."""
     table = screened.table
     counts = {name: int(table.missing(name).sum()) for name in table.names}
     told = listing((f"{name} {count}" for name, count in counts.items() if count), 12)
     if told:
+        more = "; --missing impute fills none in under this family" if asked else ""
         screened.warnings.append(
-            f"{sum(counts.values())} missing cells ({told}): a value of their own"
+            f"{sum(counts.values())} missing cells ({told}): a value of their own{more}"
         )

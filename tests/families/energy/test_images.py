@@ -45,7 +45,7 @@ def held_out(trained: TrainedStrategy) -> HeldOut:
 def test_convolutions_and_chains_are_for_images_unless_others_are_asked_for():
     usual = EnergySettings().suited("images")
     assert usual == EnergySettings.parse({"network": "convolutional"})
-    assert (usual.learning_rate, usual.updates) == (5e-3, 600)
+    assert (usual.learning_rate, usual.updates, usual.validation) == (5e-3, 600, 0.0)
     plan = choose(usual, D, shape=(1, 2, 3))
     assert (plan.objective, plan.sampler, plan.width) == ("pcd", "hmc", 16)
     flat = EnergySettings.parse({"network": "mlp"})

@@ -139,7 +139,8 @@ def test_sliced_over_all_signs_is_score_matching_with_second_derivatives():
     model, x, a = build(K=2, D=3), Noise(1).uniform(5, 3), torch.tensor([0.1, 0.3, 0.25]).double()
     y = torch.arange(5) % 2
     signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3))).double()
-    mean = torch.stack([sliced(model.network, x, y, a, v.expand(5, 3)) for v in signs]).mean(0)
+    batch = Batch.of(x, y)
+    mean = torch.stack([sliced(model.network, batch, a, v.expand(5, 3)) for v in signs]).mean(0)
     for i in range(5):
 
         def u(point: Tensor, i: int = i) -> Tensor:
@@ -160,7 +161,8 @@ def test_sliced_expectation_is_the_weighted_distance_of_scores():
 
     def expected(m: Energy) -> Tensor:
         signs = [torch.tensor(v).double().expand_as(x) for v in ((1.0, 1.0), (1.0, -1.0))]
-        values = [sliced(m.network, x, zeros(x), a, v) for v in signs]  # v and -v are the same
+        batch = Batch.of(x, zeros(x))
+        values = [sliced(m.network, batch, a, v) for v in signs]  # v and -v are the same
         return p @ torch.stack(values).mean(0)
 
     h = 4 * a**2 * x * (1 - x)
@@ -181,7 +183,7 @@ def test_sliced_takes_random_signs_and_spreads_of_the_rows():
     assert (covariance - torch.eye(3)).abs().max() < 4.5 / 4000**0.5
     assert v.mean(0).abs().max() < 4.5 / 4000**0.5
     found = model.train().carried_loss(Batch.of(x, y), carried, noise)
-    assert torch.equal(found, sliced(model.network, x, y, carried["spread"], v))
+    assert torch.equal(found, sliced(model.network, Batch.of(x, y), carried["spread"], v))
 
 
 # Denoising.

@@ -23,8 +23,8 @@ CODES = (3, 2, 4)
 SMALL = {"width": 8, "layers": 1, "dropout": 0.0}
 
 
-def model(codes=CODES, K=2, seed=0, dtype=torch.float64, **values) -> TableModel:
-    out = TableModel(TableSettings.parse(SMALL | values), K=K, codes=codes).to(dtype)
+def model(codes=CODES, K=2, seed=0, dtype=torch.float64, C=0, **values) -> TableModel:
+    out = TableModel(TableSettings.parse(SMALL | values), K=K, codes=codes, C=C).to(dtype)
     out.reset(Noise(seed))
     return out
 
@@ -76,7 +76,7 @@ def test_a_column_says_nothing_to_those_before_it(j, seed):
     other = z.clone()
     other[:, j] = (z[:, j] + 1) % CODES[j]
     y = torch.zeros(20, dtype=torch.int64)
-    a, b = tested.conditionals(z, y), tested.conditionals(other, y)
+    a, b = (tested.conditionals(Batch.of(x, y)) for x in (z, other))
     assert torch.equal(a[:, :j], b[:, :j])
     if j < 2:
         assert not torch.allclose(a[:, j + 1 :], b[:, j + 1 :])
@@ -177,3 +177,44 @@ def test_bad_settings_are_refused():
         TableSettings.parse({"bins": 1})
     with pytest.raises(InputError, match="no setting 'widht'"):
         TableSettings.parse({"widht": 1})
+
+
+GIVEN = torch.tensor([[0.3, -1.0], [2.0, 0.5]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("c", GIVEN)
+def test_given_columns_are_conditioned_on(c):
+    """At each c probabilities sum to 1, another c has others, and draws follow them."""
+    tested, z, n = model(C=2, seed=3), all_rows(), 20_000
+    y, place = torch.ones(len(z), dtype=torch.int64), torch.tensor([8, 4, 1])
+    batch = Batch.of(z, y, c.expand(len(z), 2))
+    log_p = tested.log_density(batch, Noise(0)).value.detach()
+    assert float(log_p.exp().sum()) == pytest.approx(1, abs=1e-6)
+    assert torch.equal(-tested.eval().loss(batch, Noise(0)).detach(), log_p)
+    other = tested.log_density(Batch.of(z, y, (c + 1).expand(len(z), 2)), Noise(0)).value
+    assert not torch.allclose(log_p, other)
+    drawn = tested.sample(torch.ones(n, dtype=torch.int64), Noise(5), c.expand(n, 2))
+    found = torch.bincount(drawn.floor().long() @ place, minlength=24)
+    expected = (log_p.exp() * n).numpy()
+    assert chisquare(found.numpy(), expected, sum_check=False).pvalue > 1e-3
+
+
+def test_stacked_models_with_given_columns_equal_single_ones():
+    singles = [model(C=2, seed=s) for s in range(3)]
+    z = torch.stack([rows(6, seed=s) for s in range(3)])
+    y = torch.stack([Noise(s).of("y").integers(2, 6) for s in range(3)])
+    c = Noise(9).normal(3, 6, 2)
+    stacked = model(C=2)
+    for name, parameter in stacked.named_parameters():
+        parameter.data = torch.stack([m.get_parameter(name).detach() for m in singles])
+    loss = stacked.loss(Batch.of(z, y, c), Noise(0))
+    for s, single in enumerate(singles):
+        alone = single.loss(Batch.of(z[s], y[s], c[s]), Noise(0))
+        assert torch.allclose(loss[s], alone, rtol=1e-10, atol=1e-10)
+
+
+def test_other_parameters_start_as_without_given_columns():
+    plain, given = model(), model(C=2)
+    for name, parameter in plain.named_parameters():
+        assert torch.equal(given.get_parameter(name), parameter), name
+    assert given.free_parameters == plain.free_parameters + 2 * 8

@@ -21,9 +21,9 @@ X, Y = Ragged.of(STRINGS), torch.tensor([0, 1, 2, 0, 1])
 NOISE = Noise(9)
 
 
-def model(K: int = K, V: int = V, seed: int = 0, **options: Any) -> Transformer:
+def model(K: int = K, V: int = V, seed: int = 0, C: int = 0, **options: Any) -> Transformer:
     small = {"width": 8, "heads": 2, "dropout": 0.0} | options
-    out = Transformer(TransformerSettings.parse(small), K=K, vocabulary=V)
+    out = Transformer(TransformerSettings.parse(small), K=K, vocabulary=V, C=C)
     out.reset(Noise(seed))
     return out.double()
 
@@ -266,3 +266,47 @@ def test_half_precision_stays_close():
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, exact, rtol=0.02, atol=0.02)
     assert len(text) == len(Y)
+
+
+@torch.no_grad()
+def test_given_columns_are_a_prefix():
+    """At each c probabilities sum to 1 with what is longer, and another c has others."""
+    net, longest = model(K=2, V=2, C=3, seed=1), 6
+    strings = [list(s) for T in range(longest + 1) for s in itertools.product(range(2), repeat=T)]
+    last = torch.tensor(strings[-(2**longest) :])
+    y, values = torch.ones(len(strings), dtype=torch.int64), []
+    for c in Noise(4).normal(2, 3):
+        given = c.expand(len(strings), 3)
+        batch = Batch.of(Ragged.of(strings), y, given)
+        log_p = net.log_density(batch, NOISE).value
+        padded = Batch.of(Ragged.of(strings).padded(), y, given)
+        torch.testing.assert_close(-net.eval().loss(padded, NOISE), log_p)
+        steps = net.logits(last, y[: len(last)], given[: len(last)]).log_softmax(-1)
+        begin = steps[:, :-1].gather(-1, last[..., None]).sum((1, 2)).exp()
+        longer = (begin * (1 - steps[:, -1, 2].exp())).sum()
+        assert abs(float(log_p.exp().sum() + longer) - 1) < 1e-12
+        values.append(log_p)
+    assert not torch.allclose(*values)
+
+
+def test_stacked_models_with_given_columns_are_each_of_them():
+    models = [model(C=2, seed=s) for s in range(3)]
+    x, y, c = Noise(1).integers(V, 3, 5, 4), Noise(3).integers(K, 3, 5), Noise(4).normal(3, 5, 2)
+    losses = stack(models).loss(Batch.of(x, y, c), NOISE)
+    for s, alone in enumerate(models):
+        own = alone.loss(Batch.of(x[s], y[s], c[s]), NOISE)
+        torch.testing.assert_close(losses[s], own, rtol=1e-10, atol=1e-10)
+
+
+@torch.no_grad()
+def test_draws_follow_what_is_given():
+    net, n = model(K=1, V=2, C=1, seed=2), 4000
+    net.given.weight.data *= 30  # pyright: ignore[reportOptionalMemberAccess]
+    y = torch.zeros(n, dtype=torch.int64)
+    for value in (-1.0, 1.0):
+        c = torch.full((n, 1), value, dtype=torch.float64)
+        drawn = net.sample(y, Noise(6), c)
+        empty = float((drawn.lengths == 0).double().mean())
+        nothing = Batch.of(Ragged.of([[]]), y[:1], c[:1])
+        p = float(net.log_density(nothing, NOISE).value.exp())
+        assert abs(empty - p) < 5 * (p * (1 - p) / n) ** 0.5

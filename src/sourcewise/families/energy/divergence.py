@@ -26,7 +26,7 @@ from sourcewise.families.energy.settings import EnergySettings
 from sourcewise.randomness import Noise
 from sourcewise.truths.box import FLOOR, STRAY, BoxMixture
 
-__all__ = ["divergence_of_fit", "gain_over_one_normal", "knobs", "same_everywhere"]
+__all__ = ["ROWS", "divergence_of_fit", "gain_over_one_normal", "knobs", "same_everywhere"]
 
 MARGIN = 0.1
 ALIKE = 1e-6  # largest difference of energies under one source
@@ -75,18 +75,21 @@ def same_everywhere(
 
 
 @torch.no_grad()
-def gain_over_one_normal(log_prob: Callable[[Batch], Tensor], rows: Batch) -> Tensor:
+def gain_over_one_normal(
+    log_prob: Callable[[Batch], Tensor], rows: Batch, most: int = ROWS
+) -> Tensor:
     """(1,) mean of `log p(x|y) - log q(x)` over training rows, in nats.
 
     Args:
         log_prob: (B,) log densities of the trained model.
-        rows: (n, D) that it was trained on; of more than 2048 an even selection counts.
+        rows: (n, D) that it was trained on.
+        most: of more than so many an even selection counts.
     """
     x = rows.tensor
     mean, scale = x.double().mean(0), x.double().std(0, correction=0).clamp(min=FLOOR)
     one = x.new_ones(1, 1, dtype=torch.float64)
     normal = BoxMixture(one, mean.expand(1, 1, -1), scale.expand(1, 1, -1), STRAY)
-    some = rows.take(torch.arange(0, len(x), -(-len(x) // ROWS)))
+    some = rows.take(torch.arange(0, len(x), -(-len(x) // most)))
     one = normal.log_prob(some.tensor, torch.zeros_like(some.y))
     return (log_prob(some).double() - one).mean()[None]
 

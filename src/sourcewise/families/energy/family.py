@@ -12,6 +12,7 @@ FAMILY = Family(
     model="sourcewise.families.energy.model:Energy",
     coding="box",
     recipe="phased",
+    takes_given=True,
     metrics=("log-likelihood", "energy-distance"),
     primary={"images": "energy-distance"},
 )

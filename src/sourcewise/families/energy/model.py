@@ -2,27 +2,29 @@
 
     p(x|y) = exp(-u(x|y)) / Z(y)   on the cube [0,1]^D,   Z(y) = integral of exp(-u(x|y)) dx
 
-u is a network. Up to three columns, Z is found by quadrature (`normaliser`),
-and where columns take few values, by summing over all cells of a grid: likelihoods are exact but
-for an error that doubling the nodes shows. Training takes N nodes per axis, validation 2 N, scores
-4 N. A network may learn to hide mass between the nodes of training: weights for which log Z of N
-and of 2 N nodes differ are not kept (`Energy.reliable`).
+u is a network; with given columns c all of this is given c, and every row has its own Z(y, c). Up
+to three columns (one, with given columns), Z is found by quadrature (`normaliser`), and where
+columns take few values, by summing over all cells of a grid: likelihoods are exact but for an
+error that doubling the nodes shows. Training takes N nodes per axis, validation 2 N, scores 4 N. A
+network may learn to hide mass between the nodes of training: weights for which log Z of N and of
+2 N nodes differ are not kept (`Energy.reliable`).
 
-With more columns Z is estimated by annealed importance sampling after training (`normaliser`). Its
-log is understated in expectation, so log-likelihoods are overstated; diagnostics say by how much
-they may be off. Energies are then trained without Z (`objectives`, `persistent`).
+With more columns Z is estimated by annealed importance sampling (`normaliser`): after training, or
+with given columns when rows are scored. Its log is understated in expectation, so log-likelihoods
+are overstated; diagnostics say by how much they may be off. Energies are then trained without Z
+(`objectives`, `persistent`).
 """
 
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from sourcewise.batch import Batch
+from sourcewise.batch import Batch, needed
 from sourcewise.errors import rounded
 from sourcewise.families.base import (
     BatchNoise,
@@ -37,20 +39,20 @@ from sourcewise.families.base import (
 )
 from sourcewise.families.energy.cautions import cautions, error_words
 from sourcewise.families.energy.divergence import (
+    ROWS,
     divergence_of_fit,
     gain_over_one_normal,
     same_everywhere,
 )
-from sourcewise.families.energy.network import (
-    CHUNK,
-    AnyEnergyNetwork,
-    EnergyNetwork,
-    ImageEnergyNetwork,
-)
+from sourcewise.families.energy.network import CHUNK, EnergyNetwork, energy_network
 from sourcewise.families.energy.normaliser import (
+    NormalisedRows,
     annealed_normaliser,
+    annealed_rows,
+    conditions_of,
     log_normaliser,
     quadrature_error,
+    source_means,
 )
 from sourcewise.families.energy.objectives import (
     Denoising,
@@ -60,7 +62,7 @@ from sourcewise.families.energy.objectives import (
     begin_base,
 )
 from sourcewise.families.energy.persistent import PersistentContrastive
-from sourcewise.families.energy.plan import EnergyPlan, choose
+from sourcewise.families.energy.plan import choose
 from sourcewise.families.energy.sampling_chains import LEAPFROG, Settled, sample_chains, settle
 from sourcewise.families.energy.sampling_grid import CELLS, sample_grid
 from sourcewise.families.energy.settings import EnergySettings
@@ -86,6 +88,7 @@ SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {  # of diagnostics: unit
 UNIFORM = 1 / math.sqrt(12)  # standard deviation of a coordinate
 RESOLVED = 0.05  # nats of log Z, between N nodes and 2 N
 STEEPER = 3.0  # chosen on rings, moons and a checkerboard
+TRIED = 64  # training rows that annealing is tried on, where every row has its Z
 BASE = ("weight", "mean", "scale")
 
 
@@ -98,6 +101,7 @@ class Energy(ConditionalModel):
         D: coordinates.
         shape: channels, height and width, where x is an image; D is their product.
         cells: per axis, of a grid on the columns' lattices (`rule=grid`).
+        C: given columns, encoded.
         spread: (D,) standard deviations of the coordinates within sources, the same for all models
             that are compared; those of a uniform x if None.
 
@@ -128,14 +132,16 @@ class Energy(ConditionalModel):
         shape: tuple[int, int, int] | None = None,
         cells: int | None = None,
         spread: Sequence[float] | None = None,
+        C: int = 0,
     ):
         super().__init__()
-        self.settings, self.K, self.D = settings, K, D
-        self.plan = plan = choose(settings, D, shape=shape, cells=cells)
+        s, self.settings, self.K, self.D, self.C = settings, settings, K, D, C
+        self.plan = plan = choose(settings, D, shape=shape, cells=cells, C=C)
         self.slow_draws = plan.shape is not None
         self.exact, self.rule, self.nodes = plan.exact, plan.rule, plan.nodes
         self.sampler, self.based = plan.sampler, plan.based
-        self.network = _network(settings, K, D, plan)
+        sizes = s.embedding, plan.width, s.depth, s.activation, s.spectral, C
+        self.network = energy_network(K, D, plan.shape, *sizes)
         widths = torch.full((D,), UNIFORM) if spread is None else torch.tensor(spread)
         kind = OBJECTIVES.get(plan.objective)
         self.objective = None if kind is None else kind(settings, widths.double())
@@ -146,12 +152,8 @@ class Energy(ConditionalModel):
         K, D, C = self.K, self.D, self.settings.components
         sizes: dict[str, tuple[int, ...]] = {"gain": (1,)}
         if not self.exact:
-            sizes |= {
-                "annealed": (K,),
-                "annealed_error": (K,),
-                "annealed_high": (K,),
-                "weights": (K,),
-            }
+            names = ("annealed", "annealed_error", "annealed_high", "weights")
+            sizes |= dict.fromkeys(names, (1,) if self.C else (K,))
         if self.sampler != "grid":
             sizes |= {"step": (K,), "spread": (K, D), "transitions": (K,)}
             sizes |= {"effective": (K,), "r_hat": (K,)}
@@ -184,7 +186,8 @@ class Energy(ConditionalModel):
         mixed, and what was settled (`plan.EnergyPlan`).
 
         - "quadrature error": its change from 2 N nodes to the 4 N of scores.
-        - "annealing error": from the estimate to the far end of its interval, where it is biased.
+        - "annealing error": from the estimate to the far end of its interval, where it is biased
+          (with given columns the worst of `TRIED` training rows').
         - "effective weights": of annealing, the fewest.
         - "gain over one normal": in nats per training row, see `divergence`.
         - "r_hat", "effective samples": of the sampler's chains.
@@ -230,11 +233,17 @@ class Energy(ConditionalModel):
 
     def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """(B,) `u(x|y) + log Z(y)`, minus the log-likelihood; (S, B) of S models at once."""
-        x, y = batch.tensor, batch.y
+        x, y = batch.tensor.to(self.network.V_Y.weight), batch.y
         if not self.exact:
-            return -self._log_prob(x, y, self.annealed)
-        log_Z = self.log_normaliser(self._times(1 if self.training else 2))
-        return self.network(self._placed(x.to(log_Z)), y) + log_Z.gather(-1, y)
+            return -self.log_density(batch, Noise(0)).value
+        log_Z = self._log_Z(batch, self._times(1 if self.training else 2))
+        log_Z = log_Z if self.C else log_Z.gather(-1, y)
+        return self.network(self._placed(x), y, batch.c) + log_Z
+
+    def refuse_rows(self, rows: Batch) -> None:
+        """See `ConditionalModel`: too many different values of given columns to anneal at."""
+        if self.C and not self.exact:
+            conditions_of(rows.y, needed(rows.c))
 
     def begin(self, rows: Batch, noise: Noise) -> Carried:
         """See `recipes.phased.Phased`: the noise distribution, chains, spreads."""
@@ -255,10 +264,10 @@ class Energy(ConditionalModel):
         """(..., B) the objective in training; for validation the likelihood, where it is exact."""
         if self.objective is None or (self.exact and not self.training):
             return self.loss(batch, noise)
-        x, y = batch.tensor.to(self.network.V_Y.weight), batch.y
+        batch = replace(batch, x=batch.tensor.to(self.network.V_Y.weight))
         if self.training:
-            return self.objective.loss(self.network, x, y, carried, noise)
-        return self.objective.validation_loss(self.network, x, y, carried, noise)
+            return self.objective.loss(self.network, batch, carried, noise)
+        return self.objective.validation_loss(self.network, batch, carried, noise)
 
     def divergence(self, value: float) -> str | None:
         """See `recipes.phased.Phased`."""
@@ -296,16 +305,20 @@ class Energy(ConditionalModel):
         """After training: the normaliser by annealing, and the sampler's steps, where needed; and
         what training has gained."""
         if self.based:
-            self._settle(carried, noise)
-        gain = gain_over_one_normal(lambda rows: self.log_density(rows, noise).value, rows)
+            self._settle(rows, carried, noise)
+        most = TRIED if self.C and not self.exact else ROWS
+        gain = gain_over_one_normal(lambda r: self.log_density(r, noise).value, rows, most)
         self._note("", [("gain", gain)])
 
-    def _settle(self, carried: Carried, noise: Noise) -> None:
+    def _settle(self, rows: Batch, carried: Carried, noise: Noise) -> None:
         """What is known by simulation."""
         self._note("base_", {name: carried[name] for name in BASE}.items())
-        base = self.noise_distribution()
-        if not self.exact:
-            s = self.settings
+        base, s = self.noise_distribution(), self.settings
+        if not self.exact and self.C:
+            some = rows.take(torch.arange(0, len(rows), -(-len(rows) // TRIED)))
+            worst = self._annealed_rows(some, noise.of("normaliser")).worst
+            self._note("", worst.items())
+        elif not self.exact:
             found = annealed_normaliser(
                 self.network, base, s.temperatures, s.particles, noise.of("normaliser")
             )
@@ -313,9 +326,14 @@ class Energy(ConditionalModel):
             self._note("annealed", parts.items())
             self._note("", [("weights", found.effective)])
         if self.sampler != "grid":
-            settled = settle(self.network, base, LEAPFROG[self.sampler], noise.of("sampler"))
+            leapfrog = LEAPFROG[self.sampler]
+            settled = settle(self.network, base, leapfrog, noise.of("sampler"), rows)
             parts = {field.name: getattr(settled, field.name) for field in fields(Settled)}
             self._note("", (parts | {"spread": parts.pop("scale")}).items())
+
+    def _annealed_rows(self, rows: Batch, noise: Noise) -> NormalisedRows:
+        base, c = self.noise_distribution(), needed(rows.c)
+        return annealed_rows(self.network, base, self.settings, rows.y, c, noise)
 
     def _note(self, start: str, values: Iterable[tuple[str, Tensor]]) -> None:
         for name, value in values:
@@ -329,25 +347,39 @@ class Energy(ConditionalModel):
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of points (B, D), -inf off the cube: exact over a grid, otherwise up to the error of log
         Z, which is that of the rule (the change from half its nodes), or what training left."""
-        x, y = batch.tensor, batch.y
+        y, K = batch.y, self.K
+        if not self.exact and self.C:
+            found = self._annealed_rows(batch, noise)
+            shared = found.shared_error(y, K)
+            return Density(self._log_prob(batch, found.value), "estimate", shared)
         if not self.exact:
             beyond = self.annealed_high - self.annealed - 1.96 * self.annealed_error
             shared = SharedError(self.annealed_error, beyond.clamp(min=0), 0 * beyond)
-            return Density(self._log_prob(x, y, self.annealed), "estimate", shared)
-        log_Z = self.log_normaliser(self._times(4))
-        value = self._log_prob(x, y, log_Z)
+            return Density(self._log_prob(batch, self.annealed[y]), "estimate", shared)
+        log_Z = self._log_Z(batch, self._times(4))
+        value = self._log_prob(batch, log_Z if self.C else log_Z[y])
         if self.settings.rule == "grid":
             return Density(value)
         with torch.no_grad():
-            error = (self.log_normaliser(2 * self.nodes) - log_Z).abs().double()
+            error = (self._log_Z(batch, 2 * self.nodes) - log_Z).abs().double()
+            error = source_means(error, y, K) if self.C else error
         return Density(value, "estimate", SharedError(0 * error, 0 * error, error))
 
-    def _log_prob(self, x: Tensor, y: Tensor, log_Z: Tensor) -> Tensor:
-        x = x.to(self.network.V_Y.weight)
-        parts = zip(self._placed(x).split(CHUNK), y.split(CHUNK), strict=True)
-        u = torch.cat([self.network(*part) for part in parts])
+    def _log_Z(self, batch: Batch, nodes: int) -> Tensor:
+        """(..., K) log Z of every source; with given columns (..., B) of every row."""
+        if self.C:
+            return log_normaliser(self.network, self.rule, nodes, batch.y, needed(batch.c))
+        return self.log_normaliser(nodes)
+
+    def _log_prob(self, batch: Batch, log_Z: Tensor) -> Tensor:
+        """(B,) of points, with log Z (B,) of theirs."""
+        x, u = batch.tensor.to(self.network.V_Y.weight), []
+        for at in torch.arange(len(x), device=x.device).split(CHUNK):
+            part = batch.take(at)
+            u.append(self.network(self._placed(x[at]), part.y, part.c))
         inside = ((x >= 0) & (x <= 1)).all(-1)
-        return torch.where(inside, -u - log_Z[y].to(u), -torch.inf)
+        u = torch.cat(u) if u else x.new_zeros(0)
+        return torch.where(inside, -u - log_Z.to(u), -torch.inf)
 
     def _placed(self, x: Tensor) -> Tensor:
         """Points where the energy is taken: under `rule=grid`, the centres of their cells."""
@@ -362,17 +394,7 @@ class Energy(ConditionalModel):
         if self.sampler == "grid":
             on_grid = self.settings.rule == "grid"
             cells = self.nodes if on_grid else CELLS[self.D]
-            return sample_grid(self.network, y, each, cells, tilted=not on_grid)
-        parts = (self.step, self.spread, self.transitions, self.effective, self.r_hat)
-        settled = Settled(*parts)
-        return sample_chains(
-            self.network, self.noise_distribution(), settled, LEAPFROG[self.sampler], y, each
-        ).double()
-
-
-def _network(settings: EnergySettings, K: int, D: int, plan: EnergyPlan) -> AnyEnergyNetwork:
-    """The network of the energies."""
-    s, W = settings, plan.width
-    if plan.shape is not None:
-        return ImageEnergyNetwork(K, plan.shape, s.embedding, W, s.depth, s.activation, s.spectral)
-    return EnergyNetwork(K, D, s.embedding, W, s.depth, s.activation, s.spectral)
+            return sample_grid(self.network, y, each, cells, not on_grid, c)
+        settled = Settled(self.step, self.spread, self.transitions, self.effective, self.r_hat)
+        base, leapfrog = self.noise_distribution(), LEAPFROG[self.sampler]
+        return sample_chains(self.network, base, settled, leapfrog, y, each, c).double()

@@ -34,6 +34,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.families.base import BatchNoise, Carried
 from sourcewise.families.energy.divergence import knobs
 from sourcewise.families.energy.network import AnyEnergyNetwork
@@ -83,15 +84,15 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(
-        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, batch: Batch, carried: Carried, noise: BatchNoise
     ) -> Tensor:
-        """(..., B) of rows x (..., B, D) and sources y (..., B)."""
+        """(..., B) of rows x (..., B, D), sources y (..., B), maybe given columns (..., B, C)."""
 
     def validation_loss(
-        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, batch: Batch, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """(..., B) what tells when to stop, where no likelihood does."""
-        return self.loss(network, x, y, carried, noise)
+        return self.loss(network, batch, carried, noise)
 
     def divergence(self, value: float, D: int) -> str | None:
         """What a value of the objective means; None: nothing bad."""
@@ -113,18 +114,19 @@ class NoiseContrastive(Objective):
         return super().begin(network, x, y, noise) | begin_base(x, self.settings, noise)
 
     def loss(
-        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, batch: Batch, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`."""
-        m, D = self.settings.negatives, x.shape[-1]
+        x, y, m, D = batch.tensor, batch.y, self.settings.negatives, batch.tensor.shape[-1]
         base, member = base_of(carried, self.settings), _members(y)
         u = noise.of("negatives").uniform(x.shape[-2], m, D + 1, dtype=x.dtype).to(x.device)
         at = member[..., None].expand(u.shape[:-1])  # (..., B, m)
         points = torch.cat([x[..., None, :], base.points(u, at).to(x)], -2)  # (..., B, 1 + m, D)
         at = member[..., None].expand(points.shape[:-1])
         log_q = base.log_prob(points, at).to(x.dtype)
-        sources = y[..., None].expand(points.shape[:-1])
-        energies = network(points.flatten(-3, -2), sources.flatten(-2)).unflatten(-1, (-1, 1 + m))
+        sources, given = y.repeat_interleave(1 + m, -1), batch.c
+        given = None if given is None else given.repeat_interleave(1 + m, -2)
+        energies = network(points.flatten(-3, -2), sources, given).unflatten(-1, (-1, 1 + m))
         log_r = -energies - log_q
         return log_r.logsumexp(-1) - log_r[..., 0]
 
@@ -135,15 +137,17 @@ class Denoising(Objective):
     name = "denoising"
 
     def loss(
-        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, batch: Batch, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`."""
+        x, y, c = batch.tensor, batch.y, batch.c
         a = self.settings.smoothing * carried["spread"][..., None, :]  # (..., 1, D)
         draws = noise.of("smoothing").normal(*x.shape[-2:], dtype=x.dtype).to(x.device)
         z = torch.cat([x + a * draws, x - a * draws], -2)
         z = 1 - (1 - z.remainder(2)).abs()  # folded into the box
         target = _heat_score(z, torch.cat([x, x], -2), a)
-        score = -_gradient(network, z.requires_grad_(), torch.cat([y, y], -1))
+        c = None if c is None else torch.cat([c, c], -2)
+        score = -_gradient(network, z.requires_grad_(), torch.cat([y, y], -1), c)
         both = 0.5 * (a * (score - target)).square().sum(-1)
         return both.unflatten(-1, (2, -1)).mean(-2)
 
@@ -154,28 +158,27 @@ class Sliced(Objective):
     name = "sliced"
 
     def loss(
-        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, batch: Batch, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`."""
-        return sliced(network, x, y, carried["spread"], random_signs(x, noise))
+        return sliced(network, batch, carried["spread"], random_signs(batch.tensor, noise))
 
 
-def sliced(network: AnyEnergyNetwork, x: Tensor, y: Tensor, spread: Tensor, v: Tensor) -> Tensor:
+def sliced(network: AnyEnergyNetwork, batch: Batch, spread: Tensor, v: Tensor) -> Tensor:
     """(..., B) sliced score matching; see the module.
 
     Args:
         network: of the energies.
-        x: (..., B, D) rows.
-        y: (..., B) sources.
+        batch: of (..., B, D) rows.
         spread: (..., D) a.
         v: (..., B, D) signs.
     """
-    a2 = 4 * spread[..., None, :].square()
+    x, a2 = batch.tensor, 4 * spread[..., None, :].square()
     h, slope = a2 * x * (1 - x), a2 * (1 - 2 * x)
     keep = torch.is_grad_enabled()
     with torch.enable_grad():
         x = x.detach().clone().requires_grad_()
-        s = -_gradient(network, x, y)
+        s = -_gradient(network, x, batch.y, batch.c)
         (along,) = torch.autograd.grad((s * v).sum(), x, create_graph=keep)
     return (0.5 * h * s.square() + slope * s + h * v * along).sum(-1)
 
@@ -215,10 +218,10 @@ def _members(y: Tensor) -> Tensor:
     return torch.arange(len(y), device=y.device)[:, None].expand(y.shape)
 
 
-def _gradient(network: AnyEnergyNetwork, x: Tensor, y: Tensor) -> Tensor:
+def _gradient(network: AnyEnergyNetwork, x: Tensor, y: Tensor, c: Tensor | None) -> Tensor:
     """(..., B, D) of u at x, which requires gradients; with its graph."""
     with torch.enable_grad():
-        return torch.autograd.grad(network(x, y).sum(), x, create_graph=True)[0]
+        return torch.autograd.grad(network(x, y, c).sum(), x, create_graph=True)[0]
 
 
 def _heat_score(z: Tensor, x: Tensor, a: Tensor) -> Tensor:

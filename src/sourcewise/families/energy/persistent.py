@@ -19,6 +19,7 @@ import math
 import torch
 from torch import Tensor
 
+from sourcewise.batch import Batch
 from sourcewise.families.base import BatchNoise, Carried
 from sourcewise.families.energy.divergence import knobs
 from sourcewise.families.energy.landscape import energy_of
@@ -91,10 +92,10 @@ class PersistentContrastive(Objective):
         return torch.where(again[..., None], fresh, x)
 
     def loss(
-        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, batch: Batch, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """See `Objective.loss`; the chains are those that moved last."""
-        u = network(x, y)
+        y, u = batch.y, network(batch.tensor, batch.y)
         of_chains = energy_of(network)(carried["moved"])  # (..., K, C)
         out = u - of_chains.mean(-1).gather(-1, y)
         if self.settings.energy_decay:
@@ -106,10 +107,10 @@ class PersistentContrastive(Objective):
         return out
 
     def validation_loss(
-        self, network: AnyEnergyNetwork, x: Tensor, y: Tensor, carried: Carried, noise: BatchNoise
+        self, network: AnyEnergyNetwork, batch: Batch, carried: Carried, noise: BatchNoise
     ) -> Tensor:
         """Sliced score matching: chains tell nothing of rows they do not train on."""
-        return sliced(network, x, y, carried["spread"], random_signs(x, noise))
+        return sliced(network, batch, carried["spread"], random_signs(batch.tensor, noise))
 
     def divergence(self, value: float, D: int) -> str | None:
         """Energies of rows and chains that have come apart."""

@@ -6,6 +6,9 @@
 | objective | likelihood, or any other | likelihood | nce, pcd, denoising, sliced |
 | sampler | grid, or chains | grid | hmc, mala |
 
+With given columns every row has a Z of its own: quadrature is for one column then, a grid has at
+most 2^12 cells, and pcd, whose chains are of sources, is out.
+
 A setting that serves nothing under these choices is an error unless it has its default.
 """
 
@@ -24,6 +27,7 @@ CHANNELS, WIDTH = 16, 64
 NODES = {1: 64, 2: 48, 3: 16}  # per axis by D, in training
 MOST_NODES = 1 << 22
 MOST_CELLS = 1 << 20  # of a grid that is summed over
+GIVEN_CELLS = 1 << 12  # likewise where every row has a sum of its own
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def choose(
     *,
     shape: tuple[int, int, int] | None = None,
     cells: int | None = None,
+    C: int = 0,
 ) -> EnergyPlan:
     """Settle all choices.
 
@@ -98,14 +103,14 @@ def choose(
         D: columns.
         shape: of images, where the data tell it.
         cells: per axis, of a grid on the columns' lattices.
+        C: given columns.
 
     Raises:
         InputError: settings that do not go together, or not with D columns.
     """
     s = settings
-    nodes = _nodes(s, D, cells)
-    exact = s.rule == "grid" or D in NODES
-    image = _shape(s, D, shape)
+    exact = s.rule == "grid" or D in _summed(C)
+    nodes, image = _nodes(s, D, cells, C), _shape(s, D, shape)
     objective = s.objective
     if objective == "auto":
         objective = "likelihood" if exact else "nce" if image is None else "pcd"
@@ -113,17 +118,23 @@ def choose(
     if sampler == "auto":
         sampler = "grid" if exact else "hmc"
     rule = "midpoints" if s.rule == "grid" else s.rule
-    width = _width(s, D, image is not None)
+    width = _width(s, D, C, image is not None)
     out = EnergyPlan(exact, rule, nodes, objective, sampler, width, image)
-    for text in (*_misfits(s, D, out), *_unused(s, D, out)):
+    for text in (*_misfits(s, D, out, C), *_unused(s, D, out)):
         raise InputError(text)
     return out
 
 
-def _nodes(s: EnergySettings, D: int, cells: int | None) -> int:
+def _summed(C: int) -> tuple[int, ...]:
+    """How many columns quadratures take: Z is summed for sources, or for every row given c."""
+    return (1,) if C else tuple(NODES)
+
+
+def _nodes(s: EnergySettings, D: int, cells: int | None, C: int) -> int:
     if s.rule != "grid":
-        nodes = NODES.get(D, 0) if s.nodes == "auto" else s.nodes
-        if D in NODES and (4 * nodes) ** D > MOST_NODES:
+        by_rule = D in _summed(C)
+        nodes = (NODES[D] if by_rule else 0) if s.nodes == "auto" else s.nodes
+        if by_rule and (4 * nodes) ** D > MOST_NODES:
             raise InputError(
                 f"setting nodes: scores take 4 x {nodes} nodes on each of {D} axes, too many to "
                 "sum over (at most 2^22 in all)"
@@ -132,24 +143,29 @@ def _nodes(s: EnergySettings, D: int, cells: int | None) -> int:
     nodes = cells if s.nodes == "auto" else s.nodes
     if nodes is None:
         raise InputError("setting nodes: rule=grid needs nodes=N where columns are on no lattice")
-    if nodes**D > MOST_CELLS:
+    most = GIVEN_CELLS if C else MOST_CELLS
+    if nodes**D > most:
+        each = " for every row, given columns" if C else ""
         raise InputError(
-            f"setting nodes: rule=grid has {nodes}^{D} cells, too many to sum over (at most 2^20)"
-            f": {'another rule' if D in NODES else 'fewer columns'}, or columns in larger steps"
+            f"setting nodes: rule=grid has {nodes}^{D} cells, too many to sum over{each} (at most "
+            f"2^{most.bit_length() - 1}): {'another rule' if D in NODES else 'fewer columns'}, or "
+            "columns in larger steps"
         )
     return nodes
 
 
-def _width(s: EnergySettings, D: int, convolutional: bool) -> int:
+def _width(s: EnergySettings, D: int, C: int, convolutional: bool) -> int:
     """W, or channels."""
+    inputs = D + s.embedding + C
     if s.width != "auto":
-        if not convolutional and s.width < D + s.embedding:
+        if not convolutional and s.width < inputs:
+            given = f" + {C} of given columns" if C else ""
             raise InputError(
                 f"setting width: at least the {D} columns + the {s.embedding} numbers of an "
-                f"embedding, not {s.width}"
+                f"embedding{given}, not {s.width}"
             )
         return s.width
-    return CHANNELS if convolutional else max(WIDTH, D + s.embedding)
+    return CHANNELS if convolutional else max(WIDTH, inputs)
 
 
 def _shape(
@@ -168,20 +184,26 @@ def _shape(
     return channels, height, width
 
 
-def _misfits(s: EnergySettings, D: int, c: EnergyPlan) -> Iterator[str]:
+def _misfits(s: EnergySettings, D: int, c: EnergyPlan, C: int) -> Iterator[str]:
     """What cannot be done."""
+    few = "1 column where others are given" if C else "1 to 3 columns"
+    if c.objective == "pcd" and C:
+        yield (
+            "setting objective: pcd keeps chains for every source, not for every value of given "
+            "columns: likelihood, nce, denoising, sliced"
+        )
     scores = c.objective in ("denoising", "sliced") or (c.objective == "pcd" and not c.exact)
     if c.objective == "likelihood" and not c.exact:
         yield (
-            f"setting objective: likelihood needs 1 to 3 columns, or rule=grid, not {D} columns: "
-            "nce, pcd, denoising, sliced"
+            f"setting objective: likelihood needs {few}, or rule=grid, not {D} columns: "
+            f"nce, {'' if C else 'pcd, '}denoising, sliced"
         )
     if c.objective != "likelihood" and s.rule == "grid":
         yield f"setting rule: grid goes with objective=likelihood, not {c.objective}"
     if c.sampler != "grid" and s.rule == "grid":
         yield f"setting rule: grid has no slopes to follow: sampler=grid, not {c.sampler}"
     if c.sampler == "grid" and not c.exact:
-        yield f"setting sampler: grid needs 1 to 3 columns, not {D}: hmc, mala"
+        yield f"setting sampler: grid needs {few}, not {D}: hmc, mala"
     if scores and s.activation == "relu":
         yield (
             f"setting activation: objective={c.objective} needs slopes of slopes here, which relu "

@@ -22,7 +22,12 @@ CELLS = {1: 4096, 2: 256, 3: 64}  # per axis by D
 
 @torch.no_grad()
 def sample_grid(
-    network: AnyEnergyNetwork, y: Tensor, noise: ExampleNoise, cells: int, tilted: bool
+    network: AnyEnergyNetwork,
+    y: Tensor,
+    noise: ExampleNoise,
+    cells: int,
+    tilted: bool,
+    c: Tensor | None = None,
 ) -> Tensor:
     """One point per entry of y, (B, D) float64.
 
@@ -32,25 +37,30 @@ def sample_grid(
         noise: one stream per point.
         cells: per axis.
         tilted: whether points follow the slope of u within a cell, or are uniform there.
+        c: (B, C) given columns; cells are summed for every different value of y and c.
     """
     network, D = copy.deepcopy(network).double().eval(), network.D
     draws = noise.of("cell").uniform().to(y.device)
     within = noise.of("within").uniform(D).to(y.device)
     centres = midpoints(cells, D)[0].to(y.device)
     cell = torch.zeros_like(y)
-    for k in y.unique().tolist():
-        rows = (y == k).nonzero().squeeze(1)
-        cell[rows] = _pick(_masses(network, centres, k), draws[rows])
+    conditions = y[:, None].double() if c is None else torch.cat([y[:, None].to(c), c], 1)
+    _, place, counts = conditions.unique(dim=0, return_inverse=True, return_counts=True)
+    for rows in place.argsort(stable=True).split(counts.tolist()):
+        given = None if c is None else c[rows[0]]
+        cell[rows] = _pick(_masses(network, centres, y[rows[0]], given), draws[rows])
     if tilted:
-        within = _tilted(within, -_slopes(network, centres[cell], y) / cells)
+        within = _tilted(within, -_slopes(network, centres[cell], y, c) / cells)
     return centres[cell] + (within - 0.5) / cells
 
 
-def _masses(network: AnyEnergyNetwork, centres: Tensor, k: int) -> Tensor:
-    """(G^D,) shares of the cells under source k."""
-    y = torch.tensor(k, device=centres.device)
-    u = torch.cat([network(part, y.expand(len(part))) for part in centres.split(CHUNK)])
-    return (-u).softmax(0)
+def _masses(network: AnyEnergyNetwork, centres: Tensor, y: Tensor, c: Tensor | None) -> Tensor:
+    """(G^D,) shares of the cells under source y () given c (C,)."""
+    parts = []
+    for part in centres.split(CHUNK):
+        given = None if c is None else c.expand(len(part), -1)
+        parts.append(network(part, y.expand(len(part)), given))
+    return (-torch.cat(parts)).softmax(0)
 
 
 def _pick(masses: Tensor, draws: Tensor) -> Tensor:
@@ -60,13 +70,14 @@ def _pick(masses: Tensor, draws: Tensor) -> Tensor:
     return found.clamp(max=int(torch.searchsorted(total, total[-1])))
 
 
-def _slopes(network: AnyEnergyNetwork, x: Tensor, y: Tensor) -> Tensor:
+def _slopes(network: AnyEnergyNetwork, x: Tensor, y: Tensor, c: Tensor | None) -> Tensor:
     """(B, D) gradients of u at x."""
     parts = []
-    for points, sources in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
+    for at in torch.arange(len(x), device=x.device).split(CHUNK):
+        given = None if c is None else c[at]
         with torch.enable_grad():
-            points = points.clone().requires_grad_()
-            parts.append(torch.autograd.grad(network(points, sources).sum(), points)[0])
+            points = x[at].clone().requires_grad_()
+            parts.append(torch.autograd.grad(network(points, y[at], given).sum(), points)[0])
     return torch.cat(parts)
 
 

@@ -169,8 +169,8 @@ class EnergySettings(TrainedSettings):
         if values.get("objective") in ("pcd", "denoising", "sliced"):
             values = {"learning_rate": 2e-3} | values
         elif values.get("network") == "convolutional" and "objective" not in values:
-            values = {"learning_rate": 5e-3} | values
-        return {"updates": 600} | values if values.get("network") == "convolutional" else values
+            values = {"learning_rate": 5e-3, "updates": 600, "validation": 0.0} | values
+        return values
 
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":

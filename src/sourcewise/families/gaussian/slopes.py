@@ -17,6 +17,7 @@ the slopes are the smallest of those that fit alike.
 import torch
 from torch import Tensor
 
+from sourcewise.batch import needed
 from sourcewise.errors import InputError
 from sourcewise.families.gaussian.closed_form import RowSums, solve
 from sourcewise.families.gaussian.settings import GaussianSettings
@@ -30,9 +31,14 @@ ALIKE = 1e-10  # singular values of c, relative to the largest, below which colu
 
 
 def moved(x: Tensor, y: Tensor, c: Tensor | None, B: Tensor | None) -> Tensor:
-    """(n, d) `x - B_y c`; x as it is without given columns."""
-    if c is None or B is None:
+    """(n, d) `x - B_y c`; x as it is without slopes.
+
+    Raises:
+        InputError: there are slopes and no c.
+    """
+    if B is None:
         return x
+    c = needed(c)
     return x - torch.einsum("ndc,nc->nd", B[y], c) if len(B) > 1 else x - c @ B[0].T
 
 

@@ -25,5 +25,6 @@ FAMILY = Family(
     coding="mixed",
     recipe="gradient",
     metrics=("log-likelihood", "energy-distance"),
+    takes_given=True,
     suits=_suits,
 )

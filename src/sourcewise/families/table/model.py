@@ -1,6 +1,6 @@
-"""The table family: p(row | y) of mixed columns, one column after another.
+"""The table family: p(row | y, c) of mixed columns, one column after another.
 
-    p(z | y) = prod_j p(z_j | y, z_1, ..., z_{j-1})
+    p(z | y, c) = prod_j p(z_j | y, c, z_1, ..., z_{j-1})
 
 z are codes (`encoders.mixed`): categories, bins of numbers, missing. Each factor is a softmax over
 the codes of its column. Read as a density of code + u, u uniform on [0, 1), it is the same number.
@@ -40,16 +40,17 @@ class TableModel(ConditionalModel):
         settings: sizes and dropout.
         K: number of sources.
         codes: number of codes of each column, in the order of the factors.
+        C: number of given columns, encoded.
     """
 
     stackable = True
 
-    def __init__(self, settings: TableSettings, *, K: int, codes: Sequence[int]):
+    def __init__(self, settings: TableSettings, *, K: int, codes: Sequence[int], C: int = 0):
         super().__init__()
-        self.settings, self.K, self.codes = settings, K, tuple(codes)
+        self.settings, self.K, self.codes, self.C = settings, K, tuple(codes), C
         width = settings.width
         self.network = ColumnNetwork(
-            self.codes, K=K, width=width, layers=settings.layers, hidden=2 * width
+            self.codes, K=K, width=width, layers=settings.layers, hidden=2 * width, C=C
         )
 
     @classmethod
@@ -67,66 +68,68 @@ class TableModel(ConditionalModel):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
-        """(B,) `-log p(z | y)` in nats; with S models at once (S, B).
+        """(B,) `-log p(z | y, c)` in nats; with S models at once (S, B).
 
         Args:
-            batch: of (B, C) codes.
+            batch: of (B, D) codes.
             noise: for dropout, in training only: masks of a row's channels, alike in all columns.
         """
-        x, y, share = batch.tensor, batch.y, self.settings.dropout
+        x, share = batch.tensor, self.settings.dropout
         if not (self.training and share):
-            return -self.conditionals(x, y).sum(-1)
+            return -self.conditionals(batch).sum(-1)
 
         def drop(update: Tensor, number: int) -> Tensor:
             draws = noise.of("dropout", number).uniform(x.shape[-2], update.shape[-1])
             kept = (draws >= share).to(update) / (1 - share)
             return update * kept[..., None, :]
 
-        return -self._conditionals(x, y, drop).sum(-1)
+        return -self._conditionals(batch, drop).sum(-1)
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
-        """Of rows (B, C) of codes, or samples code + u; never with dropout."""
-        x, y = batch.tensor, batch.y
-        rows = torch.arange(len(y), device=y.device).split(_SCORED)
-        parts = [self.conditionals(x[i], y[i]).sum(-1) for i in rows]
+        """Of rows (B, D) of codes, or samples code + u; never with dropout."""
+        rows = torch.arange(len(batch), device=batch.y.device).split(_SCORED)
+        parts = [self.conditionals(batch.take(i)).sum(-1) for i in rows]
         return Density(torch.cat(parts) if parts else self.network.last.gain.new_zeros(0))
 
-    def conditionals(self, x: Tensor, y: Tensor) -> Tensor:
-        """(..., B, C) `log p(z_j | y, z_1, ..., z_{j-1})`, in nats."""
-        return self._conditionals(x, y, None)
+    def conditionals(self, batch: Batch) -> Tensor:
+        """(..., B, D) `log p(z_j | y, c, z_1, ..., z_{j-1})`, in nats."""
+        return self._conditionals(batch, None)
 
-    def _conditionals(self, x: Tensor, y: Tensor, drop: Drop | None) -> Tensor:
+    def _conditionals(self, batch: Batch, drop: Drop | None) -> Tensor:
+        x = batch.tensor
         z = x.floor().long() if x.is_floating_point() else x
-        log_p = self.network(z, y, drop).log_softmax(-1)
+        log_p = self.network(z, batch.y, batch.c, drop).log_softmax(-1)
         return log_p.gather(-1, z[..., None]).squeeze(-1)
 
     @torch.no_grad()
     def sample(self, y: Tensor, noise: Noise | ExampleNoise, c: Tensor | None = None) -> Tensor:
-        """One row of code + u per entry of y, (B, C) float64: where inside a bin is u.
+        """One row of code + u per entry of y, (B, D) float64: where inside a bin is u.
 
         Codes invert the distribution function. The network runs in float64: a row depends on its
         batch only where a uniform draw falls within rounding of a jump.
         """
         network, noise = copy.deepcopy(self.network).double().eval(), noise.each(y)
+        start = network.start(y, c)
         parts = [
-            _draw(network, y[i], noise.take(i), self.codes)
+            _draw(network, start[i], noise.take(i), self.codes)
             for i in torch.arange(len(y), device=y.device).split(_SCORED)
         ]
         empty = torch.empty(0, len(self.codes), dtype=torch.float64, device=y.device)
         return torch.cat([empty, *parts])
 
 
-def _draw(network: ColumnNetwork, y: Tensor, noise: ExampleNoise, counts: Sequence[int]) -> Tensor:
-    """(B, C) code + u, for columns with `counts` codes."""
-    C = len(counts)
-    draws = noise.of("codes").uniform(C)
-    within = ((noise.of("within").uniform(C) * _GRID).floor() + 0.5) / _GRID
-    total, codes = network.labels(y), []
-    for j in range(C):
+def _draw(
+    network: ColumnNetwork, total: Tensor, noise: ExampleNoise, counts: Sequence[int]
+) -> Tensor:
+    """(B, D) code + u, for columns with `counts` codes, from states (B, w) before the first."""
+    D, codes = len(counts), []
+    draws = noise.of("codes").uniform(D)
+    within = ((noise.of("within").uniform(D) * _GRID).floor() + 0.5) / _GRID
+    for j in range(D):
         mass = network.score_next(total, j).softmax(-1).cumsum(-1)
         at = draws[:, j, None] * mass[:, -1:]
         code = torch.searchsorted(mass, at, right=True).squeeze(-1)
         codes.append(code.clamp(max=counts[j] - 1))  # a draw that rounded up to all of the mass
-        if j < C - 1:
+        if j < D - 1:
             total = total + network.cell(codes[-1], j)
     return torch.stack(codes, 1) + within

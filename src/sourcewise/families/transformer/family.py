@@ -24,6 +24,7 @@ FAMILY = Family(
     model="sourcewise.families.transformer.model:Transformer",
     coding="text",
     recipe="gradient",
+    takes_given=True,
     suits=_suits,
     sampling="sourcewise.families.transformer.settings:TransformerSampling",
 )

@@ -1,9 +1,10 @@
-"""The transformer family: p(x | y) of strings of symbols, one symbol after another.
+"""The transformer family: p(x | y, c) of strings of symbols, one symbol after another.
 
-    p(x_1 ... x_T | y) = prod_t p(x_t | y, x_1, ..., x_{t-1}) p(end | y, x)
+    p(x_1 ... x_T | y, c) = prod_t p(x_t | y, c, x_1, ..., x_{t-1}) p(end | y, c, x)
 
-The first input is the source's row of a table (with one source: the start symbol), input t + 1 is
-x_t; output t is a softmax over the V symbols and the end of sequence, which has number V.
+The first input, the prefix of every string, is the source's row of a table (with one source: the
+start symbol), plus a linear map of given columns c if there are such. Input t + 1 is x_t; output t
+is a softmax over the V symbols and the end of sequence, which has number V.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from sourcewise.families.base import BatchNoise, ConditionalModel, Density
 from sourcewise.families.transformer.settings import TransformerSettings
 from sourcewise.forms import Ragged
 from sourcewise.networks.cache import Cache
+from sourcewise.networks.given import given_layer, with_given
 from sourcewise.networks.layers import Embedding, Linear
 from sourcewise.networks.packing import Packed
 from sourcewise.networks.transformer import Decoder, Drop
@@ -26,6 +28,7 @@ from sourcewise.randomness import ExampleNoise, Noise
 __all__ = ["Transformer"]
 
 _EMBEDDING = 0.05  # standard deviation of the inputs at the start
+_GIVEN = 0.1  # likewise of given columns: their entries within 0.1 / sqrt(C)
 _SCORED = 2**14  # padded positions scored at once
 _SAMPLED = 1024  # strings drawn at once
 _DRAWN = 64  # uniform draws made ahead for each string
@@ -38,15 +41,17 @@ class Transformer(ConditionalModel):
         settings: sizes and dropout.
         K: number of sources. With `label_dropout`, y = K is "label dropped".
         vocabulary: number V of symbols.
+        C: number of given columns, encoded.
     """
 
     stackable = True
 
-    def __init__(self, settings: TransformerSettings, *, K: int, vocabulary: int):
+    def __init__(self, settings: TransformerSettings, *, K: int, vocabulary: int, C: int = 0):
         super().__init__()
-        self.settings, self.K, self.vocabulary = settings, K, vocabulary
+        self.settings, self.K, self.vocabulary, self.C = settings, K, vocabulary, C
         width, dropped = settings.width, int(settings.label_dropout > 0)
         self.labels = Embedding(K + dropped, width, scale=_EMBEDDING)
+        self.given = given_layer(C, width, gain=_GIVEN)
         self.symbols = Embedding(vocabulary, width, scale=_EMBEDDING)
         self.decoder = Decoder(width, settings.layers, settings.heads, 4 * width)
         self.out = Linear(width, vocabulary + 1)
@@ -57,7 +62,7 @@ class Transformer(ConditionalModel):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
-        """(B,) `-log p(x | y)` of whole strings with their ends, in nats; (S, B) of S models.
+        """(B,) `-log p(x | y, c)` of whole strings with their ends, in nats; (S, B) of S models.
 
         Args:
             batch: of (B, T) int64 symbols, -1 after the end of a string.
@@ -66,23 +71,29 @@ class Transformer(ConditionalModel):
         """
         x, y = batch.tensor, batch.y
         if not self.training:
-            return self._nats(x, y, None)
-        return self._nats(x, self._forget(y, noise.of("label")), noise.of("dropout"))
+            return self._nats(x, self.prefix(y, batch.c), None)
+        y = self._forget(y, noise.of("label"))
+        return self._nats(x, self.prefix(y, batch.c), noise.of("dropout"))
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of whole strings, or (B, T) symbols with -1 after their ends; never with dropout."""
         x, y = batch.x, batch.y
         x = Ragged.of_padded(x) if isinstance(x, Tensor) else x
         order = torch.argsort(x.lengths, descending=True, stable=True)
-        parts = [-self._nats(x.padded(i), y[i.to(y.device)], None) for i in _chunks(x, order)]
+        first = self.prefix(y, batch.c)
+        parts = [-self._nats(x.padded(i), first[i.to(y.device)], None) for i in _chunks(x, order)]
         if not parts:
             return Density(self.out.weight.new_zeros(0))
         return Density(torch.cat(parts)[torch.argsort(order).to(y.device)])
 
-    def logits(self, x: Tensor, y: Tensor) -> Tensor:
+    def prefix(self, y: Tensor, c: Tensor | None = None) -> Tensor:
+        """(*S, B, width) the first input of strings of sources (*S, B), given (*S, B, C)."""
+        return with_given(self.labels(y), c, self.given)
+
+    def logits(self, x: Tensor, y: Tensor, c: Tensor | None = None) -> Tensor:
         """(*S, B, T + 1, V + 1) scores of what comes at each position, zero after the end."""
         packed = Packed(_inside(x))
-        return packed.padded(self._scores(packed, x, y, None))
+        return packed.padded(self._scores(packed, x, self.prefix(y, c), None))
 
     @torch.no_grad()
     def sample(
@@ -101,30 +112,30 @@ class Transformer(ConditionalModel):
         Args:
             y: (B,) sources.
             noise: one stream per string.
-            c: not used.
+            c: (B, C) given columns, encoded.
             temperature: divides the logits, above 0.
             longest: symbols at most; the setting `longest` if None.
         """
         if not temperature > 0:
             raise InputError(f"temperature must be above 0, not {temperature}")
         noise, longest = noise.each(y), self.settings.longest if longest is None else longest
-        parts = []
+        first, parts = self.prefix(y, c), []
         for rows in torch.arange(len(y), device=y.device).split(_SAMPLED):
-            drawn = self._draw(y[rows], noise.take(rows).of("symbols"), temperature, longest)
+            drawn = self._draw(first[rows], noise.take(rows).of("symbols"), temperature, longest)
             parts.append(Ragged.of_padded(drawn))
         return Ragged.joined(parts)
 
     def step(self, h: Tensor, cache: Cache) -> Tensor:
-        """(B, V + 1) scores after one more input h (B, width), a row of `labels` or `symbols`."""
+        """(B, V + 1) scores after one more input h (B, width), a `prefix` or row of `symbols`."""
         scores = self.out(self.decoder(h, cache))
         cache.advance()
         return scores
 
-    def _draw(self, y: Tensor, noise: ExampleNoise, temperature: float, longest: int) -> Tensor:
-        """(B, T) symbols, -1 after the end."""
-        live = torch.arange(len(y), device=y.device)  # the strings that the cache holds
+    def _draw(self, h: Tensor, noise: ExampleNoise, temperature: float, longest: int) -> Tensor:
+        """(B, T) symbols, -1 after the end, from prefixes (B, width)."""
+        live = torch.arange(len(h), device=h.device)  # the strings that the cache holds
         going = torch.ones_like(live, dtype=torch.bool)  # those of them that have not ended
-        h, cache = self.labels(y), Cache(self.settings.layers, y.device)
+        cache, nothing = Cache(self.settings.layers, h.device), live.new_full(live.shape, -1)
         u, columns = torch.empty(0), []
         for t in range(longest):
             if t % _DRAWN == 0:
@@ -132,7 +143,7 @@ class Transformer(ConditionalModel):
             symbol = _invert(self.step(h, cache) / temperature, u[live, t % _DRAWN])
             going = going & (symbol < self.vocabulary)
             symbol = torch.where(going, symbol, -1)
-            columns.append(y.new_full(y.shape, -1).index_copy(0, live, symbol))
+            columns.append(nothing.index_copy(0, live, symbol))
             count = int(going.sum())
             if not count:
                 break
@@ -141,13 +152,13 @@ class Transformer(ConditionalModel):
                 cache.keep(kept)
                 live, going, symbol = live[kept], going[kept], symbol[kept]
             h = self.symbols(symbol.clamp(min=0))
-        return torch.stack(columns, 1) if columns else y.new_empty(len(y), 0)
+        return torch.stack(columns, 1) if columns else nothing.new_empty(len(nothing), 0)
 
-    def _nats(self, x: Tensor, y: Tensor, noise: BatchNoise | None) -> Tensor:
-        """(*S, B) of `-log p(x | y)`."""
+    def _nats(self, x: Tensor, first: Tensor, noise: BatchNoise | None) -> Tensor:
+        """(*S, B) of `-log p(x | y, c)`, from prefixes (*S, B, width)."""
         inside = _inside(x)
         packed = Packed(inside)
-        scores = self._scores(packed, x, y, noise)  # (*S, N, V + 1)
+        scores = self._scores(packed, x, first, noise)  # (*S, N, V + 1)
         target = packed.rows(_targets(x, inside, self.vocabulary))
         wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
         nats = cross_entropy(
@@ -155,9 +166,11 @@ class Transformer(ConditionalModel):
         )
         return packed.padded(nats.view(target.shape)).sum(-1)
 
-    def _scores(self, packed: Packed, x: Tensor, y: Tensor, noise: BatchNoise | None) -> Tensor:
+    def _scores(
+        self, packed: Packed, x: Tensor, first: Tensor, noise: BatchNoise | None
+    ) -> Tensor:
         """(*S, N, V + 1) scores at the rows of a batch."""
-        inputs = [self.labels(y)[..., None, :], self.symbols(x.clamp(min=0))]
+        inputs = [first[..., None, :], self.symbols(x.clamp(min=0))]
         h = packed.rows(torch.cat(inputs, -2))  # (*S, N, width)
         return self.out(self.decoder(h, packed, self._drop(packed, noise)))
 
