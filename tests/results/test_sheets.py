@@ -4,18 +4,20 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Images
 from sourcewise.randomness import Noise
 from sourcewise.results.sheets import GAP, sheet
 
 
-def drawn(images: Images, labels: list[str], across: int = 16) -> np.ndarray:
+def noise(high: int, *shape: int) -> np.ndarray:
+    return Noise(0).integers(high, *shape).numpy().astype(np.uint8)
+
+
+def drawn(images: np.ndarray, labels: list[str], **how) -> np.ndarray:
     """(H, W, 3) bytes of the sheet."""
-    return np.asarray(Image.open(io.BytesIO(sheet(images, labels, across))))
+    return np.asarray(Image.open(io.BytesIO(sheet(images, labels, **how))))
 
 
 def found(page: np.ndarray, image: np.ndarray) -> list[tuple[int, int]]:
@@ -29,11 +31,11 @@ def found(page: np.ndarray, image: np.ndarray) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize(("C", "side", "top"), [(1, 8, 16), (3, 32, 255), (1, 40, 1)])
 def test_every_image_stands_on_the_line_of_its_source(C, side, top):
-    pixels = Noise(0).integers(top + 1, 5, C, side, side).to(torch.uint8)
+    pixels = noise(top + 1, 5, C, side, side)
     labels = ["a", "b", "a", "a", "b"]
-    page = drawn(Images.of(pixels, top), labels, across=2)
+    page = drawn(pixels, labels, top=top, across=2)
     by = max(1, 32 // side)
-    white = (pixels.numpy().astype(int) * 255 // top).astype(np.uint8)
+    white = (pixels.astype(int) * 255 // top).astype(np.uint8)
     big = np.repeat(np.repeat(white, by, 2), by, 3).transpose(0, 2, 3, 1)
     places = [found(page, np.broadcast_to(image, (*image.shape[:2], 3))) for image in big]
     assert all(len(place) == 1 for place in places)
@@ -44,7 +46,7 @@ def test_every_image_stands_on_the_line_of_its_source(C, side, top):
 
 
 def test_names_are_written_before_the_lines_and_the_same_bytes_come_again():
-    images = Images.of(Noise(0).integers(256, 2, 1, 8, 8).to(torch.uint8))
+    images = noise(256, 2, 1, 8, 8)
     one, other = (drawn(images, [name, "b"]) for name in ("a", "a much longer name"))
     assert other.shape[1] > one.shape[1]
     margin = other.shape[1] - one.shape[1]
@@ -53,6 +55,6 @@ def test_names_are_written_before_the_lines_and_the_same_bytes_come_again():
 
 
 def test_too_many_images_are_refused():
-    many = Images(torch.zeros(1, 1, 64, 64, dtype=torch.uint8), torch.zeros(40_000).long())
+    many = np.broadcast_to(np.uint8(0), (40_000, 1, 64, 64))
     with pytest.raises(InputError, match="40000 images of 64x64 pixels do not fit"):
         sheet(many, ["a"] * 40_000)

@@ -23,7 +23,8 @@ from sourcewise.results.comparison_text import comparison_lines
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.data import RunSettings
 from sourcewise.results.read import read_result
-from sourcewise.results.samples import DATA, as_arrays, as_csv, as_json_lines
+from sourcewise.results.samples import as_arrays, as_csv, as_json_lines
+from sourcewise.results.sheets import DATA
 from sourcewise.results.text import joined
 from sourcewise.results.training import TrainingResult, training_lines
 from sourcewise.sources import Sources

@@ -113,4 +113,4 @@ def _arrays(samples: Samples) -> bytes:
 def _sheet(samples: Samples) -> bytes:
     if not isinstance(samples.x, Images):
         raise InputError("a .png file holds images, and these samples are none: .csv, .jsonl")
-    return sheet(samples.x, samples.labels)
+    return sheet(samples.images, samples.labels, samples.x.top)

@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Images
-from sourcewise.readers.arrays import images_of
 from sourcewise.readers.npz import load_arrays
 from sourcewise.results.comparison import ComparisonResult
-from sourcewise.results.samples import DATA
-from sourcewise.results.sheets import sheet
+from sourcewise.results.sheets import DATA, sheet
 
 __all__ = ["SOURCES", "Panel", "panels"]
 
@@ -48,16 +45,13 @@ def _panels(result: ComparisonResult, folder: Path) -> Iterator[Panel]:
             yield Panel(title, f"data:image/png;base64,{uri}")
 
 
-def _read(path: Path, order: list[str]) -> tuple[Images, list[str]] | None:
-    """The first images of each source with its name; None where there is no such file."""
+def _read(path: Path, order: list[str]) -> tuple[np.ndarray, list[str], int] | None:
+    """The first images of each source, its name, and white; None where there is no such file."""
     try:
-        arrays = load_arrays(path, ("x", "y"))
-        images, labels = images_of(arrays["x"]), list(map(str, arrays["y"].tolist()))
+        arrays = load_arrays(path, ("x", "y", "top"))
     except (InputError, KeyError):
         return None
-    chosen = [
-        at
-        for name in order
-        for at in [i for i, label in enumerate(labels) if label == name][:ACROSS]
-    ]
-    return images.take(torch.tensor(chosen)), [labels[i] for i in chosen]
+    labels = list(map(str, arrays["y"].tolist()))
+    every = [[i for i, label in enumerate(labels) if label == name] for name in order]
+    chosen = [i for at in every for i in at[:ACROSS]]
+    return arrays["x"][chosen], [labels[i] for i in chosen], int(arrays["top"])

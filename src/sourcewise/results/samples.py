@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "DATA",
     "Names",
     "SamplesResult",
     "as_arrays",
@@ -30,9 +29,6 @@ __all__ = [
     "number",
     "values",
 ]
-
-
-DATA = "data"  # images of the data, beside those that strategies draw
 
 
 @dataclass(frozen=True)
@@ -183,6 +179,8 @@ def as_json_lines(
 def as_arrays(x: X, labels: Sequence[str], names: Sequence[str]) -> bytes:
     """An .npz file: `x`, and `y`, the names of the sources, or numbers if they have no others.
 
+    Of images also `top`, the largest value that a pixel can have.
+
     Raises:
         InputError: what is no array of numbers.
     """
@@ -194,7 +192,10 @@ def as_arrays(x: X, labels: Sequence[str], names: Sequence[str]) -> bytes:
     raw, y = io.BytesIO(), np.array(labels)
     if all(str(k) == name for k, name in enumerate(names)):
         y = y.astype(np.int64)
-    np.savez(raw, x=values.numpy(force=True), y=y)
+    if isinstance(x, Images):
+        np.savez(raw, x=values.numpy(force=True), y=y, top=np.array(x.top))
+    else:
+        np.savez(raw, x=values.numpy(force=True), y=y)
     return raw.getvalue()
 
 

@@ -1,17 +1,17 @@
-"""Images on one sheet: a line for each source, with its name before it."""
+"""Images on one sheet: a line for each source, with its name before it. This needs no torch."""
 
 import io
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from sourcewise.errors import InputError
-from sourcewise.forms import Images
 from sourcewise.results.text import brief
 
-__all__ = ["sheet"]
+__all__ = ["DATA", "sheet"]
+
+DATA = "data"  # in `samples/`: images of the data, beside those that strategies draw
 
 ACROSS = 16  # images of a line; of a source with more, lines follow
 SIDE = 32  # pixels that small images are enlarged to, about
@@ -21,22 +21,25 @@ MOST = 1 << 26  # pixels of a sheet
 PAPER, INK = 255, 40
 
 
-def sheet(images: Images, labels: Sequence[str], across: int = ACROSS) -> bytes:
+def sheet(
+    images: np.ndarray, labels: Sequence[str], top: int = 255, across: int = ACROSS
+) -> bytes:
     """A PNG file: images in lines by source, in the order in which sources appear.
 
     Small images are enlarged by a whole factor, pixel by pixel. The same images give the same
     bytes.
 
     Args:
-        images: n of them.
+        images: (n, C, H, W) uint8.
         labels: (n,) sources' names.
+        top: the value that is white.
         across: images of a line.
 
     Raises:
         InputError: they would not fit on a sheet.
     """
     lines = _lines(labels, across)
-    _, H, W = images.shape
+    H, W = images.shape[2:]
     by = max(1, SIDE // max(H, W))
     font, names = (
         ImageFont.load_default(LETTERS),
@@ -54,10 +57,10 @@ def sheet(images: Images, labels: Sequence[str], across: int = ACROSS) -> bytes:
     page = Image.new("RGB", (wide, tall), (PAPER,) * 3)
     pen = ImageDraw.Draw(page)
     for i, (name, (_, at)) in enumerate(zip(names, lines, strict=True)):
-        top = EDGE + i * step
-        pen.text((EDGE, top + step / 2), name, fill=(INK,) * 3, font=font, anchor="lm")
-        for j, pixels in enumerate(_enlarged(images, at, by)):
-            page.paste(Image.fromarray(pixels), (margin + j * (by * W + GAP), top))
+        high = EDGE + i * step
+        pen.text((EDGE, high + step / 2), name, fill=(INK,) * 3, font=font, anchor="lm")
+        for j, pixels in enumerate(_enlarged(images[at], top, by)):
+            page.paste(Image.fromarray(pixels), (margin + j * (by * W + GAP), high))
     raw = io.BytesIO()
     page.save(raw, "png", optimize=True)
     return raw.getvalue()
@@ -75,9 +78,8 @@ def _lines(labels: Sequence[str], across: int) -> list[tuple[str, list[int]]]:
     ]
 
 
-def _enlarged(images: Images, at: Sequence[int], by: int) -> np.ndarray:
-    """(n, by H, by W, 3) bytes of some images, from black to white, grey ones too."""
-    pixels = images.take(torch.tensor(at)).pixels().cpu().numpy()
-    pixels = (pixels.astype(np.uint16) * 255 // images.top).astype(np.uint8)
+def _enlarged(images: np.ndarray, top: int, by: int) -> np.ndarray:
+    """(n, by H, by W, 3) bytes of images, from black to white, grey ones too."""
+    pixels = (images.astype(np.uint16) * 255 // top).astype(np.uint8)
     pixels = np.repeat(np.repeat(pixels, by, 2), by, 3).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:3], 3)))
