@@ -45,7 +45,8 @@ def held_out(trained: TrainedStrategy) -> HeldOut:
 def test_convolutions_and_chains_are_for_images_unless_others_are_asked_for():
     usual = EnergySettings().suited("images")
     assert usual == EnergySettings.parse({"network": "convolutional"})
-    assert (usual.learning_rate, usual.updates, usual.validation) == (5e-3, 600, 0.0)
+    assert (usual.learning_rate, usual.updates, usual.validation) == (2e-3, 600, 0.0)
+    assert usual.energy_decay == 0.01
     plan = choose(usual, D, shape=(1, 2, 3))
     assert (plan.objective, plan.sampler, plan.width) == ("pcd", "hmc", 16)
     flat = EnergySettings.parse({"network": "mlp"})

@@ -113,7 +113,7 @@ def choose(
     nodes, image = _nodes(s, D, cells, C), _shape(s, D, shape)
     objective = s.objective
     if objective == "auto":
-        objective = "likelihood" if exact else "nce" if image is None else "pcd"
+        objective = "pcd" if image else "likelihood" if exact else "nce"
     sampler = s.sampler
     if sampler == "auto":
         sampler = "grid" if exact else "hmc"

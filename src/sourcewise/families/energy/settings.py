@@ -10,6 +10,8 @@ from sourcewise.screening.options import BoxOptions
 
 __all__ = ["EnergySettings"]
 
+IMAGES = {"learning_rate": 2e-3, "updates": 600, "validation": 0.0, "energy_decay": 0.01}
+
 
 class EnergySettings(TrainedSettings):
     """Settings of the energy family; the defaults are for small tables on a CPU.
@@ -149,7 +151,7 @@ class EnergySettings(TrainedSettings):
         default=1e-2,
         gt=0,
         description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced, "
-        "0.005 for convolutions",
+        "and for convolutions",
     )
     check: int = Field(
         default=40,
@@ -164,12 +166,13 @@ class EnergySettings(TrainedSettings):
     def _careful(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Gradients of chains and scores are noisy: a smaller rate, unless one is given.
 
-        Of images chains learn fast, and each update takes long.
+        Of images each update takes long, energies come apart from those of chains without a
+        pull to 0, and what could tell when to stop (score matching) stops them too soon.
         """
         if values.get("objective") in ("pcd", "denoising", "sliced"):
             values = {"learning_rate": 2e-3} | values
         elif values.get("network") == "convolutional" and "objective" not in values:
-            values = {"learning_rate": 5e-3, "updates": 600, "validation": 0.0} | values
+            values = IMAGES | values
         return values
 
     @model_validator(mode="after")
