@@ -121,12 +121,9 @@ class Sources:
     def same(self) -> Tensor:
         """(n,) the same number for identical examples, in order of first appearance.
 
-        Examples with other given columns are other ones.
+        A text or an image is known again whatever is given beside it.
         """
-        same = identical(self.rows)
-        if self.c is None or not isinstance(self.x, Whole):
-            return same
-        return identical(torch.cat([same[:, None], as_table(self.c).matrix()], 1))
+        return identical(self.rows)
 
     @cached_property
     def units(self) -> Tensor:
@@ -154,8 +151,8 @@ class Sources:
         if isinstance(self.x, Whole):
             given = None if self.c is None else as_table(self.c)
             told = [] if given is None else [given.cells(name).tolist() for name in given.names]
-            every = zip(labels, self.x.keys(), *told, strict=True)
-            keys = (repr(each).encode("utf-8", "surrogatepass") for each in every)
+            wholes = zip(labels, self.x.keys(), *told, strict=True)
+            keys = (repr(each).encode("utf-8", "surrogatepass") for each in wholes)
             digests = (blake2b(key, digest_size=8).digest() for key in keys)
             return torch.tensor([int.from_bytes(d, "little", signed=True) for d in digests])
         import pandas as pd

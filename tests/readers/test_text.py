@@ -339,7 +339,7 @@ def test_texts_have_given_columns_beside_them(tmp_path):
     assert strings(data) == ["x", "x", "x", "y"]
     assert isinstance(data.c, Table)
     assert data.c.columns["age"].tolist() == [1.0, 2.0, 1.0, 3.0]
-    assert data.same.tolist() == [0, 1, 0, 2]  # identical where what is given is so too
+    assert data.same.tolist() == [0, 0, 0, 1]  # a text stays one, whatever is given beside it
     assert len(data.marks.unique()) == 3
     cases: list[tuple[dict[str, Any], str]] = [
         ({"given": ("note",)}, "the column of text 'note' is given"),

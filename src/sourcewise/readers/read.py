@@ -142,19 +142,6 @@ def read(
     return replace(found, reading=options.chosen, notes=tuple(notes))
 
 
-def _chosen(found: Sources, options: ReadOptions) -> Sources:
-    """The rows that are wanted, images as they are wanted; some readers have done so already."""
-    rows = rows_of_sample(found.y, found.names, options)
-    found = found if len(rows) == len(found) else found.take(rows)
-    if options.size is None and options.channels is None:
-        return found
-    if not isinstance(found.x, Images):
-        raise InputError(f"{found.name} holds no images: size and channels do not apply")
-    from sourcewise.readers.images.sources import resized
-
-    return replace(found, x=resized(found.x, options, found.name))
-
-
 def read_given(
     data: Any, columns: Sequence[str], types: Mapping[str, Kind], source: str, **options: Any
 ) -> Sources:
@@ -181,6 +168,19 @@ def read_given(
         source=source, columns=tuple(columns), types=dict(types), unlabelled=True, **options
     )
     return _read(data, chosen)
+
+
+def _chosen(found: Sources, options: ReadOptions) -> Sources:
+    """The rows that are wanted, images as they are wanted; some readers have done so already."""
+    rows = rows_of_sample(found.y, found.names, options)
+    found = found if len(rows) == len(found) else found.take(rows)
+    if options.size is None and options.channels is None:
+        return found
+    if not isinstance(found.x, Images):
+        raise InputError(f"{found.name} holds no images: size and channels do not apply")
+    from sourcewise.readers.images.sources import resized
+
+    return replace(found, x=resized(found.x, options, found.name))
 
 
 def _read(data: Any, options: ReadOptions) -> Sources:

@@ -53,12 +53,12 @@ class ReadOptions:
     encoding: str | None = None
     na: tuple[str, ...] = ()
     dates: str | None = None
+    unlabelled: bool = False  # whether the source's column may be absent: see `read_given`
     size: int | None = None
     channels: Literal["grey", "rgb"] | None = None
     sample_rows: int | None = None
     sample_seed: int = 0
     progress: Callable[[int, int], None] | None = field(default=None, metadata={"aside": True})
-    unlabelled: bool = False  # whether the source's column may be absent: see `read_given`
 
     @property
     def chosen(self) -> dict[str, object]:
