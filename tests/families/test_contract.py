@@ -1,5 +1,6 @@
 """What every family promises, ours and a stranger's; a new one joins by its registry line."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sourcewise.families.base import Caution, HasDensity, Occasion
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged
+from sourcewise.forms import Images, Ragged
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.registry import metric
 from sourcewise.randomness import Noise
@@ -23,7 +24,9 @@ from sourcewise.training.recipes.registry import recipe
 from sourcewise.training.stack import StepNoise
 
 STRANGER = "generator"
+OF_IMAGES = ("gaussian of images", "energy of images")
 QUICK = {"updates": 12, "passes": 1, "batch": 32}
+ANNEALED = {"temperatures": 2, "particles": 16}  # as quick, of what is normalised by that
 N = 120  # rows per source
 
 
@@ -46,6 +49,13 @@ def texts() -> pd.DataFrame:
     return pd.DataFrame({"site": np.repeat(["north", "south"], N), "text": words})
 
 
+def images() -> sw.Sources:
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2 * N, 1, 4, 3)))
+    pixels[N:] //= 2
+    y = torch.arange(2 * N) // N
+    return sw.Sources(Images.of(pixels.to(torch.uint8)), y, ("north", "south"))
+
+
 # By coding: rows that it takes.
 ROWS: dict[str, Callable[[], pd.DataFrame]] = {
     "numeric": numbers,
@@ -56,25 +66,43 @@ ROWS: dict[str, Callable[[], pd.DataFrame]] = {
 }
 
 
-@pytest.fixture(params=[*families(), STRANGER])
-def family(request) -> Family:
+@pytest.fixture(params=[*families(), STRANGER, *OF_IMAGES])
+def case(request) -> str:
     if request.param == STRANGER:
         request.getfixturevalue("stranger")
-    return families()[request.param]
+    return request.param
 
 
 @pytest.fixture
-def data(family) -> sw.Sources:
+def family(case) -> Family:
+    return families()[case.removesuffix(" of images")]
+
+
+@pytest.fixture
+def data(case, family) -> sw.Sources:
+    if case in OF_IMAGES:
+        return images()
     return sw.read(ROWS[family.coding](), source="site")
 
 
+@pytest.fixture(scope="module")
+def kept() -> dict[str, TrainedStrategy]:
+    """What was trained for an earlier test."""
+    return {}
+
+
 @pytest.fixture
-def trained(family, data) -> TrainedStrategy:
-    return train(family, data).models["separate"]
+def trained(case, family, data, kept) -> TrainedStrategy:
+    """Its own copy: some tests draw parameters anew."""
+    if case not in kept:
+        kept[case] = train(family, data).models["separate"]
+    return copy.deepcopy(kept[case])
 
 
 def train(family: Family, data: sw.Sources, **more):
     options = QUICK if family.trained else {}
+    if options and isinstance(data.x, Images):
+        options = QUICK | ANNEALED
     return sw.train(data, model=family.name, strategy="separate", set=options, **more)
 
 
@@ -188,7 +216,7 @@ def test_what_it_says_of_itself_can_be_told(family, trained):
         json.dumps({k: v for k, v in vars(item).items() if k != "shown"})
     strategies = {"separate": trained.diagnosed, "pooled": trained.diagnosed}
     for purpose in ("compare", "train", "evaluate", "sample"):
-        occasion = Occasion(purpose, region=0.01, variables=2)
+        occasion = Occasion(purpose, region=0.01, coordinates=2)
         for caution in family.model_class.cautions(strategies, occasion):
             assert isinstance(caution, Caution)
             assert caution.text or caution.condition

@@ -1,5 +1,6 @@
 """`sourcewise report`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,8 @@ def report(
     from sourcewise.report import report as write_report
     from sourcewise.results.read import read_comparison
 
-    page = write_report(read_comparison(run), out or run / "report.html")
+    found = replace(read_comparison(run), run=str(run))  # where its files are now
+    page = write_report(found, out or run / "report.html")
     if as_json:
         print_json({"run": str(run), "report": str(page)})
     else:

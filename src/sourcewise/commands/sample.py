@@ -48,7 +48,8 @@ def sample(
     ] = None,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="A file: .csv, .jsonl, .txt (one source) or .npz.")
+        Path | None,
+        typer.Option(help="A file: .csv, .jsonl, .txt (one source), .npz or .png (images)."),
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,

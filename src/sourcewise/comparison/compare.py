@@ -131,7 +131,8 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
 
     def write(self, folder: RunFolder, outcome: Outcome) -> None:
         """Samples, times, numbers, and `result.json`."""
-        save_samples(folder.path, outcome.models, Noise(outcome.plan.seed).of("samples"))
+        data, noise = outcome.plan.job.data, Noise(outcome.plan.seed).of("samples")
+        save_samples(folder.path, outcome.models, data, noise)
         found = self._result(outcome, str(folder.path))
         wall, cpu = self.started
         spent = f"{time.perf_counter() - wall},{time.process_time() - cpu}"

@@ -95,8 +95,8 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
 def _family_cautions(finished: Finished, names: Iterable[str]) -> list[Caution]:
     """What the family says of these strategies' models."""
     job = finished.job
-    misfits = finished.prepared.screened.misfits
-    occasion = Occasion("compare", finished.summary.region, job.coding.variables, misfits)
+    misfits, D = finished.prepared.screened.misfits, job.coding.coordinates
+    occasion = Occasion("compare", finished.summary.region, D, misfits, job.metric.needs)
     diagnosed = {name: finished.models[name].diagnosed for name in names}
     return list(job.family.model_class.cautions(diagnosed, occasion))
 

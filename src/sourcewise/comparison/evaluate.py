@@ -80,7 +80,7 @@ def _collected(
         raise FloatingPointError(f"{name}: {bad} of {len(scored)} scores are not finite")
     sums, sizes = torch.zeros(2, K, dtype=torch.float64)
     sums.index_add_(0, y[scored], by_row[scored])
-    sizes.index_add_(0, y[scored], plan.job.sizes[scored])
+    sizes.index_add_(0, y[scored], plan.job.weights[scored])
 
     def mean(quantity: str) -> Tensor:
         return torch.stack([getattr(s, quantity) for s in scores]).mean(0)

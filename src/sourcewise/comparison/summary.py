@@ -164,7 +164,7 @@ class Summary:
         acts through training, and it is the least likely row of the group.
         """
         rows = self.cell(strategy, 0).rows - self.cell(baseline, 0).rows
-        sizes = self.plan.job.sizes
+        sizes = self.plan.job.weights
         y, inside = self.plan.job.data.y, self.plan.groups == group
         own, mine = (y == k) & ~rows.isnan(), (y == k) & ~rows.isnan() & inside
         weights, signs = self.source(k), self._signs(strategy, baseline)
@@ -243,7 +243,7 @@ class Summary:
         )
         scored = ~np.isnan(rows[0])
         units = self.plan.job.data.units.numpy()[scored]
-        sizes = self.plan.job.sizes.numpy()[scored]
+        sizes = self.plan.job.weights.numpy()[scored]
         return rows_and_seeds(rows[:, scored], units, weights, y[scored], sizes=sizes)
 
 

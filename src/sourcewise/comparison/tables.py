@@ -115,7 +115,7 @@ def _measured(plan: Plan, score: CellScores, k: int) -> dict[str, float]:
 def _scores(plan: Plan, results: Results) -> dict[str, torch.Tensor]:
     """Per-row scores (R, n), replicate means (R, G, K), and what is needed to read them."""
     deletions = [cell.deletion for cell in plan.cells if cell.repetition == 0][1:]
-    tensors = {"source": plan.job.data.y, "unit": plan.job.data.units, "size": plan.job.sizes}
+    tensors = {"source": plan.job.data.y, "unit": plan.job.data.units, "size": plan.job.weights}
     if deletions:
         tensors["group"] = plan.groups
     tensors["fold"] = torch.stack([plan.folds(r) for r in range(plan.repetitions)])

@@ -126,6 +126,10 @@ class Encoder(ABC):
     def decode(self, z: Any) -> X:
         """Samples in original units and types."""
 
+    def decode_draws(self, z: Any, noise: ExampleNoise) -> X:
+        """Likewise, with a draw of what encoding leaves out; most leave nothing out."""
+        return self.decode(z)
+
     def unknown(self, rows: Any) -> Unknown | None:
         """What of prepared rows was not seen in training, if that can be told by symbols."""
         return None
@@ -139,7 +143,7 @@ class Coding(ABC):
     """How examples of this schema are encoded.
 
     Attributes:
-        unit: what scores are divided by: "row" or "symbol".
+        unit: what scores are divided by: "row", "symbol" or "pixel value".
         gaps: missing values of new rows: refused, imputed (scores are of the observed columns), or
             a value of their own.
     """
@@ -151,6 +155,16 @@ class Coding(ABC):
     def variables(self) -> int:
         """Coordinates of one unit: columns of a row, 1 for a symbol."""
         return len(self.coded_columns) or 1
+
+    @property
+    def coordinates(self) -> int:
+        """Coordinates of an example, where all have as many: columns, or pixel values."""
+        return self.variables
+
+    @property
+    def image(self) -> tuple[int, int, int] | None:
+        """Channels, height and width, if examples are images."""
+        return None
 
     @property
     def alphabet_size(self) -> int | None:
@@ -179,7 +193,7 @@ class Coding(ABC):
         """Fit on the training rows of all sources."""
 
     def sizes(self, x: X) -> Tensor:
-        """(n,) float64 units of each example: 1, or its symbols with the end of sequence."""
+        """(n,) float64 units of each example: 1, its symbols with the end, or its pixel values."""
         return torch.ones(len(x), dtype=torch.float64)
 
 

@@ -28,12 +28,13 @@ from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.moments import MomentParts, Moments
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
+from sourcewise.screening.options import NumericOptions
 from sourcewise.screening.recorded import NumericColumn, recorded_columns
 
 __all__ = ["NumericCoding", "NumericEncoder", "NumericRows", "plan"]
 
 
-def plan(screened: Screened) -> "NumericCoding":
+def plan(screened: Screened, options: NumericOptions | None = None) -> "NumericCoding":
     """The coding of a sample of numbers."""
     return NumericCoding(recorded_columns(screened.table, screened.log))
 

@@ -4,7 +4,9 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from sourcewise.errors import InputError
+from sourcewise.forms import form
 from sourcewise.screening.options import CodingOptions
+from sourcewise.screening.registry import policy
 
 if TYPE_CHECKING:
     from sourcewise.encoders.base import Coding, Document, Encoder
@@ -12,13 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ENCODERS", "PLANS", "load", "plan"]
 
-# A family's `coding`: the function that says how the examples of a screened sample are encoded.
+# A family's `coding` and the form of the data: the function that says how examples are encoded.
 PLANS = {
-    "numeric": "sourcewise.encoders.numeric:plan",
-    "text": "sourcewise.encoders.text:plan",
-    "tokens": "sourcewise.encoders.tokens:plan",
-    "mixed": "sourcewise.encoders.mixed:plan",
-    "box": "sourcewise.encoders.box:plan",
+    ("numeric", "table"): "sourcewise.encoders.numeric:plan",
+    ("text", "ragged"): "sourcewise.encoders.text:plan",
+    ("tokens", "table"): "sourcewise.encoders.tokens:plan",
+    ("mixed", "table"): "sourcewise.encoders.mixed:plan",
+    ("box", "table"): "sourcewise.encoders.box:plan",
+    ("numeric", "images"): "sourcewise.encoders.principal:plan",
+    ("box", "images"): "sourcewise.encoders.pixels:plan",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {
@@ -27,6 +31,8 @@ ENCODERS = {
     "tokens": "sourcewise.encoders.tokens:TokenEncoder",
     "mixed": "sourcewise.encoders.mixed:MixedEncoder",
     "box": "sourcewise.encoders.box:BoxEncoder",
+    "principal": "sourcewise.encoders.principal:PrincipalEncoder",
+    "pixels": "sourcewise.encoders.pixels:PixelEncoder",
 }
 
 
@@ -35,7 +41,7 @@ def plan(coding: str, screened: "Screened", options: CodingOptions | None = None
 
     The sample is screened for this coding under these options; None: the usual ones.
     """
-    planned = resolve_name(PLANS[coding])
+    planned = resolve_name(policy(PLANS, coding, form(screened.data.x)))
     return planned(screened) if options is None else planned(screened, options)
 
 

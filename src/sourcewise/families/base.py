@@ -42,9 +42,11 @@ class ConditionalModel(nn.Module, ABC):
     Attributes:
         recipe: how it is trained, a name in `training.recipes.registry`; that of its family.
         averages: averages of the weights that training kept: parameters by name.
+        slow_draws: whether samples take so long that a metric should do with few.
     """
 
     stackable: ClassVar[bool] = False
+    slow_draws: bool = False
     recipe: ClassVar[str] = "gradient"
     averages: Sequence[Mapping[str, Tensor]] = ()
 
@@ -183,14 +185,16 @@ class Occasion:
     Args:
         purpose: whose reader is to be told.
         region: half the width of practical equivalence; NaN where nothing is compared.
-        variables: coordinates of a row.
+        coordinates: of a row.
         misfits: columns unlike a normal density, and how.
+        scored_by: what scores are of: densities, or samples.
     """
 
     purpose: Literal["compare", "train", "evaluate", "sample"]
     region: float
-    variables: int
+    coordinates: int
     misfits: Mapping[str, str] = field(default_factory=dict)
+    scored_by: Literal["density", "samples"] = "density"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the rest of the house must know of a family, without importing what it needs to run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +32,7 @@ class Family:
         coding: how examples become tensors, a name in `screening.registry`.
         recipe: how it is trained, a name in `training.recipes.registry`.
         metrics: names of the metrics that it offers; the first is the primary one.
+        primary: by form of the data, another one where that decides better.
         takes_given: whether it takes given columns c.
         suits: whether `auto` takes it for these data.
         sampling: likewise of the options of its `sample`, beside sources and noise.
@@ -45,6 +46,7 @@ class Family:
     coding: str
     recipe: Recipe
     metrics: tuple[str, ...] = ("log-likelihood",)
+    primary: Mapping[str, str] = field(default_factory=dict)
     takes_given: bool = False
     suits: Callable[["Sources"], bool] = lambda data: False
     sampling: str = "sourcewise.settings:Settings"

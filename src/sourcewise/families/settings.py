@@ -6,7 +6,7 @@ A trained family adds its sizes to `TrainedSettings`, so that one `--set KEY=VAL
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,10 @@ class FamilySettings(Settings):
     def coding_options(self) -> CodingOptions | None:
         """What they say of how examples are encoded; None: the coding has its usual options."""
         return None
+
+    def suited(self, form: str) -> Self:
+        """What they come to for data of a form: "table", "ragged" or "images"."""
+        return self
 
     def without_prior(self) -> Prior | None:
         """How to do without a prior that a verdict may rest on; None: there is none."""

@@ -61,6 +61,7 @@ def data_facts(
         duplicate_rows=duplicate_rows,
         given=None if data.c is None else as_table(data.c).names,
         seen=data.seen or None,
+        image=coding.image,
     )
 
 

@@ -60,8 +60,13 @@ class Job:
 
     @cached_property
     def sizes(self) -> Tensor:
-        """(n,) units of each example: what its score is divided by."""
+        """(n,) units of each example: what its loss in training is divided by."""
         return self.coding.sizes(self.data.x)
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """(n,) what each example counts in its source's value of the metric."""
+        return self.metric.sizes(self.coding, self.data.x)
 
     @property
     def unit(self) -> str:

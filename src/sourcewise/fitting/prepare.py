@@ -14,7 +14,7 @@ from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, of_numbers, screen, suited
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
-from sourcewise.forms import Table
+from sourcewise.forms import Table, form
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.registry import metrics_of
 from sourcewise.screening.base import Screened
@@ -36,7 +36,7 @@ class FitSettings(Settings):
     set: dict[str, Any] = Field(default_factory=dict, description="the family's settings")
     seed: Seed = Field(default=0, description="of all random choices")
     metric: str = Field(
-        default="auto", description="auto (the family's first) or another that it offers"
+        default="auto", description="auto (the family's for such data) or another that it offers"
     )
     missing: Missing = Field(default="refuse", description="refuse, drop, impute")
     log: tuple[str, ...] = Field(default=(), description="column names, or all")
@@ -69,7 +69,7 @@ def prepare_job(
     Sources with fewer rows than `min_rows` are not looked at in screening.
     """
     Execution.refuse(settings.set)
-    own = family.parse(settings.set)
+    own = family.parse(settings.set).suited(form(data.x))
     if data.c is not None and not family.takes_given:
         takers = listing(item.name for item in families().values() if item.takes_given)
         raise InputError(
@@ -81,7 +81,7 @@ def prepare_job(
         _point_out_numbers(screened, family)
     coding = plan(family.coding, screened, own.coding_options())
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
-    deciding, shown = metrics_of(family, settings.metric)
+    deciding, shown = metrics_of(family, settings.metric, form(screened.data.x))
     if deciding.features:
         features.fit(screened.data.x, coding)  # refuses what is no point
     job = Job(screened.data, coding, family, own, deciding, shown, strategies, with_rows)

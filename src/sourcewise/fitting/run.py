@@ -3,33 +3,37 @@
 Models are in `models/` of a run folder, draws from those of a comparison in `samples/`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from sourcewise.documents import from_json
 from sourcewise.errors import InputError, unknown
 from sourcewise.files import write_atomic
 from sourcewise.fitting.saved import load_models
 from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
-from sourcewise.forms import Ragged
+from sourcewise.forms import Images, Ragged, Table, X
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.comparison_text import comparison_lines
 from sourcewise.results.contract import Json, to_json
 from sourcewise.results.data import RunSettings
 from sourcewise.results.read import read_result
-from sourcewise.results.samples import as_csv, as_json_lines
+from sourcewise.results.samples import as_arrays, as_csv, as_json_lines
+from sourcewise.results.sheets import DATA
 from sourcewise.results.text import joined
 from sourcewise.results.training import TrainingResult, training_lines
+from sourcewise.sources import Sources
 
 __all__ = ["Comparison", "Run", "Trained", "load", "save_samples"]
 
 Models = dict[str, TrainedStrategy]
 SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
+SHOWN = 10  # images per source, those of the data and draws alike
 
 
 @dataclass(frozen=True)
@@ -121,19 +125,42 @@ def _models(path: Path, names: tuple[str, ...]) -> Models:
     return models
 
 
-def save_samples(folder: Path, fitted: Mapping[str, TrainedStrategy], noise: Noise) -> None:
+def save_samples(
+    folder: Path, fitted: Mapping[str, TrainedStrategy], data: Sources, noise: Noise
+) -> None:
     """Write draws of every modelled source to `samples/`, in original units and types.
 
-    `<strategy>.csv` for tables, `<strategy>.jsonl` for text.
+    `<strategy>.csv` for tables, `<strategy>.jsonl` for text. Of images `<strategy>.npz`, and some
+    of the data beside them, `data.npz`.
     """
     (folder / "samples").mkdir(exist_ok=True)
     for name, item in fitted.items():
         sources = torch.tensor(item.model.partition.sources)
-        y = sources.repeat_interleave(max(1, min(SAMPLES, MOST_SAMPLES // len(sources))))
+        most = SHOWN if isinstance(data.x, Images) else SAMPLES
+        y = sources.repeat_interleave(max(1, min(most, MOST_SAMPLES // len(sources))))
         x, c = item.draw(y, noise.each(y))
-        given, labels = item.given_table(c), [item.model.names[k] for k in y.tolist()]
-        if isinstance(x, Ragged):
-            ending, text = "jsonl", as_json_lines(x, labels, beside=given)
-        else:
-            ending, text = "csv", as_csv(joined_columns(given, x), labels)
-        write_atomic(folder / "samples" / f"{name}.{ending}", text)
+        labels = [item.model.names[k] for k in y.tolist()]
+        place = folder / "samples" / name
+        _write_draws(place, x, item.given_table(c), labels, item.model.names)
+    if isinstance(data.x, Images):
+        some = data.take(torch.cat([_first(data.y == k) for k in range(data.K)]))
+        labels = [str(data.names[k]) for k in some.y.tolist()]
+        _write_draws(folder / "samples" / DATA, some.x, None, labels, tuple(data.names))
+
+
+def _first(mask: Tensor) -> Tensor:
+    return mask.nonzero().squeeze(1)[:SHOWN]
+
+
+def _write_draws(
+    path: Path, x: X, given: Table | None, labels: Sequence[str], names: Sequence[str]
+) -> None:
+    ending: str
+    content: str | bytes
+    if isinstance(x, Images):
+        ending, content = "npz", as_arrays(x, labels, names)
+    elif isinstance(x, Ragged):
+        ending, content = "jsonl", as_json_lines(x, labels, beside=given)
+    else:
+        ending, content = "csv", as_csv(joined_columns(given, x), labels)
+    write_atomic(path.with_name(f"{path.name}.{ending}"), content)

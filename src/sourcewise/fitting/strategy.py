@@ -12,7 +12,7 @@ from sourcewise.encoders.given import GivenEncoder, GivenRows
 from sourcewise.families.base import Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
-from sourcewise.forms import Table, X, as_table, take
+from sourcewise.forms import Images, Table, X, as_table, take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.features.base import Features
@@ -138,7 +138,8 @@ class TrainedStrategy:
         if c is None and self.given_rows is not None:
             c = self.given_rows.draw(y, noise)
         with torch.no_grad():
-            return self.encoder.decode(self.model.sample(y, noise, c, **options)), c
+            z = self.model.sample(y, noise, c, **options)
+            return self.encoder.decode_draws(z, noise), c
 
     def given_table(self, c: Tensor | None) -> Table | None:
         """Given columns (B, C) in original units, where there are such."""
@@ -157,8 +158,8 @@ class TrainedStrategy:
 
 
 def joined_columns(given: Table | None, x: X) -> X:
-    """Rows with their given columns before them, where there are such."""
-    if given is None:
+    """Rows with their given columns before them, where there are such; images are rows alone."""
+    if given is None or isinstance(x, Images):
         return x
     table = as_table(x)
     return Table({**given.columns, **table.columns}, (*given.schema, *table.schema))

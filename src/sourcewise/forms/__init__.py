@@ -26,6 +26,7 @@ __all__ = [
     "X",
     "as_table",
     "content",
+    "form",
     "take",
 ]
 
@@ -37,6 +38,17 @@ F = TypeVar("F", bound=X)
 def take(x: F, index: Tensor) -> F:
     """Some of the examples, in whatever form."""
     return cast(F, x[index] if isinstance(x, Tensor) else x.take(index))
+
+
+def form(x: X) -> str:
+    """The name of its form: "table" (of plain numbers too), "ragged" or "images".
+
+    >>> form(Ragged.of_strings(["a"]))
+    'ragged'
+    """
+    if isinstance(x, Images):
+        return "images"
+    return "ragged" if isinstance(x, Ragged) else "table"
 
 
 def content(x: X) -> Iterator[bytes]:

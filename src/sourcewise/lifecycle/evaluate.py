@@ -161,7 +161,8 @@ def _left_out(skipped: Skipped | None) -> str | None:
 
 def _warnings(run: Run, scored: Mapping[str, Scored], fingerprint: str) -> list[str | None]:
     name, first = next(iter(scored.items()))
-    occasion = Occasion("evaluate", math.nan, first.variables)
+    needs = first.metric.needs
+    occasion = Occasion("evaluate", math.nan, first.coordinates, scored_by=needs)
     diagnosed = {name: item.diagnosed for name, item in scored.items()}
     said = run.models[name].model.kind.cautions(diagnosed, occasion)
     return [

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from sourcewise.families.base import Occasion
 from sourcewise.families.registry import families
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
-from sourcewise.forms import Ragged, Table, X, as_table
+from sourcewise.forms import Images, Ragged, Table, X, as_table
 from sourcewise.lifecycle.given_values import Asked, Given, asked
 from sourcewise.randomness import Noise
 from sourcewise.results.contract import Json, to_json
@@ -86,10 +87,24 @@ class Samples:
         """A DataFrame with the source's column first, in the types that came in.
 
         Missing values are NaN, None or NA.
+
+        Raises:
+            InputError: the draws are images.
         """
         return as_recorded(
             as_frame(self.x, self.labels, *self.columns, self.beside), self.recorded
         )
+
+    @property
+    def images(self) -> np.ndarray:
+        """(n, C, H, W) uint8 draws of images.
+
+        Raises:
+            InputError: they are no images.
+        """
+        if not isinstance(self.x, Images):
+            raise InputError("these samples are no images: frame() has their columns")
+        return self.x.pixels().numpy(force=True)
 
     def plain(self) -> dict[str, list[Any]]:
         """Source to its draws: texts, rows by column, or (of a matrix) lists of numbers."""
@@ -147,7 +162,7 @@ def sample(
     beside = trained.given_table(c) if rows is None else rows.table.take(plan.row)
     text = isinstance(x, Ragged)
     x = x if text else joined_columns(beside, x)
-    occasion = Occasion("sample", math.nan, trained.encoder.coding.variables)
+    occasion = Occasion("sample", math.nan, trained.encoder.coding.coordinates)
     cautions = model.kind.cautions({strategy: trained.diagnosed}, occasion)
     notes = () if rows is None else rows.notes
     reading = run.settings.data
@@ -269,6 +284,9 @@ def _given_words(result: SamplesResult) -> str:
 
 def _shown(samples: Samples, rows: Tensor) -> list[str]:
     x = samples.x
+    if isinstance(x, Images):
+        size = "x".join(map(str, x.shape))
+        return [f"{counted(len(rows), 'image')} of {size}: --out FILE.png shows them"]
     if not isinstance(x, Ragged):
         return _table(as_table(x), rows)
     texts = list(map(visible, x.take(rows).strings()))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,11 +15,13 @@ from sourcewise.forms import Images, Ragged, Table
 from sourcewise.lifecycle.sample import Samples
 from sourcewise.outputs import check_output
 from sourcewise.readers.registry import ARRAYS, JSON_LINES, PARQUET, PLAIN, TABLE
-from sourcewise.results.samples import as_csv, as_json_lines
+from sourcewise.results.samples import as_arrays, as_csv, as_json_lines
+from sourcewise.results.sheets import sheet
 
 __all__ = ["ENDINGS", "check_file", "write_samples"]
 
-ENDINGS = tuple(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS, PARQUET))
+PICTURE = ".png"
+ENDINGS = (*(kind.suffixes[0] for kind in (TABLE, JSON_LINES, PLAIN, ARRAYS, PARQUET)), PICTURE)
 
 
 def check_file(path: Path) -> None:
@@ -41,7 +42,9 @@ def write_samples(samples: Samples, path: Path) -> None:
         InputError: an ending that these samples have no form for.
     """
     check_file(path)
-    every = (_rows(as_csv), _rows(as_json_lines), _texts, _arrays, _parquet)
+    if isinstance(samples.x, Images) and path.suffix not in (PICTURE, ARRAYS.suffixes[0]):
+        raise InputError(f"{path}: these samples are images, which go to .png and .npz files")
+    every = (_rows(as_csv), _rows(as_json_lines), _texts, _arrays, _parquet, _sheet)
     forms = dict(zip(ENDINGS, every, strict=True))
     write_atomic(path, forms[path.suffix](samples))
 
@@ -104,16 +107,10 @@ def _texts(samples: Samples) -> str:
 
 
 def _arrays(samples: Samples) -> bytes:
-    """`x` and `y`, the names of the sources, or their numbers if they have no others."""
-    x = samples.x
-    if isinstance(x, Ragged):
-        raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
-    if isinstance(x, Table) and any(column.kind == "category" for column in x.schema):
-        raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
-    values = x.matrix() if isinstance(x, Table) else x.pixels() if isinstance(x, Images) else x
-    raw = io.BytesIO()
-    y = np.array(samples.labels)
-    if all(str(k) == name for k, name in enumerate(samples.names)):
-        y = y.astype(np.int64)
-    np.savez(raw, x=values.numpy(force=True), y=y)
-    return raw.getvalue()
+    return as_arrays(samples.x, samples.labels, samples.names)
+
+
+def _sheet(samples: Samples) -> bytes:
+    if not isinstance(samples.x, Images):
+        raise InputError("a .png file holds images, and these samples are none: .csv, .jsonl")
+    return sheet(samples.images, samples.labels, samples.x.top)

@@ -94,7 +94,7 @@ class Scored:
     warnings: list[str]
     error: np.ndarray  # (K, 3) that rows of a source share, see `metrics.base.Contributions`
     diagnosed: Diagnosed
-    variables: int  # coordinates of a row
+    coordinates: int  # of a row
 
     @classmethod
     def of(
@@ -103,7 +103,7 @@ class Scored:
         """Encode and score rows that are matched to the models."""
         model = trained.model
         data, coding = screened.data, trained.encoder.coding
-        sizes, noise = coding.sizes(data.x), Noise(seed).of("evaluate")
+        sizes, noise = metric.sizes(coding, data.x), Noise(seed).of("evaluate")
         with data.places.named():
             prepared = coding.prepare(data.x, noise.of("encode").each(data.y))
         inside = (model.routes[data.y, 0] >= 0).nonzero().squeeze(1)
@@ -120,7 +120,9 @@ class Scored:
         notes = (*screened.warnings, rough(data), _new_characters(prepared, trained))
         warnings = [text for text in notes if text]
         arrays = sizes.numpy(), rows.numpy(), warnings, error.numpy()
-        return cls(data, metric, metric.unit(coding), *arrays, trained.diagnosed, coding.variables)
+        return cls(
+            data, metric, metric.unit(coding), *arrays, trained.diagnosed, coding.coordinates
+        )
 
     @property
     def scored(self) -> list[int]:

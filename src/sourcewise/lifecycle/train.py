@@ -215,7 +215,7 @@ def _warnings(
     """What to know before the models are used, one line each."""
     job, name = prepared.job, prepared.strategy.name
     region = job.metric.region(job.coding, math.nan)
-    occasion = Occasion("train", region, job.coding.variables)
+    occasion = Occasion("train", region, job.coding.coordinates)
     yield from prepared.screened.notes
     yield from _unfinished(job.settings_of(prepared.strategy), models)
     said = job.family.model_class.cautions({name: item.diagnosed}, occasion)

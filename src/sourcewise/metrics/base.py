@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
@@ -89,6 +90,8 @@ class Metric:
         decides: whether verdicts may rest on it.
         of_log_densities: whether a row contributes its log density: their sums are then enough.
         features: whether it takes rows as points: features are then fitted with the encoder.
+        per_unit: whether values are per unit of the coding (row, symbol, pixel value), or per row
+            whatever it is made of.
         remedy: what makes the errors smaller that all rows of a source share, in words.
     """
 
@@ -102,6 +105,7 @@ class Metric:
     decides: bool = True
     of_log_densities: bool = False
     features: bool = False
+    per_unit: bool = True
     remedy: str = "normalisers known better"
 
     @property
@@ -113,6 +117,10 @@ class Metric:
     def sign(self) -> float:
         """1 or -1: what makes a positive difference favour the strategy."""
         return 1.0 if self.higher_is_better else -1.0
+
+    def sizes(self, coding: Coding, x: X) -> Tensor:
+        """(n,) float64 s, what each row counts in its source's value."""
+        return coding.sizes(x) if self.per_unit else torch.ones(len(x), dtype=torch.float64)
 
     def measure(self, trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
         """What each row contributes."""

@@ -38,6 +38,7 @@ from sourcewise.randomness import Noise
 __all__ = ["METRIC", "contributions", "energy_distance", "measure", "permutation_test", "spread"]
 
 DRAWS, FEWEST, MOST = 8, 1024, 4000  # for each held-out row; of a source, at least and at most
+SLOW_DRAWS, FEWEST_SLOW = 4, 128  # likewise, of models whose draws take long
 AT_ONCE = 1 << 15  # draws of several sources
 TOGETHER = 500  # points of a sample that are compared with each other; more are parted
 SHARE, FLOOR = 0.02, 0.001
@@ -59,8 +60,9 @@ METRIC = Metric(
     higher_is_better=False,
     home="sourcewise.metrics.energy_distance:measure",
     unit=lambda coding: "standard deviations",
-    region=lambda coding, baseline: max(SHARE * abs(baseline), FLOOR * spread(coding.variables)),
+    region=lambda coding, baseline: max(SHARE * abs(baseline), FLOOR * spread(coding.coordinates)),
     features=True,
+    per_unit=False,
     remedy="more draws of the models",
 )
 
@@ -72,18 +74,20 @@ def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
     assert isinstance(model, PartitionedModel)
     points = _points(features, held_out.x, held_out.batch.c)
     rows, shared = points.new_zeros(len(y)), points.new_zeros(len(model.names), 3)
-    for k, drawn in _draws(trained, features, y, noise.of("draws")):
+    slow = model.block(0).slow_draws
+    for k, drawn in _draws(trained, features, y, slow, noise.of("draws")):
         mine = y == k
         rows[mine], shared[k, 0] = contributions(points[mine], drawn, noise.of("parts", k))
     return Contributions(rows, shared)
 
 
 def _draws(
-    trained: Trained, features: Features, y: Tensor, noise: Noise
+    trained: Trained, features: Features, y: Tensor, slow: bool, noise: Noise
 ) -> Iterator[tuple[int, Tensor]]:
     """Every source among y with the points of its draws; some sources are drawn at a time."""
     sources, counts = y.unique(return_counts=True)
-    m = (DRAWS * counts).clamp(FEWEST, MOST)
+    each, fewest = (SLOW_DRAWS, FEWEST_SLOW) if slow else (DRAWS, FEWEST)
+    m = (each * counts).clamp(fewest, MOST)
     for part in torch.arange(len(sources)).split(max(1, AT_ONCE // int(m.max()))):
         of = sources[part].repeat_interleave(m[part])
         number = torch.cat([torch.arange(n) for n in m[part].tolist()])  # of a source's draws

@@ -33,7 +33,16 @@ def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
     assert isinstance(trained.model, PartitionedModel)
     found = density(trained.model, held_out.batch, noise)
     assert found.shared is not None
-    return Contributions(found.value + held_out.log_det, found.shared.columns)
+    shared = found.shared.columns * _rows_per_unit(held_out.batch, len(found.shared.columns))
+    return Contributions(found.value + held_out.log_det, shared)
+
+
+def _rows_per_unit(batch: Batch, K: int) -> torch.Tensor:
+    """(K, 1) what an error of a source's log densities counts in its value; 1 without rows."""
+    rows, units = torch.zeros(2, K, dtype=torch.float64)
+    rows.index_add_(0, batch.y, torch.ones_like(batch.size))
+    units.index_add_(0, batch.y, batch.size)
+    return torch.where(units > 0, rows / units, 1.0)[:, None]
 
 
 @torch.no_grad()

@@ -38,10 +38,12 @@ def metric(name: str) -> Metric:
     return metrics()[name]
 
 
-def metrics_of(family: Family, wanted: str = "auto") -> tuple[Metric, tuple[Metric, ...]]:
+def metrics_of(
+    family: Family, wanted: str = "auto", kind: str = "table"
+) -> tuple[Metric, tuple[Metric, ...]]:
     """The metric that decides, and those that are shown beside it.
 
-    `auto` is the first that decides.
+    `auto` is what the family says of data of this form, or its first that decides.
 
     Raises:
         InputError: the family does not offer it, or it decides nothing.
@@ -50,7 +52,8 @@ def metrics_of(family: Family, wanted: str = "auto") -> tuple[Metric, tuple[Metr
     deciding = {item.name: item for item in offered if item.decides}
     if not deciding:
         raise InputError(f"{family.name} offers no metric that decides: it cannot be compared")
-    name = next(iter(deciding)) if wanted == "auto" else wanted
+    usual = family.primary.get(kind) or next(iter(deciding))
+    name = usual if wanted == "auto" else wanted
     if name not in deciding:
         raise unknown(f"metric that decides for {family.name}", name, deciding)
     return deciding[name], tuple(item for item in offered if not item.decides)

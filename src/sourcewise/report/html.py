@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sourcewise.files import write_atomic
+from sourcewise.report import panels as sheets
 from sourcewise.report import prose, tables, words
 from sourcewise.report.forest import PALETTE, save
 from sourcewise.report.rows import MEAN, Forest, forest, panels
@@ -59,6 +60,8 @@ def render(result: ComparisonResult) -> str:
         glossary=GLOSSARY,
         result=result,
         metric=metric_name(result.primary_metric),
+        sheets=sheets.panels(result),
+        most_sources=sheets.SOURCES,
         plot=(plot := forest(result)),
         drawings=[_drawing(part, i) for i, part in enumerate(panels(plot))] if plot else [],
         few_degrees=few_degrees,

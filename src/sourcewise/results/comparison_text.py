@@ -104,8 +104,10 @@ def _budget_lines(result: ComparisonResult, name: str, strategy: StrategyResult)
         yield f"  {_searched(strategy.searched)}"
     key, worst = result.primary_metric, strategy.worst[result.primary_metric]
     direction = "" if result.metric.higher_is_better else f"; {result.metric.direction}"
+    mean = strategy.macro[key].mean
+    bits = f" ({told})" if (told := text.bits(mean, result.metric.unit)) else ""
     yield (
-        f"  held-out {text.metric_name(key)} {text.figure(strategy.macro[key].mean)} on average, "
+        f"  held-out {text.metric_name(key)} {text.figure(mean)} on average{bits}, "
         f"worst {text.figure(worst.mean)} ({text.brief(text.quoted(worst.source))}){direction}"
     )
 

@@ -42,7 +42,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """Rows of a source, and their units: rows again, or symbols."""
+    """Rows of a source, and their units: rows again, symbols or pixel values."""
 
     name: str
     rows: int
@@ -78,9 +78,9 @@ class DataFacts(Generic[Source]):
     fingerprint: str  # of all columns as they were read
     rows: int
     columns: tuple[Column, ...]  # none of text and plain symbols
-    variables: int  # coordinates of one unit: columns of a row, 1 of a symbol
+    variables: int  # coordinates of one unit: columns of a row, 1 of others
     symbols: int | None  # size of the alphabet of rows of symbols
-    scored_per: str  # what scores are divided by: row or symbol
+    scored_per: str  # what scores are divided by: row, symbol or pixel value
     left_out: tuple[LeftOut, ...]
     group: tuple[str, ...] | None  # columns whose equal values keep rows together
     dropped_rows: int  # for missing values
@@ -92,6 +92,7 @@ class DataFacts(Generic[Source]):
     duplicate_rows: Sometimes[int] = None  # identical to an earlier row
     given: Sometimes[tuple[str, ...]] = None  # columns that models are conditioned on
     seen: Sometimes[tuple[SeenColumn, ...]] = None  # every column of a table as it was read
+    image: Sometimes[tuple[int, int, int]] = None  # channels, height and width of images
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,7 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
     head = f"{name}, {metric.unit}{direction}, ± standard error {metric.standard_error}{made}"
     yield from text.wrapped(head, then="")
     yield from text.aligned(("source", "rows", *result.strategies), _score_rows(result))
+    yield from _bits(result)
     for strategy in dict.fromkeys(d.strategy for d in result.differences):
         mine = [d for d in result.differences if d.strategy == strategy]
         yield ""
@@ -191,6 +192,15 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
                 for d in [*mine[:-1][: text.MOST_LINES], mine[-1]]
             ],
         )
+
+
+def _bits(result: EvaluationResult) -> Iterator[str]:
+    """Averages of images as they are often told."""
+    key = result.primary_metric
+    for name, item in result.strategies.items():
+        average = item.score(key, MACRO)
+        if told := text.bits(average and average.mean, result.metrics[key].unit):
+            yield f"{name}: {told} on average"
 
 
 def _score_rows(result: EvaluationResult) -> list[tuple[str, ...]]:

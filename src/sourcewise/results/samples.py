@@ -1,12 +1,16 @@
 """Where samples come from: the contract of `sample --json`, the draws left out."""
 
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sourcewise.cells import csv_text
+from sourcewise.errors import InputError
 from sourcewise.forms import Images, Ragged, Table, X, as_table
 from sourcewise.results.contract import Sometimes
 from sourcewise.results.data import Resolved
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Names",
     "SamplesResult",
+    "as_arrays",
     "as_csv",
     "as_frame",
     "as_json_lines",
@@ -71,6 +76,8 @@ def as_frame(
     """
     import pandas as pd
 
+    if isinstance(x, Images):
+        raise InputError("images have no columns: .images holds them as an array")
     table = beside if isinstance(x, Ragged) else as_table(x)
     frame = pd.DataFrame(
         {} if table is None else {name: table.cells(name) for name in table.names}
@@ -167,6 +174,29 @@ def as_json_lines(
         row = row if isinstance(row, dict) else {"x": row}
         lines.append(json.dumps({source: label, **row}, ensure_ascii=False))
     return "\n".join(lines) + "\n"
+
+
+def as_arrays(x: X, labels: Sequence[str], names: Sequence[str]) -> bytes:
+    """An .npz file: `x`, and `y`, the names of the sources, or numbers if they have no others.
+
+    Of images also `top`, the largest value that a pixel can have.
+
+    Raises:
+        InputError: what is no array of numbers.
+    """
+    if isinstance(x, Ragged):
+        raise InputError("an .npz file holds numbers, and these samples are text: .jsonl, .csv")
+    if isinstance(x, Table) and any(column.kind == "category" for column in x.schema):
+        raise InputError("an .npz file holds numbers, and these samples have categories: .csv")
+    values = x.matrix() if isinstance(x, Table) else x.pixels() if isinstance(x, Images) else x
+    raw, y = io.BytesIO(), np.array(labels)
+    if all(str(k) == name for k, name in enumerate(names)):
+        y = y.astype(np.int64)
+    if isinstance(x, Images):
+        np.savez(raw, x=values.numpy(force=True), y=y, top=np.array(x.top))
+    else:
+        np.savez(raw, x=values.numpy(force=True), y=y)
+    return raw.getvalue()
 
 
 def values(x: X, text: str = "text", beside: Table | None = None) -> list[Any]:

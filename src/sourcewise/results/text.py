@@ -1,5 +1,6 @@
 """Words and tables that the printed results and the report share."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shutil import get_terminal_size
@@ -13,6 +14,7 @@ __all__ = [
     "MOST_LINES",
     "about_lines",
     "aligned",
+    "bits",
     "brief",
     "ends",
     "extent",
@@ -127,11 +129,16 @@ def metric_name(key: str) -> str:
 
 
 def extent(data: DataFacts[SourceFacts]) -> str:
-    """What a row is made of; of sequences, how many symbols there are in all; what is given."""
+    """What a row is made of; of sequences, how many symbols there are in all; what is given.
+
+    Of images channels, height and width.
+    """
     return _extent(data) + (f" given {listing(data.given, 6)}" if data.given else "")
 
 
 def _extent(data: DataFacts[SourceFacts]) -> str:
+    if data.image:
+        return f"images of {'x'.join(map(str, data.image))}"
     if data.scored_per != "row":
         return f"{sum(source.size for source in data.sources):.0f} {data.scored_per}s"
     if data.columns:
@@ -142,6 +149,17 @@ def _extent(data: DataFacts[SourceFacts]) -> str:
 def figure(x: float | None, form: str = ".4f") -> str:
     """A number in a table; a dash where it is unknown."""
     return "-" if x is None else f"{x:{form}}"
+
+
+def bits(x: float | None, unit: str) -> str:
+    """A log-likelihood of pixel values as images' are often told; empty for other values.
+
+    >>> bits(-2.0, "nats per pixel value"), bits(-2.0, "nats per row")
+    ('2.8854 bits per dimension', '')
+    """
+    if x is None or unit != "nats per pixel value":
+        return ""
+    return f"{-x / math.log(2):.4f} bits per dimension"
 
 
 def ends(low: float | None, high: float | None) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted, listing
-from sourcewise.forms import Ragged, Table, as_table
+from sourcewise.forms import Images, Ragged, Table, as_table
 from sourcewise.places import Place
 from sourcewise.screening.options import Missing, Rules
 from sourcewise.sources import Sources
@@ -44,10 +44,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Image:
-    """The image whose pixels the columns are."""
+    """The image that rows are, or whose pixels the columns are."""
 
     shape: tuple[int, int, int]  # channels, height and width
     array: tuple[int, ...] = ()  # the axes of a row in an array; () of columns
+    fewest: int = 0  # images of the smallest source that is tested
 
 
 @dataclass
@@ -233,10 +234,12 @@ def point_out_identifiers(screened: Screened) -> None:
             )
 
 
-def content(data: Sources) -> Literal["text", "mixed", "numbers"]:
-    """What examples are made of: text, columns with categories that vary, or numbers."""
+def content(data: Sources) -> Literal["text", "images", "mixed", "numbers"]:
+    """What examples are: text, images, columns with categories that vary, or numbers."""
     if isinstance(data.x, Ragged):
         return "text"
+    if isinstance(data.x, Images):
+        return "images"
     x = data.x
     categories = isinstance(x, Table) and any(
         column.kind == "category" and _varies_within(x.columns[column.name], data)

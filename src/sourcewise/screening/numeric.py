@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.cells import as_cell, as_option
-from sourcewise.errors import Unsuited, listing, unknown
+from sourcewise.errors import InputError, Unsuited, listing, unknown
 from sourcewise.screening.base import (
     Screened,
     handle_missing,
@@ -25,7 +25,7 @@ from sourcewise.screening.base import (
 )
 from sourcewise.screening.dates import point_out_dates
 from sourcewise.screening.far import point_out_outliers, point_out_spikes, shown
-from sourcewise.screening.options import USUAL, Rules
+from sourcewise.screening.options import USUAL, NumericOptions, Rules
 from sourcewise.screening.recorded import resolution
 from sourcewise.sources import Sources
 
@@ -36,16 +36,19 @@ SKEWED = 2.0  # an exponential density has this skewness, a normal one 0
 NEARLY = 0.9  # of the rows with one value: a training fold may hold no other
 
 
-def screen(data: Sources, rules: Rules = USUAL) -> Screened:
+def screen(data: Sources, rules: Rules = USUAL, options: NumericOptions | None = None) -> Screened:
     """Choose the columns and rows that a density of real numbers can use, and what to say of them.
 
     Args:
         data: the sample.
         rules: what is asked of it; see `usable`.
+        options: of images.
 
     Raises:
-        InputError: see `usable`.
+        InputError: see `usable`; options, which tables have none of.
     """
+    if options is not None:
+        raise InputError("setting components: of images, and these examples have columns")
     screened = usable(data, rules)
     point_out_outliers(screened, point_out_misfits(screened))
     _point_out_skew(screened)

@@ -1,7 +1,7 @@
 """What is asked of a sample, and what families say of how it is encoded; imports no torch.
 
 Messages name an option as the user sets it: a family's setting that fills one has its name
-(`longest`, `image`, `nodes`, `order`).
+(`longest`, `image`, `nodes`, `order`, `components`).
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ __all__ = [
     "CodingOptions",
     "Missing",
     "MixedOptions",
+    "NumericOptions",
     "Rules",
     "Symbols",
     "TextOptions",
@@ -46,6 +47,17 @@ USUAL = Rules()
 @dataclass(frozen=True)
 class CodingOptions:
     """What a family's settings say of how examples are encoded; each coding has its own."""
+
+
+@dataclass(frozen=True)
+class NumericOptions(CodingOptions):
+    """How many numbers of an image are modelled; of tables all columns are.
+
+    Args:
+        components: principal components; auto: by the rows of the smallest source.
+    """
+
+    components: int | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Screening by the name of a coding; what a name stands for is imported when it is needed."""
+"""Screening by coding and form; what a name stands for is imported when it is needed."""
 
+from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,24 @@ if TYPE_CHECKING:
     from sourcewise.screening.base import Screened
     from sourcewise.sources import Sources
 
-__all__ = ["SCREENS", "screen"]
+__all__ = ["SCREENS", "policy", "screen"]
 
-# A family's `coding`: the function that says what of a sample it can use.
+# A family's `coding` and the form of the data: the function that says what of a sample it can use.
 SCREENS = {
-    "numeric": "sourcewise.screening.numeric:screen",
-    "text": "sourcewise.screening.text:screen",
-    "tokens": "sourcewise.screening.tokens:screen",
-    "mixed": "sourcewise.screening.mixed:screen",
-    "box": "sourcewise.screening.box:screen",
+    ("numeric", "table"): "sourcewise.screening.numeric:screen",
+    ("text", "ragged"): "sourcewise.screening.text:screen",
+    ("tokens", "table"): "sourcewise.screening.tokens:screen",
+    ("mixed", "table"): "sourcewise.screening.mixed:screen",
+    ("box", "table"): "sourcewise.screening.box:screen",
+    ("numeric", "images"): "sourcewise.screening.images:screen",
+    ("box", "images"): "sourcewise.screening.images:screen_box",
 }
+
+
+def policy(homes: Mapping[tuple[str, str], str], coding: str, kind: str) -> str:
+    """What a coding has for a form; where it has nothing, its first, which says what is wrong."""
+    of_coding = {of: home for (name, of), home in homes.items() if name == coding}
+    return of_coding.get(kind) or next(iter(of_coding.values()))
 
 
 def screen(
@@ -29,5 +38,7 @@ def screen(
     Raises:
         InputError: a sample that cannot be used; `Unsuited` if that is for its form.
     """
-    policy = resolve_name(SCREENS[coding])
-    return policy(data, rules) if options is None else policy(data, rules, options)
+    from sourcewise.forms import form  # torch
+
+    chosen = resolve_name(policy(SCREENS, coding, form(data.x)))
+    return chosen(data, rules) if options is None else chosen(data, rules, options)

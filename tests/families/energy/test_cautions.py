@@ -141,3 +141,32 @@ def test_chains_that_have_not_mixed_have_a_remedy(normaliser, sampler, remedy):
     resolved = {"a": {"normaliser": normaliser, "sampler": sampler}}
     (line,) = unmixed({"a": {"r_hat": [1.5]}}, resolved)
     assert remedy in line.split("; ")[-1]
+
+
+def said(scored_by: Any, purpose: Any = "compare") -> tuple[str, list[str]]:
+    """All texts as one, and conditions, of models that are simulated in every way."""
+    found = {"annealing error": (9.0,), "effective weights": (50.0,), "r_hat": (1.5,)}
+    now = {"normaliser": "annealed importance sampling", "sampler": "hmc", "objective": "pcd"}
+    now |= {"temperatures": 20, "particles": 16}
+    diagnosed = Diagnosed(
+        [
+            *(Diagnostic(key, values) for key, values in found.items()),
+            *(Diagnostic(key, (value,), setting=True) for key, value in now.items()),
+        ]
+    )
+    occasion = Occasion(purpose, 0.01, 64, scored_by=scored_by)
+    every = list(cautions({"pooled": diagnosed}, occasion))
+    return " ".join(c.text for c in every), [c.condition for c in every if c.condition]
+
+
+def test_scores_of_densities_rest_on_normalisers_and_scores_of_draws_on_chains():
+    text, holds = said("density")
+    assert "normalisers come from" in text
+    assert "scores do not depend on them" in text
+    assert holds == ["with simulated normalisers"]
+    text, holds = said("samples")
+    assert "normalisers come from" not in text
+    assert "scores are of what chains draw" in text
+    assert holds == ["with chains that have not mixed"]
+    assert "scores are of what chains draw" in said("samples", "evaluate")[0]
+    assert "chains" not in said("density", "evaluate")[0]

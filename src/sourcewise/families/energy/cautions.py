@@ -22,21 +22,24 @@ ROUGH = 0.1  # of the region of equivalence, that a quadrature may be wrong by
 def cautions(strategies: Mapping[str, Diagnosed], occasion: Occasion) -> Iterator[Caution]:
     """All of them, in the order in which they are read; see `ConditionalModel.cautions`.
 
-    Chains that draw samples are no condition of a verdict: scores do not depend on them.
+    Chains that draw samples are no condition of a verdict on densities, nor are normalisers of one
+    on samples.
     """
     fitted = {name: item.fitted for name, item in strategies.items()}
     resolved = {name: item.resolved for name, item in strategies.items()}
-    purpose, D, region = occasion.purpose, occasion.variables, occasion.region
-    whole = purpose in ("compare", "train")
+    purpose, D, region = occasion.purpose, occasion.coordinates, occasion.region
+    whole, density = purpose in ("compare", "train"), occasion.scored_by == "density"
+    told = density and purpose != "sample"
     texts = [
-        *(rough_rules(fitted, resolved, region, D) if whole else ()),
-        *(simulated(fitted, resolved, purpose != "train") if purpose != "sample" else ()),
-        *(poor_fits(fitted, resolved, D) if whole else ()),
-        *(unmixed(fitted, resolved) if purpose != "evaluate" else ()),
+        *(rough_rules(fitted, resolved, region, D) if whole and density else ()),
+        *(simulated(fitted, resolved, purpose != "train") if told else ()),
+        *(poor_fits(fitted, resolved, D) if whole and density else ()),
+        *(unmixed(fitted, resolved, density) if purpose != "evaluate" or not density else ()),
         *(unresolved(strategies, resolved, D) if whole else ()),
     ]
     yield from map(Caution, texts)
-    for condition in conditions(fitted, region, D) if purpose == "compare" else ():
+    holds = conditions(fitted, region, D) if density else conditions_of_draws(fitted)
+    for condition in holds if purpose == "compare" else ():
         yield Caution(condition=condition)
 
 
@@ -58,6 +61,12 @@ def conditions(fitted: Fitted, region: float, D: int) -> Iterator[str]:
         yield "with simulated normalisers"
     if any(_errors(fitted, "quadrature error", above=ROUGH * region)):
         yield "with rough normalisers"
+
+
+def conditions_of_draws(fitted: Fitted) -> Iterator[str]:
+    """Likewise, where scores are of samples."""
+    if _errors(fitted, "r_hat", above=UNMIXED):
+        yield "with chains that have not mixed"
 
 
 def rough_rules(fitted: Fitted, resolved: Resolved, region: float, D: int) -> Iterator[str]:
@@ -165,14 +174,15 @@ def _poor(gains: Iterable[float], D: int) -> list[float]:
     return [gain for gain in gains if gain < -POOR * D]
 
 
-def unmixed(fitted: Fitted, resolved: Resolved) -> Iterator[str]:
+def unmixed(fitted: Fitted, resolved: Resolved, density: bool = True) -> Iterator[str]:
     """Chains that draw samples and disagree with each other, and what helps."""
     found = _errors(fitted, "r_hat", above=UNMIXED)
     if found:
         of = ", ".join(f"{name} {r:.2f}" for name, r in found.items())
+        depend = "scores do not depend on them" if density else "scores are of what chains draw"
         yield (
             f"the sampler's chains have not mixed (split R-hat: {of}; above {UNMIXED:g} is "
-            "alarming): samples may not follow the models; scores do not depend on them; "
+            f"alarming): samples may not follow the models; {depend}; "
             f"{_better_chains(resolved[next(iter(found))])}"
         )
 

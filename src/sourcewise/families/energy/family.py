@@ -14,4 +14,5 @@ FAMILY = Family(
     recipe="phased",
     takes_given=True,
     metrics=("log-likelihood", "energy-distance"),
+    primary={"images": "energy-distance"},
 )

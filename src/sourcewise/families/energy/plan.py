@@ -23,7 +23,7 @@ from sourcewise.families.energy.settings import EnergySettings
 __all__ = ["EnergyPlan", "choose"]
 
 CHAINS = ("chains", "replay", "steps", "adjusted", "acceptance", "restart", "energy_decay")
-CHANNELS, WIDTH = 32, 64
+CHANNELS, WIDTH = 16, 64
 NODES = {1: 64, 2: 48, 3: 16}  # per axis by D, in training
 MOST_NODES = 1 << 22
 MOST_CELLS = 1 << 20  # of a grid that is summed over
@@ -110,16 +110,16 @@ def choose(
     """
     s = settings
     exact = s.rule == "grid" or D in _summed(C)
-    nodes = _nodes(s, D, cells, C)
+    nodes, image = _nodes(s, D, cells, C), _shape(s, D, shape)
     objective = s.objective
     if objective == "auto":
-        objective = "likelihood" if exact else "nce"
+        objective = "pcd" if image else "likelihood" if exact else "nce"
     sampler = s.sampler
     if sampler == "auto":
         sampler = "grid" if exact else "hmc"
     rule = "midpoints" if s.rule == "grid" else s.rule
-    image = _shape(s, D, shape)
-    out = EnergyPlan(exact, rule, nodes, objective, sampler, _width(s, D, C), image)
+    width = _width(s, D, C, image is not None)
+    out = EnergyPlan(exact, rule, nodes, objective, sampler, width, image)
     for text in (*_misfits(s, D, out, C), *_unused(s, D, out)):
         raise InputError(text)
     return out
@@ -154,24 +154,24 @@ def _nodes(s: EnergySettings, D: int, cells: int | None, C: int) -> int:
     return nodes
 
 
-def _width(s: EnergySettings, D: int, C: int) -> int:
+def _width(s: EnergySettings, D: int, C: int, convolutional: bool) -> int:
     """W, or channels."""
     inputs = D + s.embedding + C
     if s.width != "auto":
-        if s.network == "mlp" and s.width < inputs:
+        if not convolutional and s.width < inputs:
             given = f" + {C} of given columns" if C else ""
             raise InputError(
                 f"setting width: at least the {D} columns + the {s.embedding} numbers of an "
                 f"embedding{given}, not {s.width}"
             )
         return s.width
-    return CHANNELS if s.network == "convolutional" else max(WIDTH, inputs)
+    return CHANNELS if convolutional else max(WIDTH, inputs)
 
 
 def _shape(
     s: EnergySettings, D: int, shape: tuple[int, int, int] | None
 ) -> tuple[int, int, int] | None:
-    if s.network == "mlp":
+    if s.network == "mlp" or (s.network == "auto" and shape is None):
         return None
     channels, height, width = shape or s.image or (0, 0, 0)
     if channels * height * width != D:

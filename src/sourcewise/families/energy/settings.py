@@ -1,7 +1,7 @@
 """Settings of the energy family; importing them imports no torch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from sourcewise.families.settings import Choice, Range, TrainedSettings
 from sourcewise.screening.options import BoxOptions
 
 __all__ = ["EnergySettings"]
+
+IMAGES = {"learning_rate": 2e-3, "updates": 600, "validation": 0.0, "energy_decay": 0.01}
 
 
 class EnergySettings(TrainedSettings):
@@ -28,7 +30,7 @@ class EnergySettings(TrainedSettings):
     width: Annotated[int, Field(ge=1, le=16384)] | Literal["auto"] = Field(
         default="auto",
         description="W, at least D + d_e, or channels of convolutions; auto: 64 or D + d_e if "
-        "that is more, 32 channels",
+        "that is more, 16 channels",
     )
     depth: int = Field(default=3, ge=1, le=1000, description="L, affine layers, or convolutions")
     activation: Literal["relu", "silu", "softplus"] = Field(
@@ -37,9 +39,10 @@ class EnergySettings(TrainedSettings):
     spectral: float = Field(
         default=0.0, ge=0, description="largest singular value of every layer; 0: no limit"
     )
-    network: Literal["mlp", "convolutional"] = Field(
-        default="mlp",
-        description="of the energy; of convolutional, columns are the pixels of an image",
+    network: Literal["auto", "mlp", "convolutional"] = Field(
+        default="auto",
+        description="of the energy; of convolutional, columns are the pixels of an image; auto: "
+        "convolutional for images, otherwise mlp",
     )
     image: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(),
@@ -147,7 +150,8 @@ class EnergySettings(TrainedSettings):
     learning_rate: float = Field(
         default=1e-2,
         gt=0,
-        description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced",
+        description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced, "
+        "and for convolutions",
     )
     check: int = Field(
         default=40,
@@ -160,9 +164,16 @@ class EnergySettings(TrainedSettings):
     @model_validator(mode="before")
     @classmethod
     def _careful(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Gradients of chains and scores are noisy: a smaller rate, unless one is given."""
-        noisy = values.get("objective") in ("pcd", "denoising", "sliced")
-        return {"learning_rate": 2e-3} | values if noisy else values
+        """Gradients of chains and scores are noisy: a smaller rate, unless one is given.
+
+        Of images each update takes long, energies come apart from those of chains without a
+        pull to 0, and what could tell when to stop (score matching) stops them too soon.
+        """
+        if values.get("objective") in ("pcd", "denoising", "sliced"):
+            values = {"learning_rate": 2e-3} | values
+        elif values.get("network") == "convolutional" and "objective" not in values:
+            values = IMAGES | values
+        return values
 
     @model_validator(mode="after")
     def _check_energy(self) -> "EnergySettings":
@@ -172,6 +183,13 @@ class EnergySettings(TrainedSettings):
         if self.objective == "pcd" and self.replay < self.chains:
             raise ValueError(f"replay must be at least chains ({self.chains}), not {self.replay}")
         return self
+
+    def suited(self, form: str) -> Self:
+        """Convolutions for images, unless another network was asked for."""
+        if form != "images" or self.network != "auto":
+            return self
+        given = self.model_dump(include=self.model_fields_set)
+        return self.parse(given | {"network": "convolutional"})
 
     def coding_options(self) -> BoxOptions:
         """Whether columns are pixels, and the cells of a grid."""

@@ -13,13 +13,13 @@ __all__ = ["FAMILY"]
 def _suits(data: "Sources") -> bool:
     from sourcewise.screening.base import content
 
-    return content(data) == "numbers"
+    return content(data) in ("numbers", "images")
 
 
 FAMILY = Family(
     name="gaussian",
     about="multivariate normal, fitted exactly",
-    takes="numbers, fitted exactly",
+    takes="numbers and images, fitted exactly",
     settings="sourcewise.families.gaussian.settings:GaussianSettings",
     model="sourcewise.families.gaussian.model:Gaussian",
     coding="numeric",

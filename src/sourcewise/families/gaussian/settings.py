@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from sourcewise.errors import InputError
 from sourcewise.families.settings import FamilySettings, Prior
+from sourcewise.screening.options import NumericOptions
 
 __all__ = ["GaussianSettings"]
 
@@ -41,11 +42,22 @@ class GaussianSettings(FamilySettings):
         "identity",
     )
 
+    components: Annotated[int, Field(ge=1, le=2000)] | Literal["auto"] = Field(
+        default="auto",
+        description="principal components of images that are modelled, all other directions being "
+        "one noise; auto: all pixel values up to 16, otherwise a fifth of the images of the "
+        "smallest source (16 to 200)",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> "GaussianSettings":
         if self.covariance == "identity" and self.shrinkage not in ("auto", "none"):
             raise ValueError("shrinkage has nothing to shrink when covariance is identity")
         return self
+
+    def coding_options(self) -> NumericOptions | None:
+        """The components of images."""
+        return None if self.components == "auto" else NumericOptions(self.components)
 
     def without_prior(self) -> Prior | None:
         """The same without shrinkage."""

@@ -1,12 +1,13 @@
 """What rows are as points, for metrics that measure distances between rows."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from torch import Tensor
 
+from sourcewise.encoders.base import Coding
 from sourcewise.forms import X
 
-__all__ = ["Features"]
+__all__ = ["Features", "Fitted"]
 
 
 class Features(Protocol):
@@ -18,4 +19,22 @@ class Features(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values, with its "kind"."""
+        ...
+
+
+class Fitted(Features, Protocol):
+    """Features that are fitted to rows of one form."""
+
+    @classmethod
+    def fit(cls, x: X, coding: Coding) -> Self:
+        """By the training rows of all sources.
+
+        Raises:
+            InputError: such rows are no points.
+        """
+        ...
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
         ...

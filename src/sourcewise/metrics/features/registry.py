@@ -3,14 +3,17 @@
 from typing import Any
 
 from sourcewise.encoders.base import Coding
-from sourcewise.errors import InputError
-from sourcewise.forms import X
-from sourcewise.metrics.features.base import Features
+from sourcewise.errors import InputError, listing
+from sourcewise.forms import X, form
+from sourcewise.metrics.features.base import Features, Fitted
 from sourcewise.metrics.features.columns import ColumnFeatures
+from sourcewise.metrics.features.images import ImageFeatures
 
 __all__ = ["fit", "load"]
 
-KINDS = {"columns": ColumnFeatures}
+# The form of rows: their features. The "kind" of a document: likewise.
+FORMS: dict[str, type[Fitted]] = {"table": ColumnFeatures, "images": ImageFeatures}
+KINDS: dict[str, type[Fitted]] = {"columns": ColumnFeatures, "images": ImageFeatures}
 
 
 def fit(x: X, coding: Coding) -> Features:
@@ -19,7 +22,11 @@ def fit(x: X, coding: Coding) -> Features:
     Raises:
         InputError: such rows are no points.
     """
-    return ColumnFeatures.fit(x, coding)
+    if form(x) not in FORMS:
+        raise InputError(
+            f"examples of the form {form(x)!r} are no points: distances need {listing(FORMS)}"
+        )
+    return FORMS[form(x)].fit(x, coding)
 
 
 def load(document: dict[str, Any]) -> Features:
