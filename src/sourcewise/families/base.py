@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sourcewise.batch import Batch
-from sourcewise.errors import rounded
+from sourcewise.errors import listing, rounded
 from sourcewise.moments import Moments
 from sourcewise.networks.layers import reset
 from sourcewise.partition import Partition
@@ -186,7 +186,7 @@ class Occasion:
         purpose: whose reader is to be told.
         region: half the width of practical equivalence; NaN where nothing is compared.
         coordinates: of a row.
-        misfits: columns unlike a normal density, and how.
+        misfits: columns that a density of this coding fits badly, and how.
         scored_by: what scores are of: densities, or samples.
     """
 
@@ -195,6 +195,13 @@ class Occasion:
     coordinates: int
     misfits: Mapping[str, str] = field(default_factory=dict)
     scored_by: Literal["density", "samples"] = "density"
+
+    @property
+    def told_misfits(self) -> str:
+        """The misfits of a comparison in words; empty where there are none to tell."""
+        if self.purpose != "compare":
+            return ""
+        return listing((f"{name!r} ({how})" for name, how in self.misfits.items()), 3)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.errors import InputError, listing
+from sourcewise.errors import InputError
 from sourcewise.families.base import (
     BatchNoise,
     Caution,
@@ -115,8 +115,7 @@ class Gaussian(ConditionalModel):
         cls, strategies: Mapping[str, Diagnosed], occasion: Occasion
     ) -> Iterator[Caution]:
         """Where a column is far from normal, a verdict says so: notes tell what helps."""
-        if occasion.purpose == "compare" and occasion.misfits:
-            told = listing((f"{name!r} ({how})" for name, how in occasion.misfits.items()), 3)
+        if told := occasion.told_misfits:
             yield Caution(condition=f"under a normal density of {told}, see the notes")
 
     @property

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.errors import listing
 from sourcewise.families.base import (
     BatchNoise,
     Caution,
@@ -58,8 +57,7 @@ class TableModel(ConditionalModel):
         cls, strategies: Mapping[str, Diagnosed], occasion: Occasion
     ) -> Iterator[Caution]:
         """Where categories hardly repeat, most of a score is what is said of values never seen."""
-        if occasion.purpose == "compare" and occasion.misfits:
-            told = listing((f"{name!r} ({how})" for name, how in occasion.misfits.items()), 3)
+        if told := occasion.told_misfits:
             yield Caution(condition=f"with {told} among the columns, see the notes")
 
     @property
