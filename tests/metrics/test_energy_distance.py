@@ -3,6 +3,7 @@
 import math
 from itertools import combinations
 
+import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
@@ -24,6 +25,7 @@ from sourcewise.metrics.features.columns import ColumnFeatures
 from sourcewise.metrics.pairs import NARROW, apart, distances, within
 from sourcewise.randomness import Noise
 from sourcewise.screening.recorded import NumericColumn
+from sourcewise.statistics import Interval, with_shared_errors
 from sourcewise.studies.coverage import t5_mixture
 from sourcewise.truths.gaussian import GaussianTruth
 
@@ -87,8 +89,27 @@ def test_error_of_the_draws_is_their_spread():
     x = points(60, 3)
     found = [contributions(x, 2 * points(256, 3, seed)) for seed in range(1, 201)]
     values = torch.stack([rows.mean() for rows, _ in found])
-    told = torch.stack([error for _, error in found]).mean()
+    told = torch.stack([draws.std() / 16 for _, draws in found]).mean()
     assert float(told) == pytest.approx(float(values.std()), rel=0.15)
+
+
+def test_errors_of_two_models_that_draw_by_the_same_streams_cancel():
+    """Against the spread of the difference over many streams, for the same rows."""
+    x = points(60, 3)
+    differences, told, errors = [], [], []
+    for seed in range(1, 201):
+        z = points(1000, 3, seed)
+        parts, values = [], []
+        for scale in (1.0, 1.1):
+            rows, draws = contributions(x, scale * z)
+            values.append(float(rows.mean()))
+            parts.append([0.0, 0.0, 0.0, *(float(draws[b::20].mean()) for b in range(20))])
+        differences.append(values[0] - values[1])
+        errors = [(1.0, np.array([parts[0]])), (-1.0, np.array([parts[1]]))]
+        told.append(with_shared_errors(Interval(0.0, 0.0, 9), np.ones(1), errors).standard_error)
+    assert np.mean(told) == pytest.approx(np.std(differences), rel=0.15)
+    alone = with_shared_errors(Interval(0.0, 0.0, 9), np.ones(1), errors[:1]).standard_error
+    assert np.mean(told) < alone / 2  # much of each error is common to both
 
 
 def test_many_rows_are_compared_in_parts_without_bias():

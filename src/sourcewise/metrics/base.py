@@ -65,8 +65,9 @@ class Contributions:
 
     Args:
         rows: a, (n,) float64.
-        shared: (K, 3) errors that all rows of a source share, of the value: the standard error,
-            how much it may be overstated beyond that, and what it may be wrong by either way.
+        shared: (K, 3 + B) errors that all rows of a source share, of the value: the standard
+            error, how much it may be overstated beyond that, what it may be wrong by either way;
+            and what each of B equal parts of a simulation would make of it (none: B = 0).
     """
 
     rows: Tensor
@@ -93,6 +94,7 @@ class Metric:
         per_unit: whether values are per unit of the coding (row, symbol, pixel value), or per row
             whatever it is made of.
         remedy: what makes the errors smaller that all rows of a source share, in words.
+        parts: B, into which a simulation is parted that all strategies share the streams of.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Metric:
     features: bool = False
     per_unit: bool = True
     remedy: str = "normalisers known better"
+    parts: int = 0
 
     @property
     def key(self) -> str:

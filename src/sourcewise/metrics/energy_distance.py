@@ -13,8 +13,11 @@ projection
           + mean_ii' |x_i - x_i'| - mean_jj' |y_j - y_j'|
 
 whose mean is D: the spread of the a_i over rows tells how far D would be from its expectation
-with other rows. That with other draws, an error that all rows share, the projection on the draws
-tells alike. Between two strategies the terms of rows alone cancel, to the bit.
+with other rows. Other draws would change D by an error that all rows share. Projections on the
+draws tell it alike, averaged over 20 parts of the draws: strategies draw by the same streams, so
+that the errors of two of them are much the same, and what is left of them in their difference is
+that of the differences of parts. Between two strategies the terms of rows alone cancel, to the
+bit.
 
 Half the width of practical equivalence is 2 % of the baseline's distance, and at least .1 % of how
 far rows are from each other under a standard normal: where models are good the distance itself is
@@ -40,6 +43,7 @@ __all__ = ["METRIC", "contributions", "energy_distance", "measure", "permutation
 DRAWS, FEWEST, MOST = 8, 1024, 4000  # for each held-out row; of a source, at least and at most
 SLOW_DRAWS, FEWEST_SLOW = 4, 128  # likewise, of models whose draws take long
 AT_ONCE = 1 << 15  # draws of several sources
+PARTS = 20  # of the draws, whose spread tells their error
 TOGETHER = 500  # points of a sample that are compared with each other; more are parted
 SHARE, FLOOR = 0.02, 0.001
 
@@ -64,6 +68,7 @@ METRIC = Metric(
     features=True,
     per_unit=False,
     remedy="more draws of the models",
+    parts=PARTS,
 )
 
 
@@ -73,11 +78,12 @@ def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
     assert features is not None
     assert isinstance(model, PartitionedModel)
     points = _points(features, held_out.x, held_out.batch.c)
-    rows, shared = points.new_zeros(len(y)), points.new_zeros(len(model.names), 3)
+    rows, shared = points.new_zeros(len(y)), points.new_zeros(len(model.names), 3 + PARTS)
     slow = model.block(0).slow_draws
     for k, drawn in _draws(trained, features, y, slow, noise.of("draws")):
         mine = y == k
-        rows[mine], shared[k, 0] = contributions(points[mine], drawn, noise.of("parts", k))
+        rows[mine], of_draws = contributions(points[mine], drawn, noise.of("parts", k))
+        shared[k, 3:] = torch.stack([of_draws[b::PARTS].mean() for b in range(PARTS)])
     return Contributions(rows, shared)
 
 
@@ -103,7 +109,7 @@ def _points(features: Features, x: X, c: Tensor | None) -> Tensor:
 
 
 def contributions(x: Tensor, draws: Tensor, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
-    """(n,) a_i of each row, and the standard error that the draws leave in their mean, ().
+    """(n,) a_i of each row, and (m,) what each draw adds to their mean, beside a constant.
 
     Of one row alone, which tells no spread, it is the energy score: what rows are apart counts 0.
 
@@ -117,8 +123,7 @@ def contributions(x: Tensor, draws: Tensor, noise: Noise | None = None) -> tuple
     noise = noise or Noise(0)
     own, among = (_within_parts(points, noise) for points in (x, draws))
     rows = 2 * (to_draws - own) + own.mean() - among.mean()
-    of_draw = 2 * (to_rows - among)
-    return rows, of_draw.std() / math.sqrt(len(draws))
+    return rows, 2 * (to_rows - among)
 
 
 def _within_parts(x: Tensor, noise: Noise) -> Tensor:
