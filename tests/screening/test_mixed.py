@@ -60,3 +60,17 @@ def test_texts_that_all_differ_are_pointed_out_once():
         "nearly every value of 'smiles' is different: an identifier? --ignore smiles, or "
         "--text smiles to model it"
     ]
+
+
+def test_one_line_for_all_columns_of_a_kind():
+    ids = {f"id{j}": [f"{j}-{i}" for i in range(60)] for j in range(30)}
+    keys = {f"key{j}": [100 * j + i for i in range(60)] for j in range(30)}
+    codes = {f"code{j}": [f"c{i % 40}" for i in range(60)] for j in range(30)}
+    result = screen(sw.read(frame(**ids, **keys, **codes)))
+    told = [w for w in result.warnings if "--ignore" in w]
+    assert len(told) == 3
+    for warning, names in zip(sorted(told), (keys, codes, ids), strict=True):
+        assert f"--ignore {','.join(names)}" in warning
+    assert result.misfits == dict.fromkeys(ids, "hardly any value comes twice") | dict.fromkeys(
+        codes, "40 categories in 60 rows"
+    )

@@ -222,16 +222,19 @@ def take_logarithms(screened: Screened, log: Sequence[str]) -> None:
 
 def point_out_identifiers(screened: Screened) -> None:
     """Warn of columns that number the rows, which a density should hardly ever model."""
-    table, n = screened.table, len(screened.table)
+    table, n, found = screened.table, len(screened.table), []
     numbers = [column.name for column in table.schema if column.kind == "number"]
     for names, values in table.blocks(numbers if n > 20 else ()):
         whole = (values == values.round()).all(0).nonzero().squeeze(1)
         different = np.diff(np.sort(values[:, whole].numpy(), axis=0), axis=0).all(0)
-        for j in whole[torch.from_numpy(different)].tolist():
-            screened.warnings.append(
-                f"column {names[j]!r} looks like a row identifier (whole numbers, all different): "
-                f"if so, {as_option('--ignore', names[j])}"
-            )
+        found += [names[j] for j in whole[torch.from_numpy(different)].tolist()]
+    if found:
+        named = listing(map(repr, found), 5)
+        looks = "looks like a row identifier" if len(found) == 1 else "look like row identifiers"
+        screened.warnings.append(
+            f"{named} {looks} (whole numbers, all different): if so, "
+            f"{as_option('--ignore', *found)}"
+        )
 
 
 def content(data: Sources) -> Literal["text", "images", "mixed", "numbers"]:

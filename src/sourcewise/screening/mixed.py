@@ -106,6 +106,8 @@ def _constants(screened: Screened, min_rows: int) -> None:
 
 def _texts(screened: Screened) -> None:
     """Warn of categories that hardly repeat: no probability of them can be learned."""
+    different: list[str] = []
+    many: dict[str, str] = {}
     for column in screened.table.schema:
         if column.kind != "category":
             continue
@@ -113,18 +115,23 @@ def _texts(screened: Screened) -> None:
         rows, name = int(present.sum()), column.name
         levels = len(screened.table.columns[name][present].unique())
         if rows > 20 and levels > TIED * rows:
-            screened.misfits[name] = "hardly any value comes twice"
-            screened.warnings.append(
-                f"nearly every value of {name!r} is different: an identifier? "
-                f"{as_option('--ignore', name)}, or --text {in_shell(name)} to model it"
-            )
+            different.append(name)
         elif levels > MANY and rows < REPEATED * levels:
-            screened.misfits[name] = f"{levels} categories in {rows} rows"
-            screened.warnings.append(
-                f"{name!r} holds {levels} categories in {rows} rows: models learn little of such "
-                f"names or codes, and verdicts may rest on them; {as_option('--ignore', name)} "
-                "leaves it out"
-            )
+            many[name] = f"{levels} categories in {rows} rows"
+    screened.misfits.update(dict.fromkeys(different, "hardly any value comes twice") | many)
+    if different:
+        modelled = f", or --text {in_shell(different[0])} to model it"
+        screened.warnings.append(
+            f"nearly every value of {listing(map(repr, different), 5)} is different: an "
+            f"identifier? {as_option('--ignore', *different)}"
+            f"{modelled if len(different) == 1 else ''}"
+        )
+    if many:
+        told = listing((f"{name!r} ({how})" for name, how in many.items()), 5)
+        screened.warnings.append(
+            f"few rows for each category of {told}: models learn little of such names or codes, "
+            f"and verdicts may rest on them; {as_option('--ignore', *many)} leaves them out"
+        )
 
 
 def _gaps(screened: Screened, asked: bool) -> None:
