@@ -323,3 +323,25 @@ def test_what_cannot_be_given_is_one_line(main, tmp_path, capsys, options, told)
     said = capsys.readouterr().err.strip()
     assert told in said
     assert len(said.splitlines()) == 1
+
+
+def test_given_dates_are_drawn_as_dates_that_are_read_again(main, tmp_path, capsys):
+    rng, days = np.random.default_rng(0), pd.date_range("2015-01-01", periods=200).astype(str)
+    frame = pd.DataFrame({"site": ["a", "b"] * 100, "t": rng.normal(size=200), "day": days})
+    data, run = tmp_path / "data.csv", tmp_path / "run"
+    frame.to_csv(data, index=False)
+    sw.train(sw.read(data, source="site", given="day"), strategy="pooled", out=run)
+    assert main(["sample", str(run), "--given", "day=2015-03-15", "-n", "2"]) == 0
+    assert "2015-03-15" in capsys.readouterr().out
+    assert main(["sample", str(run), "-n", "30", "--out", str(tmp_path / "draws.csv")]) == 0
+    assert set(pd.read_csv(tmp_path / "draws.csv")["day"]) <= set(days)
+    assert main(["evaluate", str(run), str(tmp_path / "draws.csv")]) == 0
+    capsys.readouterr()
+    for wrong, told in {
+        "day=tomorrow": "--given day=tomorrow: that is no date such as 2024-05-31",
+        "day=2015-01-01,day=2015-01-02": "--given: two values of 'day'",
+    }.items():
+        assert main(["sample", str(run), "--given", wrong]) == 2
+        assert told in capsys.readouterr().err
+    with pytest.raises(sw.InputError, match="given takes names of columns, not 1"):
+        sw.read(frame, source="site", given=[1])  # pyright: ignore[reportArgumentType]

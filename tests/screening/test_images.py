@@ -38,7 +38,7 @@ def test_directions_in_which_no_difference_is_seen_are_told():
     assert told == [
         "sources have their own law in the 5 leading principal components of 12 pixel values; in "
         "all other directions all sources and strategies share one noise, and no difference is "
-        "seen: --set components=N models more"
+        "seen: --set components=N models more, which few images may not bear"
     ]
     assert screen("numeric", images(), Rules(), NumericOptions(12)).warnings == []
 
@@ -84,3 +84,8 @@ def test_a_family_suits_images_by_itself_and_others_refuse_them_by_its_name():
     chosen = families()["transformer"]
     with pytest.raises(Unsuited, match="--model gaussian takes such data"):
         screen_for(chosen, data, chosen.parse({}), Rules())
+
+
+def test_more_components_than_images_can_tell_are_refused():
+    with pytest.raises(InputError, match=r"at most \d+ of \d+ images, half of those that train"):
+        screen("numeric", images().take(torch.arange(20)), Rules(), NumericOptions(12))

@@ -152,8 +152,14 @@ def pair(text: str, option: str) -> tuple[str, str]:
 
 
 def pairs(items: list[str] | None, option: str) -> dict[str, Any]:
-    """What `KEY=VALUE`, given any number of times, sets."""
-    return dict(pair(item, option) for item in items or ())
+    """What `KEY=VALUE`, given any number of times, sets; a key comes once."""
+    found: dict[str, Any] = {}
+    for item in items or ():
+        key, value = pair(item, option)
+        if key in found:
+            raise InputError(f"{option}: two values of {key!r}, {found[key]} and {value}")
+        found[key] = value
+    return found
 
 
 def read_data(given: Given) -> "Sources":

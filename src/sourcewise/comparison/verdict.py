@@ -7,7 +7,7 @@ from sourcewise.comparison.summary import Summary
 from sourcewise.deciding import would_decide
 from sourcewise.errors import listing
 from sourcewise.results.comparison import MACRO, Difference, Verdict
-from sourcewise.results.text import few_degrees, quoted
+from sourcewise.results.text import few_degrees, in_order, quoted
 from sourcewise.statistics import Interval, holm, judge, judge_overall
 from sourcewise.strategies import Strategy
 
@@ -96,16 +96,17 @@ def verdict_of(
         baseline=baseline,
         recommended=choice.strategy,
         recommended_how=choice.how or None,
-        reason=f"{_finding(overall, average, per_source)}; {advice}",
+        reason=f"{_finding(overall, average, per_source, job.metric.sign)}; {advice}",
         per_source=per_source | dict.fromkeys(too_few, "too few rows"),
     )
 
 
-def _finding(overall: str, average: Difference, per_source: Mapping[str, str]) -> str:
+def _finding(overall: str, average: Difference, per_source: Mapping[str, str], sign: float) -> str:
     strategy, baseline = average.strategy, average.baseline
+    more, less = in_order(strategy, baseline, sign > 0)
     rough = few_degrees(average.df)
     span = (
-        f"{strategy} minus {baseline} is {average.difference:+.3g} {average.unit} on average over "
+        f"{more} minus {less} is {average.difference:+.3g} {average.unit} on average over "
         f"the sources (95 % interval {average.low:+.3g} to {average.high:+.3g}"
         f"{', ' + rough if rough else ''})"
     )
@@ -126,8 +127,8 @@ def _finding(overall: str, average: Difference, per_source: Mapping[str, str]) -
         "equivalent": f"{strategy} and {baseline} are equivalent in practice",
         "undecided": f"the data do not decide between {strategy} and {baseline}",
     }
-    more = f"; {average.would_decide} would decide" if average.would_decide else ""
-    return f"{words[overall]}; {span}{more}"
+    lacks = f"; {average.would_decide} would decide" if average.would_decide else ""
+    return f"{words[overall]}; {span}{lacks}"
 
 
 @dataclass(frozen=True)

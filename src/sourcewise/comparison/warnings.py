@@ -14,6 +14,7 @@ from sourcewise.comparison.summed import source_scores
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Whole, as_table
 from sourcewise.randomness import Noise
+from sourcewise.results.text import in_order, metric_name
 from sourcewise.sources import Sources
 from sourcewise.splits import repeats_by_chance
 
@@ -149,18 +150,23 @@ def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
         {name: float(score.test[tested].mean()) for name, score in scores.items()}
         for scores in (results[str(Cell(0, None))], without)
     )
-    region = plan.job.metric.region(plan.job.coding, with_[baseline])
-    before, after = (levels[main] - levels[baseline] for levels in (with_, bare_))
+    metric = plan.job.metric
+    region = metric.region(plan.job.coding, with_[baseline])
+    before, after = (metric.sign * (levels[main] - levels[baseline]) for levels in (with_, bare_))
     best_before, best_after = (
-        max(levels[name] for name in (*rivals, baseline)) for levels in (with_, bare_)
+        max(metric.sign * levels[name] for name in (*rivals, baseline))
+        for levels in (with_, bare_)
     )
     if _side(before, region) == _side(after, region) and best_after - best_before <= region:
         return None
     better = f"prefer {prior.option}" if best_after > best_before else f"keep the {prior.name}"
+    first, second = in_order(main, baseline, metric.higher_is_better)
+    name = metric_name(metric.key)
     return (
-        f"the {prior.name} matters: without it ({prior.option}) {main} minus {baseline} is "
-        f"{after:+.3g} instead of {before:+.3g}, and the best strategy's log-likelihood "
-        f"{best_after:.4g} instead of {best_before:.4g} (first repetition): {better}"
+        f"the {prior.name} matters: without it ({prior.option}) {first} minus {second} is "
+        f"{after:+.3g} instead of {before:+.3g}, and the best strategy's {name} "
+        f"{metric.sign * best_after:.4g} instead of {metric.sign * best_before:.4g} (first "
+        f"repetition): {better}"
     )
 
 

@@ -93,9 +93,12 @@ class ImageCoding(Coding):
     def _check(self, images: Images) -> None:
         if images.shape != self.shape:
             found, wanted = ("x".join(map(str, s)) for s in (images.shape, self.shape))
+            sides = [] if images.shape[1:] == self.shape[1:] else [f"--size {self.shape[1]}"]
+            grey = "grey" if self.shape[0] == 1 else "rgb"
+            colours = [] if images.shape[0] == self.shape[0] else [f"--channels {grey}"]
             raise InputError(
                 f"images of {found} (channels, height, width), the models are of {wanted}: "
-                f"--size {self.shape[1]} makes square ones so"
+                f"{' '.join([*sides, *colours])} makes {'square ' * bool(sides)}ones so"
             )
         if images.top != self.top:
             raise InputError(

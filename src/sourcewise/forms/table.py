@@ -89,11 +89,13 @@ class Table:
         return values.isnan() if values.is_floating_point() else values < 0
 
     def cells(self, name: str) -> np.ndarray:
-        """(n,) a column as files show it: numbers, or the texts of categories (missing: None)."""
+        """(n,) a column as files show it: numbers, or texts of categories and dates, else None."""
         values = self.columns[name].cpu()
+        column = next(column for column in self.schema if column.name == name)
+        if column.kind == "date":
+            return _iso(values)
         if values.is_floating_point():
             return values.numpy()
-        column = next(column for column in self.schema if column.name == name)
         texts = [column.categories[code] if code >= 0 else None for code in values.tolist()]
         return np.array(texts, dtype=object)
 
@@ -125,6 +127,23 @@ class Table:
             if not values.is_floating_point():
                 out[:, j].masked_fill_(self.missing(name), torch.nan)
         return out
+
+
+def _iso(seconds: Tensor) -> np.ndarray:
+    """(n,) dates since 1970 as ISO 8601 writes them: to the day, second or microsecond.
+
+    >>> _iso(torch.tensor([0.0, 43200.5, torch.nan])).tolist()
+    ['1970-01-01', '1970-01-01T12:00:00.500000', None]
+    """
+    micro = (seconds.double() * 1e6).round().numpy()
+    gaps = np.isnan(micro)
+    dates = np.where(gaps, 0, micro).astype("int64").astype("datetime64[us]")
+    out = np.empty(len(dates), object)
+    for unit in ("us", "s", "D"):  # the coarsest that says all
+        exact = dates.astype(f"datetime64[{unit}]") == dates
+        out[exact] = np.datetime_as_string(dates[exact], unit=unit)
+    out[gaps] = None
+    return out
 
 
 def _repeated(names: list[str]) -> str:

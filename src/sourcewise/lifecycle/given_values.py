@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sourcewise.encoders.given import GivenEncoder
 from sourcewise.errors import InputError, listing, unknown
-from sourcewise.forms import Table, as_table
+from sourcewise.forms import Kind, Table, as_table
 from sourcewise.readers.columns import typed_columns
 from sourcewise.readers.read import read_given
 from sourcewise.readers.registry import ReadOptions
@@ -75,11 +75,21 @@ def _values(encoder: GivenEncoder, values: Mapping[str, object]) -> Asked:
             raise unknown("given column", name, encoder.names)
     if left := [repr(name) for name in encoder.names if name not in values]:
         raise InputError(f"--given needs a value of each given column: {listing(left)} lacks one")
-    kinds = encoder.kinds
-    texts = {name: pa.chunked_array([[str(values[name])]]) for name in kinds}
-    table = typed_columns(texts, ReadOptions(types=kinds), lambda row: "--given").table
+    parts = [_value(name, kind, str(values[name])) for name, kind in encoder.kinds.items()]
+    columns = {name: part.columns[name] for part in parts for name in part.names}
+    table = Table(columns, tuple(column for part in parts for column in part.schema))
     told = {name: str(value) for name, value in values.items()}
     return Asked(table, encoder.encode(table), told)
+
+
+def _value(name: str, kind: Kind, value: str) -> Table:
+    """One value, which is a gap where it says so."""
+    array = {name: pa.chunked_array([[value]])}
+    try:
+        return typed_columns(array, ReadOptions(types={name: kind}), lambda row: "--given").table
+    except InputError:
+        like = " such as 2024-05-31" if kind == "date" else ""
+        raise InputError(f"--given {name}={value:.40}: that is no {kind}{like}") from None
 
 
 def _rows(encoder: GivenEncoder, own: Reading, sources: Mapping[str, int], given: Any) -> Asked:

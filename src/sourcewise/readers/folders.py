@@ -40,7 +40,7 @@ def read_folder(path: Path, options: ReadOptions, name: str) -> Sources:
         )
     homes = folders or files
     if not homes:
-        raise InputError(f"{path} holds no text files: {_ENDINGS}")
+        raise InputError(f"{path} holds neither images nor text files ({_ENDINGS})")
     names = [folder.name for folder in folders] or [stem(file) for file in files]
     _refuse_same(names, homes)
     parts = [_documents(home, out) for home in folders] or [[file] for file in files]

@@ -214,6 +214,10 @@ def _read(data: Any, options: ReadOptions) -> Sources:
 
 def _check(options: ReadOptions) -> None:
     """Raise for an option that cannot be meant."""
+    for option in ("columns", "ignore", "given", "group"):
+        for name in getattr(options, option) or ():
+            if not isinstance(name, str):
+                raise InputError(f"{option} takes names of columns, not {name!r:.40}")
     if options.decimal not in (None, ".", ","):
         raise InputError(f"no decimal mark {options.decimal!r} (allowed: . or ,)")
     separator = options.separator

@@ -50,9 +50,10 @@ def _difference_lines(result: ComparisonResult, strategy: str) -> Iterator[str]:
     if more > 0:
         sources = sorted(sources, key=lambda d: 1.0 if d.p is None else d.p)[: text.MOST_LINES]
     baseline, region = rows[0].baseline, result.metric.region
-    inside = "" if region is None else f", within ±{region:g} is equivalent"
+    first, second = text.in_order(strategy, baseline, result.metric.higher_is_better)
+    inside = "" if region is None else f", within ±{region:.3g} is equivalent"
     yield from text.wrapped(
-        f"{strategy} - {baseline}, {rows[0].unit}: above 0 favours {strategy}{inside}", then=""
+        f"{first} - {second}, {rows[0].unit}: above 0 favours {strategy}{inside}", then=""
     )
     yield from text.wrapped(
         f"saw: training examples seen by {strategy} / {baseline}, repeats counted; {MACRO}: the "

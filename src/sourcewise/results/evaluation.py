@@ -184,7 +184,8 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
     for strategy in dict.fromkeys(d.strategy for d in result.differences):
         mine = [d for d in result.differences if d.strategy == strategy]
         yield ""
-        yield f"{strategy} - {mine[0].baseline}, {metric.unit}: above 0 favours {strategy}"
+        more, less = text.in_order(strategy, mine[0].baseline, metric.higher_is_better)
+        yield f"{more} - {less}, {metric.unit}: above 0 favours {strategy}"
         yield from text.aligned(
             ("source", "difference", "95 % interval"),
             [

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shutil import get_terminal_size
 from textwrap import wrap
 
+from sourcewise.cells import as_cell
 from sourcewise.errors import counted, listing, visible
 from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
 from sourcewise.schema import SeenColumn
@@ -21,6 +22,7 @@ __all__ = [
     "few_degrees",
     "figure",
     "findings",
+    "in_order",
     "joined",
     "metric_name",
     "note_lines",
@@ -133,7 +135,7 @@ def extent(data: DataFacts[SourceFacts]) -> str:
 
     Of images channels, height and width.
     """
-    return _extent(data) + (f" given {listing(data.given, 6)}" if data.given else "")
+    return _extent(data) + (f" given {listing(map(as_cell, data.given), 6)}" if data.given else "")
 
 
 def _extent(data: DataFacts[SourceFacts]) -> str:
@@ -210,3 +212,12 @@ def resolved_lines(resolved: Mapping[str, Resolved]) -> Iterator[str]:
     for words, agreed in names.items():
         if words:
             yield from wrapped(f"{', '.join(agreed)}: {words}")
+
+
+def in_order(strategy: str, baseline: str, higher_is_better: bool) -> tuple[str, str]:
+    """What a difference that favours the strategy above 0 is of: the first minus the second.
+
+    >>> in_order("pooled", "separate", True), in_order("pooled", "separate", False)
+    (('pooled', 'separate'), ('separate', 'pooled'))
+    """
+    return (strategy, baseline) if higher_is_better else (baseline, strategy)

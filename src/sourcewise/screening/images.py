@@ -14,6 +14,7 @@ from sourcewise.sources import Sources
 
 __all__ = ["MOST_PRODUCTS", "components", "screen", "screen_box"]
 
+TRAINED = 0.7  # of all images train a fold, one of ten groups left out
 MOST_PRODUCTS = 5000  # images or pixel values, the fewer of them, for a matrix of all their pairs
 
 
@@ -49,11 +50,17 @@ def screen(data: Sources, rules: Rules = USUAL, options: NumericOptions | None =
     q = components(screened.image, options)
     if q > D:
         raise InputError(f"setting components: at most the {D} pixel values, not {q}")
+    most = max(1, (int(TRAINED * len(data)) - 1) // 2)
+    if q > most:
+        raise InputError(
+            f"setting components: at most {most} of {len(data)} images, half of those that train, "
+            f"not {q}"
+        )
     if q < D:
         screened.warnings.append(
             f"sources have their own law in the {q} leading principal components of {D} pixel "
             "values; in all other directions all sources and strategies share one noise, and no "
-            "difference is seen: --set components=N models more"
+            "difference is seen: --set components=N models more, which few images may not bear"
         )
     return screened
 

@@ -316,6 +316,11 @@ def _cholesky(S: Tensor, n: Tensor, who: Callable[[int], str], remedies: str) ->
     sound = (failed == 0) & (pivots > 1e-7 * scales).all(1) & (scales > 0).all(1)
     if not bool(sound.all()):
         m = int((~sound).nonzero()[0])
+        if int(n[m]) < 2:
+            raise InputError(
+                f"the covariance of {who(m)} cannot be had from one row: bring more rows, leave "
+                "this one out, or train it with another source (groups:A+B|C)"
+            )
         raise InputError(
             f"the covariance of {who(m)} is singular (n = {int(n[m])}, d = {S.shape[1]}): "
             f"{remedies}"
