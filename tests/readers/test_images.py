@@ -407,7 +407,7 @@ def test_folders_without_images(tmp_path):
     refused(folder(tmp_path / "a", {"a/.x": b"", "b/1.png": encoded(grey(1)[0])}), "a holds no im")
     refused(folder(tmp_path / "b", {"1.png": b"\x89PNG"}), "and no folders: bring one folder of")
     (tmp_path / "c").mkdir()
-    refused(tmp_path / "c", "holds no text files")
+    refused(tmp_path / "c", "holds neither images nor text files")
     refused(zipped(tmp_path / "a.zip", {}), "holds no images: bring one folder")
     refused(folder(tmp_path / "d", {"a/a.txt": b"x", "a/1.png": encoded(grey(1)[0])}), "a.txt is")
 

@@ -189,7 +189,7 @@ BAD = [
     ),
     ({"f/a.txt": b"a\0"}, {}, r"a.txt, line 1: byte 2 .0x00. is not .* --encoding utf-16-le"),
     ({"f/a.txt": f"x\n\n{LONG}\n"}, {}, r"line 3 is one example of 10000000 char.*--chunk 1000"),
-    ({"f/.hidden": "x"}, {}, r"f holds no text files: .txt, .txt.gz, .fasta"),
+    ({"f/.hidden": "x"}, {}, r"f holds neither images nor text files \(.txt, .txt.gz, .fasta"),
     ({"f/a.txt": "x", "f/notes.md": "x"}, {}, r"no text to read .notes.md.: allowed are .txt"),
     ({"f/a.txt": "x", "f/b/c.txt": "x"}, {}, r"both files .a.txt. and folders .b.: either one"),
     ({"f/a/c.txt": "x", "f/b/c/d.txt": "x"}, {}, r"f/b holds folders again .c.: a source holds"),

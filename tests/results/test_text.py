@@ -75,7 +75,7 @@ def test_the_table_names_the_metric_its_unit_and_its_direction(comparison):
     shown = printed(from_json(ComparisonResult, document, "here"))
     assert "nats" not in shown
     assert "likelihood" not in shown
-    assert "pooled - separate, metres: above 0 favours pooled" in shown
+    assert "separate - pooled, metres: above 0 favours pooled" in shown
     assert "held-out energy-distance -" in shown
     assert shown.count("; lower is better") == 3
 
