@@ -44,8 +44,9 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
     file = Delimited(path, layout)
     kept = {label, text, *options.group, *options.types}
     forced = options.decimal == "," or options.dates or label not in layout.names
-    table = file.read(None if forced else kept, {*MISSING, *options.na})
-    return from_arrow(table, options, name, file)
+    missing = {*MISSING, *options.na}
+    # No name for the table here: columns are let go of one by one as they are typed.
+    return from_arrow(file.read(None if forced else kept, missing), options, name, file)
 
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
