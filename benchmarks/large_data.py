@@ -166,7 +166,7 @@ def main() -> int:
                         "--dry-run",
                     ]
                 ),
-                (20, 0.6),
+                (20, 0.56),  # 600 MB
             ),
         ):
             seconds, memory = spent(code)
