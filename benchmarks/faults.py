@@ -11,7 +11,7 @@
 - Kills: SIGKILL and SIGTERM, half of them at any moment, half at a write; then the same command
   again. Right: the run folder is that of a run that was never stopped, but for times.
 
-Case `i` of a kind depends on nothing else, so a fault that is shown can be had again. Exits with 1
+All of it takes at most 1 GiB of memory. Case `i` of a kind depends on nothing else, so a fault that is shown can be had again. Exits with 1
 if there is one.
 """
 
@@ -21,6 +21,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -39,6 +40,7 @@ import torch
 from sourcewise import cli
 
 LIMIT, LINES = 20, 3  # CPU seconds, and lines of a refusal
+MEMORY = 1 << 20  # KiB, of the whole campaign
 TABLE = "--model table --set width=4 --set layers=1 --set batch=20 --set passes=2 --checkpoint 0"
 RUNS = {
     "exact": ["compare", "numbers.csv", "--model", "gaussian", "--seeds", "2", "--out", "run"],
@@ -351,7 +353,10 @@ def campaign(counts: Sequence[int]) -> int:
 def main() -> int:
     torch.set_num_threads(1)
     given = [int(word) for word in sys.argv[1:4]]
-    return campaign([*given, *(1500, 300, 100)[len(given) :]])
+    wrong = campaign([*given, *(1500, 300, 100)[len(given) :]])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"peak memory {peak >> 10} MiB (at most {MEMORY >> 10})")
+    return int(wrong or peak > MEMORY)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 __all__ = ["OPTIONS", "Data", "damaged", "flip", "options", "valid"]
 
@@ -33,8 +34,13 @@ OPTIONS = {  # values: right ones, and wrong ones
     "--missing": (("drop", "impute", "refuse"), ("nope",)),
     "--text": (("word", "text"), ("x", "nope")),
     "--chunk": (("1", "7"), ("0", "-1", "9999999999999")),
+    "--size": (("4", "8"), ("0", "-1", "99999", "nope")),
+    "--channels": (("grey", "rgb"), ("nope",)),
+    "--sample-rows": (("5", "1000"), ("0", "nope")),
 }
+KINDS = ("png", "bmp", "gif", "jpeg")  # of image files
 TEXTS = ("--chunk", "--encoding")  # the options of a folder or a file of text
+IMAGES = ("--size", "--channels", "--sample-rows")
 FOREIGN = ("utf-16", "utf-16-le", "utf-8-sig", "utf-32", "cp1252", "cp037", "shift_jis", "cp437")
 
 
@@ -89,11 +95,48 @@ def valid() -> tuple[Data, ...]:
     zipped = {"zipped/a.txt.gz": gzip.compress(words["a"], mtime=0), "zipped/b.txt": words["b"]}
     each = {f"classes/{s}/{i}.txt": words[s][i:] for s in "ab" for i in range(12)}
     every = {name: {name: content} for name, content in files.items()}
-    every |= {"texts": single, "zipped": zipped, "classes": each}
+    every |= {"texts": single, "zipped": zipped, "classes": each, **_images(rng)}
     takes = dict.fromkeys(("reads.fasta", "reads.fa.gz", "texts", "zipped", "classes"), TEXTS)
     takes |= dict.fromkeys(("texts.jsonl", "texts.jsonl.gz"), (*TEXTS, "--source", "--group"))
     takes |= {"arrays.npz": ("--log", "--missing")}
+    takes |= dict.fromkeys(("pictures", "pictures.zip", "encoded.npz", "idx"), IMAGES)
     return tuple(Data(name, held, takes.get(name, Data.takes)) for name, held in every.items())
+
+
+def _images(rng: np.random.Generator) -> dict[str, dict[str, bytes]]:
+    """Grey images of two classes: files in folders, in an archive, encoded arrays, idx files."""
+    pixels = rng.integers(0, 256, (24, 6, 6), np.uint8)
+    files = {
+        f"{'ab'[i % 2]}/{i}.{(kind := KINDS[i % 4])}": _encoded(x, kind)
+        for i, x in enumerate(pixels)
+    }
+    archive, arrays = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        for name, content in files.items():
+            zipped.writestr(name, content)
+    joined = np.frombuffer(b"".join(files.values()), np.uint8)
+    ends = np.cumsum([0, *map(len, files.values())])
+    np.savez(arrays, jpeg=joined, offsets=ends, y=np.arange(24) % 2)
+    return {
+        "pictures": {f"pictures/{name}": content for name, content in files.items()},
+        "pictures.zip": {"pictures.zip": archive.getvalue()},
+        "encoded.npz": {"encoded.npz": arrays.getvalue()},
+        "idx": {
+            "idx/t-images-idx3-ubyte": _idx(pixels),
+            "idx/t-labels-idx1-ubyte": _idx(np.arange(24) % 2),
+        },
+    }
+
+
+def _encoded(pixels: np.ndarray, kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def _idx(values: np.ndarray) -> bytes:
+    head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    return head + values.astype(np.uint8).tobytes()
 
 
 def _table() -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """One model per block of sources, behind the face of a single model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -93,18 +93,20 @@ class PartitionedModel(ConditionalModel):
         assert isinstance(model, ConditionalModel)
         return model
 
-    def route(self, y: Tensor) -> list[tuple[int, Tensor, Tensor]]:
+    def route(self, y: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
         """For each block with examples: its number, their indices, their sources within it."""
-        block = self.routes[:, 0][y]
+        block = self.routes[:, 0].int()[y]  # rows may be millions: small numbers, one copy
         if (block < 0).any():
             source = self.names[int(y[(block < 0).nonzero()[0]])]
             raise InputError(
                 f"source {source!r} was not trained: no block of the partition has it"
             )
+        sizes = torch.bincount(block).tolist()
         order = torch.argsort(block, stable=True)
-        blocks, sizes = torch.unique_consecutive(block[order], return_counts=True)
-        parts = zip(blocks.tolist(), torch.split(order, sizes.tolist()), strict=True)
-        return [(j, rows, self.routes[y[rows], 1]) for j, rows in parts]
+        del block
+        for j, rows in enumerate(torch.split(order, sizes)):
+            if len(rows):
+                yield j, rows, self.routes[y[rows], 1]
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of each row under its block's model; errors are those of the blocks that have rows."""

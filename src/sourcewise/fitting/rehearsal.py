@@ -77,11 +77,12 @@ class Rehearsal:
         for strategy in self.job.strategies:
             labels = self.shuffled if strategy.shuffled else self.job.data.y
             labels = labels[self.split.train]
-            model = untrained(self.job, strategy, self.encoders.sizes, labels)
-            inside = (model.routes[labels, 0] >= 0).nonzero().squeeze(1)
-            parts = model.route(labels[inside])
             give_back()
-            for j, where, local in parts:
+            model = untrained(self.job, strategy, self.encoders.sizes, labels)
+            inside = (model.routes[:, 0] >= 0)[labels].nonzero().squeeze(1)
+            labels = labels[inside]
+            for j, where, local in model.route(labels):
+                give_back()
                 count = len(where)
                 kept = _spread(count, max(MOST, self._batch(count)))
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])

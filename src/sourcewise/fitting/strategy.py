@@ -46,12 +46,17 @@ class Encoders:
     @classmethod
     def fit(cls, job: Job, rows: Rows, split: Split) -> "Encoders":
         """On all rows that train or tell when to stop."""
-        known = torch.cat([split.train, split.valid]).sort().values
-        x, c, asked = job.data.x, job.data.c, job.metric.features
+        used = torch.zeros(len(job.data), dtype=torch.bool)
+        used[split.train] = used[split.valid] = True
+        x, y, c = job.data.x, job.data.y, job.data.c
+        if not used.all():  # or nothing is copied
+            known = used.nonzero().squeeze(1)
+            rows, x, y = rows.take(known), take(x, known), y[known]
+            c = None if c is None else take(c, known)
         return cls(
-            job.coding.fit(rows.take(known), job.data.y[known], job.data.K),
-            None if c is None else GivenEncoder.fit(take(c, known)),
-            features.fit(take(x, known), job.coding) if asked else None,
+            job.coding.fit(rows, y, job.data.K),
+            None if c is None else GivenEncoder.fit(c),
+            features.fit(x, job.coding) if job.metric.features else None,
         )
 
     @property
