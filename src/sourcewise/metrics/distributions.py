@@ -119,7 +119,7 @@ def _assembled(p: PartitionedModel) -> GaussianTruth | None:
     blocks = [as_gaussian(model) for model in p.blocks]
     if any(block is None for block in blocks):
         return None
-    routes = p.route(torch.arange(len(p.names)))
+    routes = [*p.route(torch.arange(len(p.names)))]
     index = torch.argsort(torch.cat([rows for _, rows, _ in routes]))
     gathered = [
         (block.mean[local], block.scale_tril.expand(len(block.mean), -1, -1)[local])
