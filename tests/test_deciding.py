@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sourcewise.deciding import would_decide
 from sourcewise.metrics.registry import metric
 from sourcewise.statistics import (
     Interval,
@@ -16,6 +15,7 @@ from sourcewise.statistics import (
     rows_and_seeds,
     with_seeds,
     with_shared_errors,
+    would_decide,
 )
 
 

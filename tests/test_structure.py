@@ -46,7 +46,6 @@ ROWS = [
     "metrics",
     "strategies",
     "statistics",
-    "deciding",
     "results",
     "fitting",
     "comparison",

@@ -50,6 +50,14 @@ def compare(
     scope: Annotated[
         str, typer.Option(help="What intervals cover: auto, procedure, 'these models'.")
     ] = "auto",
+    region: Annotated[
+        float | None,
+        typer.Option(
+            help="Differences within it, either way, are too small to matter. "
+            "[default: the metric's]",
+            show_default=False,
+        ),
+    ] = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     track: o.Track = "none",

@@ -112,7 +112,8 @@ def _dominated(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:
         row, how = summary.suspect(group, sources[0], strategy, baseline)
         told = listing((job.names[k] for k in sources), 5)
         yield (
-            f"one tenth of the rows makes nearly all the uncertainty of {told}; {how} "
+            f"1 of {summary.plan.group_count} parts of the rows makes nearly all the uncertainty "
+            f"of {told}; {how} "
             f"{job.data.places(row)}, of {job.names[int(job.data.y[row])]!r}: an outlier, or a "
             "faulty measurement?"
         )

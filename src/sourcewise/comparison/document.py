@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from sourcewise.comparison.cautions import cautions, condition, estimand
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
-from sourcewise.comparison.scores import FOLDS, GROUPS
+from sourcewise.comparison.scores import FOLDS
 from sourcewise.comparison.summary import Summary
-from sourcewise.comparison.verdict import differences, verdict_of
+from sourcewise.comparison.verdict import differences, total_variation, verdict_of
 from sourcewise.families.base import Caution, Occasion
 from sourcewise.fitting.facts import (
     data_facts,
@@ -76,7 +76,9 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
         estimand=estimand(summary.plan),
         primary_metric=job.metric.key,
         metrics={
-            job.metric.key: MetricFacts(job.unit, job.metric.higher_is_better, summary.region),
+            job.metric.key: MetricFacts(
+                job.unit, job.metric.higher_is_better, summary.region, total_variation(summary)
+            ),
             **{m.key: MetricFacts(m.unit(job.coding), m.higher_is_better) for m in job.shown},
         },
         warnings=_warnings(finished, verdict.strategy),
@@ -157,7 +159,7 @@ def _splits(plan: Plan) -> Splits:
     """How rows were split, and how often models were trained."""
     alike = Splits(seed=plan.seed, stratified_by="source")
     if plan.scope == "procedure":
-        made = {"repetitions": plan.repetitions, "jackknife_groups": GROUPS}
+        made = {"repetitions": plan.repetitions, "jackknife_groups": plan.group_count}
         return replace(alike, folds=FOLDS, **made)
     trained = plan.job.family.trained
     return replace(

@@ -1,7 +1,7 @@
 """The two scopes of an interval, as plans of splits, and the scores that come of them.
 
-- `procedure`: repeated 5-fold cross-validation of all rows, and of all rows but one of 10
-  jackknife groups, each in turn: R x 11 x 5 splits.
+- `procedure`: repeated 5-fold cross-validation of all rows, and of all rows but one of G
+  jackknife groups, each in turn: R x (1 + G) x 5 splits.
 - `these models`: one split; the models are trained R times on the same rows, each time with other
   initial weights and batches. Validation rows are set apart from the training rows once, the same
   for all strategies and seeds.
@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sourcewise.comparison.scores import FOLDS, GROUPS, Cell
+from sourcewise.comparison.scores import FOLDS, Cell
 from sourcewise.comparison.sums import Sums
 from sourcewise.encoders.base import Rows
 from sourcewise.families.base import Solvable
@@ -29,6 +29,7 @@ from sourcewise.randomness import Noise
 __all__ = ["BASELINE", "Plan", "Scope", "Shared"]
 
 Scope = Literal["procedure", "these models"]
+GROUPS, MANY_GROUPS = 10, 30
 BASELINE = "separate"  # what differences are taken from
 
 
@@ -41,11 +42,6 @@ class Shared:
     shuffled: Tensor  # (n,) permuted labels, if a strategy trains on them
     sums: Sums | None  # of the rows by `part`, if deletions need no more
 
-    @staticmethod
-    def part(fold: Tensor, group: Tensor) -> Tensor:
-        """The number of a fold and jackknife group, among all pairs."""
-        return fold * GROUPS + group
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,19 +51,37 @@ class Plan:
     scope: Scope  # what the intervals are to cover
     repetitions: int  # R
     seed: int  # of all random choices
+    region: float | None = None  # half the width of practical equivalence; None: the metric's
     # Of the last repetition: what is shared depends on data, coding and seed, which never change.
     _kept: dict[int, Shared] = field(default_factory=dict, compare=False, repr=False)
+
+    def equivalence(self, level: float) -> float:
+        """Half the width of practical equivalence, by the baseline's value of the metric."""
+        job = self.job
+        return job.metric.region(job.coding, level) if self.region is None else self.region
 
     @property
     def cells(self) -> list[Cell]:
         """All cells, in the order of work."""
-        deletions = [None, *range(GROUPS)] if self.scope == "procedure" else [None]
+        deletions = [None, *range(self.group_count)] if self.scope == "procedure" else [None]
         return [Cell(r, g) for r in range(self.repetitions) for g in deletions]
+
+    @property
+    def group_count(self) -> int:
+        """G, of the jackknife: more where deletions cost no pass over the rows."""
+        return MANY_GROUPS if self._summable else GROUPS
+
+    @property
+    def _summable(self) -> bool:
+        """Whether fits and scores ask no more of rows than sums."""
+        job = self.job
+        exact = isinstance(job.family.model_class, Solvable) and job.metric.of_log_densities
+        return exact and self.scope == "procedure" and job.data.c is None
 
     @cached_property
     def groups(self) -> Tensor:
         """(n,) jackknife group of each row."""
-        return self.job.data.folds(GROUPS, Noise(self.seed).of("jackknife"))
+        return self.job.data.folds(self.group_count, Noise(self.seed).of("jackknife"))
 
     def noise(self, repetition: int) -> Noise:
         """Of one repetition; with the scope `these models` only training differs between them."""
@@ -116,10 +130,9 @@ class Plan:
         if any(strategy.shuffled for strategy in job.strategies):
             shuffled = shuffled_labels(job.data.y, fold, noise)
         shared = Shared(fold, rows, shuffled, None)
-        enough = isinstance(job.family.model_class, Solvable) and job.metric.of_log_densities
-        if not enough or self.scope != "procedure" or job.data.c is not None:
+        if not self._summable:
             return shared
         labels = [job.data.y, *([] if shuffled is job.data.y else [shuffled])]
-        part = Shared.part(fold, self.groups)
-        sums = Sums.of(job.coding, rows, labels, part, FOLDS * GROUPS, job.data.K)
+        G = self.group_count
+        sums = Sums.of(job.coding, rows, labels, fold, self.groups, G, job.data.K)
         return replace(shared, sums=sums)

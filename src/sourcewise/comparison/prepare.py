@@ -13,7 +13,7 @@ from torch import Tensor
 from sourcewise.cells import as_option
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import BASELINE, Plan, Scope
-from sourcewise.comparison.scores import FOLDS, GROUPS, Cell
+from sourcewise.comparison.scores import FOLDS, Cell
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.family import Family
 from sourcewise.fitting.job import Job, Split
@@ -44,6 +44,13 @@ class CompareSettings(FitSettings):
     seeds: int = Field(default=3, ge=1, le=1000, description="repetitions, or training seeds")
     scope: Literal["auto", "procedure", "these models"] = Field(
         default="auto", description="auto, procedure, these models"
+    )
+    region: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="half the width of practical equivalence; None: the metric's",
     )
     min_rows: int = Field(
         default=10,
@@ -115,7 +122,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     scope: Scope = usual if settings.scope == "auto" else settings.scope
     # An exact fit leaves nothing to a training seed.
     repeats = scope == "procedure" or chosen.trained
-    plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed)
+    plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed, settings.region)
     too_few = _too_few(plan, settings.min_rows)
     plan = replace(plan, job=replace(job, tested=_tested(plan, too_few, settings.min_rows)))
     config = configuration(data, settings, job, scope=scope)
@@ -123,7 +130,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     if chosen.trained:
         prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
     else:  # an exact fit is tried on a small split
-        evaluate_cell(plan, Cell(0, GROUPS - 1), plan.shared(0), splits=1)
+        evaluate_cell(plan, Cell(0, plan.group_count - 1), plan.shared(0), splits=1)
     return prepared
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-__all__ = ["FOLDS", "GROUPS", "Cell", "CellScores", "Scores"]
+__all__ = ["FOLDS", "Cell", "CellScores", "Scores"]
 
 FOLDS = 5
-GROUPS = 10
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From the scores of all cells to intervals of levels, differences and beta-hat."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,14 +9,16 @@ import numpy as np
 import torch
 
 from sourcewise.comparison.plan import BASELINE, Plan
-from sourcewise.comparison.scores import GROUPS, Cell, CellScores
+from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
     averaged_errors,
     beta_from_gain,
+    curvature,
     dominance,
     jackknife,
+    row_moments,
     rows_and_seeds,
     with_shared_errors,
 )
@@ -35,6 +38,9 @@ class Summary:
         default_factory=dict, repr=False
     )
     _same: dict[tuple[str, str], np.ndarray] = field(default_factory=dict, repr=False)
+    _row_moments: dict[tuple[tuple[str, float], ...], tuple[np.ndarray, np.ndarray]] = field(
+        default_factory=dict, repr=False
+    )
 
     def cell(self, strategy: str, repetition: int, deletion: int | None = None) -> CellScores:
         """The scores of a strategy in a cell."""
@@ -89,6 +95,11 @@ class Summary:
 
         return [k for k in self.plan.job.tested if improving(k)]
 
+    @property
+    def _deletions(self) -> range:
+        """The jackknife groups."""
+        return range(self.plan.group_count)
+
     def source(self, k: int) -> np.ndarray:
         """(K,) weights that pick one source."""
         return self._equal([k])
@@ -126,7 +137,7 @@ class Summary:
             return "the strategy has as many blocks as there are sources"
         if self.plan.scope != "procedure":
             return "beta-hat needs new training samples: --scope procedure"
-        values = [self._beta(strategy, baseline, g, K, J) for g in (None, *range(GROUPS))]
+        values = [self._beta(strategy, baseline, g, K, J) for g in (None, *self._deletions)]
         if not np.isfinite(values).all():
             return "separate training shows no excess error to share"
         scale = beta_from_gain(1.0, self._excess(baseline), K, J)
@@ -142,6 +153,19 @@ class Summary:
         gain = self._signed({strategy: 1.0, baseline: -1.0}, self.by_size, deletion)
         return beta_from_gain(gain, excess, K, J) if excess > 0 else float("nan")
 
+    def fading(self, strategy: str, baseline: str, weights: np.ndarray) -> float:
+        """The part of a difference that shrinks like one over the number of rows.
+
+        It is what the strategy's parameters lose less than the baseline's by being estimated: the
+        difference of their excess errors, see `beta`. 0 where no training rows are scored.
+        """
+        train, test = (
+            self.average(baseline, name) - self.average(strategy, name)
+            for name in ("train", "test")
+        )
+        found = _dot(weights, train - test) / 2
+        return found if math.isfinite(found) else 0.0
+
     def dominated(self, strategy: str, baseline: str) -> dict[int, list[int]]:
         """The jackknife groups of rows that set the uncertainty of some source: which ones."""
         if self.plan.scope != "procedure":
@@ -150,7 +174,7 @@ class Summary:
         out: dict[int, list[int]] = {}
         for k in self.plan.job.tested:
             weights = self.source(k)
-            values = np.array([self._signed(signs, weights, g) for g in range(GROUPS)])
+            values = np.array([self._signed(signs, weights, g) for g in self._deletions])
             if dominance(values) > DOMINATED:
                 group = int(np.abs(values - np.median(values)).argmax())
                 out.setdefault(group, []).append(k)
@@ -188,13 +212,11 @@ class Summary:
     @cached_property
     def region(self) -> float:
         """Half the width of practical equivalence."""
-        job = self.plan.job
-        return job.metric.region(job.coding, self._signed({BASELINE: 1.0}, self.macro, None))
+        return self.plan.equivalence(self._signed({BASELINE: 1.0}, self.macro, None))
 
     def _interval(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         if self.plan.scope == "procedure":
-            values = [self._signed(signs, weights, g) for g in (None, *range(GROUPS))]
-            interval = jackknife(values[0], values[1:])
+            interval = self._over_samples(signs, weights)
         else:
             interval = self._rows_and_seeds(signs, weights)
         return self._widened(interval, signs, weights)
@@ -231,8 +253,29 @@ class Summary:
             for name, sign in signs.items()
         )
 
-    def _rows_and_seeds(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
-        y = self.plan.job.data.y.numpy()
+    def _over_samples(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
+        """The jackknife, bent by the skewness of rows and, of a difference, by its curvature."""
+        values = [self._signed(signs, weights, g) for g in (None, *self._deletions)]
+        second, third = (weights**i @ m for i, m in zip((2, 3), self._moments(signs), strict=True))
+        bend = third / second**1.5 / 3 if second else 0.0
+        if len(signs) == 2 and self.plan.job.metric.of_log_densities:
+            size = np.where(weights > 0, self.average(next(iter(signs)), "test_size"), 1.0)
+            plain = jackknife(values[0], values[1:])
+            bend += curvature(plain.standard_error, float(weights**2 @ (2 / size)))
+        return jackknife(values[0], values[1:], bend=float(bend))
+
+    def _moments(self, signs: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        """(K,) each: see `row_moments`; of the rows' scores, averaged over repetitions."""
+        key = tuple(signs.items())
+        if key not in self._row_moments:
+            rows, scored = self._rows(signs)
+            data, weights = self.plan.job.data, self.plan.job.weights
+            unit, y, sizes = (part.numpy()[scored] for part in (data.units, data.y, weights))
+            self._row_moments[key] = row_moments(rows.mean(0)[scored], unit, y, data.K, sizes)
+        return self._row_moments[key]
+
+    def _rows(self, signs: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        """(R, n) what rows contribute in each repetition, NaN where never; (n,) which do."""
         seeds = range(self.plan.repetitions)
         rows = np.sum(
             [
@@ -241,7 +284,11 @@ class Summary:
             ],
             axis=0,
         )
-        scored = ~np.isnan(rows[0])
+        return rows, ~np.isnan(rows[0])
+
+    def _rows_and_seeds(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
+        rows, scored = self._rows(signs)
+        y = self.plan.job.data.y.numpy()
         units = self.plan.job.data.units.numpy()[scored]
         sizes = self.plan.job.weights.numpy()[scored]
         return rows_and_seeds(rows[:, scored], units, weights, y[scored], sizes=sizes)

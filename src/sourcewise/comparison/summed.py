@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.comparison.scores import FOLDS, GROUPS, Cell, CellScores, Scores
+from sourcewise.comparison.scores import FOLDS, Cell, CellScores, Scores
 from sourcewise.comparison.sums import Sums
 from sourcewise.encoders.base import MomentCoding, MomentEncoder, Rows
 from sourcewise.families.base import Solvable, Solved
@@ -72,12 +72,12 @@ def source_scores(
     job: Job, cell: Cell, sums: Sums, splits: int | None = None
 ) -> dict[str, CellScores]:
     """The sources' means of a cell, of all folds or the first few."""
-    part = torch.arange(FOLDS * GROUPS)
-    kept = part % GROUPS != (-1 if cell.deletion is None else cell.deletion)
+    fold, group = sums.fold_and_group
+    kept = group != (-1 if cell.deletion is None else cell.deletion)
     scores: dict[str, list[tuple[Tensor, Tensor]]] = {}
     n_train, n_test = [], []
     for f in range(FOLDS)[:splits]:
-        train, test = kept & (part // GROUPS != f), kept & (part // GROUPS == f)
+        train, test = kept & (fold != f), kept & (fold == f)
         n_train.append(sums.own.where(train).count)
         rows = sums.own.where(test)
         n_test.append(rows.count)
@@ -100,9 +100,8 @@ def summed_scores(
     job: Job, rows: Rows, sums: Sums, fold: int, split: Split, work: Work
 ) -> dict[str, Scores]:
     """Every strategy fitted on all parts but a fold, and scored row by row on the fold."""
-    part = torch.arange(FOLDS * GROUPS)
     out, held_out = {}, None
-    for fit in _fits(job, sums, part // GROUPS != fold):
+    for fit in _fits(job, sums, sums.fold_and_group[0] != fold):
         if held_out is None:  # the encoder is the same for all
             y = job.data.y[split.test]
             z, log_det = fit.encoder.encode(rows.take(split.test), y)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from sourcewise.comparison.scores import FOLDS
 from sourcewise.encoders.base import Coding, MomentCoding, Rows
 from sourcewise.moments import MomentParts
 
@@ -19,10 +21,29 @@ class Sums:
 
     own: MomentParts  # by the rows' sources
     shuffled: MomentParts | None  # by permuted labels, if a strategy trains on such
+    groups: int  # G, of the jackknife
+
+    @staticmethod
+    def part(fold: Tensor, group: Tensor, groups: int) -> Tensor:
+        """The number of a fold and jackknife group, among all pairs."""
+        return fold * groups + group
+
+    @property
+    def fold_and_group(self) -> tuple[Tensor, Tensor]:
+        """(P,) each: of every part."""
+        part = torch.arange(FOLDS * self.groups)
+        return part // self.groups, part % self.groups
 
     @classmethod
     def of(
-        cls, coding: Coding, rows: Rows, labels: Sequence[Tensor], part: Tensor, P: int, K: int
+        cls,
+        coding: Coding,
+        rows: Rows,
+        labels: Sequence[Tensor],
+        fold: Tensor,
+        group: Tensor,
+        groups: int,
+        K: int,
     ) -> "Sums | None":
         """Add prepared rows up.
 
@@ -30,8 +51,9 @@ class Sums:
             coding: theirs.
             rows: n of them.
             labels: (n,) sources of the rows, and permuted ones if these are wanted.
-            part: (n,) the part of each row, of P parts.
-            P: number of parts.
+            fold: (n,) of each row.
+            group: (n,) of each row, of the jackknife.
+            groups: G, their number.
             K: number of sources.
 
         Returns:
@@ -41,7 +63,8 @@ class Sums:
         n, d = len(rows), coding.variables
         if not isinstance(coding, MomentCoding):
             return None
-        if 3 * d * d * min(n, P * K) > ROOM + TIMES * n * d:
+        if 3 * d * d * min(n, FOLDS * groups * K) > ROOM + TIMES * n * d:
             return None
+        part = cls.part(fold, group, groups)
         own, *others = (coding.moment_parts(rows, y, part, K) for y in labels)
-        return None if own is None else cls(own, others[0] if others else None)
+        return None if own is None else cls(own, others[0] if others else None, groups)

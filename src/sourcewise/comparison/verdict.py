@@ -1,17 +1,17 @@
 """Every strategy against the baseline, per source and on average, with tests."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sourcewise.comparison.summary import Summary
-from sourcewise.deciding import would_decide
 from sourcewise.errors import listing
-from sourcewise.results.comparison import MACRO, Difference, Verdict
-from sourcewise.results.text import few_degrees, in_order, quoted
-from sourcewise.statistics import Interval, holm, judge, judge_overall
+from sourcewise.results.comparison import MACRO, Difference, Lead, Verdict
+from sourcewise.results.text import few_degrees, in_order, quoted, within
+from sourcewise.statistics import Interval, holm, judge, judge_overall, would_decide
 from sourcewise.strategies import Strategy
 
-__all__ = ["Choice", "differences", "recommend", "verdict_of"]
+__all__ = ["differences", "leads_of", "total_variation", "verdict_of"]
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,29 @@ class _Row:
 
 
 def differences(summary: Summary, baseline: str) -> list[Difference]:
-    """Per source and macro, for every rival; Holm over all tests that are no controls."""
+    """Per source and macro, for every rival; Holm over all tests that are no controls.
+
+    Tests of a difference and tests of equivalence are adjusted alike, each among themselves.
+    """
     rivals = [s for s in summary.plan.job.strategies if s.name != baseline]
     rows = [row for strategy in rivals for row in _rows(summary, strategy, baseline)]
-    adjusted: dict[int, tuple[float, int]] = {}
+    adjusted = [_Adjusted(1.0, row.interval.outside(summary.region), 1) for row in rows]
     for tests in dict.fromkeys(row.tests for row in rows):
         chosen = [i for i, row in enumerate(rows) if row.tests == tests and row.tested]
-        stepped = holm([rows[i].interval.p for i in chosen])
-        adjusted |= {i: (p, len(chosen)) for i, p in zip(chosen, stepped, strict=True)}
-    return [
-        _difference(summary, row, baseline, *adjusted.get(i, (1.0, 1)))
-        for i, row in enumerate(rows)
-    ]
+        unequal = holm([rows[i].interval.p for i in chosen])
+        outside = holm([adjusted[i].outside for i in chosen])
+        for i, p, q in zip(chosen, unequal, outside, strict=True):
+            adjusted[i] = _Adjusted(p, q, len(chosen))
+    return [_difference(summary, row, baseline, p) for row, p in zip(rows, adjusted, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Adjusted:
+    """p-values of a row after Holm's correction."""
+
+    unequal: float  # against no difference
+    outside: float  # against one that matters
+    tests: int  # that were adjusted together
 
 
 def _rows(summary: Summary, strategy: Strategy, baseline: str) -> list[_Row]:
@@ -54,26 +65,18 @@ def _rows(summary: Summary, strategy: Strategy, baseline: str) -> list[_Row]:
     return [*rows, _Row(strategy, MACRO, macro, any(row.tested for row in rows))]
 
 
-def _difference(
-    summary: Summary, row: _Row, baseline: str, p_holm: float, tests: int
-) -> Difference:
-    """A row with its verdict; `tests` were adjusted together."""
-    job, interval, region = summary.plan.job, row.interval, summary.region
-    verdict = judge(interval, p_holm, region)
-    remedy = job.metric.remedy
-    lacks = would_decide(interval, region, tests, remedy) if verdict == "undecided" else None
-    head = row.source, row.strategy.name, baseline, job.metric.key, job.unit
+def _difference(summary: Summary, row: _Row, baseline: str, adjusted: _Adjusted) -> Difference:
+    """A row with its verdict."""
+    job, interval, region, name = summary.plan.job, row.interval, summary.region, row.strategy.name
+    verdict, lacks = judge(interval, adjusted.unequal, region, adjusted.outside), None
+    if verdict == "undecided":
+        at = summary.macro if row.source == MACRO else summary.source(job.names.index(row.source))
+        fading = summary.fading(name, baseline, at)
+        lacks = would_decide(interval, region, adjusted.tests, job.metric.remedy, fading)
+    head = row.source, name, baseline, job.metric.key, job.unit
     ends = interval.value, interval.low, interval.high, interval.standard_error
-    return Difference(*head, *ends, float(interval.df), interval.p, p_holm, verdict, lacks)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The strategy to use, what says so unless it is the average, and why."""
-
-    strategy: str
-    how: str = ""
-    why: str = ""
+    p = interval.p, adjusted.unequal, adjusted.outside
+    return Difference(*head, *ends, float(interval.df), *p, verdict, lacks)
 
 
 def verdict_of(
@@ -81,29 +84,63 @@ def verdict_of(
 ) -> Verdict:
     """The verdict on the main rival (pooled if it runs), and the strategy to use."""
     job = summary.plan.job
-    rivals = [s for s in job.strategies if not s.shuffled and s.name != baseline]
-    main = next((s for s in rivals if s.name == "pooled"), rivals[0]).name
+    rivals = [s.name for s in job.strategies if not s.shuffled and s.name != baseline]
+    main = "pooled" if "pooled" in rivals else rivals[0]
     mine = {d.source: d for d in differences if d.strategy == main}
     average = next(d for d in mine.values() if d.average)
     per_source = {job.names[k]: mine[job.names[k]].verdict for k in job.tested}
-    macro, p = summary.difference(main, baseline, summary.macro), average.p_holm
-    overall = judge_overall(macro, 1.0 if p is None else p, summary.region, per_source)
-    choice = recommend(rivals, summary.plan.job.strategies, baseline, differences)
-    advice = ", ".join(filter(None, [f"recommended: {choice.strategy}", choice.how, choice.why]))
+    overall = judge_overall(average.verdict, per_source.values())
+    leads = leads_of(summary, baseline, rivals)
+    lead = leads[0]
+    found = _finding(overall, average, per_source, summary)
     return Verdict(
         overall=overall,
         strategy=main,
         baseline=baseline,
-        recommended=choice.strategy,
-        recommended_how=choice.how or None,
-        reason=f"{_finding(overall, average, per_source, job.metric.sign)}; {advice}",
+        recommended=lead.strategy,
+        lead=lead,
+        reason=f"{found}; {_advice(lead, differences, len(rivals))}",
         per_source=per_source | dict.fromkeys(too_few, "too few rows"),
     )
 
 
-def _finding(overall: str, average: Difference, per_source: Mapping[str, str], sign: float) -> str:
+def leads_of(summary: Summary, baseline: str, rivals: Sequence[str]) -> list[Lead]:
+    """What the best estimate on average gains over each other strategy, the least sure first.
+
+    Taking the best estimate minimises the expected regret, what is lost against the best of all,
+    wherever the estimates err alike on both sides.
+    """
+    gains = {name: summary.difference(name, baseline, summary.macro).value for name in rivals}
+    gains[baseline] = 0.0
+    best = max(gains, key=gains.__getitem__)
+    found = []
+    for name in gains:
+        if name != best:
+            d = summary.difference(best, name, summary.macro)
+            sure = max(0.5, 1 - d.above(0.0))  # models that are the same are told apart by none
+            found.append(Lead(best, name, d.value, d.low, d.high, sure))
+    return sorted(found, key=lambda lead: lead.sure)
+
+
+def _advice(lead: Lead, differences: Sequence[Difference], rivals: int) -> str:
+    """The strategy to use, and how surely it is the best."""
+    told = f"recommended: {lead.strategy}, the best estimate on average"
+    if rivals > 1:
+        much = f"by {lead.difference:.3g}, {100 * lead.sure:.0f} % sure"
+        told += f" (next to it {lead.over}, {much}; rivals are not tested among each other)"
+    decided = {d.source: d.verdict for d in differences if not d.average}
+    alone = [name for name, verdict in decided.items() if verdict in ("pool", "separate")]
+    average = [d.verdict for d in differences if d.average]
+    if alone and set(average) == {"undecided"}:
+        told += f"; significant alone: {listing(map(quoted, alone), 3)}"
+    return told
+
+
+def _finding(
+    overall: str, average: Difference, per_source: Mapping[str, str], summary: Summary
+) -> str:
     strategy, baseline = average.strategy, average.baseline
-    more, less = in_order(strategy, baseline, sign > 0)
+    more, less = in_order(strategy, baseline, summary.plan.job.metric.higher_is_better)
     rough = few_degrees(average.df)
     span = (
         f"{more} minus {less} is {average.difference:+.3g} {average.unit} on average over "
@@ -124,92 +161,21 @@ def _finding(overall: str, average: Difference, per_source: Mapping[str, str], s
     words = {
         "pool": f"{strategy} is better than {baseline}",
         "separate": f"{baseline} is better than {strategy}",
-        "equivalent": f"{strategy} and {baseline} are equivalent in practice",
+        "equivalent": f"{strategy} and {baseline} are equivalent in practice "
+        f"({within(summary.region, average.unit, total_variation(summary))})",
         "undecided": f"the data do not decide between {strategy} and {baseline}",
     }
     lacks = f"; {average.would_decide} would decide" if average.would_decide else ""
     return f"{words[overall]}; {span}{lacks}"
 
 
-@dataclass(frozen=True)
-class _Side:
-    """Where a rival stands: on average, and by the sources that decide where that does not."""
+def total_variation(summary: Summary) -> float | None:
+    """The most that distributions differ whose log densities differ by the region on average.
 
-    average: Difference  # its difference on average
-    decided: Mapping[str, str]  # the sources with a verdict for one side, and which
-
-    @classmethod
-    def of(cls, strategy: str, differences: Iterable[Difference]) -> "_Side":
-        """From the differences of all strategies."""
-        mine = [d for d in differences if d.strategy == strategy]
-        sources = {d.source: d.verdict for d in mine if not d.average}
-        decided = {name: v for name, v in sources.items() if v in ("pool", "separate")}
-        return cls(next(d for d in mine if d.average), decided)
-
-    @property
-    def gain(self) -> float:
-        """On average."""
-        return self.average.difference or 0.0
-
-    @property
-    def deciding(self) -> list[str]:
-        """The sources that decide: they agree with each other and with the average's sign."""
-        likely = "pool" if self.gain > 0 else "separate"
-        agreed = self.average.verdict == "undecided" and set(self.decided.values()) == {likely}
-        return list(self.decided) if agreed else []
-
-    @property
-    def verdict(self) -> str:
-        """On the average; where it is undecided, that of the sources that decide."""
-        return self.decided[self.deciding[0]] if self.deciding else self.average.verdict
-
-
-def recommend(
-    rivals: Sequence[Strategy],
-    strategies: Sequence[Strategy],
-    baseline: str,
-    differences: Sequence[Difference],
-) -> Choice:
-    """Who beats the baseline by most; the baseline if it beats all; else the simplest left.
-
-    Where the average does not decide, the sources do, if those that decide agree with each other
-    and with its sign.
-
-    Rivals are those that may be recommended beside the baseline: no controls.
+    By Pinsker's inequality `TV <= sqrt(KL / 2)`; of rows alone, since a row of symbols or pixels
+    differs by as many regions as it has of them.
     """
-    sides = {s.name: _Side.of(s.name, differences) for s in rivals}
-    better = [name for name, side in sides.items() if side.verdict == "pool"]
-    if better:
-        best = max(better, key=lambda name: sides[name].gain)
-        several = " of those that beat it (not tested among each other)" if len(better) > 1 else ""
-        return _because(best, sides[best].deciding, f"best{several}")
-    if all(side.verdict == "separate" for side in sides.values()):
-        deciding = dict.fromkeys(name for side in sides.values() for name in side.deciding)
-        return _because(baseline, list(deciding))
-    left = [baseline, *(name for name, side in sides.items() if side.verdict != "separate")]
-    blocks = {s.name: len(s.partition) for s in strategies}
-    simplest = min(left, key=blocks.__getitem__)
-    against = "".join(_against(name, side, baseline) for name, side in sides.items())
-    return Choice(simplest, "by default", f"as the one with the fewest models{against}")
-
-
-def _against(strategy: str, side: _Side, baseline: str) -> str:
-    """The sources that agree on a side that the average is not on, where it decided nothing."""
-    found = side.decided
-    if side.verdict != "undecided" or len(set(found.values())) != 1:
-        return ""
-    better = strategy if next(iter(found.values())) == "pool" else baseline
-    who = f"source{'s' if len(found) > 1 else ''} {listing(map(repr, found), 3)}"
-    verb = "favours" if len(found) == 1 else "favour"
-    return f"; {who} {verb} {better}, but the average ({side.gain:+.3g}) points the other way"
-
-
-def _because(strategy: str, sources: Sequence[str], why: str = "") -> Choice:
-    """The sources that decide, where the average does not."""
-    if not sources:
-        return Choice(strategy, "", why)
-    names = listing(map(repr, sources), 3)
-    how = (
-        f"because of source {names} alone" if len(sources) == 1 else f"because of sources {names}"
-    )
-    return Choice(strategy, how, "where the difference is significant")
+    job = summary.plan.job
+    if not job.metric.of_log_densities or job.coding.unit != "row":
+        return None
+    return min(1.0, math.sqrt(summary.region / 2))

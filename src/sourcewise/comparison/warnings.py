@@ -151,7 +151,7 @@ def _prior_matters(plan: Plan, results: Results, baseline: str) -> str | None:
         for scores in (results[str(Cell(0, None))], without)
     )
     metric = plan.job.metric
-    region = metric.region(plan.job.coding, with_[baseline])
+    region = plan.equivalence(with_[baseline])
     before, after = (metric.sign * (levels[main] - levels[baseline]) for levels in (with_, bare_))
     best_before, best_after = (
         max(metric.sign * levels[name] for name in (*rivals, baseline))

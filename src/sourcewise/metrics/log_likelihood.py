@@ -14,7 +14,9 @@ from sourcewise.randomness import Noise
 __all__ = ["METRIC", "density", "measure"]
 
 ROWS = 1 << 16  # that models without parameters score together
-PER_VARIABLE = 0.01  # nats: half the width of practical equivalence
+# Half the width of practical equivalence, in nats: of a variable, and the most of a row, which no
+# columns of noise beside the ones that matter may widen further.
+PER_VARIABLE, PER_ROW = 0.01, 0.05
 
 METRIC = Metric(
     name="log-likelihood",
@@ -23,7 +25,7 @@ METRIC = Metric(
     higher_is_better=True,
     home="sourcewise.metrics.log_likelihood:measure",
     unit=lambda coding: f"nats per {coding.unit}",
-    region=lambda coding, baseline: PER_VARIABLE * coding.variables,
+    region=lambda coding, baseline: min(PER_VARIABLE * coding.variables, PER_ROW),
     of_log_densities=True,
 )
 

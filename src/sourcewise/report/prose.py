@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sourcewise.errors import listing
 from sourcewise.report.words import clean, decimals, interval, number, phrase, sentence, signed
-from sourcewise.results.comparison import ComparisonResult, Difference, Verdict
+from sourcewise.results.comparison import ComparisonResult, Difference
 from sourcewise.results.contract import to_json
 from sourcewise.results.data import Column
 from sourcewise.results.text import metric_name
@@ -31,6 +31,13 @@ HEADLINES = {
     "equivalent": "Either will do: the difference is too small to matter.",
     "undecided": "These data do not decide it.",
     "mixed": "It depends on the source.",
+}
+OF_THESE = {  # where a verdict is about the models that were trained, on one split
+    "pool": "Of these trained models, use the one for all sources.",
+    "separate": "Of these trained models, use those of each source.",
+    "equivalent": "Of these trained models any will do: the difference is too small to matter.",
+    "undecided": "These data do not decide between these trained models.",
+    "mixed": "Which of these trained models to use depends on the source.",
 }
 SCOPES = {
     "procedure": "The intervals hold for new training samples of this size and new test rows.",
@@ -78,21 +85,23 @@ def headline(result: ComparisonResult) -> Headline:
         "What would decide": _decide(result),
     }
     kind = verdict.overall if verdict.overall in HEADLINES else "none"
-    return Headline(kind, _line(verdict), sentence(verdict.reason), _present(facts))
+    return Headline(kind, _line(result), sentence(verdict.reason), _present(facts))
 
 
 def _present(facts: Mapping[str, str]) -> Facts:
     return {key: text for key, text in facts.items() if text}
 
 
-def _line(verdict: Verdict) -> str:
-    overall, best = verdict.overall, verdict.recommended
-    line = HEADLINES.get(overall, "What was found.")
+def _line(result: ComparisonResult) -> str:
+    verdict = result.verdict
+    overall, best, lead = verdict.overall, verdict.recommended, verdict.lead
+    these = result.scope != "procedure"
+    line = (OF_THESE if these else HEADLINES).get(overall, "What was found.")
     # The headline speaks of the strategy to use, whichever pair the verdict is about.
     if overall in USUAL and best != USUAL[overall]:
-        line = f"Use {best}."
+        line = f"Of these trained models, use {best}." if these else f"Use {best}."
     elif overall == "undecided":
-        line = f"{line[:-1]}; {verdict.recommended_how or 'by default'}, {best}."
+        line = f"{line[:-1]}; they lean to {best} ({100 * lead.sure:.0f} % sure)."
     if verdict.condition:
         line = sentence(f"{verdict.condition}: {line[0].lower()}{line[1:]}")
     return line

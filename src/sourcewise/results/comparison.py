@@ -1,6 +1,7 @@
 """The result of a comparison: the contract of `compare --json`, key by key in docs/result.md."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import ComparedSource, DataFacts, DiagnosticFacts, Fitted, Resolved
@@ -12,6 +13,7 @@ __all__ = [
     "ComparisonResult",
     "Difference",
     "Gap",
+    "Lead",
     "Level",
     "MetricFacts",
     "Searched",
@@ -33,6 +35,7 @@ class MetricFacts:
     unit: str
     higher_is_better: bool
     region: Sometimes[float] = None
+    total_variation: Sometimes[float] = None  # the most that is inside it, of rows
 
     @property
     def direction(self) -> str:
@@ -141,6 +144,9 @@ class Gap:
         return self.source == MACRO
 
 
+Judged = Literal["pool", "separate", "equivalent", "undecided"]
+
+
 @dataclass(frozen=True)
 class Difference(Gap):
     """A gap with its test and verdict."""
@@ -148,7 +154,8 @@ class Difference(Gap):
     df: float | None  # of the t that gives the interval its width
     p: float | None
     p_holm: float | None
-    verdict: str
+    p_outside: float | None  # against a difference outside the region, adjusted as well
+    verdict: Judged
     would_decide: str | None
 
 
@@ -166,14 +173,26 @@ class BetaHat:
 
 
 @dataclass(frozen=True)
+class Lead:
+    """What the recommended strategy gains on average over the one that comes next to it."""
+
+    strategy: str  # that is recommended
+    over: str
+    difference: float  # 0 or above
+    low: float
+    high: float
+    sure: float  # 1 less the one-sided p-value, from .5 to 1
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """Who is better, for whom, which strategy to use, and what says so."""
+    """Who is better, for whom, which strategy to use, and how surely."""
 
     overall: str
     strategy: str  # the main rival
     baseline: str
     recommended: str
-    recommended_how: str | None  # what says so, unless it is the average
+    lead: Lead
     reason: str
     per_source: dict[str, str]
     condition: str | None = None  # what the verdict holds under

@@ -36,9 +36,14 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
         yield ""
         yield from _shown_lines(result, key)
     yield ""
-    how = f", {verdict.recommended_how}" if verdict.recommended_how else ""
-    holds = ", conditional" if verdict.condition else ""  # on what the reason begins with
-    yield f"verdict: {verdict.overall}{holds}; recommended: {verdict.recommended}{how}"
+    told = [f"verdict: {verdict.overall}"]
+    if verdict.condition:  # which the reason begins with
+        told.append("conditional")
+    if result.scope != "procedure":
+        told.append("of these models")
+    if verdict.overall == "undecided":
+        told.append(text.leaning(verdict.lead, result.metric.unit))
+    yield from text.wrapped(f"{', '.join(told)}; recommended: {verdict.recommended}")
     yield from text.wrapped(verdict.reason, "  ")
 
 

@@ -8,6 +8,7 @@ from textwrap import wrap
 
 from sourcewise.cells import as_cell
 from sourcewise.errors import counted, listing, visible
+from sourcewise.results.comparison import Lead
 from sourcewise.results.data import DataFacts, DiagnosticFacts, Resolved, SourceFacts
 from sourcewise.schema import SeenColumn
 
@@ -24,12 +25,14 @@ __all__ = [
     "findings",
     "in_order",
     "joined",
+    "leaning",
     "metric_name",
     "note_lines",
     "quoted",
     "resolved_lines",
     "seen_lines",
     "span",
+    "within",
     "wrapped",
 ]
 
@@ -221,3 +224,23 @@ def in_order(strategy: str, baseline: str, higher_is_better: bool) -> tuple[str,
     (('pooled', 'separate'), ('separate', 'pooled'))
     """
     return (strategy, baseline) if higher_is_better else (baseline, strategy)
+
+
+def within(region: float, unit: str, total_variation: float | None) -> str:
+    """A region of equivalence, and how far distributions inside it may differ.
+
+    >>> within(0.05, "nats per row", 0.1581)
+    'within ±0.05 nats per row, at most 0.16 in total variation'
+    """
+    bound = f", at most {total_variation:.2g} in total variation" if total_variation else ""
+    return f"within ±{region:.3g} {unit}{bound}"
+
+
+def leaning(lead: Lead, unit: str) -> str:
+    """Where evidence points that decides nothing.
+
+    >>> leaning(Lead("pooled", "separate", 0.0123, -0.01, 0.03, 0.874), "nats per row")
+    'leaning to pooled (by 0.0123 nats per row over separate, 87 % sure)'
+    """
+    much = f"by {lead.difference:.3g} {unit} over {lead.over}, {100 * lead.sure:.0f} % sure"
+    return f"leaning to {lead.strategy} ({much})"

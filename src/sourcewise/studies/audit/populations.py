@@ -1,0 +1,146 @@
+"""Known truths that data sets are drawn from: how sources differ, tails, sizes, repeated rows."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+
+__all__ = ["POPULATIONS", "Likeness", "Population", "Tails"]
+
+Likeness = Literal["equal", "opposite", "edge", "halves", "hidden"]
+Tails = Literal["normal", "t5", "t3", "lognormal", "outliers"]
+OUTLIERS, FAR = 0.02, 10.0  # their share, and how many times further out they lie
+
+
+class Population(NamedTuple):
+    """A setting of the audit.
+
+    The means of source k are k in every column. Covariances have unit variances and correlations
+    (`correlations`) by likeness: `equal` (.5), `opposite` (.5 and -.25 in turn), `edge` (so near
+    that the difference lies at the edge of the region), `halves` (the first half .6, the second
+    -.6 between the first two columns), `hidden` (the same, beside columns of noise).
+    """
+
+    likeness: Likeness
+    tails: Tails
+    sizes: tuple[int, ...]  # rows of each source
+    d: int = 3  # columns
+    repeats: int = 1  # rows of a patient, kept together as a group; their means vary with
+    within: float = 0.5  # this share of the variance between patients
+
+    @property
+    def name(self) -> str:
+        """Says all of it."""
+        sizes = "x".join(map(str, dict.fromkeys(self.sizes)))
+        patients = f"-patients{self.repeats}" if self.repeats > 1 else ""
+        return f"{self.likeness}-{self.tails}-{len(self.sizes)}x{sizes}-d{self.d}{patients}"
+
+    @property
+    def K(self) -> int:
+        """Sources."""
+        return len(self.sizes)
+
+    @property
+    def covariances(self) -> Tensor:
+        """(K, d, d) of the normals that the sources are made of."""
+        return torch.stack([self._covariance(k) for k in range(self.K)])
+
+    def _covariance(self, k: int) -> Tensor:
+        eye = torch.eye(self.d, dtype=torch.float64)
+        if self.likeness in ("halves", "hidden"):
+            eye[0, 1] = eye[1, 0] = 0.6 if k < self.K / 2 else -0.6
+            return eye
+        pairs = {"equal": (0.5, 0.5), "opposite": (0.5, -0.25), "edge": (0.465, 0.135)}
+        return eye + pairs[self.likeness][k % 2] * (1 - eye)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """(K, d) means and (K, d, d) covariances of the rows."""
+        mean = torch.arange(self.K, dtype=torch.float64)[:, None].expand(self.K, self.d)
+        covariance = self.covariances
+        if self.tails == "lognormal":
+            scale = torch.exp(covariance.diagonal(dim1=1, dim2=2) / 2)
+            outer = scale[:, :, None] * scale[:, None, :]
+            return mean + scale, outer * (torch.exp(covariance) - 1)
+        if self.tails == "outliers":
+            covariance = covariance * (1 - OUTLIERS + OUTLIERS * FAR**2)
+        return mean, covariance
+
+    def draw(self, noise: Noise, share: float = 1.0) -> Sources:
+        """A sample with its sizes, or a share of them."""
+        units = [max(2, round(n * share / self.repeats)) for n in self.sizes]
+        y = torch.arange(self.K).repeat_interleave(torch.tensor(units) * self.repeats)
+        n, rows = len(y), noise.of("x").normal(len(y), self.d)
+        group = None
+        if self.repeats > 1:
+            group = torch.arange(n // self.repeats).repeat_interleave(self.repeats)
+            own = noise.of("patients").normal(n // self.repeats, self.d)[group]
+            rows = math.sqrt(self.within) * own + math.sqrt(1 - self.within) * rows
+        x = (torch.linalg.cholesky(self.covariances)[y] @ rows[:, :, None]).squeeze(2)
+        x = self._with_tails(x, noise) + y[:, None]
+        names = [f"source {k + 1}" for k in range(self.K)]
+        return Sources(x, y, names, group, ("patient",) if self.repeats > 1 else ())
+
+    def _with_tails(self, x: Tensor, noise: Noise) -> Tensor:
+        """Of t a normal row over a root of chi-square / df, scaled to the same variance."""
+        if self.tails == "lognormal":
+            return x.exp()
+        if self.tails == "outliers":
+            return torch.where(noise.of("far").uniform(len(x), 1) < OUTLIERS, FAR * x, x)
+        if self.tails == "normal":
+            return x
+        df = {"t5": 5, "t3": 3}[self.tails]
+        chi = noise.of("chi").normal(len(x), df).square().sum(1, keepdim=True)
+        return x / (chi / df).sqrt() * math.sqrt((df - 2) / df)
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Populations that differ in sizes only."""
+
+    likeness: Likeness
+    tails: Tails
+    sizes: tuple[tuple[int, ...], ...]
+    d: int = 3
+    repeats: int = 1
+
+    def all(self) -> list[Population]:
+        return [Population(self.likeness, self.tails, n, self.d, self.repeats) for n in self.sizes]
+
+
+def _four(*sizes: int) -> tuple[tuple[int, ...], ...]:
+    return tuple((n,) * 4 for n in sizes)
+
+
+UNEQUAL = ((400, 100, 50, 30),)
+POPULATIONS = [
+    population
+    for family in [
+        _Family("equal", "normal", _four(30, 75, 200)),
+        _Family("equal", "t5", _four(30, 200)),
+        _Family("opposite", "normal", _four(30, 75, 200)),
+        _Family("opposite", "t5", _four(30, 200)),
+        _Family("edge", "normal", _four(75, 300)),
+        _Family("edge", "t5", _four(200)),
+        _Family("equal", "normal", UNEQUAL),
+        _Family("opposite", "normal", UNEQUAL),
+        _Family("edge", "normal", UNEQUAL),
+        _Family("equal", "t3", _four(50, 200)),
+        _Family("opposite", "t3", _four(50, 200)),
+        _Family("equal", "lognormal", _four(75, 300)),
+        _Family("opposite", "lognormal", _four(75, 300)),
+        _Family("equal", "outliers", _four(75, 300)),
+        _Family("opposite", "outliers", _four(75, 300)),
+        _Family("equal", "normal", _four(60, 100), repeats=5),
+        _Family("opposite", "normal", _four(60, 100), repeats=5),
+        _Family("halves", "normal", ((25,) * 6, (100,) * 6)),
+        _Family("halves", "normal", ((500, 500),), d=2),
+        _Family("hidden", "normal", ((500, 500),), d=30),
+        _Family("equal", "normal", ((25,) * 20,)),
+    ]
+    for population in family.all()
+]
