@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sourcewise.statistics.interval import Interval, unbent
 from sourcewise.statistics.rows import SEEDS, with_seeds
@@ -95,7 +94,7 @@ def chances(
         -side * (region - allowance) + error * unbent(side * usual, bend) for side in (1, -1)
     )
 
-    def between(start: ArrayLike, end: ArrayLike) -> np.ndarray:
+    def between(start: np.ndarray | float, end: np.ndarray | float) -> np.ndarray:
         return np.maximum(ndtr((end - true) / error) - ndtr((start - true) / error), 0.0)
 
     equivalent = between(first, last)
