@@ -9,49 +9,71 @@ import sourcewise as sw
 from sourcewise.comparison.cautions import (
     condition,
 )
-from sourcewise.comparison.verdict import recommend
+from sourcewise.errors import InputError
 from sourcewise.fitting.run import Comparison
-from sourcewise.partition import Partition
+from sourcewise.forms import as_table
 from sourcewise.randomness import Noise
 from sourcewise.report.prose import headline
-from sourcewise.results.comparison import Difference
-from sourcewise.strategies import Strategy
 
 ARM = {"passes": 2, "batch": 32}
 
 
-POOLED = Strategy("pooled", Partition(((0, 1),)))
-SEPARATE = Strategy("separate", Partition(((0,), (1,))))
+def gaussians(n: int, gap: float, seed: int = 0) -> sw.Sources:
+    """Four sources in two columns, of correlations +-gap."""
+    y = torch.arange(4 * n) % 4
+    rows = Noise(seed).of("verdicts").normal(4 * n, 2)
+    r = gap * (1.0 - 2 * (y % 2))
+    second = r * rows[:, 0] + (1 - r**2).sqrt() * rows[:, 1]
+    return sw.Sources(torch.stack([rows[:, 0], second], 1), y, list("abcd"), name="pairs")
 
 
-def record(source: str, verdict: str, gain: float) -> Difference:
-    head = source, "pooled", "separate", "log_likelihood", "nats"
-    return Difference(*head, gain, gain - 1, gain + 1, 0.5, 9.0, 0.1, 0.1, verdict, None)
+GROUPS = "pooled,separate,groups:a+c|b+d"
 
 
-def records(gain: float | None = None, **verdicts: str) -> list[Difference]:
-    names = {"s0": "0", "s1": "1"}
-    if gain is None:
-        gain = 0.1 if "pool" in verdicts.values() else -0.1
-    return [record(names.get(k, k), verdict, gain) for k, verdict in verdicts.items()]
+@pytest.mark.parametrize(("n", "gap"), [(25, 0.0), (25, 0.4), (25, 0.8), (200, 0.0), (200, 0.3)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_best_estimate_is_recommended_and_never_what_it_speaks_against(n, gap, seed):
+    """Six sources of 25 rows with opposite correlations: by fewest models `pooled` was
+    recommended in 49 of 100 cases although its estimate was below the region."""
+    result = sw.compare(gaussians(n, gap, seed), model="gaussian", strategies=GROUPS, seeds=1)
+    verdict, found = result.result.verdict, result.result.strategies
+    macro = {name: s.macro["log_likelihood"].mean or 0.0 for name, s in found.items()}
+    assert verdict.recommended == max(macro, key=macro.__getitem__) == verdict.lead.strategy
+    lead = verdict.lead
+    assert lead.difference == pytest.approx(macro[lead.strategy] - macro[lead.over])
+    assert 0.5 <= lead.sure <= 1
+    if verdict.overall == "undecided":
+        assert f"undecided, leaning to {lead.strategy} (by " in str(result)
+        assert f"{100 * lead.sure:.0f} % sure" in " ".join(str(result).split())
 
 
-@pytest.mark.parametrize(
-    ("verdicts", "recommended", "how"),
-    [
-        (("separate", "undecided", "undecided"), "separate", "because of source '0' alone"),
-        (("separate", "separate", "undecided"), "separate", "because of sources '0', '1'"),
-        (("pool", "equivalent", "undecided"), "pooled", "because of source '0' alone"),
-        (("pool", "separate", "undecided"), "pooled", "by default"),
-        (("undecided", "undecided", "undecided"), "pooled", "by default"),
-        (("undecided", "undecided", "separate"), "separate", ""),
-        (("undecided", "undecided", "pool"), "pooled", ""),
-    ],
-)
-def test_what_says_which_to_use(verdicts, recommended, how):
-    rows = records(**dict(zip(("s0", "s1", "macro"), verdicts, strict=True)))
-    found = recommend([POOLED], (POOLED, SEPARATE), "separate", rows)
-    assert (found.strategy, found.how) == (recommended, how)
+def test_an_equivalence_says_how_large_a_difference_it_leaves():
+    result = sw.compare(gaussians(2000, 0.0), model="gaussian", seeds=1)
+    assert result.verdict["overall"] == "equivalent"
+    assert result.result.metric.total_variation == pytest.approx((0.02 / 2) ** 0.5)
+    assert "within ±0.02 nats per row, at most 0.1 in total variation" in result.verdict["reason"]
+
+
+def with_noise(columns: int) -> sw.Sources:
+    data = gaussians(300, 0.6)
+    noise = Noise(1).normal(len(data), columns)
+    return replace(data, x=torch.cat([as_table(data.x).matrix(), noise], 1))
+
+
+def test_columns_of_noise_do_not_make_a_difference_equivalent():
+    """28 of them beside two columns that differ: the region was .01 for each."""
+    few, many = (sw.compare(with_noise(m), model="gaussian", seeds=1) for m in (0, 28))
+    assert few.verdict["overall"] == many.verdict["overall"] == "separate"
+    assert many.result.metric.region == 0.05
+    assert few.result.metric.region == 0.02
+
+
+def test_the_region_can_be_said():
+    result = sw.compare(gaussians(300, 0.4), model="gaussian", seeds=1, region=0.5)
+    assert result.result.metric.region == 0.5
+    assert result.verdict["overall"] == "equivalent"
+    with pytest.raises(InputError, match="region"):
+        sw.compare(gaussians(30, 0.4), model="gaussian", region=-1.0)
 
 
 def test_table_and_report_say_the_same():
@@ -59,15 +81,18 @@ def test_table_and_report_say_the_same():
     data = sw.Sources(x, torch.arange(120) % 2, ("0", "1"), name="symbols")
     result = sw.compare(data, model="arm", set=ARM, seeds=2)
     assert "2 sources, 5 positions of 3 symbols;" in str(result).splitlines()[0]
-    how = "because of source '0' alone"
-    changed = {"overall": "undecided", "recommended": "separate", "recommended_how": how}
+    lead = replace(result.result.verdict.lead, strategy="separate", over="pooled", sure=0.87)
+    changed = {"overall": "undecided", "recommended": "separate", "lead": lead}
     verdict = replace(result.result.verdict, **changed)
     other = replace(result.result, verdict=verdict)
-    assert f"recommended: separate, {how}" in str(Comparison(other, dict))
+    assert "of these models, leaning to separate (by " in str(Comparison(other, dict))
     assert verdict.condition == "for models trained this long"
     assert headline(other).line[:31] == "For models trained this long: t"
     other = replace(other, verdict=replace(verdict, condition=None))
-    assert headline(other).line == f"These data do not decide it; {how}, separate."
+    told = (
+        "These data do not decide between these trained models; they lean to separate (87 % sure)."
+    )
+    assert headline(other).line == told
     assert "('0')" in str(result) or "('1')" in str(result)  # the worst source
 
 
@@ -76,13 +101,3 @@ def test_a_verdict_says_what_it_holds_under():
     assert condition(["pooled"], []) == "for models trained this long"
     found = condition(["pooled"], ["with a", "with b"])
     assert found == "for models trained this long, with a, with b"
-
-
-@pytest.mark.parametrize(
-    ("verdict", "average", "better"), [("separate", 0.26, "separate"), ("pool", -0.26, "pooled")]
-)
-def test_one_source_does_not_decide_against_the_average(verdict, average, better):
-    rows = records(average, s0=verdict, s1="undecided", macro="undecided")
-    found = recommend([POOLED], (POOLED, SEPARATE), "separate", rows)
-    assert (found.strategy, found.how) == ("pooled", "by default")
-    assert f"; source '0' favours {better}, but the average ({average:+.3g})" in found.why

@@ -61,6 +61,7 @@ def difference(source: str, strategy: str, x: float, width: float) -> dict[str, 
         "df": 9.0,
         "p": 0.01 if verdict != "undecided" else 0.31,
         "p_holm": 0.03 if verdict != "undecided" else 0.62,
+        "p_outside": 0.9,
         "verdict": verdict,
         "would_decide": decide,
     }

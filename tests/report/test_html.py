@@ -90,7 +90,7 @@ def test_the_answer_is_told_in_words(result):
     [
         ("pool", "groups", "Use groups."),
         ("separate", "groups", "Use groups."),
-        ("undecided", "pooled", "These data do not decide it; by default, pooled."),
+        ("undecided", "pooled", "These data do not decide it; they lean to pooled (100 % sure)."),
         ("separate", "separate", "Train one model per source."),
         ("equivalent", "pooled", "Either will do"),
         ("mixed", "separate", "It depends on the source."),

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from sourcewise.comparison.summary import Summary
 from sourcewise.errors import listing
 from sourcewise.results.comparison import MACRO, Difference, Lead, Verdict
 from sourcewise.results.text import few_degrees, in_order, quoted, within
 from sourcewise.statistics import Interval, holm, judge, judge_overall, would_decide
+from sourcewise.statistics import Verdict as Judged
 from sourcewise.strategies import Strategy
 
 __all__ = ["differences", "leads_of", "total_variation", "verdict_of"]
@@ -89,7 +91,7 @@ def verdict_of(
     mine = {d.source: d for d in differences if d.strategy == main}
     average = next(d for d in mine.values() if d.average)
     per_source = {job.names[k]: mine[job.names[k]].verdict for k in job.tested}
-    overall = judge_overall(average.verdict, per_source.values())
+    overall = judge_overall(cast(Judged, average.verdict), per_source.values())
     leads = leads_of(summary, baseline, rivals)
     lead = leads[0]
     found = _finding(overall, average, per_source, summary)
@@ -119,14 +121,14 @@ def leads_of(summary: Summary, baseline: str, rivals: Sequence[str]) -> list[Lea
             d = summary.difference(best, name, summary.macro)
             sure = max(0.5, 1 - d.above(0.0))  # models that are the same are told apart by none
             found.append(Lead(best, name, d.value, d.low, d.high, sure))
-    return sorted(found, key=lambda lead: lead.sure)
+    return sorted(found, key=lambda lead: lead.sure or 0.0)
 
 
 def _advice(lead: Lead, differences: Sequence[Difference], rivals: int) -> str:
     """The strategy to use, and how surely it is the best."""
     told = f"recommended: {lead.strategy}, the best estimate on average"
     if rivals > 1:
-        much = f"by {lead.difference:.3g}, {100 * lead.sure:.0f} % sure"
+        much = f"by {lead.difference:.3g}, {lead.surely}"
         told += f" (next to it {lead.over}, {much}; rivals are not tested among each other)"
     decided = {d.source: d.verdict for d in differences if not d.average}
     alone = [name for name, verdict in decided.items() if verdict in ("pool", "separate")]

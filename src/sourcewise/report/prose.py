@@ -101,7 +101,7 @@ def _line(result: ComparisonResult) -> str:
     if overall in USUAL and best != USUAL[overall]:
         line = f"Of these trained models, use {best}." if these else f"Use {best}."
     elif overall == "undecided":
-        line = f"{line[:-1]}; they lean to {best} ({100 * lead.sure:.0f} % sure)."
+        line = f"{line[:-1]}; they lean to {best} ({lead.surely})."
     if verdict.condition:
         line = sentence(f"{verdict.condition}: {line[0].lower()}{line[1:]}")
     return line

@@ -1,7 +1,6 @@
 """The result of a comparison: the contract of `compare --json`, key by key in docs/result.md."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import ComparedSource, DataFacts, DiagnosticFacts, Fitted, Resolved
@@ -144,9 +143,6 @@ class Gap:
         return self.source == MACRO
 
 
-Judged = Literal["pool", "separate", "equivalent", "undecided"]
-
-
 @dataclass(frozen=True)
 class Difference(Gap):
     """A gap with its test and verdict."""
@@ -155,7 +151,7 @@ class Difference(Gap):
     p: float | None
     p_holm: float | None
     p_outside: float | None  # against a difference outside the region, adjusted as well
-    verdict: Judged
+    verdict: str
     would_decide: str | None
 
 
@@ -178,10 +174,19 @@ class Lead:
 
     strategy: str  # that is recommended
     over: str
-    difference: float  # 0 or above
-    low: float
-    high: float
-    sure: float  # 1 less the one-sided p-value, from .5 to 1
+    difference: float | None  # 0 or above
+    low: float | None
+    high: float | None
+    sure: float | None  # 1 less the one-sided p-value, from .5 to 1
+
+    @property
+    def surely(self) -> str:
+        """How sure it is, in words.
+
+        >>> Lead("pooled", "separate", 0.1, -0.1, 0.3, 0.874).surely
+        '87 % sure'
+        """
+        return "not known how sure" if self.sure is None else f"{100 * self.sure:.0f} % sure"
 
 
 @dataclass(frozen=True)

@@ -242,5 +242,5 @@ def leaning(lead: Lead, unit: str) -> str:
     >>> leaning(Lead("pooled", "separate", 0.0123, -0.01, 0.03, 0.874), "nats per row")
     'leaning to pooled (by 0.0123 nats per row over separate, 87 % sure)'
     """
-    much = f"by {lead.difference:.3g} {unit} over {lead.over}, {100 * lead.sure:.0f} % sure"
+    much = f"by {figure(lead.difference, '.3g')} {unit} over {lead.over}, {lead.surely}"
     return f"leaning to {lead.strategy} ({much})"
