@@ -55,7 +55,7 @@ def test_an_equivalence_says_how_large_a_difference_it_leaves():
 
 
 def with_noise(columns: int) -> sw.Sources:
-    data = gaussians(300, 0.6)
+    data = gaussians(800, 0.6)
     noise = Noise(1).normal(len(data), columns)
     return replace(data, x=torch.cat([as_table(data.x).matrix(), noise], 1))
 
