@@ -11,6 +11,7 @@ from scipy import stats
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
+    Units,
     averaged_errors,
     beta_from_gain,
     curvature,
@@ -29,6 +30,8 @@ RNG = np.random.default_rng(0)
 
 def test_jackknife_of_a_mean_is_the_t_interval_of_group_means():
     groups = RNG.normal(size=(10, 7))
+    even = stats.norm.ppf((np.arange(10) + 0.5) / 10)  # no group stands out
+    groups += (even - groups.mean(1))[:, None] + 0.3
     total = groups.sum()
     replicates = [(total - group.sum()) / 63 for group in groups]
     interval = jackknife(groups.mean(), replicates)
@@ -41,6 +44,20 @@ def symmetric(size: int, location: float = 0.0, scale: float = 1.0) -> np.ndarra
     """Rows without skewness, so that an interval has no bend."""
     half = RNG.normal(size=size // 2)
     return location + scale * np.concatenate([half, -half])
+
+
+def test_a_spread_of_few_groups_is_known_badly():
+    """One group of thirty makes it all: some two degrees of freedom; of normal ones, no fewer."""
+    one = np.zeros(30)
+    one[0] = 1.0
+    assert jackknife(0.0, one).df == pytest.approx(60 / (30 - 1 / 29 - 1 - 1), rel=0.05)
+    found = [jackknife(0.0, np.random.default_rng(r).normal(size=30)).df for r in range(500)]
+    assert np.median(found) > 27
+    # Against simulation: the variance of sums of squares of t variables with 8 degrees.
+    draws = np.random.default_rng(0).standard_t(8, size=(4000, 30))
+    truth = 2 * draws.var(1).mean() ** 2 / draws.var(1).var()
+    assert np.median([jackknife(0.0, row).df for row in draws]) < 29
+    assert truth < 20
 
 
 def test_one_seed_is_the_t_interval_over_rows():
@@ -156,7 +173,7 @@ def test_moments_of_rows_are_those_of_rows_and_seeds():
     rows, stratum, unit = rng.exponential(size=60), np.arange(60) % 3, np.arange(60) // 6 * 3
     unit = unit + stratum  # within strata
     sizes = rng.integers(1, 9, 60).astype(float)
-    second, third = row_moments(rows, unit, stratum, 4, sizes)
+    second, third = row_moments(rows, Units.of(unit, stratum, 4), stratum, sizes)
     for k in range(3):
         mine = stratum == k
         one = rows_and_seeds(rows[mine], unit[mine], sizes=sizes[mine])

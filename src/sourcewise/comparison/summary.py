@@ -13,6 +13,7 @@ from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.statistics import (
     DOMINATED,
     Interval,
+    Units,
     averaged_errors,
     beta_from_gain,
     curvature,
@@ -259,9 +260,10 @@ class Summary:
         second, third = (weights**i @ m for i, m in zip((2, 3), self._moments(signs), strict=True))
         bend = third / second**1.5 / 3 if second else 0.0
         if len(signs) == 2 and self.plan.job.metric.of_log_densities:
-            size = np.where(weights > 0, self.average(next(iter(signs)), "test_size"), 1.0)
+            apart = np.where(self._same_models(*signs), 0.0, weights)
+            size = np.where(apart > 0, self.average(next(iter(signs)), "test_size"), 1.0)
             plain = jackknife(values[0], values[1:])
-            bend += curvature(plain.standard_error, float(weights**2 @ (2 / size)))
+            bend += curvature(plain.standard_error, float(apart**2 @ (2 / size)))
         return jackknife(values[0], values[1:], bend=float(bend))
 
     def _moments(self, signs: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -269,10 +271,18 @@ class Summary:
         key = tuple(signs.items())
         if key not in self._row_moments:
             rows, scored = self._rows(signs)
-            data, weights = self.plan.job.data, self.plan.job.weights
-            unit, y, sizes = (part.numpy()[scored] for part in (data.units, data.y, weights))
-            self._row_moments[key] = row_moments(rows.mean(0)[scored], unit, y, data.K, sizes)
+            y, sizes = (
+                part.numpy()[scored] for part in (self.plan.job.data.y, self.plan.job.weights)
+            )
+            self._row_moments[key] = row_moments(rows.mean(0)[scored], self._units, y, sizes)
         return self._row_moments[key]
+
+    @cached_property
+    def _units(self) -> Units:
+        """Of the rows of tested sources."""
+        data = self.plan.job.data
+        scored = np.isin(data.y.numpy(), self.plan.job.tested)
+        return Units.of(data.units.numpy()[scored], data.y.numpy()[scored], data.K)
 
     def _rows(self, signs: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """(R, n) what rows contribute in each repetition, NaN where never; (n,) which do."""

@@ -12,7 +12,7 @@ baseline. Two kinds of interval say what it would do elsewhere:
 from sourcewise.statistics.deciding import would_decide
 from sourcewise.statistics.interval import Interval, SeedSpread
 from sourcewise.statistics.jackknife import DOMINATED, curvature, dominance, jackknife
-from sourcewise.statistics.rows import SEEDS, row_moments, rows_and_seeds, with_seeds
+from sourcewise.statistics.rows import SEEDS, Units, row_moments, rows_and_seeds, with_seeds
 from sourcewise.statistics.shared_errors import SHARED, averaged_errors, with_shared_errors
 from sourcewise.statistics.sharing import beta_from_gain
 from sourcewise.statistics.verdicts import (
@@ -32,6 +32,7 @@ __all__ = [
     "Interval",
     "Overall",
     "SeedSpread",
+    "Units",
     "Verdict",
     "averaged_errors",
     "beta_from_gain",

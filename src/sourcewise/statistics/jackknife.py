@@ -28,6 +28,10 @@ def jackknife(
 ) -> Interval:
     """Interval of an estimate from its delete-group replicates.
 
+    Where few groups make most of the spread, it is known less well than G - 1 degrees of freedom
+    say. With k the kurtosis of the replicates its own variance has the factor `(k - 1)/G`, in
+    place of 2 / df: df is `min(G - 1, 2 G/(k - 1))`. Normal replicates (k = 3) lose nothing.
+
     >>> x = np.arange(10.0)
     >>> leave_one_out = (x.sum() - x) / 9
     >>> bool(np.isclose(jackknife(x.mean(), leave_one_out).standard_error, x.std(ddof=1) / 10**.5))
@@ -40,9 +44,12 @@ def jackknife(
         bend: see `Interval` and `curvature`.
     """
     values = np.asarray(replicates, dtype=float)
-    G = len(values)
-    spread = float(((values - values.mean()) ** 2).sum())
-    return Interval(float(estimate), math.sqrt((G - 1) / G * spread), G - 1, level, bend=bend)
+    G, squares = len(values), (values - values.mean()) ** 2
+    spread, df = float(squares.sum()), G - 1.0
+    if spread:
+        kurtosis = G * float((squares**2).sum()) / spread**2
+        df = min(df, 2 * G / max(kurtosis - 1, 1e-9))
+    return Interval(float(estimate), math.sqrt((G - 1) / G * spread), df, level, bend=bend)
 
 
 MOST_CURVED = 0.1

@@ -1,14 +1,14 @@
 """The interval of a mean over new test rows and training seeds, for these training data."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sourcewise.statistics.interval import LEVEL, Interval, SeedSpread
 
-__all__ = ["SEEDS", "row_moments", "rows_and_seeds", "with_seeds"]
+__all__ = ["SEEDS", "Units", "row_moments", "rows_and_seeds", "with_seeds"]
 
 SEEDS = "training seeds"
 
@@ -75,30 +75,48 @@ def rows_and_seeds(
     )
 
 
+@dataclass(frozen=True)
+class Units:
+    """Which unit and stratum each row is of; rows of one unit stay together."""
+
+    pair: np.ndarray  # (n,) of each row its pair of stratum and unit
+    stratum: np.ndarray  # (P,) of each pair
+    unit: np.ndarray  # (P,) of each pair, numbered
+    size: np.ndarray  # (K,) units of each stratum
+
+    @classmethod
+    def of(cls, unit: np.ndarray, stratum: np.ndarray, K: int) -> "Units":
+        """Of units and strata (n,), the latter in {0, ..., K - 1}."""
+        numbered = np.unique(unit, return_inverse=True)[1]
+        keys, pair = np.unique(numbered * K + stratum, return_inverse=True)
+        return cls(pair, keys % K, keys // K, np.bincount(keys % K, minlength=K))
+
+    def sums(self, moves: np.ndarray) -> np.ndarray:
+        """(P,) of moves (n,) about their stratum's mean, scaled for what taking it off took."""
+        m = self.size
+        return (
+            np.bincount(self.pair, weights=moves) * np.sqrt(m / np.maximum(m - 1, 1))[self.stratum]
+        )
+
+
 def row_moments(
-    values: ArrayLike,
-    unit: ArrayLike,
-    stratum: ArrayLike,
-    K: int,
-    sizes: ArrayLike | None = None,
+    values: ArrayLike, units: Units, stratum: ArrayLike, sizes: ArrayLike | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(K,) each: the second and third central moment of every stratum's mean; 0 without rows.
 
     Args:
         values: (n,) of each row.
-        unit: (n,) rows of one unit stay together.
+        units: of the rows.
         stratum: (n,) in {0, ..., K - 1}.
-        K: number of strata.
         sizes: (n,) units of each row, above 0; None: each row is one.
     """
-    x, k = np.asarray(values, dtype=float), np.asarray(stratum)
+    x, k, K = np.asarray(values, dtype=float), np.asarray(stratum), len(units.size)
     s = np.ones(len(x)) if sizes is None else np.asarray(sizes, dtype=float)
     totals = np.bincount(k, weights=s, minlength=K)
     totals[totals == 0] = 1.0
     means = np.bincount(k, weights=x, minlength=K) / totals
-    moves = (x - means[k] * s) / totals[k]
-    z, pairs = _of_units(moves, k, np.asarray(unit), K)
-    second, third = (np.bincount(pairs[0], weights=z**i, minlength=K) for i in (2, 3))
+    z = units.sums((x - means[k] * s) / totals[k])
+    second, third = (np.bincount(units.stratum, weights=z**i, minlength=K) for i in (2, 3))
     return second, third
 
 
@@ -169,24 +187,13 @@ def _of_rows(
         used: (K,) the strata of positive weight.
     """
     kept = used[stratum]
-    z, pairs = _of_units(moves[kept], stratum[kept], unit[kept], len(used))
-    m = np.bincount(pairs[0], minlength=len(used))
-    if (m[used] < 2).any():
+    units = Units.of(unit[kept], stratum[kept], len(used))
+    if (units.size[used] < 2).any():
         raise ValueError("an interval needs test rows of at least two units of each source")
-    whole = np.bincount(pairs[1], weights=z)
+    z = units.sums(moves[kept])
+    whole = np.bincount(units.unit, weights=z)
     total, third = float((whole**2).sum()), float((whole**3).sum())
-    own = np.bincount(pairs[0], weights=z**2, minlength=len(used))
-    spread = float((own[used] ** 2 / (m[used] - 1)).sum())
-    most = float(pairs[1].max())  # all units but one: no more than that where they are shared
+    own = np.bincount(units.stratum, weights=z**2, minlength=len(used))
+    spread = float((own[used] ** 2 / (units.size[used] - 1)).sum())
+    most = len(whole) - 1.0  # all units but one: no more than that where they are shared
     return total, min(total**2 / spread, most) if spread > 0 else most, third
-
-
-def _of_units(
-    moves: np.ndarray, stratum: np.ndarray, unit: np.ndarray, K: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(P,) the sum of moves of each unit in each stratum, scaled for the mean that was taken off,
-    and (2, P) which stratum and unit."""
-    numbered = np.unique(unit, return_inverse=True)[1]
-    pairs, pair = np.unique(np.stack([stratum, numbered]), axis=1, return_inverse=True)
-    m = np.bincount(pairs[0], minlength=K)
-    return np.bincount(pair, weights=moves) * np.sqrt(m / np.maximum(m - 1, 1))[pairs[0]], pairs
