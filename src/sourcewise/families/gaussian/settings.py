@@ -11,6 +11,7 @@ from sourcewise.screening.options import NumericOptions
 __all__ = ["GaussianSettings"]
 
 
+WIDE = 256  # columns, above which eigenvectors of every part cost too much
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -36,10 +37,11 @@ class GaussianSettings(FamilySettings):
         default=True,
         description="one slope on given columns for all sources of a block, or each its own",
     )
-    shrinkage: Literal["auto", "none", "ledoit-wolf"] | _Share = Field(
+    shrinkage: Literal["auto", "none", "ledoit-wolf", "predictive"] | _Share = Field(
         default="auto",
-        description="how covariances are shrunk; auto: ledoit-wolf unless the covariance is "
-        "identity",
+        description="how covariances are shrunk; predictive: as parts of the training rows are "
+        f"best predicted from the others; auto: predictive, of more than {WIDE} columns "
+        "ledoit-wolf, of an identity none",
     )
 
     components: Annotated[int, Field(ge=1, le=2000)] | Literal["auto"] = Field(
@@ -61,17 +63,20 @@ class GaussianSettings(FamilySettings):
 
     def without_prior(self) -> Prior | None:
         """The same without shrinkage."""
-        if self.resolved_shrinkage == "none":
+        if self.shrinkage == "none" or self.covariance == "identity":
             return None
         bare = self.model_copy(update={"shrinkage": "none"})
         return Prior("shrinkage", "--set shrinkage=none", bare)
 
-    @property
-    def resolved_shrinkage(self) -> Literal["none", "ledoit-wolf"] | float:
-        """What `auto` stands for."""
+    def shrinks(self, d: int) -> Literal["none", "ledoit-wolf", "predictive"] | float:
+        """How covariances of d columns are shrunk."""
+        if self.covariance == "identity":
+            return "none"
         if self.shrinkage != "auto":
             return self.shrinkage
-        return "none" if self.covariance == "identity" else "ledoit-wolf"
+        if d == 1:
+            return "none"  # a variance has no shape
+        return "predictive" if d <= WIDE else "ledoit-wolf"
 
     @property
     def shares(self) -> bool:
