@@ -5,7 +5,8 @@
 - *Dequantise*: a column with ties was recorded at a resolution r (its smallest gap). Uniform noise
   u on [0, 1) spreads each value over its own cell, so that ties are no spikes of density. It is
   drawn once per row and is the same for all strategies.
-- *Standardise*: m and s over the training rows of all sources, the same for all strategies.
+- *Standardise*: m and s over the training rows of all sources, the same for all strategies; s = 1
+  where a family knows a scale in the columns' own units.
 - *Decode*: draws go to the start of their cell, and are rounded to the decimals that the column
   was recorded with, whether it has ties or not. Scores know nothing of that.
 - *Fill in*, for training only: a missing value is drawn from a normal given the row's observed
@@ -36,7 +37,8 @@ __all__ = ["NumericCoding", "NumericEncoder", "NumericRows", "plan"]
 
 def plan(screened: Screened, options: NumericOptions | None = None) -> "NumericCoding":
     """The coding of a sample of numbers."""
-    return NumericCoding(recorded_columns(screened.table, screened.log))
+    columns = recorded_columns(screened.table, screened.log)
+    return NumericCoding(columns, options is None or options.standardise)
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ class NumericCoding(Coding):
     gaps = "impute"
 
     columns: tuple[NumericColumn, ...]  # how each is encoded
+    standardise: bool = True  # or encode in the columns' own units, about their means
 
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
@@ -189,13 +192,24 @@ class NumericCoding(Coding):
         """Standardise by the training rows of all sources; fill in by source."""
         v = rows.values
         if rows.fill is None:
-            return NumericEncoder(self.columns, v.mean(0), _positive(v.std(0, correction=0)))
+            return self._encoder(v.mean(0), v.std(0, correction=0))
         mean, scale = _observed_moments(v)
         scale = _positive(scale)
         z = rows.known((v - mean) / scale)
         means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
         covariance = _observed_covariance(z - means[y])
-        return NumericEncoder(self.columns, mean, scale, means, covariance)
+        return self._encoder(mean, scale, means, covariance)
+
+    def _encoder(self, mean: Tensor, scale: Tensor, *fills: Tensor) -> NumericEncoder:
+        """In the units that it encodes in; what it fills in with is standardised here."""
+        scale = _positive(scale)
+        if self.standardise:
+            return NumericEncoder(self.columns, mean, scale, *fills)
+        if fills:
+            means, covariance = fills
+            known = torch.cat([scale, scale.new_ones(means.shape[1] - len(scale))])
+            fills = means * known, covariance * torch.outer(known, known)
+        return NumericEncoder(self.columns, mean, torch.ones_like(scale), *fills)
 
     def moment_parts(
         self, rows: NumericRows, y: Tensor, part: Tensor, K: int
@@ -208,7 +222,7 @@ class NumericCoding(Coding):
         n = rows.count.sum()
         mean = rows.count @ rows.mean / n
         squares = rows.about(mean.expand_as(rows.center)).second.diagonal(dim1=1, dim2=2)
-        return NumericEncoder(self.columns, mean, _positive((squares.sum(0) / n).sqrt()))
+        return self._encoder(mean, (squares.sum(0) / n).sqrt())
 
 
 def _tensor(values: Sequence[object]) -> Tensor:

@@ -47,7 +47,7 @@ def screen(data: Sources, rules: Rules = USUAL, options: NumericOptions | None =
     Raises:
         InputError: see `usable`; options, which tables have none of.
     """
-    if options is not None:
+    if options is not None and options.components != "auto":
         raise InputError("setting components: of images, and these examples have columns")
     screened = usable(data, rules)
     point_out_outliers(screened, point_out_misfits(screened))

@@ -51,13 +51,16 @@ class CodingOptions:
 
 @dataclass(frozen=True)
 class NumericOptions(CodingOptions):
-    """How many numbers of an image are modelled; of tables all columns are.
+    """How many numbers of an image are modelled, and the units of those of a table.
 
     Args:
-        components: principal components; auto: by the rows of the smallest source.
+        components: principal components; auto: by the rows of the smallest source. Of tables all
+            columns are modelled.
+        standardise: whether columns of a table are in units of their spread, or in their own.
     """
 
     components: int | Literal["auto"] = "auto"
+    standardise: bool = True
 
 
 @dataclass(frozen=True)

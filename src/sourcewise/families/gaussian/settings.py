@@ -27,7 +27,8 @@ class GaussianSettings(FamilySettings):
         "others are shared",
     )
     covariance: Literal["identity", "diagonal", "full"] = Field(
-        default="full", description="covariances within sources"
+        default="full",
+        description="covariances within sources; identity: known to be 1 in the columns' units",
     )
     shared_covariance: bool = Field(
         default=True,
@@ -58,8 +59,9 @@ class GaussianSettings(FamilySettings):
         return self
 
     def coding_options(self) -> NumericOptions | None:
-        """The components of images."""
-        return None if self.components == "auto" else NumericOptions(self.components)
+        """The components of images; an identity is one in the units of the columns."""
+        options = NumericOptions(self.components, self.covariance != "identity")
+        return None if options == NumericOptions() else options
 
     def without_prior(self) -> Prior | None:
         """The same without shrinkage."""
