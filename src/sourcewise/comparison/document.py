@@ -57,6 +57,7 @@ class Finished:
     warnings: Sequence[str]  # about the data
     models: Mapping[str, TrainedStrategy]  # that are kept, by strategy
     trials: Mapping[str, Sequence[Trial]]  # of a search over settings, by strategy
+    hangs_on: str = ""  # a setting without which the verdict would be another, in words
 
     @property
     def job(self) -> Job:
@@ -112,6 +113,7 @@ def _conditional(finished: Finished, verdict: Verdict) -> Verdict:
     rivals = [s.name for s in finished.job.strategies if not s.shuffled]
     late = [name for name in rivals if finished.summary.unfinished(name)]
     said = [c.condition for c in _family_cautions(finished, rivals) if c.condition]
+    said += filter(None, [finished.hangs_on])
     if not (holds := condition(late, said)):
         return verdict
     return replace(verdict, condition=holds, reason=f"{holds}: {verdict.reason}")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sourcewise.errors import InputError
-from sourcewise.families.settings import FamilySettings, Prior
+from sourcewise.families.settings import FamilySettings, Rival
 from sourcewise.screening.options import NumericOptions
 
 __all__ = ["GaussianSettings"]
@@ -63,12 +63,14 @@ class GaussianSettings(FamilySettings):
         options = NumericOptions(self.components, self.covariance != "identity")
         return None if options == NumericOptions() else options
 
-    def without_prior(self) -> Prior | None:
-        """The same without shrinkage."""
-        if self.shrinkage == "none" or self.covariance == "identity":
+    def rival(self) -> Rival | None:
+        """Without shrinkage; of settings that fix how covariances shrink, those that do not."""
+        if self.covariance == "identity":
             return None
-        bare = self.model_copy(update={"shrinkage": "none"})
-        return Prior("shrinkage", "--set shrinkage=none", bare)
+        other = "none" if self.shrinkage in ("auto", "predictive") else "auto"
+        changed = self.model_copy(update={"shrinkage": other})
+        now, option = (f"--set shrinkage={how}" for how in (self.shrinkage, other))
+        return Rival("shrinkage", now, option, changed)
 
     def shrinks(self, d: int) -> Literal["none", "ledoit-wolf", "predictive"] | float:
         """How covariances of d columns are shrunk."""
