@@ -64,6 +64,12 @@ class Moments:
         fourth = Q - crossed - crossed.mT + 4 * _outer(s, s) * M + _outer(n * square, square)
         return Moments(point, self.count, F - n * s, second, third, fourth)
 
+    def take(self, columns: Tensor) -> "Moments":
+        """Of some columns, in another order."""
+        center, count, first, *squares = self._tensors
+        chosen = (v[:, columns][:, :, columns] for v in squares)
+        return Moments(center[:, columns], count, first[:, columns], *chosen)
+
     def repeated(self, times: int) -> "Moments":
         """(times * G) groups: all of them, so many times."""
         return Moments(*(torch.cat([v] * times) for v in self._tensors))

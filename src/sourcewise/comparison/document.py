@@ -72,7 +72,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
     verdict = verdict_of(summary, finished.baseline, finished.prepared.too_few, found)
     return ComparisonResult(
         schema_version=1,
-        data=_data(finished.prepared),
+        data=_data(finished.prepared, finished.models[finished.baseline]),
         scope=summary.plan.scope,
         estimand=estimand(summary.plan),
         primary_metric=job.metric.key,
@@ -134,7 +134,7 @@ def _beta(finished: Finished, strategy: str) -> BetaHat:
     return BetaHat(*ends, strategy=strategy, note=note, reading=reading)
 
 
-def _data(prepared: Prepared) -> DataFacts[ComparedSource]:
+def _data(prepared: Prepared, fitted: TrainedStrategy) -> DataFacts[ComparedSource]:
     """The data of a comparison, and which of its sources are tested."""
     job, config = prepared.plan.job, prepared.config
     sources = [
@@ -146,6 +146,7 @@ def _data(prepared: Prepared) -> DataFacts[ComparedSource]:
     same = job.data.same
     return data_facts(
         job,
+        fitted,
         prepared.screened,
         config["fingerprint"],
         config["settings"]["missing"],

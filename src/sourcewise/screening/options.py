@@ -34,11 +34,14 @@ class Rules:
         missing: "refuse" missing values, "drop" their rows, or leave them to be imputed by the
             encoder, which is fitted on training rows only.
         log: columns to take logarithms of; ("all",) takes every column in use.
+        open_logs: whether logarithms of other columns are left to encoders, where skew or outliers
+            ask for them; codings without such a choice take none.
     """
 
     min_rows: int = 10
     missing: Missing = "refuse"
     log: tuple[str, ...] = ()
+    open_logs: bool = False
 
 
 USUAL = Rules()
