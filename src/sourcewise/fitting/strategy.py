@@ -212,7 +212,10 @@ def _choose(model: PartitionedModel, train: Batch, part: Tensor) -> None:
     for j, rows, local in model.route_known(train.y):
         block, names = model.block(j), (model.names[k] for k in model.partition.blocks[j])
         if isinstance(block, Choosing):
-            block.choose(replace(train.take(rows), y=local), part[rows], tuple(names))
+            own = (
+                train if len(rows) == len(train) else train.take(rows)
+            )  # in order, if they are all
+            block.choose(replace(own, y=local), part[rows], tuple(names))
 
 
 def whole_split(job: Job, noise: Noise) -> Split:

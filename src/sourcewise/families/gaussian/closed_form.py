@@ -34,6 +34,7 @@ __all__ = [
     "Solution",
     "free_parameters",
     "predicted",
+    "predicted_parts",
     "solve",
     "solve_moments",
     "summed",
@@ -188,14 +189,21 @@ def solve_moments(
     """See `families.base.Solvable`."""
     weighed, sums = None, _MomentSums(moments)
     if parts is not None and len(choices(settings, moments.first.shape[1])) > 1:
-        weighed = weights(_predicted(settings, moments, parts, partition))
+        weighed = weights(predicted_parts(settings, moments, parts, partition))
     return solve(settings, sums, partition, names, weighed)
 
 
-def _predicted(
+def predicted_parts(
     settings: GaussianSettings, moments: Moments, parts: Moments, partition: Partition
 ) -> Tensor:
-    """(C, M) see `predicted`: of all parts together, as if each had sources of its own."""
+    """(C, M) see `predicted`: of all parts together, as if each had sources of its own.
+
+    Args:
+        settings: see `predicted`.
+        moments: of the rows of K sources.
+        parts: of the same rows in P parts, (P K) groups.
+        partition: the blocks of sources.
+    """
     K = len(moments.count)
     P = len(parts.count) // K
     known = moments.repeated(P).minus(parts)

@@ -41,6 +41,7 @@ from sourcewise.families.gaussian.closed_form import (
     Solution,
     free_parameters,
     predicted,
+    predicted_parts,
     solve,
     solve_moments,
     summed,
@@ -48,13 +49,14 @@ from sourcewise.families.gaussian.closed_form import (
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.gaussian.shrinkage import choices, weights
 from sourcewise.families.gaussian.slopes import moved, slopes
-from sourcewise.moments import Moments
+from sourcewise.moments import MomentParts, Moments
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
 
 __all__ = ["Gaussian"]
 
+ROOM = 4  # times the numbers in rows, that sums over parts of them may take
 WIDEST = 2000  # columns: a covariance has their square, 32 MB
 
 
@@ -174,6 +176,18 @@ class Gaussian(ConditionalModel):
         """See `families.base.Choosing`: the weights of ways to shrink."""
         if len(self.weights) == 1:
             return
+        numbers, part = part.unique(return_inverse=True)
+        P = len(numbers)
+        if self.slopes is None and 3 * self.d * P * self.K <= ROOM * len(rows):
+            sums = MomentParts.of(rows.tensor, rows.y, part, self.K).grouped(torch.arange(P), P)
+            whole, pooled = sums.joined(self.K), Partition.pooled(self.K)
+            if bool(whole.count.all()):
+                self.weights.copy_(weights(predicted_parts(self.settings, whole, sums, pooled)))
+        else:
+            self._choose_by_rows(rows, part, names)
+
+    def _choose_by_rows(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
+        """See `choose`; where sums over rows do not do, or would be larger than they are."""
         scores, owners = [], []
         for p in part.unique().tolist():
             known, unknown = rows.take(part != p), rows.take(part == p)
