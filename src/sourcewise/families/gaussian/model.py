@@ -198,7 +198,10 @@ class Gaussian(ConditionalModel):
             if len(known) and len(unknown):
                 told = tuple(names[k] for k in sources.tolist())
                 known, unknown = _numbered(known, number), _numbered(unknown, number)
-                scores.append(self._predicted(known, unknown, told))
+                try:
+                    scores.append(self._predicted(known, unknown, told))
+                except InputError:  # of slopes under covariances that so few rows do not have
+                    continue
                 owners.append(sources if len(self.intensity) > 1 else sources[:1] * 0)
         if scores:
             found = summed(torch.cat(scores, 1), torch.cat(owners), len(self.intensity))
