@@ -211,7 +211,7 @@ def test_a_dry_run_writes_nothing(command, here):
     assert code == 0
     assert planned["settings"]["model"] == "gaussian"
     assert planned["settings"]["set"]["shrinkage"] == "auto"
-    assert planned["resolved"] == {"shrinkage": "ledoit-wolf"}
+    assert planned["resolved"] == {"shrinkage": "predictive"}
     assert planned["seconds"] > 0
     assert list(here.iterdir()) == []
     code, out, _ = command("reproduce", "fig1", "--dry-run")

@@ -64,6 +64,31 @@ class Moments:
         fourth = Q - crossed - crossed.mT + 4 * _outer(s, s) * M + _outer(n * square, square)
         return Moments(point, self.count, F - n * s, second, third, fourth)
 
+    def take(self, columns: Tensor) -> "Moments":
+        """Of some columns, in another order."""
+        center, count, first, *squares = self._tensors
+        chosen = (v[:, columns][:, :, columns] for v in squares)
+        return Moments(center[:, columns], count, first[:, columns], *chosen)
+
+    def repeated(self, times: int) -> "Moments":
+        """(times * G) groups: all of them, so many times."""
+        return Moments(*(torch.cat([v] * times) for v in self._tensors))
+
+    def minus(self, others: "Moments") -> "Moments":
+        """Without the rows of `others`, which are among them; about the same points."""
+        center, *sums = self._tensors
+        _, *less = others._tensors
+        return Moments(center, *(a - b for a, b in zip(sums, less, strict=True)))
+
+    def joined(self, K: int) -> "Moments":
+        """(K,) groups: p K + k joins k, for every p; about the same points."""
+        center, *sums = self._tensors
+        return Moments(center[:K], *(v.unflatten(0, (-1, K)).sum(0) for v in sums))
+
+    @property
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.center, self.count, self.first, self.second, self.third, self.fourth
+
     def standardised(self, mean: Tensor, scale: Tensor) -> "Moments":
         """Of `(x - m) / s`, both (d,)."""
         one, two = 1 / scale, 1 / scale.square()
@@ -118,18 +143,28 @@ class MomentParts:
 
     def where(self, kept: Tensor) -> Moments:
         """The sums (K, ...) of all rows whose part is `kept` (P,)."""
-        chosen = kept[self.part].nonzero().squeeze(1)
-        source = self.source[chosen]
+        return self.grouped(torch.where(kept, 0, -1), 1)
+
+    def grouped(self, group: Tensor, G: int) -> Moments:
+        """The sums (G * K, ...) of all rows of source k whose part is of group g, at g K + k.
+
+        Args:
+            group: (P,) of each part; -1 for none.
+            G: number of groups.
+        """
+        of = group[self.part]
+        chosen = (of >= 0).nonzero().squeeze(1)
+        where = of[chosen] * self.K + self.source[chosen]
 
         def total(values: Tensor) -> Tensor:
-            out = values.new_zeros(self.K, *values.shape[1:])
-            return out.index_add_(0, source, values[chosen])
+            out = values.new_zeros(G * self.K, *values.shape[1:])
+            return out.index_add_(0, where, values[chosen])
 
         s = self.sums
         center = s.center.new_zeros(self.K, s.center.shape[1])
         center[self.source] = s.center
         sums = (total(values) for values in (s.count, s.first, s.second, s.third, s.fourth))
-        return Moments(center, *sums)
+        return Moments(center.repeat(G, 1), *sums)
 
 
 def _means(x: Tensor, y: Tensor, K: int) -> Tensor:

@@ -6,9 +6,8 @@ import pytest
 
 import sourcewise as sw
 from sourcewise.comparison.prepare import CompareSettings, prepare
-from sourcewise.comparison.scores import Cell
+from sourcewise.comparison.rivals import against
 from sourcewise.comparison.summed import source_scores
-from sourcewise.comparison.warnings import _prior_matters
 
 
 def test_a_smaller_distance_is_better_in_every_sentence():
@@ -27,23 +26,19 @@ def test_a_smaller_distance_is_better_in_every_sentence():
 
 
 @pytest.mark.parametrize("higher", [True, False])
-def test_the_note_on_a_prior_prefers_what_fits_better(monkeypatch, higher):
-    plan = prepare(sw.read("wine", sample_rows=24), CompareSettings(seeds=1)).plan
-    prior = plan.job.settings.without_prior()
-    assert prior is not None
-    metric = replace(plan.job.metric, higher_is_better=higher, region=lambda coding, level: 0.01)
-    plan = replace(plan, job=replace(plan.job, metric=metric))
-    sums = plan.shared(0).sums
-    assert sums is not None
-    scores = source_scores(plan.job, Cell(0, None), sums)
-    note = _prior_matters(plan, {str(Cell(0, None)): scores}, "separate")
-    bare = replace(plan, job=replace(plan.job, settings=prior.without))
-    without = source_scores(bare.job, Cell(0, None), sums)
-    better = max if higher else min
-    with_, bare_ = (
-        better(float(s.test.mean()) for s in found.values()) for found in (scores, without)
-    )
-    improves = better(with_, bare_) == bare_
-    assert note is not None
-    assert ("prefer" in note) == improves
-    assert ("separate minus pooled" in note) == (not higher)
+def test_the_note_on_a_rival_prefers_what_fits_better(higher):
+    """Of two settings the better in the direction of the metric, whichever is in force."""
+    told = {}
+    for shrinkage in ("none", "auto"):
+        settings = CompareSettings(seeds=1, set={"shrinkage": shrinkage}, log=("none",))
+        plan = prepare(sw.read("wine", sample_rows=24), settings).plan
+        metric = replace(plan.job.metric, higher_is_better=higher, region=lambda c, level: 0.01)
+        plan = replace(plan, job=replace(plan.job, metric=metric))
+        sums = plan.shared(0).sums
+        assert sums is not None
+        results = {str(cell): source_scores(plan.job, cell, sums) for cell in plan.cells}
+        told[shrinkage] = against(plan, results, "separate").note
+    worse, better = ("none", "auto") if higher else ("auto", "none")
+    assert f"prefer --set shrinkage={better}" in told[worse]
+    assert told[better] == ""  # the rival fits worse: nothing hangs on it
+    assert ("separate minus pooled" in told[worse]) == (not higher)

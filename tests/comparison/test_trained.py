@@ -155,7 +155,8 @@ def test_validation_rows_are_apart_and_stratified():
     splits = [next(iter(plan.splits(cell, plan.folds(cell.repetition)))) for cell in plan.cells]
     assert len(splits) == 3
     assert all(torch.equal(split.valid, splits[0].valid) for split in splits)
-    parts = [set(rows.tolist()) for rows in vars(splits[0]).values()]
+    first = splits[0]
+    parts = [set(rows.tolist()) for rows in (first.train, first.valid, first.test)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 180
     units = [set(plan.job.data.units[list(part)].tolist()) for part in parts]
     assert not units[0] & units[1] | units[0] & units[2] | units[1] & units[2]

@@ -98,7 +98,9 @@ Text = Annotated[
 Chunk = Annotated[
     int | None, typer.Option("--chunk", help="Cut longer texts into pieces of N characters.")
 ]
-Log = Annotated[Names, typer.Option(help="Take logarithms of these columns: A,B, or all.")]
+Log = Annotated[
+    Names, typer.Option(help="Take logarithms of these columns: A,B, all, none, or auto.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 
 
@@ -190,7 +192,7 @@ def values_of(settings: type["Settings"], given: Given) -> dict[str, Any]:
     """The options that are fields of a settings class, as it takes them."""
     found = {name: given[name] for name in settings.model_fields if name in given}
     if "log" in found:
-        found["log"] = tuple(names(found["log"]))
+        found["log"] = tuple(names(found["log"])) or ("auto",)
     if "set_" in given and "set" in settings.model_fields:
         found["set"] = pairs(given["set_"], "--set")
     return found

@@ -11,6 +11,7 @@ from sourcewise.comparison.document import Finished, comparison_result
 from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.plan import BASELINE, Plan, Shared
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
+from sourcewise.comparison.rivals import against
 from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.tables import (
@@ -151,8 +152,9 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
     def _result(self, outcome: Outcome, run: str | None) -> ComparisonResult:
         prepared = replace(self.prepared, plan=outcome.plan)
         summary = Summary(outcome.plan, outcome.results)
-        warnings = warnings_of(prepared, outcome.results)
-        found = warnings, outcome.models, outcome.trials
+        rival = against(outcome.plan, outcome.results, BASELINE)
+        warnings = [*warnings_of(prepared), *filter(None, [rival.note])]
+        found = warnings, outcome.models, outcome.trials, rival.condition
         return comparison_result(Finished(prepared, summary, BASELINE, *found), run)
 
 

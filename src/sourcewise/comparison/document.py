@@ -57,6 +57,7 @@ class Finished:
     warnings: Sequence[str]  # about the data
     models: Mapping[str, TrainedStrategy]  # that are kept, by strategy
     trials: Mapping[str, Sequence[Trial]]  # of a search over settings, by strategy
+    hangs_on: str = ""  # a setting without which the verdict would be another, in words
 
     @property
     def job(self) -> Job:
@@ -71,7 +72,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
     verdict = verdict_of(summary, finished.baseline, finished.prepared.too_few, found)
     return ComparisonResult(
         schema_version=1,
-        data=_data(finished.prepared),
+        data=_data(finished.prepared, finished.models[finished.baseline]),
         scope=summary.plan.scope,
         estimand=estimand(summary.plan),
         primary_metric=job.metric.key,
@@ -114,6 +115,7 @@ def _conditional(finished: Finished, verdict: Verdict) -> Verdict:
     rivals = [s.name for s in finished.job.strategies if not s.shuffled]
     late = [name for name in rivals if finished.summary.unfinished(name)]
     said = [c.condition for c in _family_cautions(finished, rivals) if c.condition]
+    said += filter(None, [finished.hangs_on])
     if not (holds := condition(late, said)):
         return verdict
     return replace(verdict, condition=holds, reason=f"{holds}: {verdict.reason}")
@@ -134,7 +136,7 @@ def _beta(finished: Finished, strategy: str) -> BetaHat:
     return BetaHat(*ends, strategy=strategy, note=note, reading=reading)
 
 
-def _data(prepared: Prepared) -> DataFacts[ComparedSource]:
+def _data(prepared: Prepared, fitted: TrainedStrategy) -> DataFacts[ComparedSource]:
     """The data of a comparison, and which of its sources are tested."""
     job, config = prepared.plan.job, prepared.config
     sources = [
@@ -146,6 +148,7 @@ def _data(prepared: Prepared) -> DataFacts[ComparedSource]:
     same = job.data.same
     return data_facts(
         job,
+        fitted,
         prepared.screened,
         config["fingerprint"],
         config["settings"]["missing"],

@@ -114,7 +114,7 @@ class Plan:
         for part in range(FOLDS) if self.scope == "procedure" else [0]:
             train, test = kept & (fold != part), kept & (fold == part) & tested
             train, test = train.nonzero().squeeze(1), test.nonzero().squeeze(1)
-            yield Split.of(self.job, train, test, noise.of(part))
+            yield Split.of(self.job, train, test, noise.of(part), fold)
 
     def shared(self, repetition: int) -> Shared:
         """What the cells of a repetition share; the last that was asked for is kept."""

@@ -53,19 +53,32 @@ class SummedFit:
 
 
 def _fits(job: Job, sums: Sums, train: Tensor) -> Iterator[SummedFit]:
-    """Every strategy fitted on some parts, (P,); a fit that is refused is an `InputError`."""
-    own = sums.own.where(train)
+    """Every strategy fitted on some parts, (P,); a fit that is refused is an `InputError`.
+
+    What settings leave open is chosen by the folds among these parts.
+    """
+    K, folds = job.data.K, _numbered(sums.fold_and_group[0], train)
+    G = int(folds.max()) + 1
+    by_fold = sums.own.grouped(folds, G)
+    own = by_fold.joined(K)
     encoder = cast(MomentCoding, job.coding).fit_moments(own)
-    encoded = encoder.encode_moments(own)
+    encoded, parts = encoder.encode_moments(own), encoder.encode_moments(by_fold)[0]
     for strategy in job.strategies:
-        labelled, _ = encoded
+        labelled, inner = encoded[0], parts
         if strategy.shuffled and sums.shuffled is not None:
-            labelled, _ = encoder.encode_moments(sums.shuffled.where(train))
+            inner, _ = encoder.encode_moments(sums.shuffled.grouped(folds, G))
+            labelled = inner.joined(K)
         present = labelled.count.nonzero().squeeze(1).tolist()
         partition = strategy.partition.keep(present, needed=job.tested)
         settings, family = job.settings_of(strategy), cast(Solvable, job.family.model_class)
-        model = family.solve(settings, labelled, partition, job.names)
+        model = family.solve(settings, labelled, partition, job.names, inner)
         yield SummedFit(strategy.name, model, partition, encoder, labelled.count, encoded)
+
+
+def _numbered(fold: Tensor, train: Tensor) -> Tensor:
+    """(P,) the folds of parts that train, numbered anew; -1 for the others."""
+    _, number = fold[train].unique(return_inverse=True)
+    return torch.full_like(fold, -1).masked_scatter(train, number)
 
 
 def source_scores(

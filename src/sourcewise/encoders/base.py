@@ -61,7 +61,8 @@ class TensorRows:
     def take(self, index: Tensor) -> Self:
         """The rows at `index`."""
         parts = vars(self).items()
-        return replace(self, **{name: v if v is None else v[index] for name, v in parts})
+        rows = {name: v[index] for name, v in parts if isinstance(v, Tensor)}
+        return replace(self, **rows)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,13 @@
 - *Dequantise*: a column with ties was recorded at a resolution r (its smallest gap). Uniform noise
   u on [0, 1) spreads each value over its own cell, so that ties are no spikes of density. It is
   drawn once per row and is the same for all strategies.
-- *Standardise*: m and s over the training rows of all sources, the same for all strategies.
+- *Log*: of chosen columns; of columns left open where it makes the training rows of all sources
+  likelier, each source with a mean and variance of its own. With v_k a source's variance, where
+
+      sum_k n_k/2 log v_k(x) > sum_k n_k/2 log v_k(log x) + sum_i log x_i
+
+- *Standardise*: m and s over the training rows of all sources, the same for all strategies; s = 1
+  where a family knows a scale in the columns' own units.
 - *Decode*: draws go to the start of their cell, and are rounded to the decimals that the column
   was recorded with, whether it has ties or not. Scores know nothing of that.
 - *Fill in*, for training only: a missing value is drawn from a normal given the row's observed
@@ -23,7 +29,15 @@ import torch
 from torch import Tensor
 
 from sourcewise.documents import Positive, Real, typed
-from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, TensorRows
+from sourcewise.encoders.base import (
+    CodedColumn,
+    Coding,
+    Document,
+    Encoder,
+    MomentEncoder,
+    Sizes,
+    TensorRows,
+)
 from sourcewise.forms import Column, Table, X, as_table
 from sourcewise.moments import MomentParts, Moments
 from sourcewise.randomness import ExampleNoise
@@ -36,7 +50,10 @@ __all__ = ["NumericCoding", "NumericEncoder", "NumericRows", "plan"]
 
 def plan(screened: Screened, options: NumericOptions | None = None) -> "NumericCoding":
     """The coding of a sample of numbers."""
-    return NumericCoding(recorded_columns(screened.table, screened.log))
+    columns = recorded_columns(screened.table, screened.log)
+    standardise = options is None or options.standardise
+    left = (j for j, column in enumerate(columns) if column.name in screened.open_logs)
+    return NumericCoding(columns, standardise, tuple(left))
 
 
 @dataclass(frozen=True)
@@ -47,10 +64,12 @@ class NumericRows(TensorRows):
         values: (n, d) dequantised and, where chosen, logarithms; NaN where missing.
         fill: (n, d) standard normal draws to fill in with, or None if nothing is missing.
         given: (n, C) given columns that gaps are filled in by, if there are such.
+        open: the columns whose logarithm an encoder may take yet.
     """
 
     fill: Tensor | None = None
     given: Tensor | None = None
+    open: tuple[int, ...] = ()
 
     def known(self, z: Tensor) -> Tensor:
         """(n, d + C) encoded rows with their given columns."""
@@ -84,8 +103,8 @@ class NumericEncoder(Encoder):
             z: (n, d).
             log_det: (n,) the log of |dz/dx| over observed columns, to be added to log p(z).
         """
-        v = rows.values
         logs = [j for j, column in enumerate(self.columns) if column.log]
+        v = _with_logs(rows.values, [j for j in rows.open if j in logs])
         z = (v - self.mean) / self.scale
         if rows.fill is None:
             return z, -self.scale.log().sum() - v[:, logs].sum(1)
@@ -159,6 +178,8 @@ class NumericCoding(Coding):
     gaps = "impute"
 
     columns: tuple[NumericColumn, ...]  # how each is encoded
+    standardise: bool = True  # or encode in the columns' own units, about their means
+    open: tuple[int, ...] = ()  # the columns whose logarithm encoders may take or not
 
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
@@ -179,7 +200,8 @@ class NumericCoding(Coding):
         logs = [j for j, column in enumerate(self.columns) if column.log]
         values[:, logs] = values[:, logs].log()
         missing = bool(values.isnan().any())
-        return NumericRows(values, noise.of("fill").normal(self.variables) if missing else None)
+        fill = noise.of("fill").normal(self.variables) if missing else None
+        return NumericRows(values, fill, open=self.open)
 
     def beside(self, rows: NumericRows, c: Tensor) -> NumericRows:
         """See `Coding.beside`."""
@@ -187,28 +209,130 @@ class NumericCoding(Coding):
 
     def fit(self, rows: NumericRows, y: Tensor, K: int) -> NumericEncoder:
         """Standardise by the training rows of all sources; fill in by source."""
-        v = rows.values
+        columns = self.columns
+        if self.open:
+            values = rows.values[:, list(self.open)]
+            columns = self._chosen(*(_by_source(v, y, K) for v in (values, values.log())))
+        v = _with_logs(rows.values, [j for j in self.open if columns[j].log])
         if rows.fill is None:
-            return NumericEncoder(self.columns, v.mean(0), _positive(v.std(0, correction=0)))
+            return self._encoder(columns, v.mean(0), v.std(0, correction=0))
         mean, scale = _observed_moments(v)
         scale = _positive(scale)
         z = rows.known((v - mean) / scale)
         means = torch.stack([_observed_moments(z[y == k])[0] for k in range(K)])
         covariance = _observed_covariance(z - means[y])
-        return NumericEncoder(self.columns, mean, scale, means, covariance)
+        return self._encoder(columns, mean, scale, means, covariance)
+
+    def _chosen(self, raw: "_Spread", logs: "_Spread") -> tuple[NumericColumn, ...]:
+        """The columns with the logarithms that training rows are likelier under."""
+        gain = (raw.half_logs - logs.half_logs - logs.total).tolist()
+        taken = {j for j, more in zip(self.open, gain, strict=True) if more > 0}
+        return tuple(replace(c, log=c.log or j in taken) for j, c in enumerate(self.columns))
+
+    def _encoder(
+        self, columns: tuple[NumericColumn, ...], mean: Tensor, scale: Tensor, *fills: Tensor
+    ) -> NumericEncoder:
+        """In the units that it encodes in; what it fills in with is standardised here."""
+        scale = _positive(scale)
+        if self.standardise:
+            return NumericEncoder(columns, mean, scale, *fills)
+        if fills:
+            means, covariance = fills
+            known = torch.cat([scale, scale.new_ones(means.shape[1] - len(scale))])
+            fills = means * known, covariance * torch.outer(known, known)
+        return NumericEncoder(columns, mean, torch.ones_like(scale), *fills)
 
     def moment_parts(
         self, rows: NumericRows, y: Tensor, part: Tensor, K: int
     ) -> MomentParts | None:
-        """See `MomentCoding`: rows with gaps cannot be added up."""
-        return None if rows.fill is not None else MomentParts.of(rows.values, y, part, K)
+        """See `MomentCoding`: of the columns, then of open logarithms; none of rows with gaps."""
+        if rows.fill is not None:
+            return None
+        logs = rows.values[:, list(self.open)].log()
+        values = torch.cat([rows.values, logs], 1) if self.open else rows.values
+        return MomentParts.of(values, y, part, K)
 
-    def fit_moments(self, rows: Moments) -> NumericEncoder:
-        """Standardise by the training rows of all sources."""
+    def fit_moments(self, rows: Moments) -> "MomentEncoder":
+        """Choose logarithms and standardise by the training rows of all sources."""
+        if not self.open:
+            return self._fit_moments(self.columns, rows)
+        d, L = self.variables, len(self.open)
+        spreads = (_of_moments(rows, slice(*at)) for at in ((0, d), (d, d + L)))
+        raw, logs = spreads
+        columns = self._chosen(raw.take(list(self.open)), logs)
+        at = {j: d + i for i, j in enumerate(self.open) if columns[j].log}
+        index = torch.tensor([at.get(j, j) for j in range(d)])
+        return _Selecting(self._fit_moments(columns, rows.take(index)), index)
+
+    def _fit_moments(self, columns: tuple[NumericColumn, ...], rows: Moments) -> NumericEncoder:
         n = rows.count.sum()
         mean = rows.count @ rows.mean / n
         squares = rows.about(mean.expand_as(rows.center)).second.diagonal(dim1=1, dim2=2)
-        return NumericEncoder(self.columns, mean, _positive((squares.sum(0) / n).sqrt()))
+        return self._encoder(columns, mean, (squares.sum(0) / n).sqrt())
+
+
+@dataclass(frozen=True)
+class _Selecting:
+    """An encoder of moments that hold open columns twice: as they are, and their logarithms."""
+
+    encoder: NumericEncoder  # of the columns that are chosen
+    index: Tensor  # (d,) where each stands
+
+    def encode(self, rows: NumericRows, y: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Encoder`."""
+        return self.encoder.encode(rows, y)
+
+    def encode_moments(self, rows: Moments) -> tuple[Moments, Tensor]:
+        """See `MomentEncoder`."""
+        return self.encoder.encode_moments(rows.take(self.index))
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Of columns, over the sources with more than one value: sums that a likelihood needs."""
+
+    half_logs: Tensor  # (L,) sum_k n_k/2 log v_k
+    total: Tensor  # (L,) of values
+
+    def take(self, columns: list[int]) -> "_Spread":
+        """Of some columns."""
+        return _Spread(self.half_logs[columns], self.total[columns])
+
+    @classmethod
+    def of(cls, count: Tensor, sums: Tensor, squares: Tensor) -> "_Spread":
+        """From (K, L) numbers, sums, and sums of squares about the sources' means."""
+        used = (count > 1) & (squares > 0)
+        variance = torch.where(used, squares / count.clamp(min=1), 1.0)
+        half = count / 2 * variance.log()
+        return cls(half.sum(0), torch.where(used, sums, 0.0).sum(0))
+
+
+def _of_moments(rows: Moments, columns: slice) -> _Spread:
+    mean = rows.mean
+    squares = rows.second.diagonal(dim1=1, dim2=2) - rows.first * (mean - rows.center)
+    count = rows.count[:, None].expand_as(mean)
+    found = count, count * mean, squares
+    return _Spread.of(*(v[:, columns] for v in found))
+
+
+def _by_source(v: Tensor, y: Tensor, K: int) -> _Spread:
+    """Of columns (n, L); gaps are left out."""
+    seen, values = (~v.isnan()).to(v.dtype), v.nan_to_num(0.0)
+    count, sums, squares = v.new_zeros(3, K, v.shape[1])
+    count.index_add_(0, y, seen)
+    sums.index_add_(0, y, values)
+    rest = torch.where(v.isnan(), 0.0, values - (sums / count.clamp(min=1))[y])
+    squares.index_add_(0, y, rest.square())
+    return _Spread.of(count, sums, squares)
+
+
+def _with_logs(v: Tensor, columns: list[int]) -> Tensor:
+    """(n, d) with the logarithms of some columns."""
+    if not columns:
+        return v
+    v = v.clone()
+    v[:, columns] = v[:, columns].log()
+    return v
 
 
 def _tensor(values: Sequence[object]) -> Tensor:

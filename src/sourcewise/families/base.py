@@ -19,6 +19,7 @@ __all__ = [
     "BatchNoise",
     "Carried",
     "Caution",
+    "Choosing",
     "ConditionalModel",
     "Density",
     "Diagnosed",
@@ -287,7 +288,11 @@ class Solvable(Protocol):
 
     @staticmethod
     def solve(
-        settings: Any, moments: Moments, partition: Partition, names: tuple[str, ...]
+        settings: Any,
+        moments: Moments,
+        partition: Partition,
+        names: tuple[str, ...],
+        parts: Moments | None = None,
     ) -> Solved:
         """The exact fit of every block of the partition.
 
@@ -296,9 +301,30 @@ class Solvable(Protocol):
             moments: of the encoded training rows of K sources.
             partition: the blocks.
             names: the K sources' names, for messages.
+            parts: of the same rows in P parts, (P K) groups: what settings leave open is chosen as
+                `Choosing` says.
 
         Raises:
             InputError: what `fit_exactly` would refuse.
+        """
+        ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """A model that settles what its settings leave open by rows that a fit has not seen.
+
+    Its training rows come in parts, and each part is predicted by fits to the others: test rows
+    have no part in it. The rule is the same for every strategy and every block.
+    """
+
+    def choose(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
+        """Settle it, before the model is fitted to all rows.
+
+        Args:
+            rows: n training rows.
+            part: (n,) the part of each.
+            names: the sources' names, for messages.
         """
         ...
 

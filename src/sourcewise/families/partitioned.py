@@ -108,6 +108,12 @@ class PartitionedModel(ConditionalModel):
             if len(rows):
                 yield j, rows, self.routes[y[rows], 1]
 
+    def route_known(self, y: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """See `route`; examples of sources in no block are left."""
+        inside = (self.routes[y, 0] >= 0).nonzero().squeeze(1)
+        for j, rows, local in self.route(y[inside]):
+            yield j, inside[rows], local
+
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of each row under its block's model; errors are those of the blocks that have rows."""
         columns = torch.full((len(self.names), 3), torch.nan, dtype=torch.float64)

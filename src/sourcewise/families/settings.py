@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from sourcewise.screening.options import CodingOptions
 from sourcewise.settings import Settings
 
-__all__ = ["Choice", "FamilySettings", "Prior", "Range", "TrainedSettings"]
+__all__ = ["Choice", "FamilySettings", "Range", "Rival", "TrainedSettings"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Prior:
-    """What draws estimates away from what the rows say, and how to do without."""
+class Rival:
+    """Other settings that a reader may hold for as good, and that a verdict should not hang on."""
 
-    name: str  # what it is called
-    option: str  # what turns it off on the command line
-    without: "FamilySettings"  # the settings without it
+    name: str  # what they differ in
+    now: str  # how it is now, as an option of the command line
+    option: str  # how it is with them
+    settings: "FamilySettings"  # they
 
 
 class FamilySettings(Settings):
@@ -52,8 +53,8 @@ class FamilySettings(Settings):
         """What they come to for data of a form: "table", "ragged" or "images"."""
         return self
 
-    def without_prior(self) -> Prior | None:
-        """How to do without a prior that a verdict may rest on; None: there is none."""
+    def rival(self) -> Rival | None:
+        """The settings that a verdict is held against; None: there are none."""
         return None
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 from sourcewise.families.base import ConditionalModel, Diagnosed
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.job import Job
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Table, as_table
 from sourcewise.results.contract import known
 from sourcewise.results.data import (
@@ -32,6 +33,7 @@ Source = TypeVar("Source", bound=SourceFacts)
 
 def data_facts(
     job: Job,
+    fitted: TrainedStrategy,
     screened: Screened,
     fingerprint: str,
     missing: str,
@@ -39,14 +41,19 @@ def data_facts(
     units: int | None = None,
     duplicate_rows: int | None = None,
 ) -> DataFacts[Source]:
-    """What holds of the data whatever is done with it, and what the run says of its sources."""
+    """What holds of the data whatever is done with it, and what the run says of its sources.
+
+    Columns are as kept models see them (`fitted`): an encoder may choose their logarithms.
+    """
     data, coding = job.data, job.coding
     table = data.x if isinstance(data.x, Table) else Table({}, ())  # nothing else has gaps
     return DataFacts(
         name=data.name,
         fingerprint=fingerprint,
         rows=len(data),
-        columns=tuple(Column(**column.to_json()) for column in coding.coded_columns),
+        columns=tuple(
+            Column(**column.to_json()) for column in fitted.encoder.coding.coded_columns
+        ),
         variables=coding.variables,
         symbols=coding.alphabet_size,
         scored_per=coding.unit,

@@ -86,12 +86,16 @@ class Split:
     train: Tensor  # that models are trained on, of all sources
     valid: Tensor  # that tell when to stop, likewise; none for an exact fit
     test: Tensor  # that models are scored on, of tested sources
+    part: Tensor  # (n_train,) of training rows: see `families.base.Choosing`; units are whole
 
     @classmethod
-    def of(cls, job: Job, train: Tensor, test: Tensor, noise: Noise) -> "Split":
-        """Set the validation rows apart from the training rows, the same for all strategies."""
+    def of(cls, job: Job, train: Tensor, test: Tensor, noise: Noise, fold: Tensor) -> "Split":
+        """Set the validation rows apart from the training rows, the same for all strategies.
+
+        Folds (n,) are of all rows: those of the training rows are their parts.
+        """
         held = hold_out(job.data.units[train], job.data.y[train], job.validation, noise)
-        return cls(train[~held], train[held], test)
+        return cls(train[~held], train[held], test, fold[train[~held]])
 
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:

@@ -39,7 +39,11 @@ class FitSettings(Settings):
         default="auto", description="auto (the family's for such data) or another that it offers"
     )
     missing: Missing = Field(default="refuse", description="refuse, drop, impute")
-    log: tuple[str, ...] = Field(default=(), description="column names, or all")
+    log: tuple[str, ...] = Field(
+        default=("auto",),
+        description="column names, all, none, or auto: skewed columns, where training rows are "
+        "likelier so",
+    )
 
     @classmethod
     def changed(cls, settings: Self | None, changes: Mapping[str, object]) -> Self:
@@ -76,7 +80,9 @@ def prepare_job(
             f"--given: {family.name} takes no given columns (those that do: {takers})"
         )
     data = screen_given(data, settings.missing)
-    screened = screen(family, data, own, Rules(min_rows, settings.missing, settings.log))
+    auto, none = (settings.log == (word,) for word in ("auto", "none"))
+    rules = Rules(min_rows, settings.missing, () if auto or none else settings.log, auto)
+    screened = screen(family, data, own, rules)
     if settings.model == "auto":
         _point_out_numbers(screened, family)
     coding = plan(family.coding, screened, own.coding_options())

@@ -9,7 +9,7 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows, Sizes
 from sourcewise.encoders.given import GivenEncoder, GivenRows
-from sourcewise.families.base import Diagnosed
+from sourcewise.families.base import Choosing, Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
 from sourcewise.forms import Images, Table, X, as_table, take
@@ -33,6 +33,8 @@ __all__ = [
     "untrained",
     "whole_split",
 ]
+
+PARTS = 5  # of all rows, by which fits choose what settings leave open
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def fit_strategy(
     model = untrained(job, strategy, encoded.encoders.sizes, train.y)
     if job.metric.needs == "density":
         model.refuse_rows(train)
+    _choose(model, train, split.part)
     efforts = fit(
         model,
         TrainingData(train, valid),
@@ -204,10 +207,23 @@ def fit_strategy(
     return TrainedStrategy(model, encoded.encoders, tuple(efforts), rows)
 
 
+def _choose(model: PartitionedModel, train: Batch, part: Tensor) -> None:
+    """What settings leave open is settled block by block; see `families.base.Choosing`."""
+    for j, rows, local in model.route_known(train.y):
+        block, names = model.block(j), (model.names[k] for k in model.partition.blocks[j])
+        if isinstance(block, Choosing):
+            own = (
+                train if len(rows) == len(train) else train.take(rows)
+            )  # in order, if they are all
+            block.choose(replace(own, y=local), part[rows], tuple(names))
+
+
 def whole_split(job: Job, noise: Noise) -> Split:
     """All rows train, apart from those that tell when to stop."""
     every = torch.arange(len(job.data))
-    return Split.of(job, every, every[:0], noise.of("validation"))
+    parts = 1 if job.family.trained else PARTS  # what is trained has nothing to choose by parts
+    fold = every * 0 if parts == 1 else job.data.folds(parts, noise.of("folds"))
+    return Split.of(job, every, every[:0], noise.of("validation"), fold)
 
 
 def fit_all(job: Job, rows: Rows, fold: Tensor, work: Work) -> dict[str, TrainedStrategy]:

@@ -155,7 +155,7 @@ def _training_result(
     return TrainingResult(
         schema_version=1,
         kind="train",
-        data=_data(prepared, split),
+        data=_data(prepared, split, item),
         strategy=Blocks(name, tuple(model.sources for model in models)),
         unit=job.unit,
         models=models,
@@ -170,7 +170,9 @@ def _training_result(
     )
 
 
-def _data(prepared: PreparedTraining, split: Split) -> DataFacts[TrainedSource]:
+def _data(
+    prepared: PreparedTraining, split: Split, item: TrainedStrategy
+) -> DataFacts[TrainedSource]:
     job, config = prepared.job, prepared.config
     train, valid = (
         torch.bincount(job.data.y[rows], minlength=job.data.K)
@@ -181,7 +183,7 @@ def _data(prepared: PreparedTraining, split: Split) -> DataFacts[TrainedSource]:
         for k in range(job.data.K)
     ]
     missing = config["settings"]["missing"]
-    return data_facts(job, prepared.screened, config["fingerprint"], missing, sources)
+    return data_facts(job, item, prepared.screened, config["fingerprint"], missing, sources)
 
 
 def _model(

@@ -57,6 +57,7 @@ class Screened:
 
     data: Sources  # the sample with usable columns only (and without dropped rows)
     log: frozenset[str] = frozenset()  # the columns to take logarithms of
+    open_logs: frozenset[str] = frozenset()  # those of which the training rows say whether to
     left_out: list[LeftOut] = field(default_factory=list)  # the columns left out
     warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
     dropped: int = 0  # rows dropped for missing values

@@ -26,7 +26,15 @@ from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 
-__all__ = ["Bulk", "outlying_rows", "point_out_outliers", "point_out_spikes", "shown", "spikes"]
+__all__ = [
+    "Bulk",
+    "mended_outliers",
+    "outlying_rows",
+    "point_out_outliers",
+    "point_out_spikes",
+    "shown",
+    "spikes",
+]
 
 FAR, OUTLYING = 3.0, 10.0  # ranges between quartiles
 REPEATED, SHARE = 3, 1e-3  # of a source's rows
@@ -217,12 +225,11 @@ def point_out_outliers(screened: Screened, told: Collection[str] = ()) -> None:
         values, data = screened.table.columns[name].double().numpy(), screened.data
         if spiked := screened.spikes.get(name):
             values = np.where(np.isin(values, spiked), np.nan, values)
-        log = name in screened.log
+        log = name in screened.log | screened.open_logs
         rows = outlying_rows(np.log(values) if log else values, data)
         if not len(rows) or _fills_most(values):
             continue
-        positive = not log and not bool((values <= 0).any())
-        helps = positive and not len(outlying_rows(np.log(values), data))
+        helps = not log and _log_helps(values, data)
         (cured if helps else left)[name] = rows
         screened.misfits[name] = "outliers"
         wrong |= set() if helps else {shown(value) for value in values[rows]}
@@ -239,6 +246,23 @@ def point_out_outliers(screened: Screened, told: Collection[str] = ()) -> None:
                 "values so far out that a smooth density follows them and not the other rows: "
                 f"{', '.join(told)}{more}: {help_}"
             )
+
+
+def mended_outliers(screened: Screened) -> list[str]:
+    """The columns with outliers that are none of their logarithms."""
+    found = []
+    for name in screened.table.names:
+        values, data = screened.table.columns[name].double().numpy(), screened.data
+        if name in screened.log or name in screened.spikes or _fills_most(values):
+            continue
+        if len(outlying_rows(values, data)) and _log_helps(values, data):
+            found.append(name)
+    return found
+
+
+def _log_helps(values: np.ndarray, data: Sources) -> bool:
+    """Whether logarithms of a column (n,) exist and have no outliers."""
+    return not bool((values <= 0).any()) and not len(outlying_rows(np.log(values), data))
 
 
 def _farthest(screened: Screened, name: str, rows: np.ndarray) -> str:

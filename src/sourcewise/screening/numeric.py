@@ -24,7 +24,7 @@ from sourcewise.screening.base import (
     tested_sources,
 )
 from sourcewise.screening.dates import point_out_dates
-from sourcewise.screening.far import point_out_outliers, point_out_spikes, shown
+from sourcewise.screening.far import mended_outliers, point_out_outliers, point_out_spikes, shown
 from sourcewise.screening.options import USUAL, NumericOptions, Rules
 from sourcewise.screening.recorded import resolution
 from sourcewise.sources import Sources
@@ -47,9 +47,11 @@ def screen(data: Sources, rules: Rules = USUAL, options: NumericOptions | None =
     Raises:
         InputError: see `usable`; options, which tables have none of.
     """
-    if options is not None:
+    if options is not None and options.components != "auto":
         raise InputError("setting components: of images, and these examples have columns")
     screened = usable(data, rules)
+    if rules.open_logs:
+        _leave_logs_open(screened)
     point_out_outliers(screened, point_out_misfits(screened))
     _point_out_skew(screened)
     for name, values in screened.spikes.items():
@@ -199,6 +201,29 @@ def _first_beyond_rank(rows: np.ndarray, names: Sequence[str]) -> str | None:
     return None
 
 
+def _leave_logs_open(screened: Screened) -> None:
+    """Columns of which skew or outliers ask for the logarithm: training rows will say whether."""
+    found = mended_outliers(screened)
+    for names, block in screened.table.blocks(screened.table.names):
+        mends = _mended(screened.without_spikes(names, block), screened.data.y)
+        found += [names[j] for j in mends.nonzero().squeeze(1).tolist()]
+    asked = [name for name in screened.table.names if name in found and name not in screened.log]
+    screened.open_logs = frozenset(asked)
+    if asked:
+        screened.warnings.append(
+            f"logarithms of {listing(asked, 12)} (above 0, and skewed or with outliers) are taken "
+            "where they make the training rows likelier, the same for all strategies; --log none "
+            "takes none"
+        )
+
+
+def _mended(values: Tensor, y: Tensor) -> Tensor:
+    """(d,) whether columns (n, d) of values above 0 are skewed, and their logarithms are not."""
+    gaps = values.isnan()
+    mends = ((values > 0) | gaps).all(0) & (_skewness(values, y) > SKEWED)
+    return mends & (_skewness(values.log(), y).abs() < SKEWED)
+
+
 def point_out_misfits(screened: Screened, told: Collection[str] = ()) -> list[str]:
     """Warn of columns that a smooth density fits badly: one value, or skew that logarithms cure.
 
@@ -214,14 +239,13 @@ def point_out_misfits(screened: Screened, told: Collection[str] = ()) -> list[st
         values = screened.without_spikes(names, block)
         gaps = values.isnan()
         share = (values == values.nanmedian(0).values).sum(0).double() / (~gaps).sum(0)
-        mends = ((values > 0) | gaps).all(0) & (_skewness(values, screened.data.y) > SKEWED)
-        mends &= _skewness(values.log(), screened.data.y).abs() < SKEWED
+        mends = _mended(values, screened.data.y)
         for j in ((share > 0.5) | mends).nonzero().squeeze(1).tolist():  # of the commonest
             name = names[j]
             if share[j] > 0.5 and len(values[:, j][~gaps[:, j]].unique()) > 2:
                 filled.append(f"{name} {float(share[j]):.0%}")
                 screened.misfits[name] = "mostly one value"
-            elif bool(mends[j]) and name not in told and name not in screened.log:
+            elif bool(mends[j]) and name not in {*told, *screened.log, *screened.open_logs}:
                 skewed.append(name)
                 screened.misfits[name] = "skewed"
     if filled:
@@ -240,7 +264,8 @@ def _point_out_skew(screened: Screened) -> None:
     skewed = []
     for names, block in screened.table.blocks(screened.table.names):
         values = screened.without_spikes(names, block)
-        logs = [j for j, name in enumerate(names) if name in screened.log]
+        logged = screened.log | screened.open_logs
+        logs = [j for j, name in enumerate(names) if name in logged]
         values[:, logs] = values[:, logs].log()
         for j in (_skewness(values, screened.data.y).abs() > SKEWED).nonzero().squeeze(1).tolist():
             if names[j] not in screened.misfits:

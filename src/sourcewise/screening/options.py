@@ -34,11 +34,14 @@ class Rules:
         missing: "refuse" missing values, "drop" their rows, or leave them to be imputed by the
             encoder, which is fitted on training rows only.
         log: columns to take logarithms of; ("all",) takes every column in use.
+        open_logs: whether logarithms of other columns are left to encoders, where skew or outliers
+            ask for them; codings without such a choice take none.
     """
 
     min_rows: int = 10
     missing: Missing = "refuse"
     log: tuple[str, ...] = ()
+    open_logs: bool = False
 
 
 USUAL = Rules()
@@ -51,13 +54,16 @@ class CodingOptions:
 
 @dataclass(frozen=True)
 class NumericOptions(CodingOptions):
-    """How many numbers of an image are modelled; of tables all columns are.
+    """How many numbers of an image are modelled, and the units of those of a table.
 
     Args:
-        components: principal components; auto: by the rows of the smallest source.
+        components: principal components; auto: by the rows of the smallest source. Of tables all
+            columns are modelled.
+        standardise: whether columns of a table are in units of their spread, or in their own.
     """
 
     components: int | Literal["auto"] = "auto"
+    standardise: bool = True
 
 
 @dataclass(frozen=True)

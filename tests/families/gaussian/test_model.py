@@ -19,9 +19,9 @@ from sklearn.discriminant_analysis import (
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.base import Diagnosed
-from sourcewise.families.gaussian.closed_form import ledoit_wolf_intensity
 from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.families.gaussian.settings import GaussianSettings
+from sourcewise.families.gaussian.shrinkage import ledoit_wolf_intensity
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families, family
 from sourcewise.metrics.distributions import log_prob

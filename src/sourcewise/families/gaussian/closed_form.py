@@ -16,6 +16,14 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError, listing
 from sourcewise.families.gaussian.settings import GaussianSettings
+from sourcewise.families.gaussian.shrinkage import (
+    Covariances,
+    choices,
+    held_out,
+    shrunk,
+    sound,
+    weights,
+)
 from sourcewise.moments import Moments
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
@@ -25,9 +33,11 @@ __all__ = [
     "RowSums",
     "Solution",
     "free_parameters",
-    "ledoit_wolf_intensity",
+    "predicted",
+    "predicted_parts",
     "solve",
     "solve_moments",
+    "summed",
 ]
 
 
@@ -170,14 +180,116 @@ def free_parameters(settings: GaussianSettings, K: int, d: int) -> int:
 
 
 def solve_moments(
-    settings: GaussianSettings, moments: Moments, partition: Partition, names: tuple[str, ...]
+    settings: GaussianSettings,
+    moments: Moments,
+    partition: Partition,
+    names: tuple[str, ...],
+    parts: Moments | None = None,
 ) -> Solution:
-    """See `solve`: from the moments of the rows."""
-    return solve(settings, _MomentSums(moments), partition, names)
+    """See `families.base.Solvable`."""
+    weighed, sums = None, _MomentSums(moments)
+    if parts is not None and len(choices(settings, moments.first.shape[1])) > 1:
+        weighed = weights(predicted_parts(settings, moments, parts, partition))
+    return solve(settings, sums, partition, names, weighed)
+
+
+def predicted_parts(
+    settings: GaussianSettings, moments: Moments, parts: Moments, partition: Partition
+) -> Tensor:
+    """(C, M) see `predicted`: of all parts together, as if each had sources of its own.
+
+    Args:
+        settings: see `predicted`.
+        moments: of the rows of K sources.
+        parts: of the same rows in P parts, (P K) groups.
+        partition: the blocks of sources.
+    """
+    K = len(moments.count)
+    P = len(parts.count) // K
+    known = moments.repeated(P).minus(parts)
+    present = (known.count > 0).tolist()
+    kept = [[k for k in partition.sources if present[p * K + k]] for p in range(P)]
+    blocks = [
+        tuple(p * K + k for k in block)
+        for p in range(P)
+        for block in partition.keep(kept[p]).blocks
+    ]
+    found = predicted(settings, _MomentSums(known), _MomentSums(parts), Partition(tuple(blocks)))
+    whole = _covariance_of(settings, partition, K)[0]
+    virtual = _covariance_of(settings, Partition(tuple(blocks)), P * K)[0]
+    inside = (virtual >= 0).nonzero().squeeze(1)
+    owner = torch.empty(found.shape[1], dtype=torch.int64)
+    owner[virtual[inside]] = whole[inside % K]
+    return summed(found, owner, int(whole.max()) + 1)
+
+
+def summed(scores: Tensor, owner: Tensor, M: int) -> Tensor:
+    """(C, M) scores (C, N) added up by owner (N,); NaN where all are."""
+    known = (~scores.isnan()).all(0)
+    out = scores.new_zeros(len(scores), M).index_add_(1, owner[known], scores[:, known])
+    none = torch.ones(M, dtype=torch.bool).index_fill_(0, owner[known], False)
+    return out.masked_fill(none, torch.nan)
+
+
+def predicted(
+    settings: GaussianSettings, known: Sums, unknown: Sums, partition: Partition
+) -> Tensor:
+    """(C, M) log densities of unknown rows under fits to known ones, summed, of each covariance.
+
+    Args:
+        settings: what is shared, the form of the covariance, and how it may be shrunk.
+        known: sums over rows to fit to, of every source of the partition.
+        unknown: over rows of the same sources; those of sources outside the partition are left.
+        partition: the blocks of sources.
+    """
+    fit = _unshrunk(settings, known, partition)
+    n, which = fit.of.n, fit.which
+    inside = (which >= 0).nonzero().squeeze(1)
+    t = torch.zeros_like(n).index_add_(0, which[inside], unknown.counts[inside].to(n.dtype))
+    mean, _ = unknown.scatter(fit.mean, which, len(n), settings.covariance == "diagonal")
+    scatter = torch.where(t[:, None, None] > 0, mean * t[:, None, None], 0.0)
+    return held_out(choices(settings, scatter.shape[1]), fit.of, scatter, t)
+
+
+@dataclass(frozen=True)
+class _Unshrunk:
+    """A fit before its covariances are shrunk."""
+
+    mean: Tensor  # mu, (K, d)
+    which: Tensor  # (K,) the covariance of each source; -1 for sources in no block
+    of: Covariances  # M of them
+
+
+def _covariance_of(
+    settings: GaussianSettings, partition: Partition, K: int
+) -> tuple[Tensor, Tensor]:
+    """(K,) the covariance and the block of each source; -1 for sources in no block."""
+    block = torch.tensor(partition.block_of(K))
+    if settings.shares:
+        return block, block
+    used, which = list(partition.sources), torch.full((K,), -1)
+    which[used] = torch.arange(len(used))
+    return which, block
+
+
+def _unshrunk(settings: GaussianSettings, sums: Sums, partition: Partition) -> _Unshrunk:
+    which, block = _covariance_of(settings, partition, len(sums.counts))
+    used, M = list(partition.sources), int(which.max()) + 1
+    mu = _means(settings, sums, partition, block)
+    n = mu.new_zeros(M).index_add_(0, which[used], sums.counts[used].to(mu.dtype))
+    if settings.covariance == "identity":
+        S, fourth = torch.eye(mu.shape[1], dtype=mu.dtype).repeat(M, 1, 1), torch.zeros_like(n)
+    else:
+        S, fourth = sums.scatter(mu, which, M, settings.covariance == "diagonal")
+    return _Unshrunk(mu, which, Covariances(S, fourth, n))
 
 
 def solve(
-    settings: GaussianSettings, sums: Sums, partition: Partition, names: tuple[str, ...]
+    settings: GaussianSettings,
+    sums: Sums,
+    partition: Partition,
+    names: tuple[str, ...],
+    weighed: Tensor | None = None,
 ) -> Solution:
     """Mean, covariance and shrinkage of every block, shared inside it as the settings say.
 
@@ -186,35 +298,30 @@ def solve(
         sums: over the training rows.
         partition: the blocks of sources.
         names: the K sources' names, for messages.
+        weighed: (C, M) weights of ways to shrink; None: the first of them.
 
     Raises:
         InputError: a source without rows, or a singular covariance, with the remedy.
     """
-    counts, K = sums.counts, len(names)
-    block = torch.tensor(partition.block_of(K))
-    used = list(partition.sources)
+    used, counts = list(partition.sources), sums.counts
     if not bool(counts[used].all()):
         empty = next(k for k in used if counts[k] == 0)
         raise InputError(f"source {names[empty]!r} has no training rows: no mean can be estimated")
-    which, M = block, len(partition)
-    if not settings.shares:
-        which, M = torch.full((K,), -1), len(used)
-        which[used] = torch.arange(M)
-    mu = _means(settings, sums, partition, block)
+    fit = _unshrunk(settings, sums, partition)
+    d = fit.mean.shape[1]
     sizes = Counter(map(len, partition)).items()
-    free = sum(count * free_parameters(settings, size, mu.shape[1]) for size, count in sizes)
-    if settings.covariance == "identity":
-        eye = torch.eye(mu.shape[1], dtype=mu.dtype)
-        return Solution(mu, eye.repeat(M, 1, 1), mu.new_zeros(M), which, free)
-    S, fourth = sums.scatter(mu, which, M, settings.covariance == "diagonal")
-    n = mu.new_zeros(M).index_add_(0, which[used], counts[used].to(mu.dtype))
+    free = sum(count * free_parameters(settings, size, d) for size, count in sizes)
 
     def who(m: int) -> str:
-        own = [names[k] for k in (which == m).nonzero().squeeze(1).tolist()]
+        own = [names[k] for k in (fit.which == m).nonzero().squeeze(1).tolist()]
         return f"sources {listing(own, 3)}" if len(own) > 1 else repr(own[0])
 
-    S, intensity = _shrunk(settings, S, fourth, n)
-    return Solution(mu, _cholesky(S, n, who, _remedies(settings)), intensity, which, free)
+    ways = choices(settings, d)
+    if weighed is None:
+        ways, weighed = ways[:1], torch.ones_like(fit.of.n)[None]
+    S, intensity = shrunk(ways, weighed, fit.of)
+    factor = _cholesky(S, fit.of.n, who, _remedies(settings))
+    return Solution(fit.mean, factor, intensity, fit.which, free)
 
 
 def _means(settings: GaussianSettings, sums: Sums, partition: Partition, block: Tensor) -> Tensor:
@@ -265,44 +372,10 @@ def _regression(S: Tensor, d1: int) -> Tensor:
     return torch.linalg.lstsq(S[d1:, d1:], S[d1:, :d1]).solution.T
 
 
-def _shrunk(
-    settings: GaussianSettings, S: Tensor, fourth: Tensor, n: Tensor
-) -> tuple[Tensor, Tensor]:
-    """(Shrunk) covariances (M, d, d) and the intensities used, (M,)."""
-    a = settings.resolved_shrinkage
-    if a == "none":
-        return S, torch.zeros_like(n)
-    if a == "ledoit-wolf":
-        intensity = ledoit_wolf_intensity(S, fourth, n)
-    else:
-        intensity = torch.full_like(n, a)
-    d, share = S.shape[1], intensity[:, None, None]
-    m = S.diagonal(dim1=1, dim2=2).sum(1)[:, None, None] / d
-    return (1 - share) * S + share * (m * torch.eye(d, dtype=S.dtype)), intensity
-
-
-def ledoit_wolf_intensity(S: Tensor, fourth: Tensor, n: Tensor) -> Tensor:
-    """The shrinkage that minimises the expected squared (Frobenius) error, estimated, (M,).
-
-    `a = min(b, e) / e`, `e = |S - m I|^2`, `b = sum_i |r_i r_i' - S|^2 / n^2`, `m = tr(S)/d`.
-
-    Args:
-        S: covariances `sum r r' / n` of centred residuals r, (M, d, d).
-        fourth: sum |r r'|^2 over rows, (M,); of a diagonal S, of diagonal entries.
-        n: rows, (M,).
-    """
-    norm = S.square().sum((1, 2))
-    spread = (fourth / n - norm) / n
-    m = S.diagonal(dim1=1, dim2=2).mean(1)
-    error = norm - S.shape[1] * m * m
-    return torch.where(error > 0, (spread / error).clamp(0, 1), 1.0)
-
-
 def _remedies(settings: GaussianSettings) -> str:
     """What helps where a covariance is singular, and is not in force."""
-    now = settings.resolved_shrinkage
-    stronger = {"none": "ledoit-wolf", "ledoit-wolf": "0.1"}.get(str(now))
-    ways = [f"--set shrinkage={stronger}"] if stronger else []
+    stronger = {"none": "ledoit-wolf"}.get(str(settings.shrinkage), "0.1")
+    ways = [] if isinstance(settings.shrinkage, float) else [f"--set shrinkage={stronger}"]
     ways += ["--set covariance=diagonal"] if settings.covariance == "full" else []
     return ", ".join([*ways, f"{'or ' * bool(ways)}leave dependent columns out (--ignore)"])
 
@@ -310,12 +383,8 @@ def _remedies(settings: GaussianSettings) -> str:
 def _cholesky(S: Tensor, n: Tensor, who: Callable[[int], str], remedies: str) -> Tensor:
     """L of each covariance (M, d, d); a singular one is refused."""
     factor, failed = torch.linalg.cholesky_ex(S)
-    pivots = factor.diagonal(dim1=1, dim2=2)
-    # A pivot is what a variable adds to those before it, on the scale of its own deviation.
-    scales = S.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
-    sound = (failed == 0) & (pivots > 1e-7 * scales).all(1) & (scales > 0).all(1)
-    if not bool(sound.all()):
-        m = int((~sound).nonzero()[0])
+    if not bool((whole := sound(S, factor, failed)).all()):
+        m = int((~whole).nonzero()[0])
         if int(n[m]) < 2:
             raise InputError(
                 f"the covariance of {who(m)} cannot be had from one row: bring more rows, leave "

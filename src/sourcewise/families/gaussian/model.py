@@ -14,18 +14,19 @@ columns c move the mean by `B_k c` (see `slopes`): all else is fitted to x - B_k
 diagonal or identity Sigma, B = 0. With own full covariances there is no closed form: psi and the
 Sigma_k are improved in turn, each step exact, until psi stands still.
 
-Shrinkage replaces the covariance S by `(1 - a) S + a tr(S)/d I`; `ledoit-wolf` estimates a (Ledoit
-and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004).
+Shrinkage replaces the covariance S by `(1 - a) S + a T`, a and T chosen by how well parts of the
+training rows are predicted from the others (see `shrinkage`).
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.errors import InputError
+from sourcewise.errors import InputError, rounded
 from sourcewise.families.base import (
     BatchNoise,
     Caution,
@@ -39,18 +40,23 @@ from sourcewise.families.gaussian.closed_form import (
     RowSums,
     Solution,
     free_parameters,
+    predicted,
+    predicted_parts,
     solve,
     solve_moments,
+    summed,
 )
 from sourcewise.families.gaussian.settings import GaussianSettings
+from sourcewise.families.gaussian.shrinkage import choices, weights
 from sourcewise.families.gaussian.slopes import moved, slopes
-from sourcewise.moments import Moments
+from sourcewise.moments import MomentParts, Moments
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
 
 __all__ = ["Gaussian"]
 
+ROOM = 4  # times the numbers in rows, that sums over parts of them may take
 WIDEST = 2000  # columns: a covariance has their square, 32 MB
 
 
@@ -67,6 +73,7 @@ class Gaussian(ConditionalModel):
         mean: mu, (K, d).
         scale_tril: L, (K, d, d), or (1, d, d) if the covariance is shared.
         intensity: shrinkage a, (K,) or (1,).
+        weights: (C, M) of ways to shrink each covariance; 0 before a fit.
         slopes: B, (K, d, C), or (1, d, C) if they are shared; None without given columns.
     """
 
@@ -74,6 +81,7 @@ class Gaussian(ConditionalModel):
     mean: Tensor
     scale_tril: Tensor
     intensity: Tensor
+    weights: Tensor
     slopes: Tensor | None
 
     def __init__(self, settings: GaussianSettings, *, K: int, d: int, C: int = 0):
@@ -92,6 +100,8 @@ class Gaussian(ConditionalModel):
         scale_tril.diagonal(dim1=1, dim2=2).fill_(1.0)
         self.register_buffer("scale_tril", scale_tril)
         self.register_buffer("intensity", torch.zeros(M, dtype=torch.float64))
+        ways = len(choices(settings, d))
+        self.register_buffer("weights", torch.zeros(ways, M, dtype=torch.float64))
         each = torch.zeros(1 if settings.shared_slopes else K, d, C, dtype=torch.float64)
         self.register_buffer("slopes", each if C else None)
 
@@ -103,11 +113,13 @@ class Gaussian(ConditionalModel):
 
     def diagnostics(self) -> list[Diagnostic]:
         """The shrinkage intensity of each covariance, and how it shrinks if that is `auto`."""
-        s, out = self.settings, []
+        out, how = [], self.settings.shrinks(self.d)
         if self.penalty:
-            out.append(Diagnostic("shrinkage", tuple(self.intensity.tolist())))
-        if s.shrinkage == "auto":
-            out.append(Diagnostic("shrinkage", (s.resolved_shrinkage,), setting=True))
+            out.append(Diagnostic("shrinkage", tuple(self.intensity.tolist()), shown=_told))
+        if self.settings.shrinkage == "auto":
+            alone = how == "predictive" and bool((self.weights[0] == 1).all())
+            how = "ledoit-wolf" if alone else how  # it has seen no parts
+            out.append(Diagnostic("shrinkage", (how,), setting=True))
         return out
 
     @classmethod
@@ -121,7 +133,7 @@ class Gaussian(ConditionalModel):
     @property
     def penalty(self) -> str:
         """Shrinkage, if there is any."""
-        return "" if self.settings.resolved_shrinkage == "none" else "shrinkage"
+        return "" if self.settings.shrinks(self.d) == "none" else "shrinkage"
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of each row (B, d) under its source; gaps (NaN) are left out."""
@@ -150,12 +162,61 @@ class Gaussian(ConditionalModel):
             InputError: a source without rows, or a singular covariance, with the remedy.
         """
         x, y, c = rows.tensor, rows.y, rows.c
+        if not bool(self.weights.any()):
+            self.weights[0] = 1.0
         if self.slopes is not None and c is not None:
-            self.slopes.copy_(slopes(self.settings, x, c, y, names))
+            self.slopes.copy_(slopes(self.settings, x, c, y, names, self.weights))
         sums = RowSums(moved(x, y, c, self.slopes), y, self.K)
-        found = solve(self.settings, sums, Partition.pooled(self.K), names)
+        found = solve(self.settings, sums, Partition.pooled(self.K), names, self.weights)
         for name in ("mean", "scale_tril", "intensity"):
             getattr(self, name).copy_(getattr(found, name))
+
+    @torch.no_grad()
+    def choose(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
+        """See `families.base.Choosing`: the weights of ways to shrink."""
+        if len(self.weights) == 1:
+            return
+        numbers, part = part.unique(return_inverse=True)
+        P = len(numbers)
+        if self.slopes is None and 3 * self.d * P * self.K <= ROOM * len(rows):
+            sums = MomentParts.of(rows.tensor, rows.y, part, self.K).grouped(torch.arange(P), P)
+            whole, pooled = sums.joined(self.K), Partition.pooled(self.K)
+            if bool(whole.count.all()):
+                self.weights.copy_(weights(predicted_parts(self.settings, whole, sums, pooled)))
+        else:
+            self._choose_by_rows(rows, part, names)
+
+    def _choose_by_rows(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
+        """See `choose`; where sums over rows do not do, or would be larger than they are."""
+        scores, owners = [], []
+        for p in part.unique().tolist():
+            known, unknown = rows.take(part != p), rows.take(part == p)
+            present = torch.bincount(known.y, minlength=self.K) > 0
+            sources = present.nonzero().squeeze(1)
+            number = torch.where(present, present.cumsum(0) - 1, -1)
+            unknown = unknown.take(present[unknown.y])
+            if len(known) and len(unknown):
+                told = tuple(names[k] for k in sources.tolist())
+                known, unknown = _numbered(known, number), _numbered(unknown, number)
+                try:
+                    scores.append(self._predicted(known, unknown, told))
+                except InputError:  # of slopes under covariances that so few rows do not have
+                    continue
+                owners.append(sources if len(self.intensity) > 1 else sources[:1] * 0)
+        if scores:
+            found = summed(torch.cat(scores, 1), torch.cat(owners), len(self.intensity))
+            self.weights.copy_(weights(found))
+
+    def _predicted(self, known: Batch, unknown: Batch, names: tuple[str, ...]) -> Tensor:
+        """(C, M) of unknown rows, by fits to known ones of every source."""
+        K, B = len(names), None
+        if self.slopes is not None and known.c is not None:
+            B = slopes(self.settings, known.tensor, known.c, known.y, names)
+
+        def sums(rows: Batch) -> RowSums:
+            return RowSums(moved(rows.tensor, rows.y, rows.c, B), rows.y, K)
+
+        return predicted(self.settings, sums(known), sums(unknown), Partition.pooled(K))
 
     @staticmethod
     def solve(
@@ -163,6 +224,16 @@ class Gaussian(ConditionalModel):
         moments: Moments,
         partition: Partition,
         names: tuple[str, ...],
+        parts: Moments | None = None,
     ) -> Solution:
         """See `families.base.Solvable`."""
-        return solve_moments(settings, moments, partition, names)
+        return solve_moments(settings, moments, partition, names, parts)
+
+
+def _numbered(rows: Batch, number: Tensor) -> Batch:
+    """With other numbers of sources."""
+    return replace(rows, y=number[rows.y])
+
+
+def _told(intensity: float) -> str:
+    return rounded(intensity) if intensity >= 1e-4 else "0"

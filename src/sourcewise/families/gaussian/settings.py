@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sourcewise.errors import InputError
-from sourcewise.families.settings import FamilySettings, Prior
+from sourcewise.families.settings import FamilySettings, Rival
 from sourcewise.screening.options import NumericOptions
 
 __all__ = ["GaussianSettings"]
 
 
+WIDE = 256  # columns, above which eigenvectors of every part cost too much
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -26,7 +27,8 @@ class GaussianSettings(FamilySettings):
         "others are shared",
     )
     covariance: Literal["identity", "diagonal", "full"] = Field(
-        default="full", description="covariances within sources"
+        default="full",
+        description="covariances within sources; identity: known to be 1 in the columns' units",
     )
     shared_covariance: bool = Field(
         default=True,
@@ -36,10 +38,11 @@ class GaussianSettings(FamilySettings):
         default=True,
         description="one slope on given columns for all sources of a block, or each its own",
     )
-    shrinkage: Literal["auto", "none", "ledoit-wolf"] | _Share = Field(
+    shrinkage: Literal["auto", "none", "ledoit-wolf", "predictive"] | _Share = Field(
         default="auto",
-        description="how covariances are shrunk; auto: ledoit-wolf unless the covariance is "
-        "identity",
+        description="how covariances are shrunk; predictive: as parts of the training rows are "
+        f"best predicted from the others; auto: predictive, of more than {WIDE} columns "
+        "ledoit-wolf, of an identity none",
     )
 
     components: Annotated[int, Field(ge=1, le=2000)] | Literal["auto"] = Field(
@@ -56,22 +59,28 @@ class GaussianSettings(FamilySettings):
         return self
 
     def coding_options(self) -> NumericOptions | None:
-        """The components of images."""
-        return None if self.components == "auto" else NumericOptions(self.components)
+        """The components of images; an identity is one in the units of the columns."""
+        options = NumericOptions(self.components, self.covariance != "identity")
+        return None if options == NumericOptions() else options
 
-    def without_prior(self) -> Prior | None:
-        """The same without shrinkage."""
-        if self.resolved_shrinkage == "none":
+    def rival(self) -> Rival | None:
+        """Without shrinkage; of settings that fix how covariances shrink, those that do not."""
+        if self.covariance == "identity":
             return None
-        bare = self.model_copy(update={"shrinkage": "none"})
-        return Prior("shrinkage", "--set shrinkage=none", bare)
+        other = "none" if self.shrinkage in ("auto", "predictive") else "auto"
+        changed = self.model_copy(update={"shrinkage": other})
+        now, option = (f"--set shrinkage={how}" for how in (self.shrinkage, other))
+        return Rival("shrinkage", now, option, changed)
 
-    @property
-    def resolved_shrinkage(self) -> Literal["none", "ledoit-wolf"] | float:
-        """What `auto` stands for."""
+    def shrinks(self, d: int) -> Literal["none", "ledoit-wolf", "predictive"] | float:
+        """How covariances of d columns are shrunk."""
+        if self.covariance == "identity":
+            return "none"
         if self.shrinkage != "auto":
             return self.shrinkage
-        return "none" if self.covariance == "identity" else "ledoit-wolf"
+        if d == 1:
+            return "none"  # a variance has no shape
+        return "predictive" if d <= WIDE else "ledoit-wolf"
 
     @property
     def shares(self) -> bool:

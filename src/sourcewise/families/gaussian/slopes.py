@@ -43,7 +43,12 @@ def moved(x: Tensor, y: Tensor, c: Tensor | None, B: Tensor | None) -> Tensor:
 
 
 def slopes(
-    settings: GaussianSettings, x: Tensor, c: Tensor, y: Tensor, names: tuple[str, ...]
+    settings: GaussianSettings,
+    x: Tensor,
+    c: Tensor,
+    y: Tensor,
+    names: tuple[str, ...],
+    weighed: Tensor | None = None,
 ) -> Tensor:
     """(1, d, C) the slopes that all K sources of a block share, or (K, d, C) each its own.
 
@@ -53,6 +58,7 @@ def slopes(
         c: (n, C) their given columns, encoded.
         y: (n,) their sources.
         names: the K sources' names, for messages.
+        weighed: (C, M) of ways to shrink covariances, where slopes depend on them.
 
     Raises:
         InputError: too many shared slopes, or see `closed_form.solve`.
@@ -66,7 +72,7 @@ def slopes(
     start = _split(settings, x, c, y, K, d1, rows) if d1 < d else None
     if start is None:
         start = _own_intercepts(x, c, y, K, rows)
-    return start if settings.shares else _in_turn(settings, x, c, y, names, start)
+    return start if settings.shares else _in_turn(settings, x, c, y, names, weighed, start)
 
 
 def _own_intercepts(x: Tensor, c: Tensor, y: Tensor, K: int, rows: list[Tensor]) -> Tensor:
@@ -114,6 +120,7 @@ def _in_turn(
     c: Tensor,
     y: Tensor,
     names: tuple[str, ...],
+    weighed: Tensor | None,
     B: Tensor,
 ) -> Tensor:
     """Slopes where Sigma_k are the sources' own."""
@@ -126,7 +133,8 @@ def _in_turn(
     own = _by_source(y, K)
     whole = settings.specific_means(d) == d
     for _ in range(STEPS):
-        found = solve(settings, RowSums(moved(x, y, c, B), y, K), Partition.pooled(K), names)
+        sums = RowSums(moved(x, y, c, B), y, K)
+        found = solve(settings, sums, Partition.pooled(K), names, weighed)
         r, g = (_centred(x, y, K), _centred(c, y, K)) if whole else (x - found.mean[y], c)
         if settings.shared_slopes:
             new = _weighted(r, g, own, found.scale_tril)
