@@ -29,7 +29,7 @@ from sourcewise.randomness import Noise
 __all__ = ["BASELINE", "Plan", "Scope", "Shared"]
 
 Scope = Literal["procedure", "these models"]
-GROUPS, MANY_GROUPS = 10, 30
+GROUPS, MANY_GROUPS = 10, 20
 BASELINE = "separate"  # what differences are taken from
 
 

@@ -37,9 +37,9 @@ KEY = "log_likelihood"
 class AuditSettings(Settings):
     """How much is simulated."""
 
-    repetitions: int = Field(default=200, ge=2, le=1_000_000, description="data sets per setting")
+    repetitions: int = Field(default=100, ge=2, le=1_000_000, description="data sets per setting")
     truth_samples: int = Field(
-        default=2000,
+        default=500,
         ge=2,
         le=1_000_000,
         description="data sets per setting that tell the true values",
