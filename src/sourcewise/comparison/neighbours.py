@@ -1,0 +1,286 @@
+"""Whether rows resemble the rows beside them in the file: a permutation test within sources.
+
+If every row stands for itself, the rows of a source are exchangeable: any order of them was as
+likely. Two statistics tell blocks of rows of one case from such an order, of every column j:
+
+    numbers:  r_j = sum_i e_i e_(i+1) / sum_i e_i^2,  e the ranks within a source, less their mean
+    values:   m_j = the number of rows whose next row has the same value
+
+(the rank form of von Neumann's ratio: Bartels, JASA 77, 1982; and a join count). Pairs across
+sources are left out. Rows are permuted whole, so the dependence between columns is kept, and the
+largest standardised statistic of all columns is compared with the largest of every permutation
+(Westfall and Young, *Resampling-based multiple testing*, 1993): a column is named if its own
+exceeds all of these, so that exchangeable rows are told to be alike with probability 1 / (B + 1)
+at most, whatever the columns.
+
+**Sorted files.** A file that is sorted by a column is no sign of repeated measurement: rows that
+were independent before they were sorted are so given that column. Such a column is a *key*, and
+is not tested where it is one. A key of few values, which occur in several sources, makes strata:
+rows are permuted within them. Otherwise the order says what the key says, and a column that
+depends on it smoothly drifts: then ranks less a straight line in the key are permuted, within
+short windows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sourcewise.randomness import Noise
+
+__all__ = ["Alike", "Layout", "alike", "layout_of", "run", "stretches"]
+
+PERMUTATIONS = 299
+FEW = 9  # values of a key that makes strata
+CHANGES = 20  # that leave no doubt that a column is sorted
+OUT_OF_ORDER = 0.1  # of its changes: a file may be of several that were sorted
+WINDOW = 20  # rows, or RUNS runs of equal values of the key
+RUNS = 4
+STRETCH = 100  # rows that are kept together where not all are looked at
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which rows may change places if rows are exchangeable; all sorted by source.
+
+    Args:
+        window: (n,) rows of one number may; never decreasing.
+        key: (n, d) whether the rows of a source are sorted by a column.
+        drift: (n,) values of the key on which ranks are regressed within windows, 0 without one.
+    """
+
+    window: np.ndarray
+    key: np.ndarray
+    drift: np.ndarray
+
+    @classmethod
+    def of_any_order(cls, source: np.ndarray, d: int) -> "Layout":
+        """That of rows (n,) of sources that are sorted by no column of d."""
+        n = len(source)
+        return cls(source, np.zeros((n, d), bool), np.zeros(n))
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A column in which rows resemble their neighbours.
+
+    Args:
+        column: its number.
+        rank: the rank correlation of neighbours; None for categories.
+        same: the share of neighbours with one value, chance taken off: 0 is chance, 1 always.
+        repeats: whether that share alone is more than chance.
+    """
+
+    column: int
+    rank: float | None
+    same: float
+    repeats: bool
+
+
+def layout_of(values: np.ndarray, category: np.ndarray, source: np.ndarray) -> Layout:
+    """Find the columns that the file is sorted by.
+
+    Args:
+        values: (n, d) numbers, and codes of categories; NaN is a gap.
+        category: (d,) which are codes.
+        source: (n,) never decreasing.
+    """
+    n, d = values.shape
+    segment, left = source, list(range(d))
+    while (stratum := _stratum(values, left, segment)) is not None:
+        left.remove(stratum)
+        changed = _different(values[1:, stratum], values[:-1, stratum])
+        segment = np.concatenate([[0], np.cumsum(changed | (segment[1:] != segment[:-1]))])
+    found = Layout.of_any_order(segment, d)
+    found.key[:, [j for j in range(d) if j not in left]] = True
+    if not left or n < 2:
+        return found
+    ordered = np.zeros((n, d), bool)
+    ordered[:, left] = _sorted(values[:, left], category[left], source, segment)
+    found.key[ordered] = True
+    runs = np.array([run(values[:, j]) for j in range(d)])
+    rows = ordered.any(1)
+    length = np.where(rows, np.maximum(WINDOW, RUNS * np.where(ordered, runs, 0).max(1)), n)
+    finest = np.where(ordered, runs, np.inf).argmin(1)
+    value = np.where(category[finest], np.arange(n), values[np.arange(n), finest])
+    return Layout(_windows(segment, length), found.key, np.where(rows, np.nan_to_num(value), 0))
+
+
+def stretches(n: int, most: int, length: int = STRETCH) -> np.ndarray:
+    """About `most` of n rows: evenly spaced stretches of neighbours, or all if they are as few.
+
+    >>> stretches(12, 6, 3).tolist()
+    [0, 1, 2, 6, 7, 8]
+    """
+    at = np.arange(n)
+    return at if n <= most else at[at % (length * n / most) < length]
+
+
+def run(values: np.ndarray) -> float:
+    """Rows in a row with one value (n,), on average."""
+    return len(values) / (1 + int(_different(values[1:], values[:-1]).sum()))
+
+
+def alike(
+    values: np.ndarray,
+    category: np.ndarray,
+    layout: Layout,
+    noise: Noise,
+    permutations: int = PERMUTATIONS,
+) -> list[Alike]:
+    """The columns in which rows resemble their neighbours, keys left out.
+
+    Args:
+        values: (n, d), as for `layout_of`; gaps resemble nothing.
+        category: (d,) which are codes.
+        layout: of these rows.
+        noise: of the permutations.
+        permutations: B of them.
+    """
+    tested = np.flatnonzero(~layout.key.all(0)).tolist()
+    if not tested or len(values) < 2:
+        return []
+    values = np.where(layout.key, np.nan, values)
+    numbers = [j for j in tested if not category[j]]
+    ranks, codes = _ranks(values[:, numbers], layout.window), _codes(values[:, tested])
+    measure = _Measure(layout)
+    found = np.empty((permutations + 1, len(numbers) + len(tested)))
+    found[0] = measure(ranks, codes)
+    for b in range(permutations):
+        order = np.argsort(layout.window + noise.of(b).uniform(len(values)).numpy())
+        found[b + 1] = measure(ranks[order], codes[order])
+    spread = found.std(0)
+    z = (found - found.mean(0)) / np.where(spread > 0, spread, 1)
+    named = z[0] > z[1:].max()
+    excess = found[0] - found[1:].mean(0)
+    room = measure.pairs - found[1:, len(numbers) :].mean(0)
+    same = dict(zip(tested, excess[len(numbers) :] / np.maximum(room, 1), strict=True))
+    repeats = dict(zip(tested, named[len(numbers) :], strict=True))
+    rank = {j: (float(excess[i]), bool(named[i])) for i, j in enumerate(numbers)}
+    return [
+        Alike(j, rank[j][0] if j in rank else None, float(same[j]), bool(repeats[j]))
+        for j in tested
+        if repeats[j] or rank.get(j, (0, False))[1]
+    ]
+
+
+class _Measure:
+    """Both statistics of rows in some order."""
+
+    def __init__(self, layout: Layout):
+        self.inside = layout.window[1:] == layout.window[:-1]
+        self.pairs = int(self.inside.sum())
+        new = np.concatenate([[True], ~self.inside])
+        self.starts = np.flatnonzero(new)
+        self.number = np.cumsum(new) - 1
+        drift = layout.drift[:, None]
+        size = np.diff(np.append(self.starts, len(new)))[:, None]
+        drift = drift - (np.add.reduceat(drift, self.starts) / size)[self.number]
+        squares = np.add.reduceat(drift**2, self.starts)
+        self.squares = np.where(squares > 0, squares, 1)
+        self.drift = drift.astype(np.float32) if layout.drift.any() else None
+
+    def __call__(self, ranks: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """r of ranks (n, numbers), and m of codes (n, d), one after the other."""
+        if self.drift is not None:  # a line is taken off in every window; mean 0 stays
+            slope = np.add.reduceat(ranks * self.drift, self.starts) / self.squares
+            ranks = ranks - slope.astype(np.float32)[self.number] * self.drift
+        products = (ranks[1:] * ranks[:-1])[self.inside].sum(0, dtype=np.float64)
+        total = (ranks**2).sum(0, dtype=np.float64)
+        same = (codes[1:] == codes[:-1])[self.inside].sum(0)
+        return np.concatenate([products / np.where(total > 0, total, 1), same])
+
+
+def _ranks(values: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """(n, d) float32 ranks within windows as shares of them, less their mean; 0 for a gap."""
+    import pandas as pd
+
+    if not values.shape[1]:
+        return np.empty(values.shape, np.float32)
+    groups = pd.DataFrame(values).groupby(window)
+    ranks = groups.rank(pct=True)
+    return (ranks - ranks.groupby(window).transform("mean")).fillna(0).to_numpy(np.float32)
+
+
+def _codes(values: np.ndarray) -> np.ndarray:
+    """(n, d) int32 numbers of the different values; every gap is one of its own."""
+    import pandas as pd
+
+    codes = np.empty(values.shape, np.int32)
+    gap = -np.arange(len(values)) - 1
+    for j, column in enumerate(values.T):
+        number = pd.factorize(column)[0]  # -1 for a gap
+        codes[:, j] = np.where(number < 0, gap, number)
+    return codes
+
+
+def _different(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Whether neighbours (n - 1,) have different values; gaps are alike."""
+    return ~((after == before) | (np.isnan(after) & np.isnan(before)))
+
+
+def _contiguous(values: np.ndarray, segment: np.ndarray) -> tuple[int, int, int]:
+    """Runs of a column (n,) within segments, different values within them, different values."""
+    import pandas as pd
+
+    codes = pd.factorize(values)[0]
+    inside = segment[1:] == segment[:-1]
+    runs = 1 + int((~inside | (codes[1:] != codes[:-1])).sum())
+    levels = int(codes.max()) + 2
+    within = len(np.unique(segment.astype(np.int64) * levels + codes + 1))
+    return runs, within, len(np.unique(codes))
+
+
+def _stratum(values: np.ndarray, columns: Sequence[int], segment: np.ndarray) -> int | None:
+    """The first of some columns that makes strata."""
+    return next((j for j in columns if _makes_strata(values[:, j], segment)), None)
+
+
+def _makes_strata(values: np.ndarray, segment: np.ndarray) -> bool:
+    """Whether a column has few values, each in one run of a segment, which recur in others."""
+    few = np.unique(values[: 10 * FEW])
+    if len(few) > FEW + 1:
+        return False
+    runs, within, levels = _contiguous(values, segment)
+    segments = 1 + int((segment[1:] != segment[:-1]).sum())
+    return levels <= FEW and runs == within and within > max(segments, levels)
+
+
+def _sorted(
+    values: np.ndarray, category: np.ndarray, source: np.ndarray, segment: np.ndarray
+) -> np.ndarray:
+    """(n, d) whether a column rises, or falls, in the row's source, or in all together.
+
+    Categories may also have one run of each.
+    """
+    inside = (segment[1:] == segment[:-1])[:, None]
+    steps = np.diff(values, axis=0)
+    new = np.concatenate([[True], source[1:] != source[:-1]])
+    starts, number = np.flatnonzero(new), np.cumsum(new) - 1
+    last = np.zeros((1, values.shape[1]), bool)  # of the last row there is no step
+
+    def counted(which: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(np.concatenate([which & inside, last]), starts)
+
+    ups, downs = counted(steps > 0), counted(steps < 0)
+    found = _one_way(ups, downs) | _one_way(ups.sum(0), downs.sum(0))
+    for j in np.flatnonzero(category & (ups + downs).sum(0).astype(bool)):
+        runs, within, _ = _contiguous(values[:, j], segment)
+        found[:, j] |= runs == within and (ups + downs)[:, j].sum() >= CHANGES
+    return found[number]
+
+
+def _one_way(ups: np.ndarray, downs: np.ndarray) -> np.ndarray:
+    """Whether there are many changes, nearly all of one direction."""
+    changes = ups + downs
+    return (changes >= CHANGES) & (np.minimum(ups, downs) <= OUT_OF_ORDER * changes)
+
+
+def _windows(segment: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """(n,) number of the window of each row: segments cut into equal parts of about a length."""
+    new = np.concatenate([[True], segment[1:] != segment[:-1]])
+    number, starts = np.cumsum(new) - 1, np.flatnonzero(new)
+    size = np.diff(np.append(starts, len(segment)))
+    parts = np.maximum(size // length[starts].astype(np.int64), 1)
+    part = (np.arange(len(segment)) - starts[number]) * parts[number] // size[number]
+    return (np.cumsum(parts) - parts)[number] + part
