@@ -211,6 +211,8 @@ def _of_differences(columns: _Columns, differences: np.ndarray) -> float | None:
     """The rank correlation of neighbours' differences, if it is more than chance."""
     scored = columns.rows[~np.isnan(differences[columns.rows])]
     rows = scored[stretches(len(scored), MOST_ROWS)]
+    if len(rows) < 2:
+        return None
     layout = columns.layout(rows)
     layout = replace(layout, key=np.zeros((len(rows), 1), bool))
     noise = Noise(0).of("differences")

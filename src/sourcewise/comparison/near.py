@@ -32,7 +32,7 @@ __all__ = ["near_pairs", "near_rows"]
 NEIGHBOURS = 10
 USUAL = 0.8  # different values a row, where ties are not
 FEW = 20  # values of a column that tells nothing of distance
-MOST_COLUMNS = 10
+MOST_COLUMNS, MOST_CHECKED = 10, 100  # of distances, and of the pairs that are found
 MOST_ROWS, SOME_ROWS = 20_000, 4000  # whose neighbours are looked for: all, or some of more
 CHANCE = 1e-6  # of as many close pairs
 FAR = 0.1  # of the rows lie between the values of two copies, in half of the columns at most
@@ -81,15 +81,15 @@ def near_pairs(values: np.ndarray, noise: Noise) -> tuple[np.ndarray, int]:
     from scipy.spatial import cKDTree
 
     none = np.empty((0, 2), np.int64), len(values)
-    numbers = _numbers(values)
+    numbers, few = _kinds(values)
     if len(values) < 2 * NEIGHBOURS or not numbers:
         return none
     ranks = _ranks(values[:, numbers], noise)
     asked = np.arange(len(values))
     if len(asked) > MOST_ROWS:
         asked = np.sort(noise.of("asked").permutation(len(asked))[:SOME_ROWS].numpy())
-    few = ranks[:, :MOST_COLUMNS]
-    distance, index = cKDTree(few).query(few[asked], k=NEIGHBOURS + 1, p=np.inf, workers=1)
+    some = ranks[:, :MOST_COLUMNS]
+    distance, index = cKDTree(some).query(some[asked], k=NEIGHBOURS + 1, p=np.inf, workers=1)
     nearest, middle, last = (distance[:, k] for k in (1, NEIGHBOURS // 2, NEIGHBOURS))
     outer = np.log(last / middle).mean()
     if not outer > 0:
@@ -97,22 +97,24 @@ def near_pairs(values: np.ndarray, noise: Noise) -> tuple[np.ndarray, int]:
     D = sum(1 / i for i in range(NEIGHBOURS // 2, NEIGHBOURS)) / outer
     p = -np.expm1((NEIGHBOURS - 1) * np.log1p(-np.minimum((nearest / last) ** D, 1 - 1e-12)))
     pairs = np.stack([asked, index[:, 1]], 1)
-    close = _alike(values, ranks, pairs, numbers)
+    close = _alike(values[:, few], ranks, pairs)
     found = pairs[close & (p < _threshold(p, close))]
     return found[np.unique(np.sort(found, 1), axis=0, return_index=True)[1]], len(asked)
 
 
-def _numbers(values: np.ndarray) -> list[int]:
-    """Columns of more than a few values, those of most values first."""
+def _kinds(values: np.ndarray) -> tuple[list[int], list[int]]:
+    """Columns of more than a few values, those of most values first, and the others."""
     counts = [len(np.unique(column)) for column in values.T]
     order = np.argsort(-np.array(counts), kind="stable").tolist()
-    return [j for j in order if counts[j] > FEW]
+    numbers = [j for j in order if counts[j] > FEW]
+    return numbers[:MOST_CHECKED], order[len(numbers) :][:MOST_CHECKED]
 
 
 def _ranks(values: np.ndarray, noise: Noise) -> np.ndarray:
     """(n, d) shares of rows below, a line between every tenth: two values may be as close as ever.
 
-    Where ties are usual, each value is spread over the ranks of its ties.
+    Where ties are usual, each value is spread over the ranks of its ties, and elsewhere over the
+    smallest gap between two, which may be a step of the decimals.
     """
     n, d = values.shape
     ranks = np.empty((n, d))
@@ -120,23 +122,20 @@ def _ranks(values: np.ndarray, noise: Noise) -> np.ndarray:
         column = values[:, j]
         levels, level, count = np.unique(column, return_inverse=True, return_counts=True)
         middle = (np.cumsum(count) - count / 2) / n
+        spread = noise.of("ties", j).uniform(n).numpy() - 0.5
         if len(levels) < USUAL * n:
-            spread = noise.of("ties", j).uniform(n).numpy() - 0.5
             ranks[:, j] = middle[level] + spread * count[level] / n
         else:
             knots = np.unique([*range(0, len(levels), NEIGHBOURS), len(levels) - 1])
+            column = column + spread * np.diff(levels).min()
             ranks[:, j] = np.interp(column, levels[knots], middle[knots])
     return ranks
 
 
-def _alike(
-    values: np.ndarray, ranks: np.ndarray, pairs: np.ndarray, numbers: list[int]
-) -> np.ndarray:
+def _alike(values: np.ndarray, ranks: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Whether the rows of pairs agree in columns of few values and are close in most others."""
     a, b = pairs.T
-    others = [j for j in range(values.shape[1]) if j not in numbers]
-    same = (values[a][:, others] == values[b][:, others]).all(1)
-    return same & (np.median(np.abs(ranks[a] - ranks[b]), 1) <= FAR)
+    return (values[a] == values[b]).all(1) & (np.median(np.abs(ranks[a] - ranks[b]), 1) <= FAR)
 
 
 def _threshold(p: np.ndarray, close: np.ndarray) -> float:

@@ -17,11 +17,11 @@ at most, whatever the columns.
 were independent before they were sorted are so given that column. Such a column is a *key*, and
 is not tested where it is one. A key of few values, which occur in several sources, makes strata:
 rows are permuted within them. Otherwise the order says what the key says, and a column that
-depends on it smoothly drifts: then ranks less a straight line in the key are permuted, within
-short windows.
+depends on it smoothly drifts: then ranks less a straight line in those of the key are permuted,
+within short windows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ __all__ = ["Alike", "Layout", "alike", "layout_of", "run", "stretches"]
 
 PERMUTATIONS = 299
 FEW = 9  # values of a key that makes strata
+MINORITY = 10  # rows with other values than most, that are in one place by no chance
 CHANGES = 20  # that leave no doubt that a column is sorted
 OUT_OF_ORDER = 0.1  # of its changes: a file may be of several that were sorted
 WINDOW = 20  # rows, or RUNS runs of equal values of the key
@@ -46,7 +47,7 @@ class Layout:
     Args:
         window: (n,) rows of one number may; never decreasing.
         key: (n, d) whether the rows of a source are sorted by a column.
-        drift: (n,) values of the key on which ranks are regressed within windows, 0 without one.
+        drift: (n,) ranks of the key, on which others are regressed within windows; 0 without one.
     """
 
     window: np.ndarray
@@ -86,24 +87,26 @@ def layout_of(values: np.ndarray, category: np.ndarray, source: np.ndarray) -> L
         source: (n,) never decreasing.
     """
     n, d = values.shape
-    segment, left = source, list(range(d))
-    while (stratum := _stratum(values, left, segment)) is not None:
-        left.remove(stratum)
-        changed = _different(values[1:, stratum], values[:-1, stratum])
+    if n < 2 or not d:
+        return Layout.of_any_order(source, d)
+    found, left = Layout.of_any_order(source, d), set(range(d))
+    segment = source
+    while strata := _first_strata(values, left, source, segment):
+        j, where = strata
+        left.remove(j)
+        found.key[:, j] = where
+        changed = _different(values[1:, j], values[:-1, j]) & where[1:]
         segment = np.concatenate([[0], np.cumsum(changed | (segment[1:] != segment[:-1]))])
-    found = Layout.of_any_order(segment, d)
-    found.key[:, [j for j in range(d) if j not in left]] = True
-    if not left or n < 2:
-        return found
-    ordered = np.zeros((n, d), bool)
-    ordered[:, left] = _sorted(values[:, left], category[left], source, segment)
+    ordered = _sorted(values, category, source, segment)
     found.key[ordered] = True
     runs = np.array([run(values[:, j]) for j in range(d)])
     rows = ordered.any(1)
     length = np.where(rows, np.maximum(WINDOW, RUNS * np.where(ordered, runs, 0).max(1)), n)
     finest = np.where(ordered, runs, np.inf).argmin(1)
     value = np.where(category[finest], np.arange(n), values[np.arange(n), finest])
-    return Layout(_windows(segment, length), found.key, np.where(rows, np.nan_to_num(value), 0))
+    window = _windows(segment, length)
+    drift = _ranks(value[:, None], window)[:, 0]
+    return Layout(window, found.key, np.where(rows, drift, 0))
 
 
 def stretches(n: int, most: int, length: int = STRETCH) -> np.ndarray:
@@ -141,9 +144,10 @@ def alike(
     if not tested or len(values) < 2:
         return []
     values = np.where(layout.key, np.nan, values)
-    numbers = [j for j in tested if not category[j]]
-    ranks, codes = _ranks(values[:, numbers], layout.window), _codes(values[:, tested])
-    measure = _Measure(layout)
+    drifts = bool(layout.drift.any())
+    numbers = tested if drifts else [j for j in tested if not category[j]]
+    ranks = _ranks(_as_numbers(values[:, numbers], category[numbers]), layout.window)
+    codes, measure = _codes(values[:, tested]), _Measure(layout)
     found = np.empty((permutations + 1, len(numbers) + len(tested)))
     found[0] = measure(ranks, codes)
     for b in range(permutations):
@@ -151,17 +155,18 @@ def alike(
         found[b + 1] = measure(ranks[order], codes[order])
     spread = found.std(0)
     z = (found - found.mean(0)) / np.where(spread > 0, spread, 1)
-    named = z[0] > z[1:].max()
-    excess = found[0] - found[1:].mean(0)
-    room = measure.pairs - found[1:, len(numbers) :].mean(0)
-    same = dict(zip(tested, excess[len(numbers) :] / np.maximum(room, 1), strict=True))
-    repeats = dict(zip(tested, named[len(numbers) :], strict=True))
-    rank = {j: (float(excess[i]), bool(named[i])) for i, j in enumerate(numbers)}
-    return [
-        Alike(j, rank[j][0] if j in rank else None, float(same[j]), bool(repeats[j]))
-        for j in tested
-        if repeats[j] or rank.get(j, (0, False))[1]
-    ]
+    # Where columns drift, so do the shares of their values: ranks, less the drift, must tell.
+    most = z[1:, : len(numbers) if drifts else None].max()
+    r, m = np.split(z[0] > most, [len(numbers)])
+    excess, usual = found[0] - found[1:].mean(0), found[1:, len(numbers) :].mean(0)
+    same = excess[len(numbers) :] / np.maximum(measure.pairs - usual, 1)
+    ranked = {j: (float(excess[i]), bool(r[i])) for i, j in enumerate(numbers)}
+    out = []
+    for i, j in enumerate(tested):
+        rank, named = ranked.get(j, (0.0, False))
+        if named or (m[i] and not drifts):
+            out.append(Alike(j, None if category[j] else rank, float(same[i]), bool(m[i])))
+    return out
 
 
 class _Measure:
@@ -174,8 +179,8 @@ class _Measure:
         self.starts = np.flatnonzero(new)
         self.number = np.cumsum(new) - 1
         drift = layout.drift[:, None]
-        size = np.diff(np.append(self.starts, len(new)))[:, None]
-        drift = drift - (np.add.reduceat(drift, self.starts) / size)[self.number]
+        self.size = np.diff(np.append(self.starts, len(new)))[:, None]
+        drift = drift - (np.add.reduceat(drift, self.starts) / self.size)[self.number]
         squares = np.add.reduceat(drift**2, self.starts)
         self.squares = np.where(squares > 0, squares, 1)
         self.drift = drift.astype(np.float32) if layout.drift.any() else None
@@ -185,10 +190,25 @@ class _Measure:
         if self.drift is not None:  # a line is taken off in every window; mean 0 stays
             slope = np.add.reduceat(ranks * self.drift, self.starts) / self.squares
             ranks = ranks - slope.astype(np.float32)[self.number] * self.drift
+            # What is left may be much in some windows and little in others: all count alike.
+            left = np.sqrt(np.add.reduceat(ranks**2, self.starts) / self.size)
+            scale = np.where(left > 1e-4, 1 / np.maximum(left, 1e-4), 0)
+            ranks = ranks * scale.astype(np.float32)[self.number]
         products = (ranks[1:] * ranks[:-1])[self.inside].sum(0, dtype=np.float64)
         total = (ranks**2).sum(0, dtype=np.float64)
         same = (codes[1:] == codes[:-1])[self.inside].sum(0)
         return np.concatenate([products / np.where(total > 0, total, 1), same])
+
+
+def _as_numbers(values: np.ndarray, category: np.ndarray) -> np.ndarray:
+    """Columns (n, d) with categories as numbers: whether a row has the most common one."""
+    out = values.copy()
+    for j in np.flatnonzero(category):
+        column = values[:, j]
+        levels, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+        if len(levels):
+            out[:, j] = np.where(np.isnan(column), np.nan, column == levels[counts.argmax()])
+    return out
 
 
 def _ranks(values: np.ndarray, window: np.ndarray) -> np.ndarray:
@@ -231,19 +251,42 @@ def _contiguous(values: np.ndarray, segment: np.ndarray) -> tuple[int, int, int]
     return runs, within, len(np.unique(codes))
 
 
-def _stratum(values: np.ndarray, columns: Sequence[int], segment: np.ndarray) -> int | None:
-    """The first of some columns that makes strata."""
-    return next((j for j in columns if _makes_strata(values[:, j], segment)), None)
+def _first_strata(
+    values: np.ndarray, columns: Iterable[int], source: np.ndarray, segment: np.ndarray
+) -> tuple[int, np.ndarray] | None:
+    """The first of some columns that makes strata, and where."""
+    found = ((j, _strata(values[:, j], source, segment)) for j in columns)
+    return next(((j, where) for j, where in found if where.any()), None)
 
 
-def _makes_strata(values: np.ndarray, segment: np.ndarray) -> bool:
-    """Whether a column has few values, each in one run of a segment, which recur in others."""
-    few = np.unique(values[: 10 * FEW])
-    if len(few) > FEW + 1:
-        return False
-    runs, within, levels = _contiguous(values, segment)
-    segments = 1 + int((segment[1:] != segment[:-1]).sum())
-    return levels <= FEW and runs == within and within > max(segments, levels)
+def _strata(values: np.ndarray, source: np.ndarray, segment: np.ndarray) -> np.ndarray:
+    """(n,) in which sources a column has few values, each in one run of a segment.
+
+    In all, or in those where chance would not do it. The values recur in several sources.
+    """
+    import pandas as pd
+
+    none = np.zeros(len(values), bool)
+    if len(np.unique(values[: 10 * FEW])) > FEW + 1:
+        return none
+    codes = pd.factorize(values)[0] + 1  # 0 for a gap
+    levels = int(codes.max()) + 1
+    if len(np.unique(codes)) > FEW:
+        return none
+    new_segment = np.concatenate([[True], segment[1:] != segment[:-1]])
+    new_run = new_segment | np.concatenate([[True], codes[1:] != codes[:-1]])
+    inside = np.unique(segment.astype(np.int64) * levels + codes, return_index=True)[1]
+    K = int(source.max()) + 1
+    segments, runs = (np.bincount(source[new], minlength=K) for new in (new_segment, new_run))
+    within = np.bincount(source[inside], minlength=K)
+    if within.sum() <= len(np.unique(codes)):
+        return none
+    one_run, changes = runs == within, runs > segments
+    if one_run.all():
+        return none | bool(changes.any())
+    counts = np.bincount(source.astype(np.int64) * levels + codes, minlength=K * levels)
+    others = np.bincount(source, minlength=K) - counts.reshape(K, levels).max(1)
+    return (one_run & changes & (others >= MINORITY))[source]
 
 
 def _sorted(
