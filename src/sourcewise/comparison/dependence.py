@@ -22,7 +22,7 @@ from sourcewise.comparison.neighbours import Alike, Layout, alike, layout_of, ru
 from sourcewise.comparison.repeated import groups_by, stays_in_sources
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.errors import phrases, rounded
-from sourcewise.forms import Table, Whole, as_table
+from sourcewise.forms import Ragged, Table, Whole, as_table
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Dependence, Resemblance
 from sourcewise.sources import Sources
@@ -55,7 +55,7 @@ def dependence(
         return Dependence(declared="none"), []
     near = near_duplicates(data)
     copies = near.rows if near else 0
-    if data.group is not None:
+    if data.group is not None and not _of_pieces(data):
         lines = [f"{near.text}; if they stem from one case, make it one group"] if near else []
         return Dependence(declared="group", near_copies=copies), lines
     columns = _Columns.of(data)
@@ -77,6 +77,11 @@ def dependence(
     if lines:
         lines[-1] += f"; {_remedy(signs, data)}"
     return signs, lines
+
+
+def _of_pieces(data: Sources) -> bool:
+    """Whether groups are of pieces that texts were cut into, and nothing was said of the texts."""
+    return "chunk" in data.reading and "group" not in data.reading
 
 
 def _in_blocks(found: Alike) -> bool:
@@ -211,6 +216,8 @@ def _of_differences(columns: _Columns, differences: np.ndarray) -> float | None:
     """The rank correlation of neighbours' differences, if it is more than chance."""
     scored = columns.rows[~np.isnan(differences[columns.rows])]
     rows = scored[stretches(len(scored), MOST_ROWS)]
+    if isinstance(columns.data.x, Ragged) and len(rows):
+        rows = rows[~_alphabetical(columns.data.x, rows, columns.source(rows))]
     if len(rows) < 2:
         return None
     layout = columns.layout(rows)
@@ -218,3 +225,11 @@ def _of_differences(columns: _Columns, differences: np.ndarray) -> float | None:
     noise = Noise(0).of("differences")
     found = alike(differences[rows, None], np.zeros(1, bool), layout, noise)
     return found[0].rank if found else None
+
+
+def _alphabetical(x: Ragged, rows: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """(rows,) whether the texts of a source are sorted: of such, neighbours begin alike."""
+    texts = [text.casefold() for text in x.take(torch.from_numpy(rows)).texts()]
+    place = {text: i for i, text in enumerate(sorted(set(texts)))}
+    order = np.array([[float(place[text])] for text in texts])
+    return layout_of(order, np.zeros(1, bool), source).key[:, 0]

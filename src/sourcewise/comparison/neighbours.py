@@ -9,9 +9,9 @@ likely. Two statistics tell blocks of rows of one case from such an order, of ev
 (the rank form of von Neumann's ratio: Bartels, JASA 77, 1982; and a join count). Pairs across
 sources are left out. Rows are permuted whole, so the dependence between columns is kept, and the
 largest standardised statistic of all columns is compared with the largest of every permutation
-(Westfall and Young, *Resampling-based multiple testing*, 1993): a column is named if its own
-exceeds all of these, so that exchangeable rows are told to be alike with probability 1 / (B + 1)
-at most, whatever the columns.
+(Westfall and Young, *Resampling-based multiple testing*, 1993): a column is named if no more than
+3 of 1000 orders have one as large as its own, so that exchangeable rows are told to be alike with
+this probability at most, whatever the columns.
 
 **Sorted files.** A file that is sorted by a column is no sign of repeated measurement: rows that
 were independent before they were sorted are so given that column. Such a column is a *key*, and
@@ -30,7 +30,8 @@ from sourcewise.randomness import Noise
 
 __all__ = ["Alike", "Layout", "alike", "layout_of", "run", "stretches"]
 
-PERMUTATIONS = 299
+PERMUTATIONS, LEVEL = 999, 0.003
+FIRST, NOTHING = 99, 3  # of the first permutations as many that reach a statistic show no sign
 FEW = 9  # values of a key that makes strata
 MINORITY = 10  # rows with other values than most, that are in one place by no chance
 CHANGES = 20  # that leave no doubt that a column is sorted
@@ -149,15 +150,18 @@ def alike(
     ranks = _ranks(_as_numbers(values[:, numbers], category[numbers]), layout.window)
     codes, measure = _codes(values[:, tested]), _Measure(layout)
     found = np.empty((permutations + 1, len(numbers) + len(tested)))
-    found[0] = measure(ranks, codes)
+    found[0], named = measure(ranks, codes), np.empty(0, bool)
+    # Where columns drift, so do the shares of their values: ranks, less the drift, must tell.
+    deciding = slice(0, len(numbers) if drifts else None)
     for b in range(permutations):
         order = np.argsort(layout.window + noise.of(b).uniform(len(values)).numpy())
         found[b + 1] = measure(ranks[order], codes[order])
-    spread = found.std(0)
-    z = (found - found.mean(0)) / np.where(spread > 0, spread, 1)
-    # Where columns drift, so do the shares of their values: ranks, less the drift, must tell.
-    most = z[1:, : len(numbers) if drifts else None].max()
-    r, m = np.split(z[0] > most, [len(numbers)])
+        if b + 1 in (FIRST, permutations):
+            most = NOTHING / FIRST if b + 1 < permutations else LEVEL
+            named = _p(found[: b + 2], deciding) <= most
+            if not named[deciding].any():
+                return []
+    r, m = np.split(named, [len(numbers)])
     excess, usual = found[0] - found[1:].mean(0), found[1:, len(numbers) :].mean(0)
     same = excess[len(numbers) :] / np.maximum(measure.pairs - usual, 1)
     ranked = {j: (float(excess[i]), bool(r[i])) for i, j in enumerate(numbers)}
@@ -167,6 +171,14 @@ def alike(
         if named or (m[i] and not drifts):
             out.append(Alike(j, None if category[j] else rank, float(same[i]), bool(m[i])))
     return out
+
+
+def _p(found: np.ndarray, deciding: slice) -> np.ndarray:
+    """Of statistics in the first row: how often the largest deciding one of a row is as large."""
+    spread = found.std(0)
+    z = (found - found.mean(0)) / np.where(spread > 0, spread, 1)
+    most = np.sort(z[1:, deciding].max(1))
+    return (1 + len(most) - np.searchsorted(most, z[0])) / (1 + len(most))
 
 
 class _Measure:
