@@ -280,7 +280,7 @@ def test_of_many_rows_stretches_are_looked_at():
 
 def test_differences_of_texts_in_a_row_are_looked_at():
     """Texts have no columns: only what they say of the strategies can resemble its neighbours."""
-    texts = [f"t{i}" for i in range(200)]
+    texts = [f"t{7919 * i % 1000:03}" for i in range(200)]
     data = sw.read(pd.DataFrame({"source": [*"ab" * 100], "text": texts}))
     random = np.random.default_rng(0)
     blocks = np.repeat(random.normal(size=20), 10) + 0.5 * random.normal(size=200)
@@ -289,5 +289,18 @@ def test_differences_of_texts_in_a_row_are_looked_at():
     assert found.differences > 0.3
     assert "in the difference of the strategies" in lines[0]
     assert dependence(data, random.permutation(blocks), (0, 1))[0].differences is None
-    only = np.where(np.arange(200) % 5 == 0, blocks, np.nan)  # those that were held out
-    assert dependence(data, only, (0, 1))[0].declared is None
+    # Names that begin alike stand together in a sorted list, and say nothing of its rows.
+    alphabetical = sw.read(pd.DataFrame({"source": [*"ab" * 100], "text": sorted(texts)}))
+    assert dependence(alphabetical, blocks, (0, 1))[0].differences is None
+
+
+def test_pieces_of_texts_say_nothing_of_the_texts():
+    """`--chunk` keeps pieces together; texts that follow each other may still be of one case."""
+    texts = [f"{7919 * i % 1000:03}".ljust(20, "x") for i in range(200)]
+    frame = pd.DataFrame({"source": [*"ab" * 100], "text": texts})
+    data = sw.read(frame, chunk=10)
+    blocks = np.repeat(np.random.default_rng(0).normal(size=20), 20)
+    found, _ = dependence(data, blocks, (0, 1))
+    assert found.declared is None
+    assert found.differences is not None
+    assert dependence(sw.read(frame, chunk=10, group="none"), blocks, (0, 1))[1] == []
