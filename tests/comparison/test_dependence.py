@@ -71,6 +71,13 @@ def test_patients_are_found_in_nearly_every_data_set():
     assert 0.3 < np.mean(strength) < 0.55
 
 
+def test_columns_that_are_a_little_alike_tell_it_together():
+    """None of the columns would alone: a correlation of .16 in 200 rows is two standard errors."""
+    frames = [patients(seed, correlation=0.2, columns=10) for seed in range(20)]
+    found = [signs(frame.drop(columns="patient"), seed)[0] for seed, frame in enumerate(frames)]
+    assert sum(bool(each.neighbours) for each in found) >= 19
+
+
 @pytest.mark.parametrize("number", [False, True])
 def test_the_column_that_names_the_case_is_proposed(number):
     """Though the file is sorted by it: as a number it rises, as a text it has one run each."""

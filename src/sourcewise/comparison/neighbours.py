@@ -11,7 +11,8 @@ sources are left out. Rows are permuted whole, so the dependence between columns
 largest standardised statistic of all columns is compared with the largest of every permutation
 (Westfall and Young, *Resampling-based multiple testing*, 1993): a column is named if no more than
 3 of 1000 orders have one as large as its own, so that exchangeable rows are told to be alike with
-this probability at most, whatever the columns.
+this probability at most, whatever the columns. The sum of all r_j counts as one column more, for
+cases that differ a little in each.
 
 **Sorted files.** A file that is sorted by a column is no sign of repeated measurement: rows that
 were independent before they were sorted are so given that column. Such a column is a *key*, and
@@ -31,6 +32,7 @@ from sourcewise.randomness import Noise
 __all__ = ["Alike", "Layout", "alike", "layout_of", "run", "stretches"]
 
 PERMUTATIONS, LEVEL = 999, 0.003
+CLEAR = 0.05  # of a column, where all together are alike
 FIRST, NOTHING = 99, 3  # of the first permutations as many that reach a statistic show no sign
 FEW = 9  # values of a key that makes strata
 MINORITY = 10  # rows with other values than most, that are in one place by no chance
@@ -158,7 +160,7 @@ def alike(
         found[b + 1] = measure(ranks[order], codes[order])
         if b + 1 in (FIRST, permutations):
             most = NOTHING / FIRST if b + 1 < permutations else LEVEL
-            named = _p(found[: b + 2], deciding) <= most
+            named = _named(found[: b + 2], deciding, len(numbers), most)
             if not named[deciding].any():
                 return []
     r, m = np.split(named, [len(numbers)])
@@ -173,12 +175,29 @@ def alike(
     return out
 
 
-def _p(found: np.ndarray, deciding: slice) -> np.ndarray:
-    """Of statistics in the first row: how often the largest deciding one of a row is as large."""
-    spread = found.std(0)
-    z = (found - found.mean(0)) / np.where(spread > 0, spread, 1)
-    most = np.sort(z[1:, deciding].max(1))
-    return (1 + len(most) - np.searchsorted(most, z[0])) / (1 + len(most))
+def _named(found: np.ndarray, deciding: slice, numbers: int, level: float) -> np.ndarray:
+    """The statistics of the first row that are larger than chance makes the largest of a row.
+
+    So may the sum of all r be, of the first `numbers`: then those are named that chance alone
+    would leave below at the level of CLEAR.
+    """
+    z = _standardised(found)
+    together = _standardised(z[:, :numbers].sum(1, keepdims=True))
+    most = np.sort(np.maximum(z[1:, deciding].max(1), together[1:, 0]))
+
+    def p(value: np.ndarray) -> np.ndarray:
+        return (1 + len(most) - np.searchsorted(most, value)) / (1 + len(most))
+
+    named = p(z[0]) <= level
+    if p(together[0])[0] <= level:
+        named[:numbers] |= (z[1:, :numbers] >= z[0, :numbers]).mean(0) <= CLEAR
+    return named
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and standard deviation 1, or 0."""
+    spread = values.std(0)
+    return (values - values.mean(0)) / np.where(spread > 0, spread, 1)
 
 
 class _Measure:
