@@ -40,6 +40,7 @@ class Sources:
         seen: what was found of each column of a table.
         notes: what a reader of results must know of how the data were read.
         places: where each example stands, for messages.
+        independent: whether the user says that every row stands for itself (`--group none`).
     """
 
     x: X
@@ -53,6 +54,7 @@ class Sources:
     seen: tuple[SeenColumn, ...] = ()
     notes: tuple[str, ...] = ()
     places: Places = field(default_factory=Places)
+    independent: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))

@@ -9,7 +9,8 @@ from PIL import Image
 
 import sourcewise as sw
 from sourcewise.comparison import copies as told
-from sourcewise.comparison.warnings import near_duplicates, repeats
+from sourcewise.comparison.dependence import near_duplicates
+from sourcewise.comparison.warnings import repeats
 from sourcewise.forms import Images
 from sourcewise.forms.near import _candidates, _count
 from sourcewise.sources import Sources
@@ -94,10 +95,11 @@ def test_near_copies_are_told_with_an_example():
     changed = np.stack([jpeg(image) for image in plain[:4]])
     x, y = np.concatenate([plain, changed]), [*"aabb" * 15, *"bbaa"]
     data = sw.read((x, y))
-    text = near_duplicates(data)
-    assert text is not None
-    assert text.startswith("8 images have a near copy")
-    assert "8 of them in another source, such as row 1 and row 61: " in text
+    found = near_duplicates(data)
+    assert found is not None
+    assert found.rows == 8
+    assert found.text.startswith("8 images have a near copy")
+    assert "8 of them in another source, such as row 1 and row 61: " in found.text
     assert near_duplicates(sw.read((plain, y[:60]))) is None
     grouped = Sources(data.x, data.y, data.names, group=torch.arange(64) % 60, group_by=("case",))
     assert near_duplicates(grouped) is None

@@ -46,7 +46,12 @@ GivenColumns = Annotated[
     Names,
     typer.Option("--given", help="Condition on these columns, and never model them: A,B."),
 ]
-Group = Annotated[Names, typer.Option(help="Rows alike in these columns stay together: A,B.")]
+Group = Annotated[
+    Names,
+    typer.Option(
+        help="Rows alike in these columns stay together: A,B; none: every row stands for itself."
+    ),
+]
 Types = Annotated[Names, typer.Option(help="Column types: A=category,B=number,C=date.")]
 Decimal = Annotated[
     str | None, typer.Option(help="Mark of decimals in text, . or , (by default as columns show).")

@@ -1,5 +1,7 @@
 """Copies of texts and images: what is to be said of those that are exact, and of near ones."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,12 +10,20 @@ from sourcewise.errors import counted, phrases
 from sourcewise.forms import Whole
 from sourcewise.sources import Sources
 
-__all__ = ["copies", "near_copies"]
+__all__ = ["SHARE", "NearCopies", "copies", "near_copies"]
 
 SHARE = 1e-3  # of a source's rows
 _SHOWN = 3
 _MOST_SOURCES = 100
 _EXAMPLES = 1 << 12  # at once
+
+
+@dataclass(frozen=True)
+class NearCopies:
+    """How many rows, texts or images have a near copy, and in words."""
+
+    rows: int
+    text: str
 
 
 def copies(data: Sources, x: Whole) -> str | None:
@@ -72,7 +82,7 @@ def _places(data: Sources, same: Tensor, shared: Tensor) -> str:
     return f"{data.places(int(rows[0]))} and {data.places(int(other))}"
 
 
-def near_copies(data: Sources, x: Whole) -> str | None:
+def near_copies(data: Sources, x: Whole) -> NearCopies | None:
     """How many examples have a near copy, not exact, in another unit; None if there are few.
 
     Few: less than one in a thousand of the rows of every source, too few to move a score.
@@ -88,8 +98,9 @@ def near_copies(data: Sources, x: Whole) -> str | None:
         return None
     first, second = pairs[0].tolist()
     across = pairs[data.y[pairs[:, 0]] != data.y[pairs[:, 1]]].unique()
-    return (
+    return NearCopies(
+        len(rows),
         f"{len(rows)} {x.what}s have a near copy (one picture but for noise, brightness or "
         f"compression) among other rows, {len(across)} of them in another source, such as "
-        f"{data.places(first)} and {data.places(second)}: splits may tear them apart; keep one"
+        f"{data.places(first)} and {data.places(second)}: splits may tear them apart; keep one",
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sourcewise.comparison.cautions import cautions, condition, estimand
+from sourcewise.comparison.dependence import CONDITION, dependence
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.scores import FOLDS
@@ -24,6 +25,7 @@ from sourcewise.results.comparison import (
     BetaHat,
     BlockEffort,
     ComparisonResult,
+    Dependence,
     Level,
     MetricFacts,
     Searched,
@@ -70,6 +72,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
     summary, job, config = finished.summary, finished.job, finished.prepared.config
     found = differences(summary, finished.baseline)
     verdict = verdict_of(summary, finished.baseline, finished.prepared.too_few, found)
+    signs, lines = _signs(finished, verdict.strategy)
     return ComparisonResult(
         schema_version=1,
         data=_data(finished.prepared, finished.models[finished.baseline]),
@@ -82,17 +85,26 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
             ),
             **{m.key: MetricFacts(m.unit(job.coding), m.higher_is_better) for m in job.shown},
         },
-        warnings=_warnings(finished, verdict.strategy),
+        warnings=(*_warnings(finished, verdict.strategy), *lines),
         run=run,
         strategies={s.name: _strategy(finished, s) for s in job.strategies},
         differences=tuple(found),
         beta_hat=_beta(finished, verdict.strategy),
-        verdict=_conditional(finished, verdict),
+        verdict=_conditional(finished, verdict, signs),
         settings=config["settings"],
         search={name: tuple(trials) for name, trials in finished.trials.items()},
         splits=_splits(summary.plan),
         versions=config["versions"],
+        dependence=signs,
     )
+
+
+def _signs(finished: Finished, rival: str) -> tuple[Dependence, list[str]]:
+    """That rows belong together, though nobody said so."""
+    average = finished.summary.average
+    first, second = (average(name, "rows") for name in (rival, finished.baseline))
+    differences = (first - second) / finished.job.weights.numpy()
+    return dependence(finished.job.data, differences, finished.job.tested)
 
 
 def _family_cautions(finished: Finished, names: Iterable[str]) -> list[Caution]:
@@ -110,12 +122,13 @@ def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
     return (*finished.warnings, *ours, *(caution.text for caution in said if caution.text))
 
 
-def _conditional(finished: Finished, verdict: Verdict) -> Verdict:
+def _conditional(finished: Finished, verdict: Verdict, signs: Dependence) -> Verdict:
     """The verdict with what it holds under: of controls it says nothing."""
     rivals = [s.name for s in finished.job.strategies if not s.shuffled]
     late = [name for name in rivals if finished.summary.unfinished(name)]
     said = [c.condition for c in _family_cautions(finished, rivals) if c.condition]
     said += filter(None, [finished.hangs_on])
+    said += [CONDITION] if signs.undeclared else []
     if not (holds := condition(late, said)):
         return verdict
     return replace(verdict, condition=holds, reason=f"{holds}: {verdict.reason}")

@@ -47,6 +47,7 @@ def from_arrow(
     place: Place = numbered,
 ) -> Sources:
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
+    options = options.among(table.column_names)
     _check_names(table, name, options)
     table, lone = stored(table), False
     if options.unlabelled and (label := options.source or "source") not in table.column_names:
@@ -63,6 +64,8 @@ def from_arrow(
     source_names = [""] if lone else source_names
     together, told = _groups(table, options.group, place)
     notes += told
+    if options.ungrouped:
+        notes += ("--group none: the column called 'none' says which rows stay together",)
     if text is not None:
         _refuse_for_text(text, label, options)
         how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}

@@ -77,7 +77,8 @@ def read(
         given: columns that models are conditioned on beside the source and never model: they
             describe `p(x | y, c)`, c being these.
         group: columns whose equal values mark rows that must stay together (patient, day); they
-            are not modelled unless named in `columns`.
+            are not modelled unless named in `columns`. "none": every row stands for itself, so
+            no signs that rows belong together are looked for; a column of that name goes before.
         types: column to "number", "category" or "date", where the rule is wrong. The rule: types
             that the data declare are honoured; of text, yes and no are a category of two, whole
             numbers with leading zeros are codes, numbers in one notation are numbers, dates in
@@ -139,7 +140,8 @@ def read(
     if arrow := sys.modules.get("pyarrow"):
         arrow.default_memory_pool().release_unused()
     give_back()
-    return replace(found, reading=options.chosen, notes=tuple(notes))
+    alone = found.independent or (options.ungrouped and not found.group_by)
+    return replace(found, reading=options.chosen, notes=tuple(notes), independent=alone)
 
 
 def read_given(
@@ -285,7 +287,8 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
 
 def _refuse_others(what: str, options: ReadOptions, *allowed: str, arrays: bool = False) -> None:
     """Raise if an option was given that does not apply to what is read."""
-    used = [name for name in options.chosen if name not in (*allowed, *EVERYWHERE)]
+    chosen = options.among(()).chosen  # that every row stands for itself, can be said of all
+    used = [name for name in chosen if name not in (*allowed, *EVERYWHERE)]
     if used:
         dash = "" if what in (_PAIR, _MADE) else "--"  # files and names come from a command line
         kinds = f" (allowed: {_flags((*allowed, EVERYWHERE[0]), dash)})" if allowed else ""

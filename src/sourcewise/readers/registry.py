@@ -4,8 +4,8 @@ A new kind of file costs a module with a function `(path, options, name) -> Sour
 in `FORMATS`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +25,7 @@ __all__ = [
     "FORMATS",
     "IMAGES",
     "JSON_LINES",
+    "NONE",
     "PARQUET",
     "PLAIN",
     "TABLE",
@@ -34,6 +35,9 @@ __all__ = [
     "format_of",
     "readable",
 ]
+
+
+NONE = "none"  # what `group` names where every row stands for itself
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,15 @@ class ReadOptions:
     sample_rows: int | None = None
     sample_seed: int = 0
     progress: Callable[[int, int], None] | None = field(default=None, metadata={"aside": True})
+
+    @property
+    def ungrouped(self) -> bool:
+        """Whether `group` says that every row stands for itself, unless a column is called so."""
+        return self.group == (NONE,)
+
+    def among(self, names: Iterable[str]) -> "ReadOptions":
+        """Those for a table of these columns: `--group none` names none of them."""
+        return replace(self, group=()) if self.ungrouped and NONE not in names else self
 
     @property
     def chosen(self) -> dict[str, object]:

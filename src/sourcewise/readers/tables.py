@@ -85,6 +85,8 @@ def _unpacked(file: pq.ParquetFile, path: Path) -> pa.Table:
 
 def read_json_texts(path: Path, options: ReadOptions, name: str) -> Sources:
     """JSON lines, an object with a source and a text each."""
+    if options.ungrouped:
+        options = options.among(_first_keys(path, options.encoding))
     source, text = options.source or "source", options.text or "text"
     frame, lines = read_json_lines(
         path, source=source, text=text, group=options.group, encoding=options.encoding
@@ -117,6 +119,13 @@ def read_json_lines(
     if not rows:
         raise InputError(f"{path} is empty")
     return pd.DataFrame(rows, columns=keys, dtype=object), numbers
+
+
+def _first_keys(path: Path, encoding: str | None) -> Sequence[str]:
+    """The keys of the first object."""
+    lines = enumerate(lines_of(read_text(path, encoding)), 1)
+    number, line = next(((i, line) for i, line in lines if line.strip()), (1, "{}"))
+    return list(_object(line, f"{path}, line {number}"))
 
 
 def _object(line: str, place: str) -> dict[str, object]:

@@ -10,11 +10,13 @@ __all__ = [
     "BetaHat",
     "BlockEffort",
     "ComparisonResult",
+    "Dependence",
     "Difference",
     "Gap",
     "Lead",
     "Level",
     "MetricFacts",
+    "Resemblance",
     "Searched",
     "SourceResult",
     "Splits",
@@ -235,6 +237,33 @@ class Splits:
 
 
 @dataclass(frozen=True)
+class Resemblance:
+    """A column in which rows resemble the next row of their source in the file."""
+
+    column: str
+    rank: float | None  # correlation of ranks; None for categories
+    same: float  # share of neighbours with one value, chance taken off
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Signs that rows belong together; few are looked for where `--group` says what a row is."""
+
+    declared: str | None  # what it says: "group" (columns), "none", or nothing
+    neighbours: tuple[Resemblance, ...] = ()  # where they are more alike than chance makes them
+    differences: float | None = None  # that of the strategies: correlation of ranks, likewise
+    repeats: tuple[str, ...] = ()  # columns whose values repeat as those of cases do
+    near_copies: int = 0  # rows that have one
+    suggested: tuple[str, ...] = ()  # columns for `--group`
+
+    @property
+    def undeclared(self) -> bool:
+        """Whether there is a sign of what nobody said."""
+        alike = self.neighbours or self.differences is not None
+        return self.declared is None and bool(alike or self.repeats or self.near_copies)
+
+
+@dataclass(frozen=True)
 class ComparisonResult:
     """All of it."""
 
@@ -254,6 +283,7 @@ class ComparisonResult:
     search: dict[str, tuple[Trial, ...]]
     splits: Splits
     versions: dict[str, str]
+    dependence: Sometimes[Dependence] = None  # older results have none
 
     def __post_init__(self) -> None:
         key = self.primary_metric

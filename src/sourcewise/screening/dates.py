@@ -28,7 +28,7 @@ def point_out_dates(screened: Screened) -> None:
     """
     table = screened.table
     dates = [column.name for column in table.schema if _of_calendar(column, table)]
-    if not dates or screened.data.group_by:
+    if not dates or screened.data.group_by or screened.data.independent:
         return
     groups = _groups(table, dates)
     how = as_option("--group", *groups) if groups else "--group and a column of weeks or months"
