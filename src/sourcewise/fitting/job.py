@@ -15,7 +15,7 @@ from sourcewise.families.settings import FamilySettings, TrainedSettings
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.splits import hold_out
+from sourcewise.splits import held_in_turn
 from sourcewise.strategies import Strategy
 
 __all__ = ["Job", "Progress", "Split", "Work", "prepared_rows", "share", "shuffled_labels"]
@@ -86,12 +86,14 @@ class Split:
     train: Tensor  # that models are trained on, of all sources
     valid: Tensor  # that tell when to stop, likewise; none for an exact fit
     test: Tensor  # that models are scored on, of tested sources
+    turn: Tensor  # of each training row: when further splits hold it out; see `TrainingData`
 
     @classmethod
     def of(cls, job: Job, train: Tensor, test: Tensor, noise: Noise) -> "Split":
         """Set the validation rows apart from the training rows, the same for all strategies."""
-        held = hold_out(job.data.units[train], job.data.y[train], job.validation, noise)
-        return cls(train[~held], train[held], test)
+        turn = held_in_turn(job.data.units[train], job.data.y[train], job.validation, noise)
+        held = turn == 0
+        return cls(train[~held], train[held], test, turn[~held])
 
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:

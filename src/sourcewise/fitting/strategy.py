@@ -191,7 +191,7 @@ def fit_strategy(
         model.refuse_rows(train)
     efforts = fit(
         model,
-        TrainingData(train, valid),
+        TrainingData(train, valid, split.turn),
         names=job.names,
         noise=work.noise,
         settings=job.settings_of(strategy),

@@ -18,20 +18,29 @@ from sourcewise.batch import Batch, joined
 from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 
-__all__ = ["Batches", "TrainingData"]
+__all__ = ["ENOUGH", "Batches", "TrainingData", "held_out_again"]
+
+ENOUGH = 20  # validation rows: with fewer, a second split helps to tell when to stop
+LARGEST = 1 / 3  # of the rows that it holds out, at most
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """Encoded rows to train on, and rows that tell when to stop.
 
+    A handful of validation rows tells that badly. So training rows may have turns to be held out
+    in a second split, which trains on the validation rows instead.
+
     Args:
         train: n training rows.
         valid: validation rows, none if empty.
+        turn: (n,) the turn 1, 2, ... of each training row, -1: it is never held out; None: there
+            is no second split.
     """
 
     train: Batch
     valid: Batch
+    turn: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.train)
@@ -50,7 +59,17 @@ class TrainingData:
         Args:
             number: (K,) new number of each source, -1 for those to leave out.
         """
-        return TrainingData(_of(self.train, number), _of(self.valid, number))
+        turn = None if self.turn is None else self.turn[number[self.train.y] >= 0]
+        return TrainingData(_of(self.train, number), _of(self.valid, number), turn)
+
+    def second(self) -> "TrainingData | None":
+        """Another split of the same rows, where validation rows are few."""
+        if self.turn is None:
+            return None
+        train, out = self.train, held_out_again(self.turn, len(self.valid))
+        if not bool(out.any()):
+            return None
+        return TrainingData(joined([train.take(~out), self.valid]), train.take(out))
 
     def merged(self) -> Batch:
         """Training and validation rows together: what an exact fit takes."""
@@ -62,7 +81,23 @@ class TrainingData:
             replace(part.to(device, dtype), y=part.y, size=part.size)
             for part in (self.train, self.valid)
         )
-        return TrainingData(train, valid)
+        return TrainingData(train, valid, self.turn)
+
+
+def held_out_again(turn: Tensor, valid: int) -> Tensor:
+    """(n,) which training rows a second split holds out.
+
+    Args:
+        turn: (n,) their turns, see `TrainingData`: whole turns are held out, the first ones.
+        valid: how many validation rows there are; none: nothing is ever held out.
+    """
+    most, out = LARGEST * (len(turn) + valid), torch.zeros(len(turn), dtype=torch.bool)
+    for number in turn[turn > 0].unique().tolist() if valid else []:
+        more = out | (turn == number)
+        if valid + int(out.sum()) >= ENOUGH or int(more.sum()) > most:
+            break
+        out = more
+    return out
 
 
 def _of(batch: Batch, number: Tensor) -> Batch:

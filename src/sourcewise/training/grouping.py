@@ -88,6 +88,8 @@ def identity_of(members: Sequence[Member], settings: TrainedSettings, noise: Noi
     digest = blake2b(repr((settings, noise)).encode(), digest_size=16)
     for member in members:
         digest.update(member.key.encode())
+        for chunk in () if member.data.turn is None else content(member.data.turn):
+            digest.update(chunk)
         for rows in (member.data.train, member.data.valid):
             for part in (rows.x, rows.y, rows.size, rows.c):
                 for chunk in () if part is None else content(part):

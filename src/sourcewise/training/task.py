@@ -1,5 +1,6 @@
 """One model to train: its data and plan, and what it leaves with."""
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,10 @@ class Outcome:
 class Task:
     """One model's data and plan, on the device.
 
+    Where its validation rows are few, a copy of it trains on a second split of its rows: what both
+    of them lose on the rows that they do not see tells when to stop. A model that cannot be
+    stacked has none: they train side by side.
+
     Args:
         key: names the block; its batches and noise depend on no other.
         model: untrained, already drawn.
@@ -59,6 +64,9 @@ class Task:
         settings: of the family.
         noise: of the whole training.
         device: where to train.
+
+    Attributes:
+        second: the task of its copy, if it has one.
     """
 
     def __init__(
@@ -81,6 +89,12 @@ class Task:
         self.all = torch.arange(len(self.rows))
         size = len(self.rows) if settings.batch == "all" else settings.batch
         self.batches = Batches(self.rows.y, size, settings.mixing, self.noise)
+        split = data.second() if model.stackable else None
+        self.second: Task | None = None
+        if split is not None:
+            twin = copy.deepcopy(model)
+            self.second = Task(f"{key}, second split", twin, split, settings, noise, device)
+            self.second.total = self.total
 
     def index(self, t: int) -> Tensor:
         """Rows of batch t."""
