@@ -1,4 +1,4 @@
-"""Where validation rows are few, a second split of the rows helps to tell when to stop."""
+"""Where validation rows are few, further splits of the rows help to tell when to stop."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -82,26 +82,23 @@ def test_a_handful_of_lucky_rows_does_not_train_a_model_too_long():
             return effort, -float(model.log_density(new, Noise(0)).value.mean())
 
     (alone, bad), (effort, good) = loss(replace(lucky, turn=None)), loss(lucky)
-    assert effort.how == "gradient, stopped by two splits"
+    assert effort.how == "gradient, stopped by 3 splits"
     assert alone.best is not None
     assert effort.best is not None
     assert alone.best >= 2 * effort.best
     assert bad > good + 0.2
 
 
-@pytest.mark.parametrize(("n", "held"), [(20, 8), (50, 20), (120, 24), (400, 40)])
-def test_two_splits_hold_out_enough_rows_and_the_second_a_third_at_most(n, held):
+@pytest.mark.parametrize(("n", "held"), [(20, 14), (50, 30), (120, 36), (400, 40)])
+def test_splits_hold_out_enough_rows_and_each_a_third_at_most(n, held):
     one = data(n).of(torch.tensor([0, -1, -1]))
-    split = one.second()
-    if split is None:
-        assert len(one.valid) == held
-        return
-    assert len(one.valid) + len(split.valid) == held
-    assert len(split.train) + len(split.valid) == n
-    assert len(split.valid) <= n / 3
-    assert split.second() is None
-    seen = torch.cat([one.valid.tensor, split.valid.tensor])
-    assert len(seen.unique()) == held
+    splits = one.further()
+    assert len(splits) == (0 if n == 400 else 1 if n == 120 else 2)
+    assert all(len(split.train) + len(split.valid) == n for split in splits)
+    assert all(len(split.valid) <= n / 3 for split in splits)
+    assert not any(split.further() for split in splits)
+    seen = torch.cat([part.valid.tensor for part in (one, *splits)])
+    assert len(seen) == len(seen.unique()) == held
 
 
 def test_turns_keep_units_whole_and_leave_something_of_every_source():
@@ -136,7 +133,7 @@ def test_models_do_not_depend_on_how_they_are_stacked():
     for name, found in together.state_dict().items():
         assert torch.allclose(found, own[name], rtol=1e-5), name
     assert [(e.updates, e.best) for e in how] == [(e.updates, e.best) for e in how_apart]
-    assert {e.how for e in how} == {"gradient, 3 models at once, stopped by two splits"}
+    assert {e.how for e in how} == {"gradient, 3 models at once, stopped by 3 splits"}
     parameters = dict(alone.block(0).named_parameters())
     assert all(torch.equal(p, parameters[name]) for name, p in apart.block(1).named_parameters())
 

@@ -24,7 +24,7 @@ from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import Encoders, filled_batch, untrained
 from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
-from sourcewise.training.data import held_out_again
+from sourcewise.training.data import further_splits
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe
 from sourcewise.training.recipes.registry import recipe
@@ -89,14 +89,14 @@ class Rehearsal:
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])
                 rows, y = self.split.train[inside[where[kept]]], local[kept]
                 found = model.block(j)
-                twice = self._twice(model.partition.blocks[j], inside[where], found)
-                yield _Block(self, strategy.name, names, found, count, twice, rows, y)
+                copies = self._copies(model.partition.blocks[j], inside[where], found)
+                yield _Block(self, strategy.name, names, found, count, copies, rows, y)
 
-    def _twice(self, block: Sequence[int], rows: Tensor, model: ConditionalModel) -> bool:
-        """Whether a model of these sources, of some of the training rows, trains with a copy."""
+    def _copies(self, block: Sequence[int], rows: Tensor, model: ConditionalModel) -> int:
+        """Copies that train beside a model of these sources, of some of the training rows."""
         valid = torch.isin(self.job.data.y[self.split.valid], torch.tensor(block))
-        out = held_out_again(self.split.turn[rows], int(valid.sum()))
-        return model.stackable and bool(out.any())
+        splits = further_splits(self.split.turn[rows], int(valid.sum()))
+        return len(splits) if model.stackable else 0
 
     def _batch(self, count: int) -> int:
         """Rows of an update of a model of so many; an exact fit has none."""
@@ -113,7 +113,7 @@ class _Block:
     names: tuple[str, ...]
     model: ConditionalModel
     count: int  # of its training rows
-    twice: bool  # whether a copy trains beside it
+    copies: int  # that train beside it
     rows: Tensor  # some of them: where among all rows
     y: Tensor
 
@@ -176,7 +176,7 @@ def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
     for blocks in by_strategy.values():
         largest = max(blocks, key=lambda block: block.count)
         most = batch(largest.count)
-        sizes = [block.count for block in blocks for _ in range(1 + block.twice)]
+        sizes = [block.count for block in blocks for _ in range(1 + block.copies)]
         examples = sum(settings.planned(n) * batch(n) for n in sizes)
         yield _row_seconds(largest, most) * examples
         looks = sum(n * _looks(settings, settings.planned(n)) for n in sizes)

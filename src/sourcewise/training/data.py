@@ -18,10 +18,10 @@ from sourcewise.batch import Batch, joined
 from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 
-__all__ = ["ENOUGH", "Batches", "TrainingData", "held_out_again"]
+__all__ = ["ENOUGH", "Batches", "TrainingData", "further_splits"]
 
-ENOUGH = 20  # validation rows: with fewer, a second split helps to tell when to stop
-LARGEST = 1 / 3  # of the rows that it holds out, at most
+ENOUGH = 30  # validation rows: with fewer, further splits help to tell when to stop
+SPLITS, LARGEST = 2, 1 / 3  # such splits, and the share of the rows that one holds out, at most
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class TrainingData:
     """Encoded rows to train on, and rows that tell when to stop.
 
     A handful of validation rows tells that badly. So training rows may have turns to be held out
-    in a second split, which trains on the validation rows instead.
+    in further splits, which train on the validation rows instead.
 
     Args:
         train: n training rows.
         valid: validation rows, none if empty.
         turn: (n,) the turn 1, 2, ... of each training row, -1: it is never held out; None: there
-            is no second split.
+            are no further splits.
     """
 
     train: Batch
@@ -62,14 +62,15 @@ class TrainingData:
         turn = None if self.turn is None else self.turn[number[self.train.y] >= 0]
         return TrainingData(_of(self.train, number), _of(self.valid, number), turn)
 
-    def second(self) -> "TrainingData | None":
-        """Another split of the same rows, where validation rows are few."""
+    def further(self) -> list["TrainingData"]:
+        """Other splits of the same rows, where validation rows are few."""
         if self.turn is None:
-            return None
-        train, out = self.train, held_out_again(self.turn, len(self.valid))
-        if not bool(out.any()):
-            return None
-        return TrainingData(joined([train.take(~out), self.valid]), train.take(out))
+            return []
+        train, valid = self.train, self.valid
+        return [
+            TrainingData(joined([train.take(~out), valid]), train.take(out))
+            for out in further_splits(self.turn, len(valid))
+        ]
 
     def merged(self) -> Batch:
         """Training and validation rows together: what an exact fit takes."""
@@ -84,20 +85,30 @@ class TrainingData:
         return TrainingData(train, valid, self.turn)
 
 
-def held_out_again(turn: Tensor, valid: int) -> Tensor:
-    """(n,) which training rows a second split holds out.
+def further_splits(turn: Tensor, valid: int) -> list[Tensor]:
+    """What further splits hold out, each other rows, so that `ENOUGH` are held out if they can be.
 
     Args:
-        turn: (n,) their turns, see `TrainingData`: whole turns are held out, the first ones.
+        turn: (n,) of the training rows, see `TrainingData`; a split takes whole turns.
         valid: how many validation rows there are; none: nothing is ever held out.
+
+    Returns:
+        (n,) masks.
     """
-    most, out = LARGEST * (len(turn) + valid), torch.zeros(len(turn), dtype=torch.bool)
+    most, held = LARGEST * (len(turn) + valid), valid
+    splits: list[Tensor] = []
     for number in turn[turn > 0].unique().tolist() if valid else []:
-        more = out | (turn == number)
-        if valid + int(out.sum()) >= ENOUGH or int(more.sum()) > most:
+        rows = turn == number
+        if held >= ENOUGH:
             break
-        out = more
-    return out
+        if splits and int((splits[-1] | rows).sum()) <= most:
+            splits[-1] |= rows
+        elif len(splits) < SPLITS:
+            splits.append(rows)
+        else:
+            break
+        held += int(rows.sum())
+    return splits
 
 
 def _of(batch: Batch, number: Tensor) -> Batch:

@@ -1,7 +1,8 @@
 """The training of stacked models, update by update; all of its state can be saved.
 
-The rows of all matrices are the models asked for, then copies of those of them that have a second
-split (see `Task`). A copy goes as far as its model does, and only its validation loss matters.
+The rows of all matrices are the models asked for, then copies of those of them that have
+further splits (see `Task`). A copy goes as far as its model does, and only its validation loss
+matters.
 
 What an update does follows from the state and from noise keyed by (seed, block, update): a run
 taken up from a checkpoint equals one that was never interrupted, bit for bit on one machine.
@@ -60,8 +61,9 @@ class StackTraining:
         processes: Processes,
         shard: bool = False,
     ):
-        copies = {i: task.second for i, task in enumerate(tasks) if task.second is not None}
-        self.tasks, self.leader = [*tasks, *copies.values()], [*range(len(tasks)), *copies]
+        copies = [(i, task) for i, led in enumerate(tasks) for task in led.further]
+        self.tasks = [*tasks, *(task for _, task in copies)]
+        self.leader = [*range(len(tasks)), *(i for i, _ in copies)]
         self.settings, self.device, self.processes = settings, device, processes
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
         self.sharded = shard and processes.count > 1 and len(self.tasks) == 1
@@ -98,7 +100,7 @@ class StackTraining:
                 self.stack.one.constrain(self.stack.named(matrix))
 
     def _gather(self) -> None:
-        """The rows of all active tasks in one place, and where each model and its copy are."""
+        """The rows of all active tasks in one place, and where each model and its copies are."""
         self.places: dict[int, list[int]] = {}
         for s, i in enumerate(self.active):
             self.places.setdefault(self.leader[i], []).append(s)
@@ -227,7 +229,7 @@ class StackTraining:
         return True
 
     def _validation_loss(self, rows: Sequence[int]) -> float | None:
-        """Of a model and its copy, if it has one, each on the validation rows of its split."""
+        """Of a model and its copies, each on the validation rows of its split."""
         tasks = [self.tasks[self.active[s]] for s in rows]
         if not len(tasks[0].data.valid):
             return None

@@ -53,7 +53,7 @@ class Outcome:
 class Task:
     """One model's data and plan, on the device.
 
-    Where its validation rows are few, a copy of it trains on a second split of its rows: what both
+    Where its validation rows are few, copies of it train on further splits of its rows: what all
     of them lose on the rows that they do not see tells when to stop. A model that cannot be
     stacked has none: they train side by side.
 
@@ -66,7 +66,7 @@ class Task:
         device: where to train.
 
     Attributes:
-        second: the task of its copy, if it has one.
+        further: the tasks of its copies.
     """
 
     def __init__(
@@ -89,12 +89,13 @@ class Task:
         self.all = torch.arange(len(self.rows))
         size = len(self.rows) if settings.batch == "all" else settings.batch
         self.batches = Batches(self.rows.y, size, settings.mixing, self.noise)
-        split = data.second() if model.stackable else None
-        self.second: Task | None = None
-        if split is not None:
-            twin = copy.deepcopy(model)
-            self.second = Task(f"{key}, second split", twin, split, settings, noise, device)
-            self.second.total = self.total
+        splits = data.further() if model.stackable else []
+        self.further = [
+            Task(f"{key}, split {i}", copy.deepcopy(model), split, settings, noise, device)
+            for i, split in enumerate(splits, 2)
+        ]
+        for task in self.further:
+            task.total = self.total
 
     def index(self, t: int) -> Tensor:
         """Rows of batch t."""
