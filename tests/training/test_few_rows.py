@@ -15,6 +15,9 @@ from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.splits import held_in_turn
 from sourcewise.training import TrainingData, fit
+from sourcewise.training.grouping import groups
+from sourcewise.training.processes import Processes
+from sourcewise.training.recipes.base import Member
 
 NAMES, N = ("a", "b", "c"), 50
 QUICK = {"width": 8, "embedding": 2, "nodes": 16, "updates": 60, "passes": 1, "check": 5}
@@ -113,6 +116,18 @@ def test_turns_keep_units_whole_and_leave_something_of_every_source():
             assert (turn[y == k] == 0).any()
             assert (turn[y == k] > 0).any()
         assert sorted(turn[y == 0].unique().tolist()) in ([*range(10)], [-1, *range(10)])
+
+
+def test_a_model_with_copies_is_not_sharded_and_says_so():
+    where, two = Execution(shard=True), Processes(0, 2)
+
+    def how(found: TrainingData) -> str:
+        member = Member(("a",), Energy(SETTINGS, K=1, D=1), found.of(torch.tensor([0, -1, -1])))
+        ((_, text),) = groups([member], [0], where, two)
+        return text
+
+    assert how(data(400)) == "gradient, sharded over 2 processes"
+    assert how(data()) == "gradient, not sharded: it has copies"
 
 
 @PARTITIONS

@@ -49,7 +49,9 @@ def groups(
     """Which members of a process's share train as one stack, and how, in words."""
     if execution.shard and processes.count > 1:
         how = f"gradient, sharded over {processes.count} processes"
-        yield from (([i], how) for i in share)
+        for i in share:
+            copies = members[i].model.stackable and bool(members[i].data.further())
+            yield [i], "gradient, not sharded: it has copies" if copies else how
         return
     note = ", not sharded: one process" if execution.shard else ""
     for group, how in _stacks(members, share, execution):
