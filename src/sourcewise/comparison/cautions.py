@@ -118,7 +118,7 @@ def most_learnt(learnt: tuple[float, float], of: tuple[float, float]) -> float:
     """The upper end of the 95 % interval of a share (Fieller, 1954), infinite if there is none.
 
     >>> round(most_learnt((0.07, 0.01), (1.0, 0.1)), 3)
-    0.094
+    0.098
     >>> most_learnt((0.0, 0.01), (0.1, 0.1))
     inf
 
