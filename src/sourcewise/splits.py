@@ -17,7 +17,7 @@ from torch import Tensor
 from sourcewise.forms import Whole
 from sourcewise.randomness import Noise
 
-__all__ = ["deal", "hold_out", "identical", "repeats_by_chance"]
+__all__ = ["deal", "held_in_turn", "identical", "repeats_by_chance"]
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # any odd number spreads the bits of what it multiplies
 
@@ -121,24 +121,36 @@ def deal(unit: Tensor, y: Tensor, parts: int, noise: Noise) -> Tensor:
     return torch.from_numpy(part)
 
 
-def hold_out(unit: Tensor, y: Tensor, share: float, noise: Noise) -> Tensor:
-    """Choose about a share of every source, units whole.
+def held_in_turn(unit: Tensor, y: Tensor, share: float, noise: Noise) -> Tensor:
+    """Deal about a share of every source to each of several turns of being held out, units whole.
 
-    A source of two units or more has at least one of them held out, and every source keeps one.
+    In turn 0, a source of two units or more has at least one of them held out, and every source
+    keeps one. A source of which nothing is held out then has no later turn either, so that later
+    turns, one or several together, leave something of every source too.
 
     Args:
         unit: (n,) unit of each row.
         y: (n,) source of each row.
-        share: in [0, .5]; 0: nothing.
-        noise: which of the random ways to choose.
+        share: in [0, .5]; 0: nothing is ever held out.
+        noise: which of the random ways to deal.
 
     Returns:
-        (n,) mask.
+        (n,) the turn of each row; -1: it is never held out.
     """
     if share == 0:
-        return torch.zeros(len(y), dtype=torch.bool)
+        return torch.full((len(y),), -1)
     ratio = Fraction(share).limit_denominator(200) or Fraction(1, round(1 / share))
-    held = deal(unit, y, ratio.denominator, noise) < ratio.numerator
+    part = deal(unit, y, ratio.denominator, noise)
+    held, turn = _first(unit, y, part < ratio.numerator, noise), part // ratio.numerator
+    turn[turn == 0] = -1
+    kept = ~torch.isin(y, y[held])
+    turn[torch.isin(unit, unit[kept])] = -1
+    turn[held] = 0
+    return turn
+
+
+def _first(unit: Tensor, y: Tensor, held: Tensor, noise: Noise) -> Tensor:
+    """(n,) what is held out first: of every source something, if it has two units, and not all."""
     for k in y.unique().tolist():
         rows = (y == k).nonzero().squeeze(1)
         if not bool(held[rows].any()) and len(unit[rows].unique()) > 1:

@@ -1,6 +1,7 @@
 """Comparisons of a family that is trained by gradients, on text: a softmax over single symbols."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -70,6 +71,23 @@ class Deaf(Unigram):
     hears = False
 
 
+class Muffled(Unigram):
+    """Scores with a share of what training found of the label; a model of one source has none."""
+
+    share: ClassVar[float] = 0.07
+
+    def log_density(self, batch, noise):
+        whole = self.logits.data
+        self.logits.data = whole.mean(0) + self.share * (whole - whole.mean(0))
+        found = super().log_density(batch, noise)
+        self.logits.data = whole
+        return found
+
+
+class Clear(Muffled):
+    share = 0.9
+
+
 class Broken(Unigram):
     def loss(self, batch, noise):
         return super().loss(batch, noise) / 0.0
@@ -77,7 +95,7 @@ class Broken(Unigram):
 
 @pytest.fixture(autouse=True)
 def small_families(monkeypatch):
-    for model in (Unigram, Deaf, Broken):
+    for model in (Unigram, Deaf, Muffled, Clear, Broken):
         name, home = model.__name__.lower(), f"{__name__}:{model.__name__}"
         item = Family(
             name, "for tests", "text", f"{__name__}:UnigramSettings", home, "text", "gradient"
@@ -155,8 +173,8 @@ def test_validation_rows_are_apart_and_stratified():
     splits = [next(iter(plan.splits(cell, plan.folds(cell.repetition)))) for cell in plan.cells]
     assert len(splits) == 3
     assert all(torch.equal(split.valid, splits[0].valid) for split in splits)
-    first = splits[0]
-    parts = [set(rows.tolist()) for rows in (first.train, first.valid, first.test)]
+    split = splits[0]
+    parts = [set(rows.tolist()) for rows in (split.train, split.valid, split.test)]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 180
     units = [set(plan.job.data.units[list(part)].tolist()) for part in parts]
     assert not units[0] & units[1] | units[0] & units[2] | units[1] & units[2]
@@ -197,6 +215,23 @@ def test_a_model_that_ignores_its_label_is_caught():
     assert effects["pooled"] == 0
     assert effects["separate"] > 0.3
     assert hearing.document["strategies"]["pooled"]["label_effect"] > 0.3
+
+
+def test_a_model_that_learnt_little_of_its_label_is_named():
+    """The old probe asked only whether another label changes anything."""
+    (told,) = [w for w in run(model="muffled").document["warnings"] if "source label" in w]
+    found = re.match(
+        r"the pooled model learnt little of its source label: (\d+)% of what the label tells "
+        r"separate models \(at most (\d+)%\)",
+        told,
+    )
+    assert found is not None
+    share, most = map(int, found.groups())
+    assert 3 <= share <= 20  # of gaps that are cut where they are beyond doubt
+    assert share < most < 50
+    assert not any("source label" in w for w in run(model="clear").document["warnings"])
+    data = words(200, alike=True)
+    assert not any("source label" in w for w in run(data, model="muffled").document["warnings"])
 
 
 def test_sources_that_are_alike_need_no_label():

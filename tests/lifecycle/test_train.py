@@ -46,7 +46,7 @@ def test_a_result_tells_what_training_took(symbols, tmp_path):
         assert model["n_train"] + model["n_valid"] == 60
         assert model["examples_seen"] == 20 * model["updates"]
         assert model["validation"] > 0
-        assert model["how"] == "gradient, 2 models at once"
+        assert model["how"] == "gradient, 2 models at once, stopped by 3 splits"
     log = (tmp_path / "run" / "log.csv").read_text().splitlines()
     assert log[0].startswith("block,update,examples_seen,loss,validation")
     assert {line.split(",")[0] for line in log[1:]} == {"a", "b"}

@@ -1,5 +1,6 @@
 """What a reader must know before believing the numbers of a comparison: one line each."""
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 
 from sourcewise.comparison.plan import Plan
@@ -12,6 +13,7 @@ from sourcewise.strategies import Strategy
 __all__ = ["cautions", "condition", "estimand"]
 
 DEAF = 0.02  # of what the label changes in separate models
+HALF = 0.5  # of what the label tells separate models: less is little
 
 
 def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
@@ -85,21 +87,50 @@ def _longer(summary: Summary, strategy: Strategy, sources: list[int]) -> set[str
 def _deaf(summary: Summary, baseline: str) -> Iterator[str]:
     """Models of several sources whose training has not found what the label is worth.
 
-    It is worth something if held-out rows gain by it in separate models. An exact fit has found
-    the maximum of its likelihood: what it makes of labels is its answer.
+    It is worth something if it tells separate models something of held-out rows. An exact fit has
+    found the maximum of its likelihood: what it makes of labels is its answer. The sources of a
+    group may be alike though others differ: a model of some sources need only hear its label.
     """
     job = summary.plan.job
-    worth, known = summary.average(baseline, "label").tolist()
-    if not job.family.trained or not worth > summary.region:
+    _, known, told, error = summary.average(baseline, "label").tolist()
+    if not job.family.trained or not (told > summary.region and told > 2 * error):
         return
     for strategy in job.strategies:
-        change = float(summary.average(strategy.name, "label")[1])
-        if not strategy.shuffled and strategy.name != baseline and change < DEAF * known:
+        if strategy.shuffled or strategy.name == baseline:
+            continue
+        _, change, heard, unsure = summary.average(strategy.name, "label").tolist()
+        most = most_learnt((heard, unsure), (told, error))
+        if change < DEAF * known:
             yield (
                 f"the {strategy.name} model ignores its source label: another label changes its "
                 f"log-likelihood by {rounded(change)} {job.unit}, that of {baseline} models by "
                 f"{rounded(known)}; what it loses to them says little about the data"
             )
+        elif len(strategy.partition) == 1 and most < HALF:
+            yield (
+                f"the {strategy.name} model learnt little of its source label: "
+                f"{max(heard / told, 0):.0%} of what the label tells {baseline} models (at most "
+                f"{most:.0%}); part of what it loses to them says nothing about the data"
+            )
+
+
+def most_learnt(learnt: tuple[float, float], of: tuple[float, float]) -> float:
+    """The upper end of the 95 % interval of a share (Fieller, 1954), infinite if there is none.
+
+    >>> round(most_learnt((0.07, 0.01), (1.0, 0.1)), 3)
+    0.098
+    >>> most_learnt((0.0, 0.01), (0.1, 0.1))
+    inf
+
+    Args:
+        learnt: the part, and its standard error.
+        of: the whole, likewise; their errors are taken to be independent.
+    """
+    (a, da), (b, db) = learnt, of
+    whole = b**2 - (2 * db) ** 2
+    if b <= 0 or whole <= 0:
+        return math.inf
+    return (a * b + math.sqrt(max((a * b) ** 2 - whole * (a**2 - (2 * da) ** 2), 0))) / whole
 
 
 def _dominated(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:

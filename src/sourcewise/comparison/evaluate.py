@@ -142,7 +142,7 @@ def _score(
     noise = work.noise.of("metric")
     found = job.metric.measure(trained, held_out, noise)
     shown = [metric.values(trained, held_out, noise.of(metric.name)) for metric in job.shown]
-    label = torch.full((2,), torch.nan, dtype=torch.float64)
+    label = torch.full((4,), torch.nan, dtype=torch.float64)
     if work.probe and job.metric.needs == "density":
         model = trained.model
 

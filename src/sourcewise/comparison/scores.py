@@ -33,7 +33,7 @@ class Scores:
     best: Tensor  # (K,) the update whose weights were kept, likewise; NaN if the last
     validation: Tensor  # (K,) their loss on the validation rows; NaN without such rows
     parameters: int  # free parameters of all models together
-    label: Tensor  # (2,) from `label_effect`; NaN where not asked for
+    label: Tensor  # (4,) from `label_effect`; NaN where not asked for
     shared_error: Tensor  # (K, 3) see `metrics.base.Contributions`
 
 
@@ -53,7 +53,7 @@ class CellScores:
     best: Tensor  # (K,) the update whose weights were kept, averaged over folds; NaN if the last
     validation: Tensor  # (K,) their validation loss, averaged over folds; NaN without such rows
     parameters: Tensor  # () of all models together, averaged over folds
-    label: Tensor  # (2,) effect and change of `label_probe.label_effect`, averaged over folds
+    label: Tensor  # (4,) from `label_probe.label_effect`, averaged over folds
     shown: Tensor  # (M, K) metrics that are shown, averaged over folds
     shared_error: Tensor  # (K, 3) shared by a source's contributions, of their mean over folds
 
@@ -84,7 +84,7 @@ class CellScores:
             best=unknown,
             validation=unknown.clone(),
             parameters=test.new_tensor(torch.nan),
-            label=test.new_full((2,), torch.nan),
+            label=test.new_full((4,), torch.nan),
             shown=test.new_full((shown, len(test)), torch.nan),
             shared_error=test.new_zeros(len(test), 3),
         )

@@ -62,7 +62,7 @@ def load_cell(folder: Path, cell: Cell, plan: Plan) -> dict[str, CellScores] | N
 def _check(scores: CellScores, cell: Cell, plan: Plan) -> None:
     """Raise unless scores are of the shapes that the plan gives them."""
     data, K = plan.job.data, plan.job.data.K
-    shapes = {"parameters": (), "label": (2,), "shown": (len(plan.job.shown), K)}
+    shapes = {"parameters": (), "label": (4,), "shown": (len(plan.job.shown), K)}
     shapes |= {
         "shared_error": (K, 3 + plan.job.metric.parts),
         "rows": (len(data) if cell.deletion is None else 0,),

@@ -15,7 +15,7 @@ from sourcewise.families.settings import FamilySettings, TrainedSettings
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.splits import hold_out
+from sourcewise.splits import held_in_turn
 from sourcewise.strategies import Strategy
 
 __all__ = ["Job", "Progress", "Split", "Work", "prepared_rows", "share", "shuffled_labels"]
@@ -87,6 +87,7 @@ class Split:
     valid: Tensor  # that tell when to stop, likewise; none for an exact fit
     test: Tensor  # that models are scored on, of tested sources
     part: Tensor  # (n_train,) of training rows: see `families.base.Choosing`; units are whole
+    turn: Tensor  # (n_train,) when further splits hold them out; see `TrainingData`
 
     @classmethod
     def of(cls, job: Job, train: Tensor, test: Tensor, noise: Noise, fold: Tensor) -> "Split":
@@ -94,8 +95,9 @@ class Split:
 
         Folds (n,) are of all rows: those of the training rows are their parts.
         """
-        held = hold_out(job.data.units[train], job.data.y[train], job.validation, noise)
-        return cls(train[~held], train[held], test, fold[train[~held]])
+        turn = held_in_turn(job.data.units[train], job.data.y[train], job.validation, noise)
+        held = turn == 0
+        return cls(train[~held], train[held], test, fold[train[~held]], turn[~held])
 
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:

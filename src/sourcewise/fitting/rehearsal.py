@@ -7,7 +7,7 @@ recipes do before and after the updates, of each model.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -24,6 +24,7 @@ from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import Encoders, filled_batch, untrained
 from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
+from sourcewise.training.data import further_splits
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe
 from sourcewise.training.recipes.registry import recipe
@@ -87,7 +88,15 @@ class Rehearsal:
                 kept = _spread(count, max(MOST, self._batch(count)))
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])
                 rows, y = self.split.train[inside[where[kept]]], local[kept]
-                yield _Block(self, strategy.name, names, model.block(j), count, rows, y)
+                found = model.block(j)
+                copies = self._copies(model.partition.blocks[j], inside[where], found)
+                yield _Block(self, strategy.name, names, found, count, copies, rows, y)
+
+    def _copies(self, block: Sequence[int], rows: Tensor, model: ConditionalModel) -> int:
+        """Copies that train beside a model of these sources, of some of the training rows."""
+        valid = torch.isin(self.job.data.y[self.split.valid], torch.tensor(block))
+        splits = further_splits(self.split.turn[rows], int(valid.sum()))
+        return len(splits) if model.stackable else 0
 
     def _batch(self, count: int) -> int:
         """Rows of an update of a model of so many; an exact fit has none."""
@@ -104,6 +113,7 @@ class _Block:
     names: tuple[str, ...]
     model: ConditionalModel
     count: int  # of its training rows
+    copies: int  # that train beside it
     rows: Tensor  # some of them: where among all rows
     y: Tensor
 
@@ -165,7 +175,8 @@ def _training_seconds(job: Job, every: list[_Block]) -> Iterator[float]:
         by_strategy.setdefault(block.strategy, []).append(block)
     for blocks in by_strategy.values():
         largest = max(blocks, key=lambda block: block.count)
-        most, sizes = batch(largest.count), [block.count for block in blocks]
+        most = batch(largest.count)
+        sizes = [block.count for block in blocks for _ in range(1 + block.copies)]
         examples = sum(settings.planned(n) * batch(n) for n in sizes)
         yield _row_seconds(largest, most) * examples
         looks = sum(n * _looks(settings, settings.planned(n)) for n in sizes)

@@ -194,7 +194,7 @@ def fit_strategy(
     _choose(model, train, split.part)
     efforts = fit(
         model,
-        TrainingData(train, valid),
+        TrainingData(train, valid, split.turn),
         names=job.names,
         noise=work.noise,
         settings=job.settings_of(strategy),

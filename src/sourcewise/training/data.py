@@ -18,20 +18,29 @@ from sourcewise.batch import Batch, joined
 from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 
-__all__ = ["Batches", "TrainingData"]
+__all__ = ["ENOUGH", "Batches", "TrainingData", "further_splits"]
+
+ENOUGH = 30  # validation rows: with fewer, further splits help to tell when to stop
+SPLITS, LARGEST = 2, 1 / 3  # such splits, and the share of the rows that one holds out, at most
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """Encoded rows to train on, and rows that tell when to stop.
 
+    A handful of validation rows tells that badly. So training rows may have turns to be held out
+    in further splits, which train on the validation rows instead.
+
     Args:
         train: n training rows.
         valid: validation rows, none if empty.
+        turn: (n,) the turn 1, 2, ... of each training row, -1: it is never held out; None: there
+            are no further splits.
     """
 
     train: Batch
     valid: Batch
+    turn: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.train)
@@ -50,7 +59,18 @@ class TrainingData:
         Args:
             number: (K,) new number of each source, -1 for those to leave out.
         """
-        return TrainingData(_of(self.train, number), _of(self.valid, number))
+        turn = None if self.turn is None else self.turn[number[self.train.y] >= 0]
+        return TrainingData(_of(self.train, number), _of(self.valid, number), turn)
+
+    def further(self) -> list["TrainingData"]:
+        """Other splits of the same rows, where validation rows are few."""
+        if self.turn is None:
+            return []
+        train, valid = self.train, self.valid
+        return [
+            TrainingData(joined([train.take(~out), valid]), train.take(out))
+            for out in further_splits(self.turn, len(valid))
+        ]
 
     def merged(self) -> Batch:
         """Training and validation rows together: what an exact fit takes."""
@@ -62,7 +82,33 @@ class TrainingData:
             replace(part.to(device, dtype), y=part.y, size=part.size)
             for part in (self.train, self.valid)
         )
-        return TrainingData(train, valid)
+        return TrainingData(train, valid, self.turn)
+
+
+def further_splits(turn: Tensor, valid: int) -> list[Tensor]:
+    """What further splits hold out, each other rows, so that `ENOUGH` are held out if they can be.
+
+    Args:
+        turn: (n,) of the training rows, see `TrainingData`; a split takes whole turns.
+        valid: how many validation rows there are; none: nothing is ever held out.
+
+    Returns:
+        (n,) masks.
+    """
+    most, held = LARGEST * (len(turn) + valid), valid
+    splits: list[Tensor] = []
+    for number in turn[turn > 0].unique().tolist() if valid else []:
+        rows = turn == number
+        if held >= ENOUGH:
+            break
+        if splits and int((splits[-1] | rows).sum()) <= most:
+            splits[-1] |= rows
+        elif len(splits) < SPLITS:
+            splits.append(rows)
+        else:
+            break
+        held += int(rows.sum())
+    return splits
 
 
 def _of(batch: Batch, number: Tensor) -> Batch:

@@ -49,7 +49,9 @@ def groups(
     """Which members of a process's share train as one stack, and how, in words."""
     if execution.shard and processes.count > 1:
         how = f"gradient, sharded over {processes.count} processes"
-        yield from (([i], how) for i in share)
+        for i in share:
+            copies = members[i].model.stackable and bool(members[i].data.further())
+            yield [i], "gradient, not sharded: it has copies" if copies else how
         return
     note = ", not sharded: one process" if execution.shard else ""
     for group, how in _stacks(members, share, execution):
@@ -88,6 +90,8 @@ def identity_of(members: Sequence[Member], settings: TrainedSettings, noise: Noi
     digest = blake2b(repr((settings, noise)).encode(), digest_size=16)
     for member in members:
         digest.update(member.key.encode())
+        for chunk in () if member.data.turn is None else content(member.data.turn):
+            digest.update(chunk)
         for rows in (member.data.train, member.data.valid):
             for part in (rows.x, rows.y, rows.size, rows.c):
                 for chunk in () if part is None else content(part):

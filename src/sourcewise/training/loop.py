@@ -56,7 +56,8 @@ def run_to_end(
             count.show(start + _seen(training))
         if end.asked and training.active and training.processes.count == 1:
             _save(training, folder, identity)
-    count.done = start + sum(task.total * task.batch for task in training.tasks)
+    done = [training.tasks[i] for i in training.done]
+    count.done = start + sum(task.total * task.batch for task in done)
 
 
 def wait_for(training: StackTraining, folder: Path | None, identity: str) -> None:
@@ -85,7 +86,7 @@ def _save(training: StackTraining, folder: Path | None, identity: str) -> bool:
 
 
 def _look(training: StackTraining, log: Log) -> None:
-    losses, tasks = training.look(), [training.tasks[i] for i in training.active]
+    losses, tasks = training.look(), [training.tasks[i] for i in training.led]
     step = training.step
     rows = [
         (step * task.batch, loss, rate(training.settings, step - 1, task.total))
@@ -99,4 +100,4 @@ def _seen(training: StackTraining) -> int:
     """Examples that need no more training: seen, or spared by stopping early."""
     tasks = training.tasks
     spared = sum(tasks[i].total * tasks[i].batch for i in training.done)
-    return spared + sum(training.step * tasks[i].batch for i in training.active)
+    return spared + sum(training.step * tasks[i].batch for i in training.led)

@@ -1,5 +1,9 @@
 """The training of stacked models, update by update; all of its state can be saved.
 
+The rows of all matrices are the models asked for, then copies of those of them that have
+further splits (see `Task`). A copy goes as far as its model does, and only its validation loss
+matters.
+
 What an update does follows from the state and from noise keyed by (seed, block, update): a run
 taken up from a checkpoint equals one that was never interrupted, bit for bit on one machine.
 """
@@ -40,9 +44,11 @@ class StackTraining:
         shard: whether one model's parameters are spread over them.
 
     Attributes:
+        tasks: of the models asked for, then of their copies.
+        leader: of each task, the task that it helps to time.
         step: updates made.
         active: which tasks still train; the rows of all matrices.
-        done: task to outcome.
+        done: task to outcome, of models asked for.
     """
 
     LOSSES: ClassVar = ("loss", "condensed_loss")  # methods of a model that it calls
@@ -55,16 +61,19 @@ class StackTraining:
         processes: Processes,
         shard: bool = False,
     ):
-        self.tasks, self.settings, self.device, self.processes = tasks, settings, device, processes
+        copies = [(i, task) for i, led in enumerate(tasks) for task in led.further]
+        self.tasks = [*tasks, *(task for _, task in copies)]
+        self.leader = [*range(len(tasks)), *(i for i, _ in copies)]
+        self.settings, self.device, self.processes = settings, device, processes
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
-        self.sharded = shard and processes.count > 1 and len(tasks) == 1
+        self.sharded = shard and processes.count > 1 and len(self.tasks) == 1
         self.stack = self._stack(dtype)
         self.adam = Adam(self.stack.flat, settings, self.stack.matrices)
         self.averages = Averages(self.stack.flat, settings)
         for rows in self.averages.rows.values():  # they would remember where parameters started
             self._hold(rows)
-        self.best = Best(self.stack.flat)
-        self.step, self.active = 0, list(range(len(tasks)))
+        self.best = Best(self.stack.flat[: len(tasks)])
+        self.step, self.active = 0, list(range(len(self.tasks)))
         self.done: dict[int, Outcome] = {}
         self._gather()
 
@@ -91,11 +100,19 @@ class StackTraining:
                 self.stack.one.constrain(self.stack.named(matrix))
 
     def _gather(self) -> None:
-        """The rows of all active tasks in one place."""
+        """The rows of all active tasks in one place, and where each model and its copies are."""
+        self.places: dict[int, list[int]] = {}
+        for s, i in enumerate(self.active):
+            self.places.setdefault(self.leader[i], []).append(s)
         parts = [self.tasks[i] for i in self.active]
         self.rows = joined([task.rows for task in parts])
         counts = [0, *(len(task.rows) for task in parts[:-1])]
         self.start = torch.tensor(counts).cumsum(0)
+
+    @property
+    def led(self) -> list[int]:
+        """The models asked for that still train; the first rows of all matrices."""
+        return [i for i in self.active if self.leader[i] == i]
 
     @property
     def weights(self) -> Tensor:
@@ -104,7 +121,7 @@ class StackTraining:
         return self.stack.flat if averaged is None else averaged
 
     def update(self) -> Tensor:
-        """One step of all active models; their objectives, (S,)."""
+        """One step of all active models; the objectives of those asked for, (S,)."""
         tasks = [self.tasks[i] for i in self.active]
         self._advance(tasks)
         values = self.stack.descend(self._objective(tasks))
@@ -119,7 +136,7 @@ class StackTraining:
         self.adam.step(self.stack.flat, self.stack.grad, lr, self.step)
         self._hold(self.stack.flat)
         self.averages.update(self.stack.flat, self.step)
-        return values
+        return values[: len(self.led)]
 
     def _advance(self, tasks: Sequence[Task]) -> None:
         """Before an update of these tasks."""
@@ -179,7 +196,7 @@ class StackTraining:
     @property
     def due(self) -> bool:
         """Whether it is time to look at some model."""
-        return any(self._due(i) for i in self.active)
+        return any(self._due(i) for i in self.led)
 
     def _due(self, i: int) -> bool:
         """Of task i, as if alone: after its last update, and every `check`, later 2^j check."""
@@ -189,8 +206,8 @@ class StackTraining:
     def look(self) -> list[float | None]:
         """Validation losses of the models whose turn it is; notes the best weights so far."""
         losses: list[float | None] = []
-        for s, i in enumerate(self.active):
-            loss = self._validation_loss(s, self.tasks[i]) if self._due(i) else None
+        for s, i in enumerate(self.led):
+            loss = self._validation_loss(self.places[i]) if self._due(i) else None
             losses.append(loss)
             if loss is None:
                 continue
@@ -201,7 +218,8 @@ class StackTraining:
 
     def _note(self, s: int, loss: float) -> None:
         """The lowest loss so far, of weights that are kept if their losses can be believed."""
-        if self._reliable(self.stack.member(s, self.weights)):
+        rows = self.places[self.active[s]]
+        if all(self._reliable(self.stack.member(row, self.weights)) for row in rows):
             self.best.note(s, loss, self.step, self.weights[s])
         else:
             self.best.refused[s] += 1
@@ -210,10 +228,16 @@ class StackTraining:
         """Whether a model's loss can be believed."""
         return True
 
-    def _validation_loss(self, s: int, task: Task) -> float | None:
-        valid = task.data.valid
-        if not len(valid):
+    def _validation_loss(self, rows: Sequence[int]) -> float | None:
+        """Of a model and its copies, each on the validation rows of its split."""
+        tasks = [self.tasks[self.active[s]] for s in rows]
+        if not len(tasks[0].data.valid):
             return None
+        total = sum(self._validation_sum(s, task) for s, task in zip(rows, tasks, strict=True))
+        return total / sum(float(task.data.valid.size.sum()) for task in tasks)
+
+    def _validation_sum(self, s: int, task: Task) -> float:
+        valid = task.data.valid
         model, share = self.stack.member(s, self.weights), self.processes.share
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         with torch.no_grad(), self._autocast():
@@ -224,7 +248,7 @@ class StackTraining:
                 loss = self._loss(model, s, valid.at(rows), noise).double()
                 total += loss[: len(mine)].sum()
         self.processes.add(total)
-        return float(total) / float(valid.size.sum())
+        return float(total)
 
     def _loss(self, model: ConditionalModel, s: int, batch: Batch, noise: StepNoise) -> Tensor:
         """(B,) of member s alone."""
@@ -234,14 +258,15 @@ class StackTraining:
         """Take out the models that are done, with their best weights; which ones."""
         over = [
             s
-            for s, i in enumerate(self.active)
+            for s, i in enumerate(self.led)
             if self.step >= self.tasks[i].total
             or (self._due(i) and self.best.stale(s, self.step, self.settings))
         ]
         for s in over:
             self.done[self.active[s]] = self._outcome(s)
         if over:
-            self.keep([s for s in range(len(self.active)) if s not in over])
+            rows = enumerate(self.active)
+            self.keep([s for s, i in rows if self.leader[i] not in self.done])
         return over
 
     def _outcome(self, s: int) -> Outcome:
@@ -260,12 +285,13 @@ class StackTraining:
         )
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with some of the active models only."""
+        """Go on with some of the active models only, and with their copies."""
+        asked_for = [s for s in rows if s < len(self.led)]
         self.active = [self.active[s] for s in rows]
         at = torch.tensor(rows, dtype=torch.int64, device=self.device)
         self.adam.m, self.adam.v = self.adam.m[at], self.adam.v[at]
         self.averages.rows = {name: v[at] for name, v in self.averages.rows.items()}
-        self.best.keep(rows, at)
+        self.best.keep(asked_for, at[: len(asked_for)])
         if rows:
             self.stack.bind(self.stack.flat[at])
             self._gather()
@@ -285,7 +311,7 @@ class StackTraining:
         done = {str(i): {k: getattr(o, k) for k in DONE} for i, o in self.done.items()}
         values = {
             "step": self.step,
-            "active": self.active,
+            "active": self.led,
             "best_loss": best.losses,
             "best_step": best.steps,
             "refused": best.refused,
@@ -296,10 +322,12 @@ class StackTraining:
 
     def check(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Raise a `ValueError` unless it is a state of this fresh training."""
-        found = checked_values(values, len(self.tasks))
+        found = checked_values(values, len(self.led))
         if self.sharded:  # this process knows the shape of its own part only
             return
-        wanted = {name: v[: len(found.active)] for name, v in self._carried_on().items()}
+        counts = {"best": len(found.active)}
+        rows = len(self._with_copies(found.active))
+        wanted = {name: v[: counts.get(name, rows)] for name, v in self._carried_on().items()}
         for i in found.done:
             wanted |= self._left(i)
         more = [f"done averages/{i}" for i in found.done]
@@ -307,6 +335,10 @@ class StackTraining:
             del wanted["flat"]
             more.append("flat")
         check_tensors(tensors, wanted, more)
+
+    def _with_copies(self, led: Sequence[int]) -> list[int]:
+        """All tasks that train as long as these models do."""
+        return [i for i, leader in enumerate(self.leader) if leader in led]
 
     def _carried_on(self) -> dict[str, Tensor]:
         """Tensors of the state, of all tasks."""
@@ -320,7 +352,7 @@ class StackTraining:
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """The inverse of `state`, on a fresh training of the same tasks."""
         on, best = {name: self.stack.part(v) for name, v in tensors.items()}, self.best
-        self.step, self.active = values["step"], list(values["active"])
+        self.step, self.active = values["step"], self._with_copies(values["active"])
         best.losses = [math.inf if v is None else v for v in values["best_loss"]]
         best.steps, best.refused = list(values["best_step"]), list(values["refused"])
         self.done = {

@@ -1,5 +1,6 @@
 """One model to train: its data and plan, and what it leaves with."""
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -52,6 +53,10 @@ class Outcome:
 class Task:
     """One model's data and plan, on the device.
 
+    Where its validation rows are few, copies of it train on further splits of its rows: what all
+    of them lose on the rows that they do not see tells when to stop. A model that cannot be
+    stacked has none: they train side by side.
+
     Args:
         key: names the block; its batches and noise depend on no other.
         model: untrained, already drawn.
@@ -59,6 +64,9 @@ class Task:
         settings: of the family.
         noise: of the whole training.
         device: where to train.
+
+    Attributes:
+        further: the tasks of its copies.
     """
 
     def __init__(
@@ -81,6 +89,13 @@ class Task:
         self.all = torch.arange(len(self.rows))
         size = len(self.rows) if settings.batch == "all" else settings.batch
         self.batches = Batches(self.rows.y, size, settings.mixing, self.noise)
+        splits = data.further() if model.stackable else []
+        self.further = [
+            Task(f"{key}, split {i}", copy.deepcopy(model), split, settings, noise, device)
+            for i, split in enumerate(splits, 2)
+        ]
+        for task in self.further:
+            task.total = self.total
 
     def index(self, t: int) -> Tensor:
         """Rows of batch t."""

@@ -117,6 +117,8 @@ class Gradient(Recipe):
             averages.append({n: p.detach().clone() for n, p in model.named_parameters()})
         model.averages = tuple(averages)
         stack.unload(outcome.weights, model)
+        if task.further:
+            how += f", stopped by {1 + len(task.further)} splits"
         seen = outcome.updates * task.batch
         return Effort(
             seen, outcome.updates, outcome.best, outcome.validation, how, outcome.refused

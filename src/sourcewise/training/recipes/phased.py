@@ -95,7 +95,7 @@ class PhasedTraining(StackTraining):
     ):
         super().__init__(tasks, settings, device, processes, shard)
         self.ended: dict[int, Carried] = {}
-        parts = [_begun(task) for task in tasks]
+        parts = [_begun(task) for task in self.tasks]
         if self.sharded and parts[0]:
             raise InputError(
                 "--shard: this training carries state beside the parameters (chains, a "
