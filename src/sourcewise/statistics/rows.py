@@ -79,7 +79,7 @@ def rows_and_seeds(
 class Units:
     """Which unit and stratum each row is of; rows of one unit stay together."""
 
-    pair: np.ndarray  # (n,) of each row its pair of stratum and unit
+    pair: np.ndarray | None  # (n,) of each row its pair of stratum and unit; None: its own
     stratum: np.ndarray  # (P,) of each pair
     unit: np.ndarray  # (P,) of each pair, numbered
     size: np.ndarray  # (K,) units of each stratum
@@ -87,6 +87,11 @@ class Units:
     @classmethod
     def of(cls, unit: np.ndarray, stratum: np.ndarray, K: int) -> "Units":
         """Of units and strata (n,), the latter in {0, ..., K - 1}."""
+        alone = (
+            unit.dtype.kind == "i" and len(unit) and 0 <= unit.min() <= unit.max() < 2 * len(unit)
+        )
+        if alone and np.bincount(unit).max() == 1:  # rows may be millions: nothing is sorted
+            return cls(None, stratum, unit, np.bincount(stratum, minlength=K))
         numbered = np.unique(unit, return_inverse=True)[1]
         keys, pair = np.unique(numbered * K + stratum, return_inverse=True)
         return cls(pair, keys % K, keys // K, np.bincount(keys % K, minlength=K))
@@ -94,9 +99,8 @@ class Units:
     def sums(self, moves: np.ndarray) -> np.ndarray:
         """(P,) of moves (n,) about their stratum's mean, scaled for what taking it off took."""
         m = self.size
-        return (
-            np.bincount(self.pair, weights=moves) * np.sqrt(m / np.maximum(m - 1, 1))[self.stratum]
-        )
+        whole = moves if self.pair is None else np.bincount(self.pair, weights=moves)
+        return whole * np.sqrt(m / np.maximum(m - 1, 1))[self.stratum]
 
 
 def row_moments(
@@ -191,7 +195,7 @@ def _of_rows(
     if (units.size[used] < 2).any():
         raise ValueError("an interval needs test rows of at least two units of each source")
     z = units.sums(moves[kept])
-    whole = np.bincount(units.unit, weights=z)
+    whole = z if units.pair is None else np.bincount(units.unit, weights=z)
     total, third = float((whole**2).sum()), float((whole**3).sum())
     own = np.bincount(units.stratum, weights=z**2, minlength=len(used))
     spread = float((own[used] ** 2 / (units.size[used] - 1)).sum())
