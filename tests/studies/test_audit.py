@@ -1,0 +1,54 @@
+"""The audit, reduced; the full one is a study (docs/coverage.md)."""
+
+import pytest
+import torch
+
+from sourcewise.randomness import Noise
+from sourcewise.studies.audit.populations import POPULATIONS, Population
+from sourcewise.studies.audit.study import AuditSettings, grid
+
+
+def test_there_are_thirty_settings_and_no_two_alike():
+    names = [population.name for population in POPULATIONS]
+    assert len(set(names)) == len(names) >= 30
+
+
+@pytest.mark.parametrize("tails", ["normal", "t5", "lognormal", "outliers"])
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_rows_have_the_moments_that_truths_are_computed_from(tails, repeats):
+    population = Population("opposite", tails, (100_000, 100_000), repeats=repeats)
+    mean, covariance = population.moments()
+    data = population.draw(Noise(0))
+    for k in range(2):
+        x = data.of(k).x
+        assert isinstance(x, torch.Tensor)
+        scale = covariance[k].diagonal().sqrt()
+        assert ((x.mean(0) - mean[k]) / scale).abs().max() < 0.03
+        off = (torch.cov(x.T) - covariance[k]) / scale[:, None] / scale
+        assert off.abs().max() < 0.1
+
+
+def test_rows_of_a_patient_are_alike_and_stay_together():
+    data = Population("equal", "normal", (5000,), repeats=5).draw(Noise(0))
+    assert data.group is not None
+    assert torch.bincount(data.group).unique().tolist() == [5]
+    x = data.x
+    assert isinstance(x, torch.Tensor)
+    patients = x.reshape(-1, 5, x.shape[1])
+    between = patients.mean(1).var(0)
+    assert (between - (0.5 + 0.5 / 5)).abs().max() < 0.08
+
+
+def test_intervals_cover_and_recommendations_do_not_lose_in_a_reduced_audit():
+    only = ("edge-normal-4x75-", "halves-normal-6x25-")
+    settings = AuditSettings(repetitions=12, truth_samples=60, only=only)
+    points = grid(settings).run().points
+    assert len(points) == 2
+    for point in points:
+        assert point.coverage >= 0.9
+        assert point.wrong <= 0.05
+        assert point.regret <= point.regret_best
+        assert point.contradicted == 0
+        assert point.coverage + point.above + point.below == pytest.approx(1)
+    halves = next(p for p in points if p.name.startswith("halves"))
+    assert halves.regret < 0.02 < halves.regret_fewest
