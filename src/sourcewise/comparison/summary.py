@@ -158,8 +158,12 @@ class Summary:
         """The part of a difference that shrinks like one over the number of rows.
 
         It is what the strategy's parameters lose less than the baseline's by being estimated: the
-        difference of their excess errors, see `beta`. 0 where no training rows are scored.
+        difference of their excess errors, see `beta`. 0 where no training rows are scored, and for
+        families that are trained: stopping early leaves the gap between training and test rows,
+        and nothing of what half of it is of an exact fit.
         """
+        if self.plan.job.family.trained:
+            return 0.0
         train, test = (
             self.average(baseline, name) - self.average(strategy, name)
             for name in ("train", "test")
