@@ -13,7 +13,7 @@ from sourcewise.statistics import Interval, holm, judge, judge_overall, would_de
 from sourcewise.statistics import Verdict as Judged
 from sourcewise.strategies import Strategy
 
-__all__ = ["differences", "leads_of", "total_variation", "verdict_of"]
+__all__ = ["differences", "total_variation", "verdict_of"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,7 @@ def verdict_of(
     average = next(d for d in mine.values() if d.average)
     per_source = {job.names[k]: mine[job.names[k]].verdict for k in job.tested}
     overall = judge_overall(cast(Judged, average.verdict), per_source.values())
-    leads = leads_of(summary, baseline, rivals)
-    lead = leads[0]
+    lead = _lead_of(summary, baseline, rivals)
     found = _finding(overall, average, per_source, summary)
     return Verdict(
         overall=overall,
@@ -101,13 +100,13 @@ def verdict_of(
         baseline=baseline,
         recommended=lead.strategy,
         lead=lead,
-        reason=f"{found}; {_advice(lead, differences, len(rivals))}",
+        reason=f"{found}; {_advice(lead, differences, rivals)}",
         per_source=per_source | dict.fromkeys(too_few, "too few rows"),
     )
 
 
-def leads_of(summary: Summary, baseline: str, rivals: Sequence[str]) -> list[Lead]:
-    """What the best estimate on average gains over each other strategy, the least sure first.
+def _lead_of(summary: Summary, baseline: str, rivals: Sequence[str]) -> Lead:
+    """What the best estimate on average gains over the strategy that it is least sure to beat.
 
     Taking the best estimate minimises the expected regret, what is lost against the best of all,
     wherever the estimates err alike on both sides.
@@ -115,25 +114,22 @@ def leads_of(summary: Summary, baseline: str, rivals: Sequence[str]) -> list[Lea
     gains = {name: summary.difference(name, baseline, summary.macro).value for name in rivals}
     gains[baseline] = 0.0
     best = max(gains, key=gains.__getitem__)
-    found = []
-    for name in gains:
-        if name != best:
-            d = summary.difference(best, name, summary.macro)
-            sure = max(0.5, 1 - d.above(0.0))  # models that are the same are told apart by none
-            found.append(Lead(best, name, d.value, d.low, d.high, sure))
-    return sorted(found, key=lambda lead: lead.sure or 0.0)
+    over = {name: summary.difference(best, name, summary.macro) for name in gains if name != best}
+    name, d = min(over.items(), key=lambda item: -item[1].above(0.0))
+    sure = max(0.5, 1 - d.above(0.0))  # models that are the same are told apart by none
+    return Lead(best, name, d.value, d.low, d.high, sure)
 
 
-def _advice(lead: Lead, differences: Sequence[Difference], rivals: int) -> str:
+def _advice(lead: Lead, differences: Sequence[Difference], rivals: Sequence[str]) -> str:
     """The strategy to use, and how surely it is the best."""
     told = f"recommended: {lead.strategy}, the best estimate on average"
-    if rivals > 1:
+    if len(rivals) > 1:
         much = f"by {lead.difference:.3g}, {lead.surely}"
         told += f" (next to it {lead.over}, {much}; rivals are not tested among each other)"
-    decided = {d.source: d.verdict for d in differences if not d.average}
-    alone = [name for name, verdict in decided.items() if verdict in ("pool", "separate")]
-    average = [d.verdict for d in differences if d.average]
-    if alone and set(average) == {"undecided"}:
+    mine = [d for d in differences if d.strategy in rivals]
+    decided = [d.source for d in mine if not d.average and d.verdict in ("pool", "separate")]
+    alone = list(dict.fromkeys(decided))
+    if alone and {d.verdict for d in mine if d.average} == {"undecided"}:
         told += f"; significant alone: {listing(map(quoted, alone), 3)}"
     return told
 
