@@ -20,7 +20,7 @@ SETS = {
     "beijing_air_8stations": (
         {"source": "station", "columns": AIR, "group": ["year", "month", "day"]},
         {"missing": "drop"},
-        "equivalent",
+        "separate",
     ),
     "radon_85counties": ({"source": "county", "columns": ["log.radon", "basement"]}, {}, None),
 }

@@ -146,7 +146,7 @@ class _Columns:
         first = np.sort(np.unique(data.units.numpy(), return_index=True)[1])
         rows = first[np.argsort(data.y.numpy()[first], kind="stable")]
         parts = [] if isinstance(data.x, Whole) else [as_table(data.x)]
-        parts += [] if data.c is None else [as_table(data.c)]
+        parts += [] if data.c is None else [_renamed(as_table(data.c), parts)]
         columns = {name: values for part in parts for name, values in part.columns.items()}
         schema = tuple(column for part in parts for column in part.schema)
         step = -(-len(schema) // MOST_COLUMNS) or 1
@@ -233,3 +233,11 @@ def _alphabetical(x: Ragged, rows: np.ndarray, source: np.ndarray) -> np.ndarray
     place = {text: i for i, text in enumerate(sorted(set(texts)))}
     order = np.array([[float(place[text])] for text in texts])
     return layout_of(order, np.zeros(1, bool), source).key[:, 0]
+
+
+def _renamed(given: Table, others: Sequence[Table]) -> Table:
+    """Given columns with names of their own: arrays of both are called x1, x2, ..."""
+    taken = {name for table in others for name in table.names}
+    names = {name: f"given {name}" if name in taken else name for name in given.names}
+    schema = tuple(replace(column, name=names[column.name]) for column in given.schema)
+    return Table({names[name]: values for name, values in given.columns.items()}, schema)

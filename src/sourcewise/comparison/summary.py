@@ -271,10 +271,15 @@ class Summary:
         return jackknife(values[0], values[1:], bend=float(bend))
 
     def _moments(self, signs: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) each: see `row_moments`; of the rows' scores, averaged over repetitions."""
+        """(K,) each: see `row_moments`; of the rows' scores, averaged over repetitions.
+
+        Zeros where rows were not scored one by one.
+        """
         key = tuple(signs.items())
         if key not in self._row_moments:
             rows, scored = self._rows(signs)
+            if not scored.any():
+                return np.zeros(len(self.macro)), np.zeros(len(self.macro))
             y, sizes = (
                 part.numpy()[scored] for part in (self.plan.job.data.y, self.plan.job.weights)
             )

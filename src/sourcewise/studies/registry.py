@@ -49,7 +49,7 @@ STUDIES = {
             "energy-based models beside the theory's bound and law",
         ),
         Study("coverage", "coverage", "CoverageSettings", "whether compare's intervals cover"),
-        Study("audit", "audit.study", "AuditSettings", "whether verdicts hold: known truths"),
+        Study("audit", "audit.study", "AuditSettings", "whether verdicts hold, on known truths"),
         Study(
             "crossing",
             "crossing.study",
