@@ -18,6 +18,7 @@ copies are equal.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def near_rows(data: Sources) -> NearCopies | None:
     # Identical rows are one: their units keep them together, or they are so by chance.
     first = np.sort(np.unique(data.same.numpy()[complete], return_index=True)[1])
     unit, y = data.units.numpy()[complete[first]], data.y.numpy()[complete[first]]
-    pairs, asked = near_pairs(rows[complete[first]], Noise(0).of("near copies"))
+    rows = rows if len(first) == len(rows) else rows[complete[first]]
+    pairs, asked = near_pairs(rows, Noise(0).of("near copies"))
     pairs = pairs[unit[pairs[:, 0]] != unit[pairs[:, 1]]]
     if not len(pairs):
         return None
@@ -84,7 +86,7 @@ def near_pairs(values: np.ndarray, noise: Noise) -> tuple[np.ndarray, int]:
     numbers, few = _kinds(values)
     if len(values) < 2 * NEIGHBOURS or not numbers:
         return none
-    ranks = _ranks(values[:, numbers], noise)
+    ranks = _ranks(values, numbers, noise)
     asked = np.arange(len(values))
     if len(asked) > MOST_ROWS:
         asked = np.sort(noise.of("asked").permutation(len(asked))[:SOME_ROWS].numpy())
@@ -110,16 +112,18 @@ def _kinds(values: np.ndarray) -> tuple[list[int], list[int]]:
     return numbers[:MOST_CHECKED], order[len(numbers) :][:MOST_CHECKED]
 
 
-def _ranks(values: np.ndarray, noise: Noise) -> np.ndarray:
-    """(n, d) shares of rows below, a line between every tenth: two values may be as close as ever.
+def _ranks(values: np.ndarray, columns: Sequence[int], noise: Noise) -> np.ndarray:
+    """(n, d) shares of rows below in some columns, a line between every tenth of them.
+
+    Two values may be as close as ever.
 
     Where ties are usual, each value is spread over the ranks of its ties, and elsewhere over the
     smallest gap between two, which may be a step of the decimals.
     """
-    n, d = values.shape
+    n, d = len(values), len(columns)
     ranks = np.empty((n, d))
-    for j in range(d):
-        column = values[:, j]
+    for j, c in enumerate(columns):
+        column = values[:, c]
         levels, level, count = np.unique(column, return_inverse=True, return_counts=True)
         middle = (np.cumsum(count) - count / 2) / n
         spread = noise.of("ties", j).uniform(n).numpy() - 0.5

@@ -105,7 +105,8 @@ class NumericEncoder(Encoder):
         """
         logs = [j for j, column in enumerate(self.columns) if column.log]
         v = _with_logs(rows.values, [j for j in rows.open if j in logs])
-        z = (v - self.mean) / self.scale
+        z = v - self.mean
+        z /= self.scale  # in place: rows may be millions
         if rows.fill is None:
             return z, -self.scale.log().sum() - v[:, logs].sum(1)
         scales = torch.where(v.isnan(), 0.0, self.scale.log()).sum(1)

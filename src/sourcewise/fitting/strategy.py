@@ -13,6 +13,7 @@ from sourcewise.families.base import Choosing, Diagnosed
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
 from sourcewise.forms import Images, Table, X, as_table, take
+from sourcewise.memory import give_back
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.features.base import Features
@@ -82,16 +83,22 @@ class Encoded:
         """Fit the encoders and encode."""
         encoders = Encoders.fit(job, rows, split)
         scored, log_det = encoded_batch(job, encoders, rows, split.train)
-        filled = _filled(scored, encoders.x, rows.take(split.train))
+        filled = _filled(scored, encoders.x, _chosen(rows, split.train))
         valid = filled_batch(job, encoders, rows, split.valid)
         return cls(encoders, scored, log_det, filled, valid)
 
 
 def encoded_batch(job: Job, encoders: Encoders, rows: Rows, index: Tensor) -> tuple[Batch, Tensor]:
     """Some rows as metrics take them, and (B,) the log |dz/dx|."""
-    z, log_det = encoders.x.encode(rows.take(index), job.data.y[index])
+    z, log_det = encoders.x.encode(_chosen(rows, index), job.data.y[index])
     c = _encoded(job.data.c, encoders.given, index)
     return Batch(z, job.data.y[index], c, job.sizes[index]), log_det
+
+
+def _chosen(rows: Rows, index: Tensor) -> Rows:
+    """Some rows; all of them in their order are not copied, as they may be millions."""
+    every = len(index) == len(rows) and torch.equal(index, torch.arange(len(index)))
+    return rows if every else rows.take(index)
 
 
 def _encoded(c: X | None, given: GivenEncoder | None, index: Tensor) -> Tensor | None:
@@ -100,7 +107,7 @@ def _encoded(c: X | None, given: GivenEncoder | None, index: Tensor) -> Tensor |
 
 def filled_batch(job: Job, encoders: Encoders, rows: Rows, index: Tensor) -> Batch:
     """Some rows as training takes them: without gaps."""
-    return _filled(encoded_batch(job, encoders, rows, index)[0], encoders.x, rows.take(index))
+    return _filled(encoded_batch(job, encoders, rows, index)[0], encoders.x, _chosen(rows, index))
 
 
 def _filled(batch: Batch, encoder: Encoder, rows: Rows) -> Batch:
@@ -234,6 +241,7 @@ def fit_all(job: Job, rows: Rows, fold: Tensor, work: Work) -> dict[str, Trained
     y, noise = job.data.y, work.noise
     split = whole_split(job, noise)
     encoded = Encoded.of(job, rows, split)
+    give_back()
     shuffled = shuffled_labels(y, fold, noise)
     work, trained = replace(work, noise=noise.of("training", "all rows")), {}
     for i, strategy in enumerate(job.strategies):
