@@ -30,6 +30,7 @@ __all__ = ["BASELINE", "Plan", "Scope", "Shared"]
 
 Scope = Literal["procedure", "these models"]
 GROUPS, MANY_GROUPS = 10, 20
+MOST_SOURCES = 500  # for which there are many groups
 BASELINE = "separate"  # what differences are taken from
 
 
@@ -68,8 +69,8 @@ class Plan:
 
     @property
     def group_count(self) -> int:
-        """G, of the jackknife: more where deletions cost no pass over the rows."""
-        return MANY_GROUPS if self._summable else GROUPS
+        """G, of the jackknife: more where deletions cost no pass over the rows and few fits."""
+        return MANY_GROUPS if self._summable and self.job.data.K <= MOST_SOURCES else GROUPS
 
     @property
     def _summable(self) -> bool:
