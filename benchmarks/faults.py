@@ -11,8 +11,8 @@
 - Kills: SIGKILL and SIGTERM, half of them at any moment, half at a write; then the same command
   again. Right: the run folder is that of a run that was never stopped, but for times.
 
-All of it takes at most 1 GiB of memory. Case `i` of a kind depends on nothing else, so a fault that is shown can be had again. Exits with 1
-if there is one.
+All of it takes at most 1 GiB of memory. Case `i` of a kind depends on nothing else, so that a
+fault which is shown can be had again. Exits with 1 if there is one.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """What settings leave open is chosen by training rows, and a verdict that hangs on one says so."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from sourcewise.comparison.evaluate import evaluate_cell
 from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.comparison.scores import Cell
 from sourcewise.comparison.summed import _fits
-from sourcewise.families.gaussian.closed_form import solve_moments
+from sourcewise.encoders.numeric import NumericCoding, NumericEncoder, NumericRows
+from sourcewise.families.gaussian.closed_form import Solution, solve_moments
 from sourcewise.families.gaussian.model import Gaussian
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.gaussian.shrinkage import Shrinkage, choices, ledoit_wolf_intensity
@@ -27,6 +29,12 @@ K, D, N, PARTS = 3, 4, 240, 4
 Y = Noise(0).of("y").integers(K, N)
 PART = Noise(0).of("part").integers(PARTS, N)
 NAMES = ("a", "b", "c")
+
+
+def numeric(rows: Any) -> NumericRows:
+    """Prepared rows of a table of numbers."""
+    assert isinstance(rows, NumericRows)
+    return rows
 
 
 def rows(seed: int = 0) -> torch.Tensor:
@@ -133,11 +141,12 @@ def test_test_rows_have_no_part_in_any_choice(gaps):
     settings = CompareSettings(seeds=1, missing="impute" if gaps else "refuse")
     plan = prepare(skewed(gaps), settings).plan
     shared = plan.shared(0)
-    test = shared.fold == 2
-    assert plan.job.coding.open == (1,)
-    values = shared.rows.values.clone()
+    test, rows, coding = shared.fold == 2, numeric(shared.rows), plan.job.coding
+    assert isinstance(coding, NumericCoding)
+    assert coding.open == (1,)
+    values = rows.values.clone()
     values[test] = values[test] * 1.5 + 3
-    other = replace(shared, rows=replace(shared.rows, values=values), sums=None)
+    other = replace(shared, rows=replace(rows, values=values), sums=None)
     split = list(plan.splits(Cell(0, None), shared.fold))[2]
     found = [_models(plan, each, split) for each in (shared, other)]
     for one, same in zip(*found, strict=True):
@@ -154,6 +163,7 @@ def _models(plan, shared, split):
 
     encoded = Encoded.of(plan.job, shared.rows, split)
     encoder = encoded.encoders.x
+    assert isinstance(encoder, NumericEncoder)
     assert encoder.columns[1].log
     out = [{"mean": encoder.mean, "scale": encoder.scale}]
     for strategy in plan.job.strategies:
@@ -173,15 +183,20 @@ def test_test_parts_have_no_part_in_sums():
     broken.second[~train[sums.own.part]] = torch.nan
     other = replace(sums, own=replace(sums.own, sums=broken))
     for one, same in zip(_fits(plan.job, sums, train), _fits(plan.job, other, train), strict=True):
-        assert torch.equal(one.model.scale_tril, same.model.scale_tril)
-        assert torch.equal(one.model.intensity, same.model.intensity)
+        model, again = one.model, same.model
+        assert isinstance(model, Solution)
+        assert isinstance(again, Solution)
+        assert torch.equal(model.scale_tril, again.scale_tril)
+        assert torch.equal(model.intensity, again.intensity)
 
 
 def test_logarithms_are_chosen_by_the_likelihood_of_training_rows():
     """A normal density of each source for x and for log x, in the units of x, by hand."""
     data, taken = skewed(), []
     plan = prepare(data, CompareSettings(seeds=1)).plan
-    coding, values = plan.job.coding, plan.shared(0).rows.values
+    coding, prepared = plan.job.coding, numeric(plan.shared(0).rows)
+    assert isinstance(coding, NumericCoding)
+    values = prepared.values
     for power in (1.0, 0.02):  # a power of a lognormal is one, and may be nearly normal
         x = values.clone()
         x[:, 1] = 5 + x[:, 1] ** power if power < 1 else x[:, 1]
@@ -192,11 +207,13 @@ def test_logarithms_are_chosen_by_the_likelihood_of_training_rows():
                 multivariate_normal(v.mean(), v.var()).logpdf(v) for v in (mine, np.log(mine))
             ]
             gain += (densities[1] - np.log(mine) - densities[0]).sum()
-        rows = replace(plan.shared(0).rows, values=x)
+        rows = replace(prepared, values=x)
         encoder = coding.fit(rows, data.y, 3)
         part = torch.zeros(300, dtype=torch.int64)
         whole = torch.ones(1, dtype=torch.bool)
-        moments = coding.fit_moments(coding.moment_parts(rows, data.y, part, 3).where(whole))
+        parts = coding.moment_parts(rows, data.y, part, 3)
+        assert parts is not None
+        moments: Any = coding.fit_moments(parts.where(whole))
         assert encoder.columns[1].log == (gain > 0) == moments.encoder.columns[1].log
         assert torch.allclose(encoder.scale, moments.encoder.scale, rtol=1e-12)
         taken.append(encoder.columns[1].log)
@@ -247,6 +264,7 @@ def test_an_identity_does_not_depend_on_units_that_it_does_not_know():
     plan = prepare(data, settings).plan
     cell = Cell(0, None)
     scores = evaluate_cell(plan, cell, plan.shared(0))["separate"].rows.numpy()
+    assert isinstance(data.x, torch.Tensor)
     x, y, fold = data.x.numpy(), data.y.numpy(), plan.shared(0).fold.numpy()
     expected = np.empty(len(x))
     for f in range(5):

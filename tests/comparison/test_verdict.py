@@ -41,6 +41,7 @@ def test_the_best_estimate_is_recommended_and_never_what_it_speaks_against(n, ga
     assert verdict.recommended == max(macro, key=macro.__getitem__) == verdict.lead.strategy
     lead = verdict.lead
     assert lead.difference == pytest.approx(macro[lead.strategy] - macro[lead.over])
+    assert lead.sure is not None
     assert 0.5 <= lead.sure <= 1
     if verdict.overall == "undecided":
         assert f"undecided, leaning to {lead.strategy} (by " in str(result)
