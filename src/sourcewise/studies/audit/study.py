@@ -140,6 +140,11 @@ def strategies(population: Population) -> str:
     )
 
 
+def compared(population: Population) -> CompareSettings:
+    """The defaults, but for logarithms: truths are known by the moments of the columns."""
+    return CompareSettings(model="gaussian", strategies=strategies(population), log=("none",))
+
+
 def _in_halves(population: Population) -> bool:
     return population.likeness in ("halves", "hidden")
 
@@ -154,7 +159,7 @@ def _measure(
     for r in range(s.repetitions):
         data = population.draw(noise.of("data", r))
         result = compare(
-            data, model="gaussian", strategies=strategies(population), seeds=s.seeds, seed=r
+            data, compared(population).model_copy(update={"seeds": s.seeds, "seed": r})
         )
         found.append(_Outcome.of(result.result, truth))
         if progress:
@@ -168,10 +173,9 @@ def true_values(
     """(K,) expected log-likelihoods of each strategy, up to what is the same for all."""
     total: dict[str, np.ndarray] = {}
     mean, covariance = population.moments()
-    settings = CompareSettings(model="gaussian", strategies=strategies(population))
     for i in range(s.truth_samples):
         data = population.draw(noise.of(i), (FOLDS - 1) / FOLDS)
-        job = prepare(data, settings).plan.job
+        job = prepare(data, compared(population)).plan.job
         rows = job.coding.prepare(data.x, noise.each(data.y))
         for name, fitted in fit_all(job, rows, data.y, FitWork(noise)).items():
             encoder = fitted.encoder
