@@ -15,7 +15,6 @@ All values occur about equally often: heaps (a zero, a usual dose) are no cases.
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from sourcewise.randomness import Noise
 
@@ -94,6 +93,8 @@ def groups_by(
     Returns:
         numbers of the columns; None where they make too few groups.
     """
+    import pandas as pd  # which texts do without
+
     levels = [len(np.unique(column)) for column in values.T]
     chosen: list[int] = []
     group = within = np.zeros(len(values), np.int64)

@@ -97,7 +97,9 @@ class Split:
         """
         turn = held_in_turn(job.data.units[train], job.data.y[train], job.validation, noise)
         held = turn == 0
-        return cls(train[~held], train[held], test, fold[train[~held]], turn[~held])
+        # Rows may be millions, parts and turns are few: numbers of two bytes.
+        part, turn = fold[train[~held]].short(), turn[~held].short()
+        return cls(train[~held], train[held], test, part, turn)
 
 
 def prepared_rows(job: Job, noise: Noise) -> Rows:

@@ -198,7 +198,7 @@ def fit_strategy(
     model = untrained(job, strategy, encoded.encoders.sizes, train.y)
     if job.metric.needs == "density":
         model.refuse_rows(train)
-    _choose(model, train, split.part)
+    _choose(model, train, split.part.long())
     efforts = fit(
         model,
         TrainingData(train, valid, split.turn),
