@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
 from sourcewise.studies.audit.populations import POPULATIONS, Population
 from sourcewise.studies.audit.study import AuditSettings, grid
@@ -37,6 +38,11 @@ def test_rows_of_a_patient_are_alike_and_stay_together():
     patients = x.reshape(-1, 5, x.shape[1])
     between = patients.mean(1).var(0)
     assert (between - (0.5 + 0.5 / 5)).abs().max() < 0.08
+
+
+def test_settings_that_are_not_there_are_refused():
+    with pytest.raises(InputError, match="no setting's name holds nothing"):
+        grid(AuditSettings(only=("nothing",)))
 
 
 def test_intervals_cover_and_recommendations_do_not_lose_in_a_reduced_audit():

@@ -19,6 +19,7 @@ from sourcewise.comparison.compare import compare
 from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
+from sourcewise.errors import InputError, listing
 from sourcewise.fitting.job import Work as FitWork
 from sourcewise.fitting.strategy import fit_all
 from sourcewise.metrics.likelihood import expected_log_likelihood
@@ -117,6 +118,11 @@ def grid(settings: AuditSettings) -> Grid[Population, AuditPoint, Audit]:
     """All settings, or those that are named."""
     s = settings
     cells = [p for p in POPULATIONS if not s.only or any(part in p.name for part in s.only)]
+    if not cells:
+        names = listing((population.name for population in POPULATIONS), 3)
+        raise InputError(
+            f"setting only: no setting's name holds {listing(s.only)} (there are: {names})"
+        )
     few = {"repetitions": 2, "truth_samples": 10}
     return Grid(
         cells=cells,
