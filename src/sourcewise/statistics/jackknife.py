@@ -63,7 +63,7 @@ def curvature(standard_error: float, growth: float) -> float:
     difference has a constant variance then (as of a noncentral chi-square), which to the order
     of one standard error is a bend of `-c / (4 SE)`. Between two models that are near each other
     a log ratio of densities has twice the variance of its mean, whatever the model: c is 2/n.
-    Without this, intervals of such differences lie too high: their ends miss above only.
+    Without this, intervals of such differences lie too high, and miss mostly above.
 
     >>> round(curvature(0.1, 0.02), 6)
     -0.05
