@@ -51,10 +51,11 @@ def test_intervals_cover_and_recommendations_do_not_lose_in_a_reduced_audit():
     points = grid(settings).run().points
     assert len(points) == 2
     for point in points:
-        assert point.coverage >= 0.9
-        assert point.wrong <= 0.05
+        found = point.all_rows
+        assert found.coverage >= 0.9
+        assert found.wrong <= 0.05
         assert point.regret <= point.regret_best
         assert point.contradicted == 0
-        assert point.coverage + point.above + point.below == pytest.approx(1)
+        assert found.coverage + found.above + found.below == pytest.approx(1)
     halves = next(p for p in points if p.name.startswith("halves"))
     assert halves.regret < 0.02 < halves.regret_fewest

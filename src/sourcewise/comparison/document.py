@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from sourcewise.comparison.cautions import cautions, condition, estimand
 from sourcewise.comparison.dependence import CONDITION, dependence
+from sourcewise.comparison.far_out import far_out
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.scores import FOLDS
@@ -73,6 +74,8 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
     found = differences(summary, finished.baseline)
     verdict = verdict_of(summary, finished.baseline, finished.prepared.too_few, found)
     signs, lines = _signs(finished, verdict.strategy)
+    far = far_out(summary.plan, finished.baseline, verdict)
+    lines += filter(None, [far.note])
     return ComparisonResult(
         schema_version=1,
         data=_data(finished.prepared, finished.models[finished.baseline]),
@@ -90,12 +93,13 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
         strategies={s.name: _strategy(finished, s) for s in job.strategies},
         differences=tuple(found),
         beta_hat=_beta(finished, verdict.strategy),
-        verdict=_conditional(finished, verdict, signs),
+        verdict=_conditional(finished, verdict, signs, far.condition),
         settings=config["settings"],
         search={name: tuple(trials) for name, trials in finished.trials.items()},
         splits=_splits(summary.plan),
         versions=config["versions"],
         dependence=signs,
+        far_out=far.facts,
     )
 
 
@@ -122,12 +126,12 @@ def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
     return (*finished.warnings, *ours, *(caution.text for caution in said if caution.text))
 
 
-def _conditional(finished: Finished, verdict: Verdict, signs: Dependence) -> Verdict:
+def _conditional(finished: Finished, verdict: Verdict, signs: Dependence, far: str) -> Verdict:
     """The verdict with what it holds under: of controls it says nothing."""
     rivals = [s.name for s in finished.job.strategies if not s.shuffled]
     late = [name for name in rivals if finished.summary.unfinished(name)]
     said = [c.condition for c in _family_cautions(finished, rivals) if c.condition]
-    said += filter(None, [finished.hangs_on])
+    said += filter(None, [finished.hangs_on, far])
     said += [CONDITION] if signs.undeclared else []
     if not (holds := condition(late, said)):
         return verdict

@@ -12,6 +12,7 @@ __all__ = [
     "ComparisonResult",
     "Dependence",
     "Difference",
+    "FarOut",
     "Gap",
     "Lead",
     "Level",
@@ -264,6 +265,17 @@ class Dependence:
 
 
 @dataclass(frozen=True)
+class FarOut:
+    """Rows so far out that a sample of a source may hold some or none; and what the others say."""
+
+    rows: int
+    per_source: dict[str, int]  # of sources that have any
+    verdict: Sometimes[str] = None  # of the comparison of the other rows
+    verdict_reason: Sometimes[str] = None  # why there is none
+    differences: Sometimes[tuple[Difference, ...]] = None  # likewise
+
+
+@dataclass(frozen=True)
 class ComparisonResult:
     """All of it."""
 
@@ -284,6 +296,7 @@ class ComparisonResult:
     splits: Splits
     versions: dict[str, str]
     dependence: Sometimes[Dependence] = None  # older results have none
+    far_out: Sometimes[FarOut] = None  # there are no such rows, or they do not matter
 
     def __post_init__(self) -> None:
         key = self.primary_metric
