@@ -15,7 +15,7 @@ fewer than 20 not at all. In a column of values above 0 the logarithm has to be 
 model is asked, so that none is favoured.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,7 +38,7 @@ RANGES, FEW = 4.0, 10.0  # between quartiles, and the rows of which these are kn
 FEWEST = 20  # rows of a source whose quartiles say something
 INFLATED = 1.05  # a source's variance in a column by rows far out, where they matter
 ENOUGH = 10.0  # far rows that every source can expect: so many, and its rows tell of them
-MOST = 50_000  # columns times sources whose quartiles are taken
+MOST = 20_000  # columns times sources whose quartiles are taken
 
 
 @dataclass(frozen=True)
@@ -52,31 +52,40 @@ class Bounds:
     [3]
     """
 
+    names: tuple[str, ...]  # of the d columns
     low: np.ndarray  # (K, d)
     high: np.ndarray
 
     @classmethod
     def of(cls, data: Sources) -> "Bounds":
         """Of columns so many that their quartiles take long, there are none."""
-        columns = list(_numbers(data)) if _width(data) * data.K <= MOST else []
+        columns = _numbers(data)
+        if len(columns) * data.K > MOST:
+            columns = {}
         by_source = np.argsort(data.y.numpy(), kind="stable")
         cuts = np.cumsum(data.counts.numpy())[:-1]
         found = np.empty((data.K, len(columns), 2))
-        for j, values in enumerate(columns):
+        for j, values in enumerate(columns.values()):
             positive = not (values <= 0).any()
             for k, part in enumerate(np.split(values[by_source], cuts)):
                 found[k, j] = _ends(part)
                 if positive:
                     logs = np.exp(_ends(np.log(part)))
                     found[k, j] = min(found[k, j, 0], logs[0]), max(found[k, j, 1], logs[1])
-        return cls(found[..., 0], found[..., 1])
+        return cls(tuple(columns), found[..., 0], found[..., 1])
 
     def far(self, data: Sources) -> np.ndarray:
         """(n,) which rows hold a value that is far out."""
         found, y = np.zeros(len(data), bool), data.y.numpy()
-        for j, values in enumerate(_numbers(data) if self.low.size else ()):
+        for j, values in enumerate(_numbers(data).values() if self.names else ()):
             found |= (values < self.low[y, j]) | (values > self.high[y, j])
         return found
+
+    def told(self, data: Sources, row: int) -> str:
+        """Where a row that is far out stands, and the first value for which it is."""
+        k, values = int(data.y[row]), [column[row] for column in _numbers(data).values()]
+        j = int(((values < self.low[k]) | (values > self.high[k])).argmax())
+        return f"{data.places(row)}: {self.names[j]!r} {values[j]:.9g}"
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
@@ -89,17 +98,13 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
     return bulk.median - reach, bulk.median + reach
 
 
-def _width(data: Sources) -> int:
-    return 0 if isinstance(data.x, Whole) else len(as_table(data.x).schema)
-
-
-def _numbers(data: Sources) -> Iterator[np.ndarray]:
-    """(n,) each: the columns of numbers."""
-    if not isinstance(data.x, Whole):
-        table = as_table(data.x)
-        for column in table.schema:
-            if column.kind == "number":
-                yield table.columns[column.name].numpy()
+def _numbers(data: Sources) -> dict[str, np.ndarray]:
+    """(n,) each: the columns of numbers, by name."""
+    if isinstance(data.x, Whole):
+        return {}
+    table = as_table(data.x)
+    names = [column.name for column in table.schema if column.kind == "number"]
+    return {name: table.columns[name].numpy() for name in names}
 
 
 @dataclass(frozen=True)
@@ -120,13 +125,14 @@ def far_out(plan: Plan, baseline: str, verdict: Verdict) -> Found:
         verdict: on all rows.
     """
     data = plan.job.data
-    far = Bounds.of(data).far(data)
+    bounds = Bounds.of(data)
+    far = bounds.far(data)
     if not _matter(data, far, plan.job.tested):
         return Found()
     rows = np.bincount(data.y.numpy()[far], minlength=data.K)
     counts = dict(zip(data.names, rows.tolist(), strict=True))
     facts = FarOut(int(far.sum()), {name: n for name, n in counts.items() if n})
-    told = _told(data, far, facts)
+    told = _told(facts, len(data), bounds.told(data, int(far.argmax())))
     try:
         facts = _without(plan, baseline, facts, far)
     except InputError as error:
@@ -155,16 +161,15 @@ def _inflates(data: Sources, far: np.ndarray, k: int) -> bool:
     with np.errstate(invalid="ignore", divide="ignore"):
         return any(
             np.nanvar(values[mine]) > INFLATED * np.nanvar(values[mine & ~far])
-            for values in _numbers(data)
+            for values in _numbers(data).values()
         )
 
 
-def _told(data: Sources, far: np.ndarray, facts: FarOut) -> str:
-    """Which rows they are, and why that matters."""
-    first = data.places(int(far.argmax()))
-    each = listing((f"{n} of {name!r}" for name, n in facts.per_source.items()), 4)
+def _told(facts: FarOut, n: int, first: str) -> str:
+    """Which of n rows they are, and why that matters."""
+    each = listing((f"{rows} of {name!r}" for name, rows in facts.per_source.items()), 4)
     return (
-        f"far out from the rest of their source: {facts.rows} of {len(far)} rows ({each}; such as "
+        f"far out from the rest of their source: {facts.rows} of {n} rows ({each}; the first is "
         f"{first}); a sample of a source may hold some or none, so that intervals that take them "
         "in may be far too narrow"
     )

@@ -60,13 +60,14 @@ class AuditPoint:
     regret_best: float  # of taking the best estimate
     regret_fewest: float  # of always taking the fewest models
     contradicted: float  # a recommendation below the region, or with an interval that excludes 0
+    conditional: float  # the verdict holds under a condition
     far_out: float  # rows that are not far out are compared as well
     typical: Intervals | None  # of such rows in these data sets; None: in few or none
 
     def __str__(self) -> str:
         return (
             f"| {self.name} | {self.all_rows} | {100 * self.equivalent_wrong:.1f} "
-            f"| {self.regret:.4f} | {self.regret_best:.4f} | {self.regret_fewest:.4f} |"
+            f"| {100 * self.conditional:.0f} | {self.regret:.4f} | {self.regret_best:.4f} | {self.regret_fewest:.4f} |"
         )
 
 
@@ -80,12 +81,19 @@ class Audit(Result):
     def __str__(self) -> str:
         """In Markdown: all rows, with the mean of the settings last; and rows not far out."""
         every = Intervals.mean([point.all_rows for point in self.points])
-        keys = "equivalent_wrong", "regret", "regret_best", "regret_fewest", "contradicted"
+        keys = (
+            "contradicted",
+            "conditional",
+            "equivalent_wrong",
+            "regret",
+            "regret_best",
+            "regret_fewest",
+        )
         means = {key: float(np.mean([getattr(p, key) for p in self.points])) for key in keys}
         lines = [
-            f"| setting | {Intervals.HEAD} | wrongly equivalent | regret | best estimate "
-            "| fewest models |",
-            "|---" * 11 + "|",
+            f"| setting | {Intervals.HEAD} | wrongly equivalent | conditional | regret "
+            "| best estimate | fewest models |",
+            "|---" * 12 + "|",
             *map(str, self.points),
             str(AuditPoint("mean", every, **means, far_out=0.0, typical=None)),
         ]
@@ -149,6 +157,7 @@ class _Outcome:
     equivalent_wrong: bool
     regrets: tuple[float, float, float]  # of the recommendation, the best estimate, the fewest
     contradicted: bool
+    conditional: bool
 
     @classmethod
     def of(cls, result: ComparisonResult, values: Mapping[str, np.ndarray]) -> "_Outcome":
@@ -161,6 +170,7 @@ class _Outcome:
             _wrongly_equivalent(result, truth.differences(values)),
             _regrets(result, {name: float(value.mean()) for name, value in values.items()}),
             _contradicted(result),
+            result.verdict.condition is not None,
         )
 
 
@@ -209,6 +219,7 @@ def _point(
         regret_best=regret_best,
         regret_fewest=regret_fewest,
         contradicted=float(np.mean([one.contradicted for one in found])),
+        conditional=float(np.mean([one.conditional for one in found])),
         far_out=len(typical) / len(found),
         typical=of_typical,
     )
