@@ -77,21 +77,25 @@ def test_the_other_rows_are_compared_as_if_they_were_all():
     data = outlying()
     found = result(data)
     facts = found.far_out
-    assert facts is not None and facts.differences is not None
+    assert facts is not None
+    assert facts.differences is not None
     mask = Bounds.of(data).far(data)
     assert facts.rows == mask.sum() == sum(facts.per_source.values())
     alone = result(data.take(torch.from_numpy(~mask)))
     assert facts.differences == alone.differences
     assert facts.verdict == alone.verdict.overall == "separate"
-    assert found.verdict.overall == "undecided" and found.verdict.condition != ""
+    assert found.verdict.overall == "undecided"
+    assert found.verdict.condition != ""
     (note,) = (w for w in found.warnings if w.startswith("far out"))
-    assert f"{facts.rows} of 300 rows" in note and "separate" in note
+    assert f"{facts.rows} of 300 rows" in note
+    assert "separate" in note
 
 
 def test_a_verdict_that_rows_far_out_make_says_so_first():
     data = Population("equal", "t5", (30,) * 4).draw(Noise(0).of("data", 0))
     found = result(data)
-    assert found.verdict.overall == "pool" and found.far_out is not None
+    assert found.verdict.overall == "pool"
+    assert found.far_out is not None
     assert found.far_out.verdict == "undecided"
     with_them = "with 1 row far out, without which the verdict is 'undecided'"
     assert with_them in (found.verdict.condition or "")
@@ -107,5 +111,6 @@ def test_sources_with_many_such_rows_tell_of_them():
 def test_trained_models_are_not_trained_again():
     trained = {"model": "energy", "set": {"updates": 5}, "log": ()}
     found = sw.compare(outlying(), SETTINGS.model_copy(update=trained)).result
-    assert found.far_out is not None and found.far_out.verdict is None
+    assert found.far_out is not None
+    assert found.far_out.verdict is None
     assert "not trained again" in (found.far_out.verdict_reason or "")

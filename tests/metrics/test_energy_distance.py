@@ -26,7 +26,7 @@ from sourcewise.metrics.pairs import NARROW, apart, distances, within
 from sourcewise.randomness import Noise
 from sourcewise.screening.recorded import NumericColumn
 from sourcewise.statistics import Interval, with_shared_errors
-from sourcewise.studies.coverage import t5_mixture
+from sourcewise.studies.audit.populations import Population
 from sourcewise.truths.gaussian import GaussianTruth
 
 WIDTHS = [1, 3, NARROW, NARROW + 1, 40]
@@ -169,14 +169,25 @@ def test_estimate_is_that_of_the_closed_form():
     )
 
 
-def test_mixture_of_scales_is_the_t_distribution():
-    mixture = t5_mixture()
+@pytest.mark.parametrize("tails", ["t5", "t3", "outliers"])
+def test_mixture_of_scales_is_the_distribution_that_rows_have(tails):
+    mixture = Population("equal", tails, (30, 30), d=1).mixture()
     p = GaussianTruth(torch.zeros(1, 1).double(), torch.ones(1, 1, 1).double())
     score = expected_energy_score(p, p.mean, torch.ones(1, 1, 1).double(), mixture)
-    scaled = scipy.stats.t(5, scale=(3 / 5) ** 0.5)
-    v = torch.linspace(-500, 500, 100_001, dtype=torch.float64)[:, None]
-    lengths = torch.cat([mean_length(part, torch.ones(1, 1)) for part in v.split(5000)]).numpy()
-    to_truth = scipy.integrate.simpson(scaled.pdf(v[:, 0].numpy()) * lengths, x=v[:, 0].numpy())
+    df = {"t5": 5, "t3": 3}.get(tails)
+    if df is None:
+        variance = 0.98 + 0.02 * 100
+        parts = [(0.98, variance**-0.5), (0.02, 10 * variance**-0.5)]
+        laws = [(share, scipy.stats.norm(scale=scale)) for share, scale in parts]
+    else:
+        laws = [(1.0, scipy.stats.t(df, scale=((df - 2) / df) ** 0.5))]
+
+    def length(v: float) -> float:
+        """E|v - Y| for a standard normal Y."""
+        normal = scipy.stats.norm
+        return 2 * normal.pdf(v) + v * (2 * normal.cdf(v) - 1)
+
+    to_truth = sum(share * law.expect(length, limit=200) for share, law in laws)
     assert float(score) == pytest.approx(2 * to_truth - spread(1), abs=1e-6)
 
 

@@ -59,3 +59,27 @@ def test_intervals_cover_and_recommendations_do_not_lose_in_a_reduced_audit():
         assert found.coverage + found.above + found.below == pytest.approx(1)
     halves = next(p for p in points if p.name.startswith("halves"))
     assert halves.regret < 0.02 < halves.regret_fewest
+
+
+def test_another_metric_is_held_against_its_own_truth():
+    settings = AuditSettings(
+        repetitions=4, truth_samples=20, only=("equal-t5-4x30-",), metric="energy-distance"
+    )
+    (point,) = grid(settings).run().points
+    assert 0 < point.all_rows.true_difference < 0.05
+    assert point.all_rows.coverage >= 0.9
+    assert point.regret == point.regret_best
+    assert point.typical is None
+    with pytest.raises(InputError, match="no exact truth of lognormal rows"):
+        grid(AuditSettings(metric="energy-distance"))
+
+
+def test_rows_that_are_not_far_out_have_a_truth_of_their_own():
+    settings = AuditSettings(repetitions=8, truth_samples=40, only=("opposite-outliers-4x75-",))
+    result = grid(settings).run()
+    (point,) = result.points
+    assert point.typical is not None
+    assert point.far_out >= 0.5
+    assert point.all_rows.true_difference > 0 > point.typical.true_difference
+    assert point.typical.coverage >= 0.9 > point.all_rows.coverage
+    assert "Of rows that are not far out" in str(result)

@@ -48,7 +48,6 @@ STUDIES = {
             "EnergyStudySettings",
             "energy-based models beside the theory's bound and law",
         ),
-        Study("coverage", "coverage", "CoverageSettings", "whether compare's intervals cover"),
         Study("audit", "audit.study", "AuditSettings", "whether verdicts hold, on known truths"),
         Study(
             "crossing",

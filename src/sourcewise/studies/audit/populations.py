@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ __all__ = ["POPULATIONS", "Likeness", "Population", "Tails"]
 
 Likeness = Literal["equal", "opposite", "edge", "halves", "hidden"]
 Tails = Literal["normal", "t5", "t3", "lognormal", "outliers"]
+DEGREES = {"t5": 5, "t3": 3}  # of freedom
 OUTLIERS, FAR = 0.02, 10.0  # their share, and how many times further out they lie
 
 
@@ -70,6 +72,24 @@ class Population(NamedTuple):
             covariance = covariance * (1 - OUTLIERS + OUTLIERS * FAR**2)
         return mean, covariance
 
+    def mixture(self, nodes: int = 64) -> Tensor | None:
+        """(2, N) weights and scales of the normals of `moments` that rows are mixtures of.
+
+        None: they are normal. Of t with f degrees of freedom the scale is (f - 2) / w^2, w a chi
+        variable: Gauss-Legendre nodes in w. Lognormal rows are no such mixture.
+        """
+        if self.tails == "outliers":
+            scales = torch.tensor([1.0, FAR**2], dtype=torch.float64)
+            weights = torch.tensor([1 - OUTLIERS, OUTLIERS], dtype=torch.float64)
+            return torch.stack([weights, scales / (weights @ scales)])
+        if self.tails not in DEGREES:
+            return None
+        f = DEGREES[self.tails]
+        points, weights = np.polynomial.legendre.leggauss(nodes)
+        w = 6 * (points + 1)  # to 12, where exp(-w^2 / 2) is below rounding
+        weights = weights * w ** (f - 1) * np.exp(-(w**2) / 2)
+        return torch.from_numpy(np.array([weights / weights.sum(), (f - 2) / w**2]))
+
     def draw(self, noise: Noise, share: float = 1.0) -> Sources:
         """A sample with its sizes, or a share of them."""
         units = [max(2, round(n * share / self.repeats)) for n in self.sizes]
@@ -93,7 +113,7 @@ class Population(NamedTuple):
             return torch.where(noise.of("far").uniform(len(x), 1) < OUTLIERS, FAR * x, x)
         if self.tails == "normal":
             return x
-        df = {"t5": 5, "t3": 3}[self.tails]
+        df = DEGREES[self.tails]
         chi = noise.of("chi").normal(len(x), df).square().sum(1, keepdim=True)
         return x / (chi / df).sqrt() * math.sqrt((df - 2) / df)
 

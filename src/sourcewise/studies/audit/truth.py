@@ -1,9 +1,11 @@
 """What strategies truly achieve in a population: of all rows, and of rows that are not far out."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.comparison.far_out import Bounds
@@ -12,6 +14,7 @@ from sourcewise.comparison.scores import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
 from sourcewise.fitting.job import Job, Work
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
+from sourcewise.metrics.expected_distance import expected_energy_score
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.metrics.log_likelihood import density
 from sourcewise.randomness import Noise
@@ -19,15 +22,17 @@ from sourcewise.sources import Sources
 from sourcewise.studies.audit.populations import Population
 from sourcewise.studies.grid import Progress
 
-__all__ = ["compared", "differences", "of_all_rows", "of_typical_rows"]
+__all__ = ["Decides", "compared", "differences", "of_all_rows", "of_typical_rows"]
 
-Values = Mapping[str, np.ndarray]  # (K,) expected log-likelihoods of each strategy
+Values = Mapping[str, np.ndarray]  # (K,) of each strategy, higher is better; nats or distances
+Decides = Literal["log-likelihood", "energy-distance"]
 ROWS = 5000  # of each source, that models of a training sample are tried on
 
 
-def compared(population: Population) -> CompareSettings:
+def compared(population: Population, metric: Decides) -> CompareSettings:
     """The defaults, but for logarithms: truths are known by the moments of the columns."""
-    return CompareSettings(model="gaussian", strategies=_strategies(population), log=("none",))
+    names = _strategies(population)
+    return CompareSettings(model="gaussian", strategies=names, log=("none",), metric=metric)
 
 
 def _strategies(population: Population) -> str:
@@ -40,25 +45,45 @@ def _strategies(population: Population) -> str:
 
 
 def of_all_rows(
-    population: Population, samples: int, noise: Noise, progress: Progress | None
+    population: Population,
+    metric: Decides,
+    samples: int,
+    noise: Noise,
+    progress: Progress | None,
 ) -> Values:
     """By the moments exact for each training sample, but for what all strategies share."""
     total: dict[str, np.ndarray] = {}
-    mean, covariance = population.moments()
+    expected = _log_likelihoods if metric == "log-likelihood" else _scores
     for i in range(samples):
         data = population.draw(noise.of(i), (FOLDS - 1) / FOLDS)
-        job = prepare(data, compared(population)).plan.job
+        job = prepare(data, compared(population, metric)).plan.job
         for name, fitted in _fitted(job, noise).items():
-            encoder = fitted.encoder
-            assert isinstance(encoder, NumericEncoder)
-            at = (mean - encoder.mean) / encoder.scale
-            scaled = covariance / (encoder.scale[:, None] * encoder.scale)
-            values = np.array(expected_log_likelihood(fitted.model, at, scaled).values)
-            # The logarithm of the scales is the same for all strategies, not for all samples.
-            total[name] = total.get(name, 0.0) + values - float(encoder.scale.log().sum())
+            total[name] = total.get(name, 0.0) + expected(population, fitted)
         if progress:
             progress(i + 1, samples)
     return {name: values / samples for name, values in total.items()}
+
+
+def _log_likelihoods(population: Population, fitted: TrainedStrategy) -> np.ndarray:
+    """(K,) expected ones."""
+    at, scaled, log_det = _encoded(population, fitted)
+    return np.array(expected_log_likelihood(fitted.model, at, scaled).values) + log_det
+
+
+def _scores(population: Population, fitted: TrainedStrategy) -> np.ndarray:
+    """(K,) expected energy scores, less is better turned around."""
+    at, scaled, _ = _encoded(population, fitted)
+    return -expected_energy_score(fitted.model, at, scaled, population.mixture()).numpy()
+
+
+def _encoded(population: Population, fitted: TrainedStrategy) -> tuple[Tensor, Tensor, float]:
+    """The moments of the rows in the units of models, and the log |dz/dx| of these."""
+    encoder, (mean, covariance) = fitted.encoder, population.moments()
+    assert isinstance(encoder, NumericEncoder)
+    scale = encoder.scale
+    scaled = covariance / (scale[:, None] * scale)
+    # The logarithm of the scales is the same for all strategies, not for all samples.
+    return (mean - encoder.mean) / scale, scaled, -float(scale.log().sum())
 
 
 def of_typical_rows(
@@ -72,7 +97,7 @@ def of_typical_rows(
         bounds = Bounds.of(data)
         data, new = (d.take(torch.from_numpy(~bounds.far(d))) for d in (data, new))
         some = data.take(data.folds(FOLDS, noise.of(i, "folds")) > 0)
-        job = prepare(some, compared(population)).plan.job
+        job = prepare(some, compared(population, "log-likelihood")).plan.job
         for name, fitted in _fitted(job, noise).items():
             total[name] = total.get(name, 0.0) + _tried(job, fitted, new)
         if progress:
