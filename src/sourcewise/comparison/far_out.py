@@ -113,7 +113,7 @@ class Found:
 
     facts: FarOut | None = None  # None: there are none that matter
     note: str = ""  # one line
-    condition: str = ""  # what the verdict holds under; empty where the other rows say the same
+    condition: str = ""  # what the verdict holds under; empty where the others come to the same
 
 
 def far_out(plan: Plan, baseline: str, verdict: Verdict) -> Found:
@@ -138,7 +138,7 @@ def far_out(plan: Plan, baseline: str, verdict: Verdict) -> Found:
     except InputError as error:
         return Found(replace(facts, verdict_reason=str(error)), f"{told} ({error})")
     condition = ""
-    if verdict.overall not in ("undecided", facts.verdict):
+    if verdict.overall != facts.verdict:
         rows = counted(facts.rows, "row")
         condition = f"with {rows} far out, without which the verdict is {facts.verdict!r}"
     return Found(facts, f"{told}; {_of_others(plan, facts, verdict.strategy)}", condition)

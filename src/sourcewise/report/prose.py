@@ -82,6 +82,7 @@ def headline(result: ComparisonResult) -> Headline:
         "Compared": _compared(result),
         "For whom": _whom(result),
         "How sure": " ".join(filter(None, [_sure(result), _scope(result), *_doubts(result)])),
+        "Rows far out": _far_out(result),
         "What would decide": _decide(result),
     }
     kind = verdict.overall if verdict.overall in HEADLINES else "none"
@@ -162,6 +163,24 @@ def _doubts(result: ComparisonResult) -> Iterator[str]:
                 known, key=lambda item: max(map(float, filter(None, item.values)), default=0)
             )
             yield f"{words} {worst.words.split(' to ')[-1]} nats; intervals allow for it."
+
+
+def _far_out(result: ComparisonResult) -> str:
+    """What the other rows say of the strategy that the verdict is about."""
+    far = result.far_out
+    if far is None:
+        return ""
+    told = f"{number(far.rows)} of {number(result.data.rows)} rows."
+    mine = [d for d in far.differences or () if d.strategy == result.verdict.strategy]
+    found = [d for d in mine if d.average and d.difference is not None]
+    if not found:
+        return f"{told} {sentence(far.verdict_reason or '')}"
+    d, places = found[0], decimals(found)
+    return (
+        f"{told} Without them {d.strategy} differs from {d.baseline} by "
+        f"{signed(d.difference, places)} {d.unit} on average (95 % interval "
+        f"{interval(d, places)}): {far.verdict}."
+    )
 
 
 def _decide(result: ComparisonResult) -> str:
