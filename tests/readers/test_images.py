@@ -478,7 +478,7 @@ def jpegs(**changes):
         ({"jpeg": np.zeros((3, 3), np.uint8)}, "must be bytes one after another"),
         ({"jpeg": np.zeros(9)}, "must be bytes one after another"),
         ({"label": np.arange(5)}, r"6 images, and sources of shape \(5,\)"),
-        ({"label": None}, "no array in .*'y' .*; --source NAME says where"),
+        ({"label": None}, "a.npz: no array 'y' .*; --source NAME says where"),
         ({"name": np.array(["a"])}, "1 names, but y goes up to 1"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else None,
@@ -504,7 +504,9 @@ def test_sources_of_an_npz(tmp_path):
     assert labels(source="alphabet") == [*"yxyyxz"]
     assert labels(source="group") == ["far", "near", "far"] * 2
     refused(
-        tmp_path / "a.npz", "no array in .*'alphabed': did you mean 'alphabet'", source="alphabed"
+        tmp_path / "a.npz",
+        "a.npz: no array 'alphabed': did you mean 'alphabet'",
+        source="alphabed",
     )
 
 

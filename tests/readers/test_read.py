@@ -208,6 +208,16 @@ def test_missing_names_suggest_the_nearest(tmp_path):
         sw.read(tmp_path / "a.npz", source="label")
 
 
+def test_words_of_many_places_are_likely_sources_and_dates_and_measures_are_not(tmp_path):
+    places = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqr"] * 3
+    frame = pd.DataFrame({"county": places, "x": np.arange(240) / 7})
+    frame["day"] = pd.date_range("2024-01-01", periods=80).astype(str).tolist() * 3
+    frame["word"] = [f"{a}{b}{c}" for a in "abcdefgh" for b in "klmno" for c in "uvwxyz"]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(sw.InputError, match="likely: county$"):
+        sw.read(tmp_path / "a.csv")
+
+
 def test_an_identifier_is_no_source():
     n = 20_000
     frame = pd.DataFrame({"id": np.arange(n), "x": np.zeros(n)})

@@ -287,11 +287,13 @@ def _source_column(table: pa.Table, source: str | None) -> str:
 
 
 def _may_name(column: pa.ChunkedArray) -> bool:
-    """Whether a column has few values, none of them a measurement."""
+    """Whether a column has few values, none of them a measurement; of words it may have many."""
     if not is_plain(column.type):
         return False
     distinct = as_text(column).unique()
-    values = [v for v in distinct.slice(0, 60).to_pylist() if v not in (None, *MISSING)]
+    values = [v for v in distinct.slice(0, 510).to_pylist() if v not in (None, *MISSING)]
+    if not any(re.search(r"\d", str(v)) for v in values):
+        return 2 <= len(values) <= min(500, max(50, len(column) // 2))
     broken = [v for v in values if re.fullmatch(r"[+-]?\d*[.,]\d+", str(v)) and level(v) == str(v)]
     return 2 <= len(values) <= 50 and not broken
 
