@@ -382,6 +382,17 @@ def test_bad_usage_is_one_line(command, here, arguments, message):
     assert list(here.iterdir()) == []
 
 
+def test_too_many_columns_for_a_family_are_refused_before_anything_is_fitted(
+    command, here, monkeypatch
+):
+    monkeypatch.setattr("sourcewise.comparison.prepare.evaluate_cell", None)
+    frame = pd.DataFrame({f"c{j}": np.arange(60) * j % 2003 for j in range(1, 2002)})
+    frame.assign(source=["a", "b"] * 30).to_csv("wide.csv", index=False)
+    code, _, err = command("compare", "wide.csv")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "wide: 2001 columns to model, and this family takes at most 2000" in err
+
+
 def test_an_identifier_as_source_is_refused_quickly(command, here):
     n = 2_000_000
     pd.DataFrame({"id": np.arange(n), "x": np.zeros(n)}).to_csv("ids.csv", index=False)

@@ -198,7 +198,7 @@ def test_draws_at_the_rows_of_a_file(main, tmp_path, capsys):
     (tmp_path / "i.csv").write_text("")
     for name, told in (
         ("g.csv", "holds no rows"),
-        ("h.csv", "no column 'sex' (there are: age)"),
+        ("h.csv", "h.csv: no column 'sex' (there are: age)"),
         ("i.csv", "is empty"),
         ("no.csv", "no file"),
         ("age", "values are written A=VALUE"),
@@ -314,6 +314,12 @@ def test_energies_refuse_too_many_normalisers_before_they_train(monkeypatch):
         (["--given", "age", "--model", "arm"], "arm takes no given columns (those that do: "),
         (["--given", "age,age"], "duplicate column names"),
         (["--given", "age,sex,x"], "no column left beside the source"),
+        (["--given", ""], "--given '' names no column: write --given A,B or leave it out"),
+        (["--given", "age", "--log", "age"], "--log age: it is a given column, which has no"),
+        (
+            ["--given", "age,sex", "--log", "age", "--model", "table"],
+            "--log age: it is a given column, which has no density",
+        ),
     ],
 )
 def test_what_cannot_be_given_is_one_line(main, tmp_path, capsys, options, told):
@@ -338,6 +344,7 @@ def test_given_dates_are_drawn_as_dates_that_are_read_again(main, tmp_path, caps
     assert main(["evaluate", str(run), str(tmp_path / "draws.csv")]) == 0
     capsys.readouterr()
     for wrong, told in {
+        "": "--given '' says nothing",
         "day=tomorrow": "--given day=tomorrow: that is no date such as 2024-05-31",
         "day=2015-01-01,day=2015-01-02": "--given: two values of 'day'",
     }.items():

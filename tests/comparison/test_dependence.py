@@ -302,6 +302,18 @@ def test_differences_of_texts_in_a_row_are_looked_at():
     assert dependence(alphabetical, blocks, (0, 1))[0].differences is None
 
 
+def test_images_of_a_case_are_kept_together_in_python():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (200, 4, 4), dtype=np.uint8)
+    data = sw.read((images, np.arange(200) % 2))
+    blocks = np.repeat(random.normal(size=20), 10) + 0.5 * random.normal(size=200)
+    found, lines = dependence(data, blocks, (0, 1))
+    assert found.differences is not None
+    assert "together with the argument group of sourcewise.Sources in Python" in lines[0]
+    grouped = replace(data, group=torch.arange(200) // 10)
+    assert dependence(grouped, blocks, (0, 1))[1] == []
+
+
 def test_pieces_of_texts_say_nothing_of_the_texts():
     """`--chunk` keeps pieces together; texts that follow each other may still be of one case."""
     texts = [f"{7919 * i % 1000:03}".ljust(20, "x") for i in range(200)]

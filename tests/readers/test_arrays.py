@@ -10,6 +10,7 @@ import scipy.sparse as sparse
 import torch
 
 import sourcewise as sw
+from sourcewise.forms import Images
 from sourcewise.lifecycle.sample_files import write_samples
 
 X = np.array([[1.0, 2.5], [3.0, -4.0], [5.0, 6.0]])
@@ -151,6 +152,33 @@ def test_recorded_decimals_come_back_in_draws(tmp_path, kind):
     write_samples(drawn, tmp_path / "draws.csv")
     rows = (tmp_path / "draws.csv").read_text().splitlines()[1:]
     assert all(len(cell.partition(".")[2]) <= 2 for row in rows for cell in row.split(",")[1:])
+
+
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [
+        (np.random.default_rng(0).random((6, 4, 5)), "20 columns of numbers, not as images, "),
+        (np.zeros((6, 3, 4, 5), np.float32), "60 columns of numbers, not as images, which are by"),
+        (np.full((6, 4, 5), 2.5), "'uint8') makes them so, if its values are whole numbers from"),
+        (np.zeros((6, 4, 5), np.int64), ": x.astype('uint8') makes them so, if its values"),
+        (np.zeros((6, 2, 2, 2, 2)), "(6, 2, 2, 2, 2) and is read as 16 columns of numbers"),
+    ],
+    ids=["shares", "channels", "other values", "whole numbers", "more axes"],
+)
+def test_arrays_of_several_axes_that_are_no_bytes_are_told_to_be_columns(tmp_path, x, told):
+    y = np.arange(6) % 2
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    for data in (sw.read((x, y)), sw.read(tmp_path / "a.npz")):
+        assert told in data.notes[0]
+        assert len(data.notes) == 1
+
+
+def test_shares_become_images_as_the_note_says():
+    x, y = np.random.default_rng(0).random((6, 4, 5)), np.arange(6) % 2
+    assert "(255 * x).round().astype('uint8')" in sw.read((x, y)).notes[0]
+    images = sw.read(((255 * x).round().astype("uint8"), y))
+    assert isinstance(images.x, Images)
+    assert images.notes == ()
 
 
 def test_pictures_stay_short():

@@ -139,6 +139,26 @@ def test_idx_files_come_back(tmp_path, packed):
         assert not alone.notes
 
 
+def test_a_named_idx_file_is_read_whatever_lies_beside_it(tmp_path):
+    images, labels = grey(), np.arange(6, dtype=np.uint8) % 2
+    files = {
+        "train-images-idx3-ubyte": idx(images),
+        "train-images-idx3-ubyte.gz": gzip.compress(idx(images)),
+        "train-labels-idx1-ubyte": idx(labels),
+        "t10k-images-idx3-ubyte": idx(images),  # without labels
+        "notes.txt": b"mine",
+        "wine.csv": b"source,x",
+    }
+    home = folder(tmp_path / "a", files)
+    refused(home, "holds idx files and notes.txt")
+    for name in ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"):
+        assert np.array_equal(pixels_of(sw.read(home / name))[:, 0], images)
+    refused(home / "t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte has no labels: bring")
+    refused(
+        home / "train-labels-idx1-ubyte", "holds train-images.* and train-images.*: remove one"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -458,7 +478,7 @@ def jpegs(**changes):
         ({"jpeg": np.zeros((3, 3), np.uint8)}, "must be bytes one after another"),
         ({"jpeg": np.zeros(9)}, "must be bytes one after another"),
         ({"label": np.arange(5)}, r"6 images, and sources of shape \(5,\)"),
-        ({"label": None}, "no array in .*'y' .*; --source NAME says where"),
+        ({"label": None}, "a.npz: no array 'y' .*; --source NAME says where"),
         ({"name": np.array(["a"])}, "1 names, but y goes up to 1"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else None,
@@ -484,7 +504,9 @@ def test_sources_of_an_npz(tmp_path):
     assert labels(source="alphabet") == [*"yxyyxz"]
     assert labels(source="group") == ["far", "near", "far"] * 2
     refused(
-        tmp_path / "a.npz", "no array in .*'alphabed': did you mean 'alphabet'", source="alphabed"
+        tmp_path / "a.npz",
+        "a.npz: no array 'alphabed': did you mean 'alphabet'",
+        source="alphabed",
     )
 
 

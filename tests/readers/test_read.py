@@ -183,7 +183,7 @@ def test_a_truncated_archive_is_damaged(tmp_path):
 
 def test_a_lone_array_is_no_archive(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(2))
-    with pytest.raises(sw.InputError, match=r"no \.npz file"):
+    with pytest.raises(sw.InputError, match="a lone NumPy array: write x and y by numpy.savez"):
         sw.read((tmp_path / "a.npy").rename(tmp_path / "a.npz"))
 
 
@@ -206,6 +206,16 @@ def test_missing_names_suggest_the_nearest(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros(2), labels=np.zeros(2))
     with pytest.raises(sw.InputError, match="did you mean 'labels'"):
         sw.read(tmp_path / "a.npz", source="label")
+
+
+def test_words_of_many_places_are_likely_sources_and_dates_and_measures_are_not(tmp_path):
+    places = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqr"] * 3
+    frame = pd.DataFrame({"county": places, "x": np.arange(240) / 7})
+    frame["day"] = pd.date_range("2024-01-01", periods=80).astype(str).tolist() * 3
+    frame["word"] = [f"{a}{b}{c}" for a in "abcdefgh" for b in "klmno" for c in "uvwxyz"]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(sw.InputError, match="likely: county$"):
+        sw.read(tmp_path / "a.csv")
 
 
 def test_an_identifier_is_no_source():

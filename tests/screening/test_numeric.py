@@ -119,6 +119,20 @@ def test_logarithms_need_positive_values():
     assert result.log == {"c"}
 
 
+def test_more_columns_than_a_model_takes_are_refused_before_they_cost_time(monkeypatch):
+    monkeypatch.setattr("sourcewise.screening.numeric._dependent", None)
+    wide = {f"c{j}": Noise(9).of(j).normal(N).numpy() for j in range(2)}
+    with pytest.raises(sw.InputError, match="data: 4 columns to model, .* takes at most 3: ch"):
+        screened({"widest": 3}, **wide, code=[1, 2] * (N // 2))
+    with pytest.raises(sw.InputError, match="data: 4 columns to model, .* takes at most 3: ch"):
+        screen_as("mixed", sw.read(frame(**wide), source="source"), Rules(widest=3))
+
+
+def test_constant_columns_do_not_count_among_those_that_a_model_takes():
+    found = screened({"widest": 2}, code=[1, 2] * (N // 2))
+    assert found.table.names == ("a", "b")
+
+
 def test_no_column_left_is_an_error():
     data = frame().drop(columns=["a", "b"])
     data["code"] = [1, 2] * (N // 2)

@@ -150,6 +150,18 @@ def names(texts: Names) -> list[str]:
     return [name for row in rows for name in row if name.strip()]
 
 
+def named(texts: Names, option: str) -> list[str]:
+    """The names of an option that says nothing unless it names a column.
+
+    >>> named(["age"], "--given"), named(None, "--given")
+    (['age'], [])
+    """
+    found = names(texts)
+    if texts and not found:
+        raise InputError(f"{option} '' names no column: write {option} A,B or leave it out")
+    return found
+
+
 def pair(text: str, option: str) -> tuple[str, str]:
     """Key and value of `KEY=VALUE`."""
     key, equals, value = text.rpartition("=") if option == "--types" else text.partition("=")
@@ -180,11 +192,11 @@ def _read(given: Given, progress: Callable[[int, int], None]) -> "Sources":
 
     return read(
         given["data"],
-        columns=names(given["columns"]) or None,
-        ignore=names(given["ignore"]),
-        given=names(given.get("given")),
-        group=names(given.get("group")),
-        types=pairs(names(given.get("types")), "--types"),
+        columns=named(given["columns"], "--columns") or None,
+        ignore=named(given["ignore"], "--ignore"),
+        given=named(given.get("given"), "--given"),
+        group=named(given.get("group"), "--group"),
+        types=pairs(named(given.get("types"), "--types"), "--types"),
         na=names(given.get("na")),
         sample_rows=given.get("sample_rows"),
         sample_seed=given.get("seed") or 0,
@@ -197,7 +209,7 @@ def values_of(settings: type["Settings"], given: Given) -> dict[str, Any]:
     """The options that are fields of a settings class, as it takes them."""
     found = {name: given[name] for name in settings.model_fields if name in given}
     if "log" in found:
-        found["log"] = tuple(names(found["log"])) or ("auto",)
+        found["log"] = tuple(named(found["log"], "--log")) or ("auto",)
     if "set_" in given and "set" in settings.model_fields:
         found["set"] = pairs(given["set_"], "--set")
     return found

@@ -56,7 +56,7 @@ def reproduce(
     if data is None and (unused := [typed for typed in (source, columns, ignore, log) if typed]):
         raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
     given = {"seeds": seeds, "paper_estimator": paper_estimator or None}
-    given["log"] = o.names(log) or None
+    given["log"] = o.named(log, "--log") or None
     values: dict[str, Any] = o.pairs(set_, "--set") | {"seed": seed}
     values |= {key: value for key, value in given.items() if value is not None}
     sources = None if data is None else o.read_data(context.params)

@@ -16,7 +16,7 @@ from sourcewise.commands.options import (
     print_json,
 )
 from sourcewise.commands.screen import show
-from sourcewise.errors import counted
+from sourcewise.errors import InputError, counted
 
 __all__ = ["sample"]
 
@@ -98,6 +98,8 @@ def _asked(given: list[str] | None) -> dict[str, Any] | str | None:
     """Values by name, or the name of a file."""
     if not given:
         return None
+    if not any(text.strip() for text in given):
+        raise InputError("--given '' says nothing: write A=VALUE,B=VALUE, or a FILE of rows")
     if len(given) == 1 and ("=" not in given[0] or Path(given[0]).is_file()):
         return given[0]
     return pairs(names(given), "--given")

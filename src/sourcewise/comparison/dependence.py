@@ -22,7 +22,7 @@ from sourcewise.comparison.neighbours import Alike, Layout, alike, layout_of, ru
 from sourcewise.comparison.repeated import groups_by, stays_in_sources
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.errors import phrases, rounded
-from sourcewise.forms import Ragged, Table, Whole, as_table
+from sourcewise.forms import Images, Ragged, Table, Whole, as_table
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Dependence, Resemblance
 from sourcewise.sources import Sources
@@ -116,6 +116,8 @@ def _remedy(signs: Dependence, data: Sources) -> str:
         how = as_option("--group", *signs.suggested)
     elif data.seen:
         how = "--group and the column that names the case"
+    elif isinstance(data.x, Images):  # no file of images has columns
+        how = "the argument group of sourcewise.Sources in Python"
     else:
         how = "--group, in a table with a column that names the case"
     return (

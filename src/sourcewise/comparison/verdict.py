@@ -163,7 +163,7 @@ def _finding(
         f"({within(summary.region, average.unit, total_variation(summary))})",
         "undecided": f"the data do not decide between {strategy} and {baseline}",
     }
-    lacks = f"; {average.would_decide} would decide" if average.would_decide else ""
+    lacks = f"; what would decide: {average.would_decide}" if average.would_decide else ""
     return f"{words[overall]}; {span}{lacks}"
 
 

@@ -79,9 +79,10 @@ def prepare_job(
         raise InputError(
             f"--given: {family.name} takes no given columns (those that do: {takers})"
         )
-    data = screen_given(data, settings.missing)
     auto, none = (settings.log == (word,) for word in ("auto", "none"))
-    rules = Rules(min_rows, settings.missing, () if auto or none else settings.log, auto)
+    log = () if auto or none else settings.log
+    rules = Rules(min_rows, settings.missing, log, auto, family.widest)
+    data = screen_given(data, rules)
     screened = screen(family, data, own, rules)
     if settings.model == "auto":
         _point_out_numbers(screened, family)

@@ -95,7 +95,11 @@ def _value(name: str, kind: Kind, value: str) -> Table:
 def _rows(encoder: GivenEncoder, own: Reading, sources: Mapping[str, int], given: Any) -> Asked:
     """Rows of a file or DataFrame."""
     options = {"decimal": own.decimal, "na": own.na, "dates": own.dates}
-    data = read_given(given, encoder.names, encoder.kinds, own.source or "source", **options)
+    try:
+        data = read_given(given, encoder.names, encoder.kinds, own.source or "source", **options)
+    except InputError as error:  # of the file, not of the data of the run
+        named = not isinstance(given, str | Path) or str(given) in str(error)
+        raise error if named else InputError(f"--given {given}: {error}") from None
     with data.places.named():
         c = encoder.encode(data.x)
     return Asked(as_table(data.x), c, None, _labels(data, sources), data.notes)

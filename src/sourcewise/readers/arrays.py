@@ -1,5 +1,6 @@
 """NumPy and torch arrays -> `Sources`."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -55,7 +56,7 @@ def from_arrays(
         row = int(np.isinf(x.reshape(len(x), -1)).any(1).argmax()) + 1
         raise InputError(f"x holds infinite values (first: row {row})")
     codes, texts = labelled(y, names)
-    return Sources(_form(x), torch.from_numpy(codes), texts, name=name)
+    return Sources(_form(x), torch.from_numpy(codes), texts, name=name, notes=_columns_told(x))
 
 
 def labelled(
@@ -115,7 +116,24 @@ def top_of(pixels: np.ndarray) -> int:
 
 def _form(x: np.ndarray) -> torch.Tensor | Images:
     """Images, or numbers as they are."""
-    return images_of(x) if x.dtype == np.uint8 and x.ndim in (3, 4) else torch.from_numpy(x)
+    return images_of(x) if _are_images(x) else torch.from_numpy(x)
+
+
+def _are_images(x: np.ndarray) -> bool:
+    return x.dtype == np.uint8 and x.ndim in (3, 4)
+
+
+def _columns_told(x: np.ndarray) -> tuple[str, ...]:
+    """A note of an array of several axes whose values become columns, since they are no bytes."""
+    if x.ndim < 3 or _are_images(x):
+        return ()
+    read = f"x has shape {x.shape} and is read as {math.prod(x.shape[1:])} columns of numbers"
+    if x.ndim > 4:
+        return (read,)
+    share = x.dtype.kind == "f" and bool((x >= 0).all() and (x <= 1).all())
+    made = "(255 * x).round().astype('uint8')" if share else "x.astype('uint8')"
+    lost = "" if share else ", if its values are whole numbers from 0 to 255"
+    return (f"{read}, not as images, which are bytes: {made} makes them so{lost}",)
 
 
 def _array(values: Any, what: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
-from sourcewise.forms import Ragged
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.places import Place, Places, numbered
 from sourcewise.readers.columns import (
@@ -31,13 +30,22 @@ from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.rows import data_rows
 from sourcewise.readers.short import as_text
 from sourcewise.readers.spelling import two_forms
-from sourcewise.readers.texts import text_sources
+from sourcewise.readers.text_column import Rows, may_be_text, of_texts, refuse_no_text, text_column
 from sourcewise.sources import Sources
 
-__all__ = ["from_arrow", "from_pandas", "may_be_text"]
+__all__ = ["from_arrow", "from_pandas"]
 
 _COMPLEX = (complex, np.complexfloating)
 _SCALARS = (str, int, float, np.bool, np.integer, np.floating, Decimal, date)
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """What the columns of a table are: the source, the text that is the example, the modelled."""
+
+    label: str
+    text: str | None
+    chosen: tuple[str, ...]
 
 
 def from_arrow(
@@ -49,38 +57,64 @@ def from_arrow(
     """See `sourcewise.read`; `place` says where a row stands, for messages."""
     options = options.among(table.column_names)
     _check_names(table, name, options)
-    table, lone = stored(table), False
-    if options.unlabelled and (label := options.source or "source") not in table.column_names:
-        table, lone = table.append_column(label, pa.array(["all"] * len(table))), True
-    label = _source_column(table, options.source)
-    refuse_nested(table.column(label), label, "source column")
-    text = options.text or _default_text(table, label, options)
-    _check_given(options, label)
-    left = {label, *options.ignore, *options.given, *(() if options.columns else options.group)}
-    chosen = [c for c in (options.columns or table.column_names) if c not in left]
-    measured = [c for c in (*chosen, *options.given) if options.types.get(c) != "category"]
-    table, place, notes = data_rows(table, label, place, text is not None, options.na, measured)
-    y, source_names = _labels(table.column(label), label, place)
-    source_names = [""] if lone else source_names
-    together, told = _groups(table, options.group, place)
-    notes += told
-    if options.ungrouped:
-        notes += ("--group none: the column called 'none' says which rows stay together",)
-    if text is not None:
-        _refuse_for_text(text, label, options)
-        how = {"name": name, "place": place, "chunk": options.chunk, "notes": notes}
-        texts = Ragged.of_strings(_strings(table.column(text), text, place))
-        data = text_sources(texts, y, source_names, group=together, group_by=options.group, **how)
-        return data if not options.given else _beside(data, table, options, place)
+    table, lone = _with_source(stored(table), options)
+    roles = _roles(table, options)
+    measured = [c for c in (*roles.chosen, *options.given) if options.types.get(c) != "category"]
+    textual = roles.text is not None
+    table, place, notes = data_rows(table, roles.label, place, textual, options.na, measured)
+    rows = _rows(table, roles.label, options, place, notes)
+    rows = replace(rows, names=[""]) if lone else rows
+    if roles.text is not None:
+        return of_texts(table, roles.text, rows, options, name)
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
-    if not chosen:
-        raise InputError(f"{name}: no column left beside the source {label!r}")
-    notes += limits_left_out(table, chosen, options.na, y, source_names)
-    arrays = {column: table.column(column) for column in (*chosen, *options.given)}
+    if not roles.chosen:
+        raise InputError(f"{name}: no column left beside the source {roles.label!r}")
+    told = limits_left_out(table, roles.chosen, options.na, rows.y, rows.names)
+    arrays = {column: table.column(column) for column in (*roles.chosen, *options.given)}
     del table  # or the text of all columns would stay until the last one is read
-    typed = typed_columns(arrays, options, place)
-    notes += typed.notes
+    return _of_columns(arrays, roles.chosen, replace(rows, notes=rows.notes + told), options, name)
+
+
+def _with_source(table: pa.Table, options: ReadOptions) -> tuple[pa.Table, bool]:
+    """The table; where its source may be absent and is, all rows are of one, and that is true."""
+    label = options.source or "source"
+    if not options.unlabelled or label in table.column_names:
+        return table, False
+    return table.append_column(label, pa.array(["all"] * len(table))), True
+
+
+def _roles(table: pa.Table, options: ReadOptions) -> _Roles:
+    """What each column is, by the options and the names."""
+    label = _source_column(table, options.source)
+    refuse_nested(table.column(label), label, "source column")
+    text = text_column(table, label, options)
+    _check_given(options, label)
+    left = {label, *options.ignore, *options.given, *(() if options.columns else options.group)}
+    chosen = (c for c in (options.columns or table.column_names) if c not in left)
+    return _Roles(label, text, tuple(chosen))
+
+
+def _rows(
+    table: pa.Table, label: str, options: ReadOptions, place: Place, notes: tuple[str, ...]
+) -> Rows:
+    y, names = _labels(table.column(label), label, place)
+    together, told = _groups(table, options.group, place)
+    if options.ungrouped:
+        told += ("--group none: the column called 'none' says which rows stay together",)
+    return Rows(y, names, together, place, notes + told)
+
+
+def _of_columns(
+    arrays: dict[str, pa.ChunkedArray],
+    chosen: Sequence[str],
+    rows: Rows,
+    options: ReadOptions,
+    name: str,
+) -> Sources:
+    """Rows of columns; `arrays`, the chosen and the given ones, are let go of one by one."""
+    typed = typed_columns(arrays, options, rows.place)
+    notes = rows.notes + typed.notes
     for column in typed.table.schema:
         notes += two_forms(column.name, column.categories)
     seen = [
@@ -89,15 +123,15 @@ def from_arrow(
     ]
     return Sources(
         typed.table.select(chosen),
-        y,
-        source_names,
-        together,
+        rows.y,
+        rows.names,
+        rows.together,
         options.group,
         name,
         c=typed.table.select(options.given) if options.given else None,
         seen=tuple(seen),
         notes=notes,
-        places=Places(place),
+        places=Places(rows.place),
     )
 
 
@@ -119,7 +153,7 @@ def from_pandas(
     text = options.text or ("text" if may_be_text(options.source or "source", options) else None)
     cells = frame[text].tolist() if text in names else []
     if any(isinstance(cell, str) for cell in cells):
-        _refuse_no_text(cells, str(text), place)
+        refuse_no_text(cells, str(text), place)
     needed = (options.source or "source", *options.group)
     arrays = [_arrow(frame.iloc[:, j], names[j], needed) for j in range(len(names))]
     return from_arrow(pa.table(arrays, names=names), options, name, place)
@@ -253,22 +287,15 @@ def _source_column(table: pa.Table, source: str | None) -> str:
 
 
 def _may_name(column: pa.ChunkedArray) -> bool:
-    """Whether a column has few values, none of them a measurement."""
+    """Whether a column has few values, none of them a measurement; of words it may have many."""
     if not is_plain(column.type):
         return False
     distinct = as_text(column).unique()
-    values = [v for v in distinct.slice(0, 60).to_pylist() if v not in (None, *MISSING)]
+    values = [v for v in distinct.slice(0, 510).to_pylist() if v not in (None, *MISSING)]
+    if not any(re.search(r"\d", str(v)) for v in values):
+        return 2 <= len(values) <= min(500, max(50, len(column) // 2))
     broken = [v for v in values if re.fullmatch(r"[+-]?\d*[.,]\d+", str(v)) and level(v) == str(v)]
     return 2 <= len(values) <= 50 and not broken
-
-
-def _beside(data: Sources, table: pa.Table, options: ReadOptions, place: Place) -> Sources:
-    """Texts with what is given beside them."""
-    arrays = {column: table.column(column) for column in options.given}
-    typed = typed_columns(arrays, options, place)
-    seen = tuple(replace(column, why=f"given: {column.why}") for column in typed.seen)
-    notes = (*data.notes, *typed.notes)
-    return replace(data, c=typed.table.select(options.given), seen=seen, notes=notes)
 
 
 def _labels(column: pa.ChunkedArray, name: str, place: Place) -> tuple[Tensor, list[str]]:
@@ -317,47 +344,3 @@ def _groups(
         told = counted(int(gap.sum()), "row")
         note = f"{told} without a value of {listing(names)}: each is a group of its own"
     return torch.from_numpy(together), (note,) if note else ()
-
-
-def may_be_text(label: str, options: ReadOptions) -> bool:
-    """Whether a column called `text` would be the examples, since no option chooses a table."""
-    left = (label, *options.ignore, *options.group, *options.given)
-    typed = set(options.types) - set(options.given)
-    return not options.columns and not typed and "text" not in left
-
-
-def _default_text(table: pa.Table, label: str, options: ReadOptions) -> str | None:
-    """The column called `text`, if it holds text and no option chooses a table."""
-    if "text" not in table.column_names or not may_be_text(label, options):
-        return None
-    kind = table.column("text").type
-    return "text" if is_text(kind) or pa.types.is_dictionary(kind) else None
-
-
-def _refuse_for_text(text: str, label: str, options: ReadOptions) -> None:
-    """Raise if an option speaks of a table, or against the column of text."""
-    used = [name for name in ("columns", "types") if name in options.chosen]
-    if used and not (used == ["types"] and set(options.types) <= set(options.given)):
-        raise InputError(f"options that do not apply to text ({text!r}): {listing(used)}")
-    if options.given and options.chunk is not None:
-        raise InputError("--given describes whole texts: it does not go with --chunk")
-    if text in (label, *options.ignore, *options.given):
-        where = "is the source" if text == label else "is left out with --ignore"
-        where = "is given" if text in options.given else where
-        raise InputError(f"the column of text {text!r} {where}")
-
-
-def _strings(column: pa.ChunkedArray, name: str, place: Place) -> list[str]:
-    """The cells of a column of text."""
-    values = as_text(column).to_pylist()
-    _refuse_no_text(values, name, place)
-    return values
-
-
-def _refuse_no_text(values: Sequence[object], name: str, place: Place) -> None:
-    """Raise for a cell of the column of text that is no string."""
-    for i, value in enumerate(values):
-        if not isinstance(value, str):
-            empty = pd.api.types.is_scalar(value) and pd.isna(value)
-            what = "is empty" if empty else f"holds {value!r:.40}, no text"
-            raise InputError(f"{place(i)}: the column of text {name!r} {what}")

@@ -11,6 +11,7 @@ from sourcewise.errors import InputError, listing, unknown, visible
 from sourcewise.forms import Images, Kind
 from sourcewise.memory import give_back
 from sourcewise.readers.builtin import built_in
+from sourcewise.readers.content import refuse_other_content
 from sourcewise.readers.encoding import check_encoding
 from sourcewise.readers.files import reading, refuse_special, stem, suffix
 from sourcewise.readers.registry import (
@@ -272,6 +273,8 @@ def _read_path(path: Path, options: ReadOptions) -> Sources:
         raise InputError(
             f"{path} is the folder of a run, no data: did you mean report, evaluate or sample?"
         )
+    if path.is_file():
+        refuse_other_content(path)
     kind = format_of(path)
     if kind is None:
         raise InputError(f"cannot read {path}: {_allowed()}")

@@ -35,7 +35,7 @@ def read_npz(path: Path, options: ReadOptions, name: str) -> Sources:
     source = options.source or next((key for key in _LABELS if key in there), _LABELS[0])
     for key in (examples, source):
         if key not in there:
-            error = unknown(f"array in {path}", key, there)
+            error = f"{path}: {unknown('array', key, there)}"
             hint = (
                 ""
                 if options.source is not None or key == examples

@@ -17,8 +17,9 @@ from sourcewise.readers.columns import MISSING
 from sourcewise.readers.delimited import Delimited, layout_of
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
-from sourcewise.readers.frames import from_arrow, from_pandas, may_be_text
+from sourcewise.readers.frames import from_arrow, from_pandas
 from sourcewise.readers.registry import ReadOptions
+from sourcewise.readers.text_column import may_be_text
 from sourcewise.sources import Sources
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ __all__ = [
     "point_out_identifiers",
     "refuse_infinite",
     "refuse_table_options",
+    "refuse_wide",
     "take_logarithms",
     "tested_sources",
 ]
@@ -137,6 +138,20 @@ def refuse_table_options(what: str, rules: Rules) -> None:
     used += [as_option("--log", *rules.log)] if rules.log else []
     if used:
         raise InputError(f"options that do not apply to {what}: {listing(used)}")
+
+
+def refuse_wide(screened: Screened, rules: Rules) -> None:
+    """Raise for more columns than a model takes, of those that are in use.
+
+    It can come no earlier: of a header alone nobody knows which columns are dates or constants,
+    that no model sees.
+    """
+    count = len(screened.table.names)
+    if rules.widest is not None and count > rules.widest:
+        raise InputError(
+            f"{screened.data.name}: {count} columns to model, and this family takes at most "
+            f"{rules.widest}: choose some with --columns, or another family with --model"
+        )
 
 
 def leave_out_dates(screened: Screened) -> None:

@@ -8,7 +8,7 @@ from sourcewise.cells import as_option
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import as_table
 from sourcewise.screening.base import HUGE
-from sourcewise.screening.options import Missing
+from sourcewise.screening.options import Rules
 from sourcewise.sources import Sources
 
 __all__ = ["MOST_LEVELS", "screen_given"]
@@ -16,7 +16,7 @@ __all__ = ["MOST_LEVELS", "screen_given"]
 MOST_LEVELS = 100  # of a category: each is a column of its own
 
 
-def screen_given(data: Sources, missing: Missing) -> Sources:
+def screen_given(data: Sources, rules: Rules) -> Sources:
     """The sample with given columns that vary and have no gaps, notes of what was left out.
 
     Nothing fills in what models are conditioned on: under `impute` too, rows with a gap there are
@@ -24,15 +24,21 @@ def screen_given(data: Sources, missing: Missing) -> Sources:
 
     Raises:
         InputError: a gap under `refuse`, or in every row, numbers that overflow, too many
-            categories, or no column left.
+            categories, a logarithm of one of them, or no column left.
     """
     if data.c is None:
         return data
     table, notes = as_table(data.c), []
+    for name in rules.log:
+        if name in table.names:
+            raise InputError(
+                f"{as_option('--log', name)}: it is a given column, which has no density: "
+                "logarithms are taken of columns that are modelled"
+            )
     gaps = {name: table.missing(name) for name in table.names}
     if told := listing((f"{name} {int(m.sum())}" for name, m in gaps.items() if m.any()), 12):
         gone = torch.stack(list(gaps.values())).any(0)
-        if missing == "refuse" or bool(gone.all()):
+        if rules.missing == "refuse" or bool(gone.all()):
             raise InputError(
                 f"given columns have missing values ({told}; {len(table)} rows), and models take "
                 "none: --missing drop or impute leaves these rows out"

@@ -17,6 +17,7 @@ from sourcewise.screening.base import (
     per_source,
     point_out_identifiers,
     refuse_infinite,
+    refuse_wide,
     take_logarithms,
     tested_sources,
 )
@@ -38,7 +39,7 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
 
     Raises:
         InputError: non-positive values under `log`, infinite values, no column
-            left, an unknown column.
+            left, an unknown column, more columns than the model takes.
     """
     screened = Screened.columns_of(data)
     log = _numbers(screened, rules.log)
@@ -48,6 +49,7 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
     if rules.missing == "drop":
         handle_missing(screened, "drop")
     _uninformative(screened)
+    refuse_wide(screened, rules)
     take_logarithms(screened, log)
     _constants(screened, rules.min_rows)
     _gaps(screened, rules.missing == "impute")

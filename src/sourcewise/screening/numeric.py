@@ -20,6 +20,7 @@ from sourcewise.screening.base import (
     per_source,
     point_out_identifiers,
     refuse_infinite,
+    refuse_wide,
     take_logarithms,
     tested_sources,
 )
@@ -70,7 +71,7 @@ def usable(data: Sources, rules: Rules, *, imputes: bool = True) -> Screened:
 
     Raises:
         InputError: text columns, missing values (if refused), non-positive values under `log`,
-            infinite values, no column left.
+            infinite values, no column left, more columns than the model takes.
     """
     screened = Screened.columns_of(data)
     for name in rules.log if rules.log != ("all",) else ():
@@ -84,6 +85,7 @@ def usable(data: Sources, rules: Rules, *, imputes: bool = True) -> Screened:
     handle_missing(screened, rules.missing, imputes)
     if screened.dropped:
         _constants(screened, rules.min_rows)  # dropped rows can leave a column constant
+    refuse_wide(screened, rules)  # before what takes the cube of their number
     take_logarithms(screened, rules.log)
     _dependent(screened, rules.min_rows)
     point_out_identifiers(screened)

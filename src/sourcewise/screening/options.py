@@ -36,12 +36,14 @@ class Rules:
         log: columns to take logarithms of; ("all",) takes every column in use.
         open_logs: whether logarithms of other columns are left to encoders, where skew or outliers
             ask for them; codings without such a choice take none.
+        widest: the most columns that a model takes; None: as many as there are.
     """
 
     min_rows: int = 10
     missing: Missing = "refuse"
     log: tuple[str, ...] = ()
     open_logs: bool = False
+    widest: int | None = None
 
 
 USUAL = Rules()

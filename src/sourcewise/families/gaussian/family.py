@@ -26,5 +26,6 @@ FAMILY = Family(
     recipe="exact",
     metrics=("log-likelihood", "energy-distance"),
     takes_given=True,
+    widest=2000,  # a covariance has their square, 32 MB
     suits=_suits,
 )

@@ -57,7 +57,6 @@ from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
 __all__ = ["Gaussian"]
 
 ROOM = 4  # times the numbers in rows, that sums over parts of them may take
-WIDEST = 2000  # columns: a covariance has their square, 32 MB
 
 
 class Gaussian(ConditionalModel):
@@ -86,11 +85,6 @@ class Gaussian(ConditionalModel):
 
     def __init__(self, settings: GaussianSettings, *, K: int, d: int, C: int = 0):
         super().__init__()
-        if d > WIDEST:
-            raise InputError(
-                f"{d} columns: their covariance has {d * (d + 1) // 2} entries; this family takes "
-                f"at most {WIDEST} columns: choose some with --columns"
-            )
         self.settings, self.K, self.d, self.C = settings, K, d, C
         self.d1 = settings.specific_means(d)
         M = 1 if settings.shares else K

@@ -57,14 +57,11 @@ def read_idx(path: Path, options: ReadOptions, name: str) -> Sources:
     """All pairs of images and labels, which their names tell: train-images and train-labels.
 
     The sources are the labels, as numbers; several pairs (train, t10k) are one sample. Of a file
-    of images or labels, with its other half beside it, these alone are read.
+    of images or labels, with its other half beside it, these alone are read, whatever else the
+    folder holds.
     """
     out: list[str] = []
-    if path.is_dir():
-        pairs = list(_pairs(path, out))
-    else:
-        pairs = [pair for pair in _pairs(path.parent, out) if path in (pair.images, pair.labels)]
-        out.clear()
+    pairs = list(_pairs(_entries(path) if path.is_dir() else _halves(path), out))
     shapes = [_shape(pair.images) for pair in pairs]
     if len({shape[1:] for shape in shapes}) > 1:
         raise InputError(
@@ -95,28 +92,43 @@ def read_idx(path: Path, options: ReadOptions, name: str) -> Sources:
     )
 
 
-def _pairs(path: Path, out: list[str]) -> Iterator[_Pair]:
-    """Each file of images with the file of its labels."""
+def _entries(folder: Path) -> list[Path]:
+    """All that a folder holds, in natural order."""
+    with reading(folder):
+        return sorted(folder.iterdir(), key=lambda entry: natural(entry.name))
+
+
+def _halves(path: Path) -> list[Path]:
+    """A file of images or labels, and the files beside it that may be its other half."""
+    own = IDX.fullmatch(path.name)
+    assert own is not None  # or it would not be read here
+    found = [path]
+    for entry in _entries(path.parent):
+        match = IDX.fullmatch(entry.name)
+        if match and match[1].lower() == own[1].lower() and match[2].lower() != own[2].lower():
+            found.append(entry)
+    return found
+
+
+def _pairs(entries: Sequence[Path], out: list[str]) -> Iterator[_Pair]:
+    """Each file of images with the file of its labels; what is no data is added to `out`."""
     found: dict[str, dict[str, Path]] = {}
-    with reading(path):
-        entries = sorted(path.iterdir(), key=lambda entry: natural(entry.name))
     for entry in entries:
         match = IDX.fullmatch(entry.name)
         if is_no_data(entry.name):
             out.append(entry.name)
         elif match is None:
-            raise InputError(f"{path} holds idx files and {entry.name}: move it elsewhere")
+            raise InputError(f"{entry.parent} holds idx files and {entry.name}: move it elsewhere")
         else:
             other = found.setdefault(match[1].lower(), {}).setdefault(match[2].lower(), entry)
             if other is not entry:
-                raise InputError(f"{path} holds {other.name} and {entry.name}: remove one")
+                raise InputError(f"{entry.parent} holds {other.name} and {entry.name}: remove one")
     for part in found.values():
         if len(part) == 1:
             what, file = next(iter(part.items()))
             other = "labels" if what == "images" else "images"
             raise InputError(
-                f"{path}: {file.name} has no {other}: bring the file of the same name with "
-                f"{other} for {what}"
+                f"{file} has no {other}: bring the file of the same name with {other} for {what}"
             )
         yield _Pair(part["images"], part["labels"])
 
