@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_CELLS, check_columns, check_unpacked
-from sourcewise.readers.columns import MISSING
 from sourcewise.readers.delimited import Delimited, layout_of
+from sourcewise.readers.distinct import MISSING
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
 from sourcewise.readers.frames import from_arrow, from_pandas, may_be_text
