@@ -17,9 +17,10 @@ from torch import Tensor
 from sourcewise.cells import as_option
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Column, Kind, Table
+from sourcewise.forms.stacked import Stacked
 from sourcewise.limits import MOST_CATEGORIES
 from sourcewise.places import Place
-from sourcewise.readers.cells_of_text import listed
+from sourcewise.readers.cells_of_text import FEW, listed
 from sourcewise.readers.declared import refuse_nested
 from sourcewise.readers.distinct import (
     MISSING,
@@ -66,12 +67,13 @@ def typed_columns(arrays: dict[str, pa.ChunkedArray], options: ReadOptions, plac
     Raises:
         InputError: a column that no model takes, or that can be read in two ways.
     """
-    names = tuple(arrays)
-    let_go(max(map(len, arrays.values())))
+    names, rows = tuple(arrays), max(map(len, arrays.values()))
+    let_go(rows)
     points = any(isinstance(array.type, Streamed) for array in arrays.values())
     unread = Unread(arrays, frozenset((*MISSING, *options.na)), place)
     mark = options.decimal or file_mark(unread.texts(), points)
-    columns, schema, seen = {}, [], []
+    columns = Stacked.empty(rows, len(names)) if rows <= FEW else {}
+    schema, seen = [], []
     said: dict[tuple[Kind, str], list[str]] = {}
     for name in names:
         decided, column, values, shown = _read(unread.take(name), name, options, mark, place)
