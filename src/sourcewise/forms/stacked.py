@@ -3,7 +3,7 @@
 Of 22 rows a column is 176 bytes; as a tensor of its own it takes five times as much.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -55,8 +55,20 @@ class Stacked(Mapping[str, Tensor]):
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Stacked":
         """What becomes of all columns, by a change of rows or device of (d, n) int64."""
-        bits, places = self._bits, self._places
-        if len(places) < len(bits):  # others were left out
-            bits = bits[list(places.values())]
-            places = {name: row for row, name in enumerate(places)}
-        return Stacked(change(bits).contiguous(), places, self._whole)
+        places = {name: row for row, name in enumerate(self)}
+        return Stacked(change(self._rows(self)).contiguous(), places, self._whole)
+
+    def matrix(self, names: Sequence[str]) -> Tensor:
+        """(n, d) float64 of some columns side by side; codes below 0 are gaps, NaN."""
+        rows = self._rows(names).view(torch.float64).T
+        out = rows.clone(memory_format=torch.contiguous_format)
+        for j, name in enumerate(names):
+            if name in self._whole:
+                codes = self[name]
+                out[:, j] = codes.double().masked_fill(codes < 0, torch.nan)
+        return out
+
+    def _rows(self, names: Iterable[str]) -> Tensor:
+        """(d, n) the bits of some columns; of all as they lie, nothing is copied."""
+        rows = [self._places[name] for name in names]
+        return self._bits if rows == list(range(len(self._bits))) else self._bits[rows]

@@ -133,6 +133,8 @@ class Table:
 
     def matrix(self) -> Tensor:
         """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""
+        if isinstance(self.columns, Stacked):
+            return self.columns.matrix(self.names)
         first = next(iter(self.columns.values()), torch.empty(0))
         out = torch.empty(len(first), len(self.schema), dtype=torch.float64, device=first.device)
         for j, name in enumerate(self.names):
