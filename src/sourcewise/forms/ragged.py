@@ -142,8 +142,6 @@ class Ragged(Whole):
     def take(self, index: Tensor) -> "Ragged":
         """The sequences at `index` (integers or a mask)."""
         index = index.cpu()
-        if index.dtype == torch.bool:
-            index = index.nonzero().squeeze(1)
         return replace(self, starts=self.starts[index], lengths=self.lengths[index])
 
     def to(self, device: str | torch.device) -> "Ragged":
