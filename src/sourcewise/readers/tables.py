@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_CELLS, check_columns, check_unpacked
@@ -23,6 +22,7 @@ from sourcewise.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.parquet as pq
 
 __all__ = ["read_json_lines", "read_json_texts", "read_parquet_table", "read_table"]
 
@@ -51,6 +51,8 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     """A .parquet file."""
+    import pyarrow.parquet as pq
+
     with reading(path):
         with pq.ParquetFile(path) as file:
             check_columns(file.metadata.num_columns, path)
@@ -66,14 +68,14 @@ def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     return from_arrow(table, options, name)
 
 
-def _refuse_bomb(file: pq.ParquetFile, path: Path) -> None:
+def _refuse_bomb(file: "pq.ParquetFile", path: Path) -> None:
     """Raise for a small file that would fill the memory, before it is unpacked."""
     cells = file.metadata.num_rows * file.metadata.num_columns
     if cells > MOST_CELLS:
         raise InputError(f"{path} says that it holds {cells} cells (at most {MOST_CELLS})")
 
 
-def _unpacked(file: pq.ParquetFile, path: Path) -> pa.Table:
+def _unpacked(file: "pq.ParquetFile", path: Path) -> pa.Table:
     """All rows; texts that a dictionary holds once may fill the memory, each in its row."""
     parts, size, packed = [], 0, path.stat().st_size
     for part in file.iter_batches(_ROWS):
