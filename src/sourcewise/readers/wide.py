@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from sourcewise.memory import give_back
 from sourcewise.readers.files import open_file
 
 __all__ = ["wide_cells"]
@@ -44,7 +45,12 @@ def wide_cells(
         rows = _rows(path, mark, read, parse)
     except (csv.Error, UnicodeError):
         return None
-    return None if rows is None else pa.table(_columns(rows), names=read.column_names)
+    if rows is None:
+        return None
+    columns = _columns(rows)
+    del rows  # their cells are in the columns
+    give_back()
+    return pa.table(columns, names=read.column_names)
 
 
 def _rows(
