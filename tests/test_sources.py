@@ -83,6 +83,12 @@ def test_fingerprint_sees_every_part():
     assert Sources(x.clone(), y.clone(), "ab").fingerprint() == samples[0].fingerprint()
 
 
+def test_rows_that_all_differ_are_units_as_they_are():
+    data = Sources(torch.arange(4.0)[:, None], torch.tensor([0, 1, 0, 1]), "ab")
+    assert data.units is data.same
+    assert data.units.tolist() == [0, 1, 2, 3]
+
+
 def test_identical_rows_are_found():
     x = torch.tensor([[1.0], [2.0], [1.0], [torch.nan], [torch.nan], [3.0]])
     assert identical(x).tolist() == [0, 1, 0, 2, 2, 3]

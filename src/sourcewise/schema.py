@@ -5,7 +5,7 @@ from dataclasses import dataclass
 __all__ = ["SeenColumn"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeenColumn:
     """A column of a table as it was read."""
 

@@ -4,11 +4,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.encoders.text import TextCoding
 from sourcewise.families.energy.model import Energy
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting import rehearsal
+from sourcewise.forms import Ragged
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 
@@ -50,3 +53,16 @@ def test_ends_of_all_blocks_are_in_the_estimate(monkeypatch):
 
     monkeypatch.setattr(Energy, "finish", finish)
     assert prepared.seconds() == pytest.approx(2 * 3 * 1.5)
+
+
+def test_sizes_are_asked_of_the_rows_that_are_timed_alone(monkeypatch):
+    texts = ["ab" * (1 + i % 7) + "xyz"[i % 3] for i in range(4000)]
+    data = Sources(Ragged.of_strings(texts), torch.arange(4000) % 2, "ab")
+    prepared = prepare(data, CompareSettings(model="transformer"))
+    asked = []
+    sizes = TextCoding.sizes
+    monkeypatch.setattr(
+        TextCoding, "sizes", lambda self, x: asked.append(len(x)) or sizes(self, x)
+    )
+    assert prepared.seconds() > 0
+    assert max(asked) <= rehearsal.MOST

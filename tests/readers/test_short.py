@@ -12,7 +12,7 @@ import sourcewise as sw
 from sourcewise.errors import InputError
 from sourcewise.forms import as_table
 from sourcewise.readers import blocks
-from sourcewise.readers.columns import encoded
+from sourcewise.readers.distinct import encoded
 from sourcewise.readers.notation import Notation, admitted, numbers
 from sourcewise.readers.short import Short, all_different, as_text, blank, equal, joined, packed
 

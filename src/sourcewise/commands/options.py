@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -250,7 +251,7 @@ def print_plan(
         plan["seconds_reason"] = "if no training stops early"
     seen, warnings = prepared.screened.data.seen, prepared.screened.notes
     if as_json:
-        plan |= {"warnings": warnings, "columns": [vars(column) for column in seen]}
+        plan |= {"warnings": warnings, "columns": [asdict(column) for column in seen]}
         print_json(plan)
         return
     from sourcewise.results.text import note_lines, seen_lines

@@ -130,7 +130,8 @@ class Plan:
         rows, shuffled = prepared_rows(job, noise), job.data.y
         if any(strategy.shuffled for strategy in job.strategies):
             shuffled = shuffled_labels(job.data.y, fold, noise)
-        shared = Shared(fold, rows, shuffled, None)
+        # Rows may be millions, folds are few: numbers of two bytes.
+        shared = Shared(fold.short(), rows, shuffled, None)
         if not self._summable:
             return shared
         labels = [job.data.y, *([] if shuffled is job.data.y else [shuffled])]

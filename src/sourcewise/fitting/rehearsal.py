@@ -123,12 +123,17 @@ class _Block:
 
     def batch(self, index: Tensor) -> Batch:
         """Some of its rows, encoded: no others are."""
-        found = filled_batch(self.of.job, self.of.encoders, self.of.rows, self.rows[index])
-        return replace(found.at(torch.arange(len(index))), y=self.y[index])
+        every, some = torch.arange(len(index)), self.rows[index]
+        found = filled_batch(self._job(some), self.of.encoders, self.of.rows.take(some), every)
+        return replace(found.at(every), y=self.y[index])
+
+    def _job(self, rows: Tensor) -> Job:
+        """The job of some rows alone: what is asked of each row is not asked of all."""
+        return replace(self.of.job, data=self.of.job.data.take(rows))
 
     def short(self, index: Tensor) -> Tensor:
         """As many of some rows as hold `SYMBOLS` together, at least one."""
-        upto = self.of.job.sizes[self.rows[index]].cumsum(0)
+        upto = self._job(self.rows[index]).sizes.cumsum(0)
         return index[: max(1, int((upto <= SYMBOLS).sum()))]
 
     @property

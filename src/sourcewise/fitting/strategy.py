@@ -54,7 +54,8 @@ class Encoders:
         x, y, c = job.data.x, job.data.y, job.data.c
         if not used.all():  # or nothing is copied
             known = used.nonzero().squeeze(1)
-            rows, x, y = rows.take(known), take(x, known), y[known]
+            rows, y = rows.take(known), y[known]
+            x = take(x, known) if job.metric.features else x
             c = None if c is None else take(c, known)
         return cls(
             job.coding.fit(rows, y, job.data.K),

@@ -141,7 +141,7 @@ class Ragged(Whole):
 
     def take(self, index: Tensor) -> "Ragged":
         """The sequences at `index` (integers or a mask)."""
-        index = torch.arange(len(self))[index.cpu()]
+        index = index.cpu()
         return replace(self, starts=self.starts[index], lengths=self.lengths[index])
 
     def to(self, device: str | torch.device) -> "Ragged":

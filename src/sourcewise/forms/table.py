@@ -1,7 +1,7 @@
 """A `Table` of named columns, each a tensor."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, listing, unknown
+from sourcewise.forms.stacked import Stacked
 from sourcewise.forms.tensors import bytes_of
 
 __all__ = ["Column", "Kind", "Table"]
@@ -21,7 +22,7 @@ BLOCK = 1 << 17  # cells
 Kind = Literal["number", "category", "date"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Column:
     """Name and kind of a column; `categories[code]` is the text of a category."""
 
@@ -49,7 +50,8 @@ class Table:
             raise InputError(f"duplicate column names: {_repeated(names)}")
         if set(names) != set(self.columns):
             raise ValueError("schema and columns name different columns")
-        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
+        if not isinstance(self.columns, Stacked):
+            object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.schema else 0
@@ -61,11 +63,17 @@ class Table:
 
     def take(self, index: Tensor) -> "Table":
         """The rows at `index` (integers or a mask)."""
-        return replace(self, columns={name: v[index] for name, v in self.columns.items()})
+        return self._each(lambda values: values[..., index])
 
     def to(self, device: str | torch.device) -> "Table":
         """The same table on another device."""
-        return replace(self, columns={name: v.to(device) for name, v in self.columns.items()})
+        return self._each(lambda values: values.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Table":
+        """What becomes of all columns."""
+        if isinstance(self.columns, Stacked):
+            return replace(self, columns=self.columns.each(change))
+        return replace(self, columns={name: change(v) for name, v in self.columns.items()})
 
     def select(self, names: Iterable[str]) -> "Table":
         """Only these columns, in this order; an unknown name is an `InputError`."""
@@ -76,7 +84,14 @@ class Table:
                 raise unknown("column", name, by_name)
         if len(set(wanted)) != len(wanted):
             raise InputError(f"duplicate column names: {_repeated(wanted)}")
-        return Table({n: self.columns[n] for n in wanted}, tuple(by_name[n] for n in wanted))
+        return self._of(tuple(by_name[name] for name in wanted))
+
+    def _of(self, some: tuple[Column, ...]) -> "Table":
+        """Some of the columns."""
+        names = [column.name for column in some]
+        if isinstance(self.columns, Stacked):
+            return Table(self.columns.only(names), some)
+        return Table({name: self.columns[name] for name in names}, some)
 
     def drop(self, names: Iterable[str]) -> "Table":
         """All columns but these; an unknown name is an `InputError`."""
@@ -107,9 +122,8 @@ class Table:
         """
         chosen, many = self.select(names).schema, max(1, BLOCK // max(len(self), 1))
         for first in range(0, len(chosen), many):
-            some = chosen[first : first + many]
-            columns = {column.name: self.columns[column.name] for column in some}
-            yield list(columns), Table(columns, some).matrix()
+            some = self._of(chosen[first : first + many])
+            yield list(some.names), some.matrix()
 
     def content(self) -> Iterator[bytes]:
         """The bytes that identify it: names, kinds, categories and values."""
@@ -119,6 +133,8 @@ class Table:
 
     def matrix(self) -> Tensor:
         """(n, d) float64: numbers as they are, categories as codes (missing: NaN)."""
+        if isinstance(self.columns, Stacked):
+            return self.columns.matrix(self.names)
         first = next(iter(self.columns.values()), torch.empty(0))
         out = torch.empty(len(first), len(self.schema), dtype=torch.float64, device=first.device)
         for j, name in enumerate(self.names):

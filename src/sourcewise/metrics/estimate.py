@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy.special import ndtri
-
 from sourcewise.errors import InputError
 
 __all__ = ["Estimate", "PerSource"]
@@ -36,6 +34,8 @@ class Estimate:
         """Normal confidence interval at this level, in (0, 1)."""
         if not 0 < level < 1:
             raise InputError(f"level must be above 0 and below 1, got {level!r}")
+        from scipy.special import ndtri
+
         half = float(ndtri((1 + level) / 2)) * self.standard_error
         return max(self.lowest, self.value - half), min(self.highest, self.value + half)
 

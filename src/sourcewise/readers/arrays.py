@@ -12,7 +12,7 @@ import torch
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.forms import Images
 from sourcewise.limits import MOST_BYTES, MOST_SOURCES, check_columns
-from sourcewise.readers.columns import level, recorded_decimals
+from sourcewise.readers.distinct import level, recorded_decimals
 from sourcewise.readers.kinds import EXACT
 from sourcewise.sources import Sources
 

@@ -20,6 +20,7 @@ from sourcewise.memory import give_back
 from sourcewise.readers.cells_of_text import among, any_match, stripped
 from sourcewise.readers.files import open_file
 from sourcewise.readers.short import Short, Streamed, joined, packed
+from sourcewise.readers.wide import wide_cells
 
 __all__ = ["BLOCK", "cells_of"]
 
@@ -54,6 +55,8 @@ def cells_of(
     Raises:
         pa.ArrowInvalid: a row with too few or too many cells, or longer than a block.
     """
+    if (table := wide_cells(path, mark, read, parse)) is not None:
+        return table
     read.block_size = min(max(_SMALL, len(read.column_names) << 13), BLOCK)
     reading = _Reading(path, mark, read, parse, missing)
     try:

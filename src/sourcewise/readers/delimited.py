@@ -10,11 +10,12 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -141,8 +142,9 @@ class Delimited:
             several = pc.match_substring(column, "\n").to_numpy()
             for row in several.nonzero()[0].tolist():
                 lines = column[row].as_py().split("\n")[1:]
-                rows = _split(lines, self.layout.separator)
-                if lines[1:] and sum(len(cells) == width for cells in rows) > len(lines) / 2:
+                first, others = _split(lines, self.layout.separator)
+                same = [len(first), *(row.cells for row in others)].count(width)
+                if lines[1:] and same > len(lines) / 2:
                     raise InputError(
                         f"{self(row)}: a cell holds {len(lines)} lines that look like rows: is a "
                         "quote opened there that never ends?"
@@ -247,19 +249,18 @@ def layout_of(
         raise InputError(f"{path} is empty")
     if separator is None:
         separator = "\t" if ".tsv" in path.suffixes else _separator(rest)
-    rows = [row for row in _split(rest[:200], separator) if row]
-    names, others = rows[0], rows[1:]
+    names, others = _split(rest[:200], separator)
     if len(names) == 1 and names[0] not in only:
         allowed = "columns are separated by commas, semicolons, tabs or bars (--separator)"
         raise InputError(f"{path}: the header has one column only, {names[0][:60]!r}: {allowed}")
     check_columns(len(names), path)
     check_names(names, "column", path)
-    if len(names) > 1 and others and all(len(row) == 1 for row in others):
+    if len(names) > 1 and others and all(row.cells == 1 for row in others):
         raise InputError(
             f"{path}: the header has {len(names)} columns, separated by {separator!r}, "
-            f"but the first row has one, {others[0][0][:40]!r}"
+            f"but the first row has one, {others[0].last[:40]!r}"
         )
-    tail = bool(others) and all(len(row) == len(names) + 1 and not row[-1] for row in others)
+    tail = bool(others) and all(row == (len(names) + 1, "") for row in others)
     return Layout(encoding, mark, separator, skipped, tuple(names), tail)
 
 
@@ -273,25 +274,40 @@ def _separator(lines: list[str]) -> str:
     """The one that splits most rows into as many cells as the header, two or more."""
 
     def score(mark: str) -> tuple[float, int]:
-        rows = [row for row in _split(lines[:100], mark) if row]
-        cells = len(rows[0])
-        same = sum(len(row) in (cells, cells + 1) for row in rows[1:])
-        return (same / max(len(rows) - 1, 1) if cells > 1 else -1.0), cells
+        names, rows = _split(lines[:100], mark)
+        cells = len(names)
+        same = sum(row.cells in (cells, cells + 1) for row in rows)
+        return (same / max(len(rows), 1) if cells > 1 else -1.0), cells
 
     return max(SEPARATORS, key=score)
 
 
-def _split(lines: list[str], separator: str) -> list[list[str]]:
-    """The cells of some lines; a cell too long for `csv` holds what is no separator."""
+class _Row(NamedTuple):
+    """What tells a layout of a row: how many cells it has, and the last."""
+
+    cells: int
+    last: str
+
+
+def _split(lines: list[str], separator: str) -> tuple[list[str], list[_Row]]:
+    """The first of some lines as cells, and the rows after it without theirs: they may be wide.
+
+    A cell too long for `csv` holds what is no separator.
+    """
+
+    def told(rows: Iterable[list[str]]) -> tuple[list[str], list[_Row]]:
+        some = filter(None, rows)
+        return next(some, []), [_Row(len(row), row[-1]) for row in some]
+
     try:
-        return list(csv.reader(lines, delimiter=separator))
+        return told(csv.reader(lines, delimiter=separator))
     except csv.Error:
-        return [line.rstrip("\r\n").split(separator) for line in lines]
+        return told(line.rstrip("\r\n").split(separator) for line in lines)
 
 
 def _lines(text: str) -> list[str]:
     """With their ends (LF, CRLF, CR), so that those within quotes stay what they are."""
-    return io.StringIO(text, newline="").readlines()
+    return re.findall("[^\r\n]*(?:\r\n?|\n)|[^\r\n]+", text)
 
 
 def _records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:

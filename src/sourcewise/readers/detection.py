@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sourcewise.cells import as_option
 from sourcewise.errors import counted, phrases, shortened
-from sourcewise.readers.columns import encoded
 from sourcewise.readers.declared import is_text
+from sourcewise.readers.distinct import encoded
 from sourcewise.readers.kinds import beyond
 
 __all__ = ["limits_left_out"]

@@ -16,15 +16,10 @@ from sourcewise.cells import as_cell, as_option, in_shell
 from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.limits import MOST_SOURCES, check_columns, check_names
 from sourcewise.places import Place, Places, numbered
-from sourcewise.readers.columns import (
-    MISSING,
-    encoded,
-    level,
-    levels,
-    typed_columns,
-)
+from sourcewise.readers.columns import typed_columns
 from sourcewise.readers.declared import is_plain, is_text, refuse_nested, stored
 from sourcewise.readers.detection import limits_left_out
+from sourcewise.readers.distinct import MISSING, encoded, level, levels
 from sourcewise.readers.files import natural
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.rows import data_rows

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -141,8 +142,8 @@ def file_mark(columns: Iterable[Texts], points: bool = False) -> str | None:
         columns: of text.
         points: whether there are others, whose numbers have points.
     """
-    found = [c.notations for c in columns if c.notations and marked(c.values)]
-    return decimal_mark([*found, *([(Notation(),)] if points else [])])
+    found = (c.notations for c in columns if marked(c.values) and c.notations)
+    return decimal_mark(chain(found, [(Notation(),)] if points else []))
 
 
 def decide(

@@ -144,7 +144,7 @@ def decimal_mark(columns: Iterable[Sequence[Notation]]) -> str | None:
     Args:
         columns: what each admits, of columns whose numbers have marks.
     """
-    marks = [{notation.decimal for notation in notations} for notations in columns]
+    marks = ({notation.decimal for notation in notations} for notations in columns)
     certain = {mark for found in marks if len(found) == 1 for mark in found}
     return certain.pop() if len(certain) == 1 else None
 

@@ -11,8 +11,8 @@ import torch
 
 from sourcewise.errors import InputError, counted, phrases
 from sourcewise.places import Place, Places
-from sourcewise.readers.columns import MISSING, encoded, levels
 from sourcewise.readers.declared import is_text
+from sourcewise.readers.distinct import MISSING, encoded, levels
 from sourcewise.readers.notation import admitted
 from sourcewise.readers.short import Short, Streamed, as_text, blank, equal
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sourcewise.errors import InputError, listing
 from sourcewise.limits import MOST_CELLS, check_columns, check_unpacked
-from sourcewise.readers.columns import MISSING
 from sourcewise.readers.delimited import Delimited, layout_of
+from sourcewise.readers.distinct import MISSING
 from sourcewise.readers.encoding import lines_of, read_text
 from sourcewise.readers.files import Lines, reading
 from sourcewise.readers.frames import from_arrow, from_pandas
@@ -24,6 +23,7 @@ from sourcewise.sources import Sources
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.parquet as pq
 
 __all__ = ["read_json_lines", "read_json_texts", "read_parquet_table", "read_table"]
 
@@ -52,6 +52,8 @@ def read_table(path: Path, options: ReadOptions, name: str) -> Sources:
 
 def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     """A .parquet file."""
+    import pyarrow.parquet as pq
+
     with reading(path):
         with pq.ParquetFile(path) as file:
             check_columns(file.metadata.num_columns, path)
@@ -67,14 +69,14 @@ def read_parquet_table(path: Path, options: ReadOptions, name: str) -> Sources:
     return from_arrow(table, options, name)
 
 
-def _refuse_bomb(file: pq.ParquetFile, path: Path) -> None:
+def _refuse_bomb(file: "pq.ParquetFile", path: Path) -> None:
     """Raise for a small file that would fill the memory, before it is unpacked."""
     cells = file.metadata.num_rows * file.metadata.num_columns
     if cells > MOST_CELLS:
         raise InputError(f"{path} says that it holds {cells} cells (at most {MOST_CELLS})")
 
 
-def _unpacked(file: pq.ParquetFile, path: Path) -> pa.Table:
+def _unpacked(file: "pq.ParquetFile", path: Path) -> pa.Table:
     """All rows; texts that a dictionary holds once may fill the memory, each in its row."""
     parts, size, packed = [], 0, path.stat().st_size
     for part in file.iter_batches(_ROWS):

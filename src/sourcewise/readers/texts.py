@@ -30,7 +30,7 @@ class _Where:
 
     files: list[Path] = field(default_factory=list)
     first: list[int] = field(default_factory=list)  # the first example of each file
-    lines: array = field(default_factory=lambda: array("q"))
+    lines: array = field(default_factory=lambda: array("I"))
 
     def begin(self, file: Path) -> None:
         """What is added comes from a file."""

@@ -191,8 +191,12 @@ def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -
     Only what the encoder can do is offered: whether it fills them in is `imputes`.
     """
     table = screened.table
-    masks = {name: table.missing(name) for name in table.names}
-    counts = {name: int(mask.sum()) for name, mask in masks.items() if mask.any()}
+    counts, rows = {}, torch.zeros(len(table), dtype=torch.bool)
+    for names, values in table.blocks(table.names):
+        gaps = values.isnan()
+        rows |= gaps.any(1)
+        found = zip(names, gaps.sum(0).tolist(), strict=True)
+        counts |= {name: count for name, count in found if count}
     if not counts:
         return
     told = listing((f"{name} {count}" for name, count in counts.items()), 12)
@@ -204,14 +208,13 @@ def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -
             f"{more}"
         )
     if missing == "drop":
-        rows = ~torch.stack(list(masks.values())).any(0)
-        screened.dropped = int((~rows).sum())
+        screened.dropped = int(rows.sum())
         if screened.dropped == len(table):
             ways = "--missing impute, --ignore" if imputes else "--ignore these columns"
             raise InputError(f"every row has a missing value ({told}): {ways}")
-        screened.data = screened.data.take(rows.nonzero().squeeze(1))
-        rows = counted(screened.dropped, "row")
-        screened.warnings.append(f"{rows} dropped for missing values ({told})")
+        screened.data = screened.data.take((~rows).nonzero().squeeze(1))
+        dropped = counted(screened.dropped, "row")
+        screened.warnings.append(f"{dropped} dropped for missing values ({told})")
     else:
         screened.imputed = sum(counts.values())
         screened.warnings.append(

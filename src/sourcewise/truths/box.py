@@ -21,7 +21,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from scipy.special import ndtri_exp
 from torch import Tensor
 
 from sourcewise.errors import InputError
@@ -213,6 +212,8 @@ def _quantile(u: Tensor, m: Tensor, s: Tensor) -> Tensor:
         torch.special.log_ndtr(m / s) + torch.log1p(-u),
         torch.special.log_ndtr((m - 1) / s) + u.log(),
     )
+    from scipy.special import ndtri_exp  # 16 MB that readers of files do without
+
     z = torch.from_numpy(ndtri_exp(log_G.double().cpu().numpy())).to(m)
     t = (m - s * z).clamp(0, 1)
     return torch.where(turned, 1 - t, t)
