@@ -43,9 +43,10 @@ SMALL = {
     },
     "coverage": {"repetitions": 1, "truth_samples": 2, "sizes": "30", "tails": "normal"},
     "audit": {"repetitions": 2, "truth_samples": 2, "only": "normal-4x30-d3"},
+    "advice": {"repetitions": 1, "only": "normal-4x30-d3", "most": 3},
     "crossing": {"repetitions": 2, "sizes": 3, "min_rows": 40, "largest": 40},
 }
-SHORT_TRIALS = ("fig1", "arm-K", "ebm", "coverage", "crossing")
+SHORT_TRIALS = ("fig1", "arm-K", "ebm", "coverage", "advice", "crossing")
 
 
 def planned(name):

@@ -50,6 +50,7 @@ STUDIES = {
         ),
         Study("coverage", "coverage", "CoverageSettings", "whether compare's intervals cover"),
         Study("audit", "audit.study", "AuditSettings", "whether verdicts hold, on known truths"),
+        Study("advice", "advice", "AdviceSettings", "whether the advice of more rows decides"),
         Study(
             "crossing",
             "crossing.study",

@@ -19,14 +19,13 @@ from sourcewise.comparison.compare import compare
 from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.encoders.numeric import NumericEncoder
-from sourcewise.errors import InputError, listing
 from sourcewise.fitting.job import Work as FitWork
 from sourcewise.fitting.strategy import fit_all
 from sourcewise.metrics.likelihood import expected_log_likelihood
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.settings import Seed, Settings
-from sourcewise.studies.audit.populations import POPULATIONS, Population
+from sourcewise.studies.audit.populations import POPULATIONS, Population, chosen
 from sourcewise.studies.grid import Grid, Progress, Work, within
 from sourcewise.studies.result import Result
 
@@ -75,6 +74,8 @@ class AuditPoint:
     regret_best: float  # of taking the best estimate
     regret_fewest: float  # of always taking the fewest models
     contradicted: float  # a recommendation below the region, or with an interval that excludes 0
+    conditional: float  # a verdict that holds under a condition
+    claimed: bool  # whether coverage is: not where rows of a patient are taken for patients
 
     def __str__(self) -> str:
         sides = f"{100 * self.above:.1f} / {100 * self.below:.1f}"
@@ -85,8 +86,12 @@ class AuditPoint:
             f"| {100 * self.coverage:.1f} ({100 * self.coverage_worst:.1f}) | {sides} "
             f"| {100 * self.coverage_macro:.1f} | {macro} "
             f"| {' / '.join(f'{x:.1f}' for x in words)} | {100 * self.equivalent_wrong:.1f} "
-            f"| {self.regret:.4f} | {self.regret_best:.4f} | {self.regret_fewest:.4f} |"
+            f"| {self.regret:.4f} | {self.regret_best:.4f} | {self.regret_fewest:.4f} "
+            f"| {100 * self.conditional:.1f} |"
         )
+
+
+_NUMBERS = {field.name for field in fields(AuditPoint)} - {"name", "claimed"}
 
 
 @dataclass(frozen=True)
@@ -97,32 +102,24 @@ class Audit(Result):
     points: tuple[AuditPoint, ...]
 
     def __str__(self) -> str:
-        """A Markdown table; its last line is the mean of the settings."""
+        """A Markdown table; its last line is the mean of the settings that claim coverage."""
         head = (
             "| setting | true difference | covers, per source (worst) | above / below "
             "| covers, macro | above / below | right / wrong / equivalent / undecided "
-            "| wrongly equivalent | regret | best estimate | fewest models |\n"
-            "|---|---|---|---|---|---|---|---|---|---|---|"
+            "| wrongly equivalent | regret | best estimate | fewest models | conditional |\n"
+            "|---|---|---|---|---|---|---|---|---|---|---|---|"
         )
-        mean = AuditPoint(
-            "mean",
-            *(
-                float(np.mean([getattr(point, field.name) for point in self.points]))
-                for field in fields(AuditPoint)[1:]
-            ),
-        )
-        return "\n".join([head, *map(str, self.points), str(mean)])
+        lines = [head, *map(str, self.points)]
+        if claimed := self.select(claimed=True):
+            means = {n: float(np.mean([getattr(p, n) for p in claimed])) for n in _NUMBERS}
+            lines.append(str(AuditPoint(name="mean", claimed=True, **means)))
+        return "\n".join(lines)
 
 
 def grid(settings: AuditSettings) -> Grid[Population, AuditPoint, Audit]:
     """All settings, or those that are named."""
     s = settings
-    cells = [p for p in POPULATIONS if not s.only or any(part in p.name for part in s.only)]
-    if not cells:
-        names = listing((population.name for population in POPULATIONS), 3)
-        raise InputError(
-            f"setting only: no setting's name holds {listing(s.only)} (there are: {names})"
-        )
+    cells = chosen(POPULATIONS, s.only)
     few = {"repetitions": 2, "truth_samples": 10}
     return Grid(
         cells=cells,
@@ -170,7 +167,7 @@ def _measure(
         found.append(_Outcome.of(result.result, truth))
         if progress:
             progress(s.repetitions + 9 * (r + 1), 10 * s.repetitions)
-    return _point(population.name, truth, found)
+    return _point(population, truth, found)
 
 
 def true_values(
@@ -207,6 +204,7 @@ class _Outcome:
     equivalent_wrong: bool
     regrets: tuple[float, float, float]  # of the recommendation, the best estimate, the fewest
     contradicted: bool
+    conditional: bool
 
     @classmethod
     def of(cls, result: ComparisonResult, truth: Mapping[str, np.ndarray]) -> "_Outcome":
@@ -233,6 +231,7 @@ class _Outcome:
             bool((called & (np.abs(true[:-1]) > region)).any()),
             (top - value[chosen], top - value[best], top - value[fewest]),
             bad,
+            result.verdict.condition is not None,
         )
 
 
@@ -242,7 +241,9 @@ def _differences(truth: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.append(found, found.mean())
 
 
-def _point(name: str, truth: Mapping[str, np.ndarray], found: Sequence[_Outcome]) -> AuditPoint:
+def _point(
+    population: Population, truth: Mapping[str, np.ndarray], found: Sequence[_Outcome]
+) -> AuditPoint:
     above, below = (np.mean([getattr(o, side) for o in found], 0) for side in ("above", "below"))
     covered, true = 1 - above - below, float(_differences(truth)[-1])
     better, worse = ("pool", "separate") if true > 0 else ("separate", "pool")
@@ -252,7 +253,7 @@ def _point(name: str, truth: Mapping[str, np.ndarray], found: Sequence[_Outcome]
 
     regret = np.mean([o.regrets for o in found], 0).tolist()
     return AuditPoint(
-        name=name,
+        name=population.name,
         true_difference=true,
         coverage=float(covered[:-1].mean()),
         above=float(above[:-1].mean()),
@@ -271,4 +272,6 @@ def _point(name: str, truth: Mapping[str, np.ndarray], found: Sequence[_Outcome]
         regret_best=regret[1],
         regret_fewest=regret[2],
         contradicted=float(np.mean([o.contradicted for o in found])),
+        conditional=float(np.mean([o.conditional for o in found])),
+        claimed=population.declared,
     )
