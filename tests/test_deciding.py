@@ -1,5 +1,6 @@
 """What an undecided difference lacks is what decides it."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -26,12 +27,12 @@ def simulated(interval, region, tests, fading, factor, R=20_000):
     rng = np.random.default_rng(0)
     t = stats.t.rvs(interval.df, size=R, random_state=rng)
     now = interval.value - interval.standard_error * unbent(t, interval.bend)
-    narrower = narrowed(now, fading, factor)
-    errors, bends = interval.standard_error * narrower, interval.bend / factor / narrower
+    errors = interval.standard_error * narrowed(now, fading, factor)
     drawn = now - fading * (1 - 1 / factor) + errors * rng.normal(size=R)
+    later = replace(interval, bend=interval.bend / math.sqrt(factor))
     new = [
-        replace(interval, value=v, standard_error=error, bend=bend)
-        for v, error, bend in zip(drawn, errors, bends, strict=True)
+        replace(later, value=v, standard_error=error)
+        for v, error in zip(drawn, errors, strict=True)
     ]
     words = [judge(d, min(1.0, tests * d.p), region) for d in new]
     equivalent = np.mean([word == "equivalent" for word in words])

@@ -75,8 +75,9 @@ def chances(
 
     The true value is `value - SE g^-1(t)`, t with df degrees of freedom and g the interval's bent
     statistic; with f times the rows it is `true - fading (1 - 1/f)`. The standard error is then
-    r SE (see `narrowed`), the bend that over f r, and the new estimate is normal about the true
-    value. A first Holm step decides beyond `allowance + SE g^-1(t_{df, 1 - .025/tests})`.
+    r SE (see `narrowed`), the bend that over sqrt(f), as skewness of rows is, and the new estimate
+    is normal about the true value. A first Holm step decides beyond `allowance + SE
+    g^-1(t_{df, 1 - .025/tests})`.
 
     Returns:
         of a verdict for one side, and of `equivalent`.
@@ -86,8 +87,8 @@ def chances(
     df, allowance = interval.df, interval.allowance
     nodes = stdtrit(df, (np.arange(NODES) + 0.5) / NODES)
     now = interval.value - interval.standard_error * unbent(nodes, interval.bend)
-    true, ratio = now - fading * (1 - 1 / factor), narrowed(now, fading, factor)
-    error, bend = interval.standard_error * ratio, interval.bend / (factor * ratio)
+    true, bend = now - fading * (1 - 1 / factor), interval.bend / math.sqrt(factor)
+    error = interval.standard_error * narrowed(now, fading, factor)
     decisive, usual = (float(stdtrit(df, 1 - p / 2)) for p in (ALPHA / tests, 1 - interval.level))
     low, high = (side * allowance + error * unbent(side * decisive, bend) for side in (-1, 1))
     first, last = (

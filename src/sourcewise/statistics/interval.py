@@ -121,14 +121,12 @@ class Interval:
         return float(stdtr(self.df, -(T + a * (T * T + 0.5) + a * a * T**3 / 3)))
 
 
-def unbent(x: ArrayLike, a: ArrayLike) -> np.ndarray:
-    """`g^-1(x)`, see `Interval`; of each x, with each bend a.
+def unbent(x: ArrayLike, a: float) -> np.ndarray:
+    """`g^-1(x)`, see `Interval`.
 
     >>> T = unbent(2.0, 0.1)
     >>> round(float(T + 0.1 * (T**2 + 0.5) + 0.1**2 * T**3 / 3), 12)
     2.0
     """
-    x, a = np.asarray(x, dtype=float), np.asarray(a, dtype=float)
-    straight = np.abs(a) < 1e-9
-    a = np.where(straight, 1.0, a)
-    return np.where(straight, x, (np.cbrt(1 + 3 * a * (x - a / 2)) - 1) / a)
+    x = np.asarray(x, dtype=float)
+    return x if abs(a) < 1e-9 else (np.cbrt(1 + 3 * a * (x - a / 2)) - 1) / a
