@@ -18,18 +18,22 @@ from sourcewise.statistics import (
     with_shared_errors,
     would_decide,
 )
-from sourcewise.statistics.deciding import chances
+from sourcewise.statistics.deciding import chances, narrowed
 from sourcewise.statistics.interval import unbent
 
 
 def simulated(interval, region, tests, fading, factor, R=20_000):
     """Shares of data sets, drawn one by one, that are decided, and that are equivalent."""
-    rng, root = np.random.default_rng(0), math.sqrt(factor)
+    rng = np.random.default_rng(0)
     t = stats.t.rvs(interval.df, size=R, random_state=rng)
-    error, bend = interval.standard_error / root, interval.bend / root
-    true = interval.value - interval.standard_error * unbent(t, interval.bend)
-    drawn = true - fading * (1 - 1 / factor) + error * rng.normal(size=R)
-    new = [replace(interval, value=v, standard_error=error, bend=bend) for v in drawn]
+    now = interval.value - interval.standard_error * unbent(t, interval.bend)
+    errors = interval.standard_error * narrowed(now, fading, factor)
+    drawn = now - fading * (1 - 1 / factor) + errors * rng.normal(size=R)
+    later = replace(interval, bend=interval.bend / math.sqrt(factor))
+    new = [
+        replace(later, value=v, standard_error=error)
+        for v, error in zip(drawn, errors, strict=True)
+    ]
     words = [judge(d, min(1.0, tests * d.p), region) for d in new]
     equivalent = np.mean([word == "equivalent" for word in words])
     return 1 - np.mean([word == "undecided" for word in words]) - equivalent, equivalent
@@ -73,6 +77,40 @@ def test_what_only_saves_parameters_fades_with_more_rows():
     assert stays[0] > 0.7
     assert fades[0] < 0.15
     assert fades[1] > 0.85
+
+
+def cross_validated(x, fold):
+    """(R,) pooled minus separate of normals of variance 1 with unknown means; x (R, K, n)."""
+    total = np.zeros(len(x))
+    for f in range(5):
+        test, train = x[:, :, fold == f], x[:, :, fold != f]
+        own = train.mean(2, keepdims=True)
+        gain = ((test - own) ** 2 - (test - own.mean(1, keepdims=True)) ** 2) / 2
+        total += gain.sum(2).mean(1)
+    return total / len(fold)
+
+
+def variances(x, groups=10):
+    """Of estimates over data sets, and the mean of what their jackknives say."""
+    fold, group = np.arange(x.shape[2]) % 5, np.arange(x.shape[2]) // 5 % groups
+    parts = [cross_validated(x[:, :, group != g], fold[group != g]) for g in range(groups)]
+    return cross_validated(x, fold).var(), ((groups - 1) * np.var(parts, 0)).mean()
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.1, 0.2, 0.8])
+def test_standard_errors_shrink_as_those_of_fresh_normals_do(apart):
+    """Four sources with means +-apart: what stays is apart^2 / 2, what fades is known."""
+    n, K, factor, rng = 50, 4, 4, np.random.default_rng(0)
+    means = apart * np.array([1, -1, 1, -1])[:, None]
+    fading = (1 - 1 / K) / (2 * 0.8 * n)
+    now, then = (
+        variances(rng.normal(size=(R, K, m)) + means) for R, m in ((3000, n), (1500, factor * n))
+    )
+    said = narrowed(np.array([fading - apart**2 / 2]), fading, factor)[0] ** 2
+    of_estimates, of_jackknives = (b / a for a, b in zip(now, then, strict=True))
+    # The jackknife of what fades is twice too large, so that its ratio lies somewhat lower.
+    assert 0.85 * of_estimates < said < 1.15 * of_estimates
+    assert 0.95 * of_jackknives < said < 1.3 * of_jackknives
 
 
 def test_an_interval_without_zero_can_need_more_rows():

@@ -1,5 +1,7 @@
 """The audit, reduced; the full one is a study (docs/coverage.md)."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -38,6 +40,32 @@ def test_rows_of_a_patient_are_alike_and_stay_together():
     patients = x.reshape(-1, 5, x.shape[1])
     between = patients.mean(1).var(0)
     assert (between - (0.5 + 0.5 / 5)).abs().max() < 0.08
+
+
+def test_undeclared_rows_of_a_patient_stand_together_and_nothing_says_so():
+    declared = Population("opposite", "normal", (60, 40), repeats=5)
+    said, unsaid = (
+        population.draw(Noise(0)) for population in (declared, declared._replace(declared=False))
+    )
+    assert said.group is not None
+    assert (said.group.diff() >= 0).all()
+    assert unsaid.group is None
+    assert not unsaid.independent
+    assert isinstance(said.x, torch.Tensor)
+    assert isinstance(unsaid.x, torch.Tensor)
+    assert torch.equal(said.x, unsaid.x)
+
+
+def test_undeclared_repeats_make_verdicts_conditional_and_their_coverage_is_in_no_mean():
+    only = ("equal-normal-4x100-d3-undeclared", "equal-normal-4x30-d3")
+    result = grid(AuditSettings(repetitions=4, truth_samples=4, only=only)).run()
+    claims, unclaimed = result.points
+    assert (claims.claimed, unclaimed.claimed) == (True, False)
+    assert unclaimed.conditional >= 0.75
+    assert claims.conditional <= 0.25
+    mean = str(result).splitlines()[-1]
+    assert mean == str(claims).replace(claims.name, "mean")
+    assert "| mean |" not in str(replace(result, points=(unclaimed,)))
 
 
 def test_settings_that_are_not_there_are_refused():

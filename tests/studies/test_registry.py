@@ -42,9 +42,10 @@ SMALL = {
         "updates": 10,
     },
     "audit": {"repetitions": 2, "truth_samples": 2, "only": "normal-4x30-d3"},
+    "advice": {"repetitions": 1, "only": "normal-4x30-d3", "most": 3},
     "crossing": {"repetitions": 2, "sizes": 3, "min_rows": 40, "largest": 40},
 }
-SHORT_TRIALS = ("fig1", "arm-K", "ebm", "crossing")
+SHORT_TRIALS = ("fig1", "arm-K", "ebm", "advice", "crossing")
 
 
 def planned(name):

@@ -9,7 +9,7 @@ from sourcewise.statistics.rows import SEEDS, with_seeds
 from sourcewise.statistics.shared_errors import SHARED
 from sourcewise.statistics.verdicts import ALPHA, judge
 
-__all__ = ["chances", "would_decide"]
+__all__ = ["chances", "narrowed", "would_decide"]
 
 MOST_SEEDS = 1000  # that a run takes
 MOST_ROWS = 100.0  # times the rows that are worth telling
@@ -74,33 +74,57 @@ def chances(
     """How likely new data with so many times the rows give a verdict.
 
     The true value is `value - SE g^-1(t)`, t with df degrees of freedom and g the interval's bent
-    statistic; with f times the rows it is `true - fading (1 - 1/f)`, standard error and bend are
-    those over `sqrt(f)`, and the new estimate is normal about it. A first Holm step decides
-    beyond `allowance + SE g^-1(t_{df, 1 - .025/tests})`.
+    statistic; with f times the rows it is `true - fading (1 - 1/f)`. The standard error is then
+    r SE (see `narrowed`), the bend that over sqrt(f), as skewness of rows is, and the new estimate
+    is normal about the true value. A first Holm step decides beyond `allowance + SE
+    g^-1(t_{df, 1 - .025/tests})`.
 
     Returns:
         of a verdict for one side, and of `equivalent`.
     """
     from scipy.special import ndtr, stdtrit
 
-    df, allowance, root = interval.df, interval.allowance, math.sqrt(factor)
-    error, bend = interval.standard_error / root, interval.bend / root
+    df, allowance = interval.df, interval.allowance
     nodes = stdtrit(df, (np.arange(NODES) + 0.5) / NODES)
-    true = interval.value - interval.standard_error * unbent(nodes, interval.bend)
-    true = true - fading * (1 - 1 / factor)
+    now = interval.value - interval.standard_error * unbent(nodes, interval.bend)
+    true, bend = now - fading * (1 - 1 / factor), interval.bend / math.sqrt(factor)
+    error = interval.standard_error * narrowed(now, fading, factor)
     decisive, usual = (float(stdtrit(df, 1 - p / 2)) for p in (ALPHA / tests, 1 - interval.level))
     low, high = (side * allowance + error * unbent(side * decisive, bend) for side in (-1, 1))
     first, last = (
         -side * (region - allowance) + error * unbent(side * usual, bend) for side in (1, -1)
     )
 
-    def between(start: np.ndarray | float, end: np.ndarray | float) -> np.ndarray:
+    def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
         return np.maximum(ndtr((end - true) / error) - ndtr((start - true) / error), 0.0)
 
     equivalent = between(first, last)
     # Where an estimate would be both, it is equivalent.
-    undecided = between(low, high) - between(max(low, first), min(high, last))
+    undecided = between(low, high) - between(np.maximum(low, first), np.minimum(high, last))
     return float((1 - equivalent - undecided).mean()), float(equivalent.mean())
+
+
+def narrowed(true: np.ndarray, fading: float, factor: float) -> np.ndarray:
+    """What a standard error is multiplied by with f times the rows.
+
+    A log ratio of two models that are near each other has twice the variance of its mean. So the
+    variance of a difference is made, in proportion, of what stays of it with ever more rows,
+    D = |true - fading|, and of what fades, F = |fading|. The first part is over f; the second is
+    over f^2, as what the models differ by shrinks as well:
+
+        r^2 = s / f + (1 - s) / f^2,    s = D / (D + F).
+
+    >>> narrowed(np.array([0.0, 0.02, -0.02]), 0.02, 4.0).round(3)
+    array([0.395, 0.25 , 0.433])
+
+    Args:
+        true: the difference with the rows there are.
+        fading: see `would_decide`; 0 leaves the root of f.
+        factor: f.
+    """
+    stays = np.abs(true - fading)
+    share = stays / (stays + abs(fading)) if fading else np.ones_like(stays)
+    return np.sqrt(share / factor + (1 - share) / factor**2)
 
 
 def _seeds(interval: Interval, region: float, tests: int) -> str:

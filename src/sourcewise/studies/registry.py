@@ -49,6 +49,7 @@ STUDIES = {
             "energy-based models beside the theory's bound and law",
         ),
         Study("audit", "audit.study", "AuditSettings", "whether verdicts hold, on known truths"),
+        Study("advice", "advice", "AdviceSettings", "whether the advice of more rows decides"),
         Study(
             "crossing",
             "crossing.study",

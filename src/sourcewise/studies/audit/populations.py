@@ -1,6 +1,7 @@
 """Known truths that data sets are drawn from: how sources differ, tails, sizes, repeated rows."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -8,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sourcewise.errors import InputError, listing
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 
-__all__ = ["POPULATIONS", "Likeness", "Population", "Tails"]
+__all__ = ["POPULATIONS", "Likeness", "Population", "Tails", "chosen"]
 
 Likeness = Literal["equal", "opposite", "edge", "halves", "hidden"]
 Tails = Literal["normal", "t5", "t3", "lognormal", "outliers"]
@@ -32,14 +34,16 @@ class Population(NamedTuple):
     tails: Tails
     sizes: tuple[int, ...]  # rows of each source
     d: int = 3  # columns
-    repeats: int = 1  # rows of a patient, kept together as a group; their means vary with
+    repeats: int = 1  # rows of a patient, which stand next to each other; their means vary with
     within: float = 0.5  # this share of the variance between patients
+    declared: bool = True  # whether the data say which rows are of one patient, as a group
 
     @property
     def name(self) -> str:
         """Says all of it."""
         sizes = "x".join(map(str, dict.fromkeys(self.sizes)))
-        patients = f"-patients{self.repeats}" if self.repeats > 1 else ""
+        word = "patients" if self.declared else "undeclared"
+        patients = f"-{word}{self.repeats}" if self.repeats > 1 else ""
         return f"{self.likeness}-{self.tails}-{len(self.sizes)}x{sizes}-d{self.d}{patients}"
 
     @property
@@ -94,16 +98,17 @@ class Population(NamedTuple):
         """A sample with its sizes, or a share of them."""
         units = [max(2, round(n * share / self.repeats)) for n in self.sizes]
         y = torch.arange(self.K).repeat_interleave(torch.tensor(units) * self.repeats)
-        n, rows = len(y), noise.of("x").normal(len(y), self.d)
-        group = None
+        rows = noise.of("x").normal(len(y), self.d)
+        patient = torch.arange(sum(units)).repeat_interleave(self.repeats)
         if self.repeats > 1:
-            group = torch.arange(n // self.repeats).repeat_interleave(self.repeats)
-            own = noise.of("patients").normal(n // self.repeats, self.d)[group]
+            own = noise.of("patients").normal(sum(units), self.d)[patient]
             rows = math.sqrt(self.within) * own + math.sqrt(1 - self.within) * rows
         x = (torch.linalg.cholesky(self.covariances)[y] @ rows[:, :, None]).squeeze(2)
         x = self._with_tails(x, noise) + y[:, None]
         names = [f"source {k + 1}" for k in range(self.K)]
-        return Sources(x, y, names, group, ("patient",) if self.repeats > 1 else ())
+        if self.repeats == 1 or not self.declared:
+            return Sources(x, y, names)
+        return Sources(x, y, names, patient, ("patient",))
 
     def _with_tails(self, x: Tensor, noise: Noise) -> Tensor:
         """Of t a normal row over a root of chi-square / df, scaled to the same variance."""
@@ -127,9 +132,13 @@ class _Family:
     sizes: tuple[tuple[int, ...], ...]
     d: int = 3
     repeats: int = 1
+    declared: bool = True
 
     def all(self) -> list[Population]:
-        return [Population(self.likeness, self.tails, n, self.d, self.repeats) for n in self.sizes]
+        return [
+            Population(self.likeness, self.tails, n, self.d, self.repeats, declared=self.declared)
+            for n in self.sizes
+        ]
 
 
 def _four(*sizes: int) -> tuple[tuple[int, ...], ...]:
@@ -157,6 +166,8 @@ POPULATIONS = [
         _Family("opposite", "outliers", _four(75, 300)),
         _Family("equal", "normal", _four(60, 100), repeats=5),
         _Family("opposite", "normal", _four(60, 100), repeats=5),
+        _Family("equal", "normal", _four(60, 100), repeats=5, declared=False),
+        _Family("opposite", "normal", _four(60, 100), repeats=5, declared=False),
         _Family("halves", "normal", ((25,) * 6, (100,) * 6)),
         _Family("halves", "normal", ((500, 500),), d=2),
         _Family("hidden", "normal", ((500, 500),), d=30),
@@ -164,3 +175,14 @@ POPULATIONS = [
     ]
     for population in family.all()
 ]
+
+
+def chosen(populations: Sequence[Population], only: Sequence[str]) -> list[Population]:
+    """Those whose names hold one of `only`; all, if it names nothing."""
+    found = [p for p in populations if not only or any(part in p.name for part in only)]
+    if not found:
+        names = listing((population.name for population in populations), 3)
+        raise InputError(
+            f"setting only: no setting's name holds {listing(only)} (there are: {names})"
+        )
+    return found

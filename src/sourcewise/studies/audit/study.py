@@ -8,7 +8,7 @@ looks at the rows that are not far out as well, their intervals are held against
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,13 @@ import numpy as np
 from pydantic import Field
 
 from sourcewise.comparison.compare import compare
-from sourcewise.errors import InputError, listing
+from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.settings import Seed, Settings
 from sourcewise.studies.audit import truth
 from sourcewise.studies.audit.intervals import Intervals, Judged
-from sourcewise.studies.audit.populations import POPULATIONS, Population
+from sourcewise.studies.audit.populations import POPULATIONS, Population, chosen
 from sourcewise.studies.grid import Grid, Progress, Work, within
 from sourcewise.studies.result import Result
 
@@ -61,6 +61,7 @@ class AuditPoint:
     regret_fewest: float  # of always taking the fewest models
     contradicted: float  # a recommendation below the region, or with an interval that excludes 0
     conditional: float  # the verdict holds under a condition
+    claimed: bool  # whether coverage is: not where rows of a patient are taken for patients
     far_out: float  # rows that are not far out are compared as well
     typical: Intervals | None  # of such rows in these data sets; None: in few or none
 
@@ -80,24 +81,15 @@ class Audit(Result):
     points: tuple[AuditPoint, ...]
 
     def __str__(self) -> str:
-        """In Markdown: all rows, with the mean of the settings last; and rows not far out."""
-        every = Intervals.mean([point.all_rows for point in self.points])
-        keys = (
-            "contradicted",
-            "conditional",
-            "equivalent_wrong",
-            "regret",
-            "regret_best",
-            "regret_fewest",
-        )
-        means = {key: float(np.mean([getattr(p, key) for p in self.points])) for key in keys}
+        """In Markdown: all rows, last the mean of claims of coverage; and rows not far out."""
         lines = [
             f"| setting | {Intervals.HEAD} | wrongly equivalent | conditional | regret "
             "| best estimate | fewest models |",
             "|---" * 12 + "|",
             *map(str, self.points),
-            str(AuditPoint("mean", every, **means, far_out=0.0, typical=None)),
         ]
+        if claimed := self.select(claimed=True):
+            lines.append(str(_mean(claimed)))
         typical = [point for point in self.points if point.typical]
         if typical:
             lines += [
@@ -111,15 +103,18 @@ class Audit(Result):
         return "\n".join(lines)
 
 
+def _mean(points: Sequence[AuditPoint]) -> AuditPoint:
+    """Of what all settings have."""
+    keys = [field.name for field in fields(AuditPoint) if field.type is float]
+    means = {key: float(np.mean([getattr(point, key) for point in points])) for key in keys}
+    every = Intervals.mean([point.all_rows for point in points])
+    return AuditPoint(name="mean", all_rows=every, claimed=True, typical=None, **means)
+
+
 def grid(settings: AuditSettings) -> Grid[Population, AuditPoint, Audit]:
     """All settings, or those that are named."""
     s = settings
-    cells = [p for p in POPULATIONS if not s.only or any(part in p.name for part in s.only)]
-    if not cells:
-        names = listing((population.name for population in POPULATIONS), 3)
-        raise InputError(
-            f"setting only: no setting's name holds {listing(s.only)} (there are: {names})"
-        )
+    cells = chosen(POPULATIONS, s.only)
     if s.metric != "log-likelihood" and any(p.tails == "lognormal" for p in cells):
         raise InputError(f"{s.metric} has no exact truth of lognormal rows: --set only=...")
     few = {"repetitions": 2, "truth_samples": 10}
@@ -224,6 +219,7 @@ def _point(
         regret_fewest=regret_fewest,
         contradicted=float(np.mean([one.contradicted for one in found])),
         conditional=float(np.mean([one.conditional for one in found])),
+        claimed=population.declared,
         far_out=len(typical) / len(found),
         typical=of_typical,
     )
