@@ -60,7 +60,8 @@ def from_arrow(
     rows = _rows(table, roles.label, options, place, notes)
     rows = replace(rows, names=[""]) if lone else rows
     if roles.text is not None:
-        return of_texts(table, roles.text, rows, options, name)
+        data = of_texts(table, roles.text, rows, options, name)
+        return _beside(data, table, options, rows.place) if options.given else data
     if options.chunk is not None:
         raise InputError(f"--chunk cuts text: {name} has no column 'text', name one with --text")
     if not roles.chosen:
@@ -98,6 +99,15 @@ def _rows(
     if options.ungrouped:
         told += ("--group none: the column called 'none' says which rows stay together",)
     return Rows(y, names, together, place, notes + told)
+
+
+def _beside(data: Sources, table: pa.Table, options: ReadOptions, place: Place) -> Sources:
+    """Texts with what is given beside them."""
+    arrays = {column: table.column(column) for column in options.given}
+    typed = typed_columns(arrays, options, place)
+    seen = tuple(replace(column, why=f"given: {column.why}") for column in typed.seen)
+    notes = (*data.notes, *typed.notes)
+    return replace(data, c=typed.table.select(options.given), seen=seen, notes=notes)
 
 
 def _of_columns(

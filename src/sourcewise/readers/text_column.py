@@ -1,7 +1,7 @@
 """Tables of which one column is text, and the example, -> `Sources`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +10,6 @@ from torch import Tensor
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import Ragged
 from sourcewise.places import Place
-from sourcewise.readers.columns import typed_columns
 from sourcewise.readers.declared import is_text
 from sourcewise.readers.registry import ReadOptions
 from sourcewise.readers.short import as_text
@@ -40,21 +39,11 @@ class Rows:
 
 
 def of_texts(table: pa.Table, text: str, rows: Rows, options: ReadOptions, name: str) -> Sources:
-    """Rows whose examples are a column of text, with what is given beside them."""
+    """Rows whose examples are a column of text."""
     how = {"name": name, "place": rows.place, "chunk": options.chunk, "notes": rows.notes}
     texts = Ragged.of_strings(_strings(table.column(text), text, rows.place))
     groups = {"group": rows.together, "group_by": options.group}
-    data = text_sources(texts, rows.y, rows.names, **groups, **how)
-    return data if not options.given else _beside(data, table, options, rows.place)
-
-
-def _beside(data: Sources, table: pa.Table, options: ReadOptions, place: Place) -> Sources:
-    """Texts with what is given beside them."""
-    arrays = {column: table.column(column) for column in options.given}
-    typed = typed_columns(arrays, options, place)
-    seen = tuple(replace(column, why=f"given: {column.why}") for column in typed.seen)
-    notes = (*data.notes, *typed.notes)
-    return replace(data, c=typed.table.select(options.given), seen=seen, notes=notes)
+    return text_sources(texts, rows.y, rows.names, **groups, **how)
 
 
 def may_be_text(label: str, options: ReadOptions) -> bool:
