@@ -98,7 +98,7 @@ def test_another_metric_is_held_against_its_own_truth():
     assert point.all_rows.coverage >= 0.9
     assert point.regret == point.regret_best
     assert point.typical is None
-    with pytest.raises(InputError, match="no exact truth of lognormal rows"):
+    with pytest.raises(InputError, match="has no exact truth of lognormal rows"):
         grid(AuditSettings(metric="energy-distance"))
 
 

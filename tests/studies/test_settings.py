@@ -26,18 +26,23 @@ def test_no_description_repeats_the_range(name):
     ("name", "setting", "value", "words"),
     [
         (
-            "coverage",
+            "audit",
             "repetitions",
             "0",
-            "not '0' (allowed: a whole number in [1, 1000000]): data sets per cell",
+            "not '0' (allowed: a whole number in [2, 1000000]): data sets per setting",
         ),
         (
-            "coverage",
-            "sizes",
-            "30,x",
-            "not 'x' (allowed: whole numbers in [1, 10000000]): rows per source",
+            "fig1",
+            "K_values",
+            "3,x",
+            "not 'x' (allowed: whole numbers in [1, 10000]): numbers of sources",
         ),
-        ("coverage", "likeness", "same", "not 'same' (allowed: equal, opposite)"),
+        (
+            "audit",
+            "metric",
+            "same",
+            "not 'same' (allowed: log-likelihood, energy-distance): what decides",
+        ),
         (
             "fig1",
             "K_values",

@@ -116,7 +116,7 @@ def grid(settings: AuditSettings) -> Grid[Population, AuditPoint, Audit]:
     s = settings
     cells = chosen(POPULATIONS, s.only)
     if s.metric != "log-likelihood" and any(p.tails == "lognormal" for p in cells):
-        raise InputError(f"{s.metric} has no exact truth of lognormal rows: --set only=...")
+        raise InputError(f"setting metric: {s.metric} has no exact truth of lognormal rows")
     few = {"repetitions": 2, "truth_samples": 10}
     return Grid(
         cells=cells,
