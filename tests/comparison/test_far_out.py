@@ -53,6 +53,8 @@ def test_skewed_values_above_0_are_far_out_by_their_logarithm_too():
     assert far(sample(x - x.min() - 1)) != []  # no logarithms
     x[10] = 1e9
     assert far(sample(x)) == [10]
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        assert far(sample((200 * Noise(0).of("x").normal(300, 1)).exp())) == []
 
 
 def test_gaps_and_categories_are_never_far_out():

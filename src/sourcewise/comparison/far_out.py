@@ -70,7 +70,8 @@ class Bounds:
             for k, part in enumerate(np.split(values[by_source], cuts)):
                 found[k, j] = _ends(part)
                 if positive:
-                    logs = np.exp(_ends(np.log(part)))
+                    with np.errstate(over="ignore"):  # infinite: nothing is far out
+                        logs = np.exp(_ends(np.log(part)))
                     found[k, j] = min(found[k, j, 0], logs[0]), max(found[k, j, 1], logs[1])
         return cls(tuple(columns), found[..., 0], found[..., 1])
 
