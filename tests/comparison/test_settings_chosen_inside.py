@@ -273,3 +273,12 @@ def test_an_identity_does_not_depend_on_units_that_it_does_not_know():
             mean = x[(fold != f) & (y == k)].mean(0)
             expected[test] = multivariate_normal(mean, np.eye(5)).logpdf(x[test])
     assert np.allclose(scores, expected, rtol=1e-10)
+
+
+def test_one_way_to_shrink_may_be_chosen_and_is_told_as_a_choice():
+    """Where the first predicts by far the best; not where there were no parts to predict."""
+    model = Gaussian(GaussianSettings(), K=K, d=D)
+    model.fit_exactly(Batch(rows(), Y, None, torch.ones(N)), NAMES)
+    assert [item.words for item in model.diagnostics() if item.setting] == ["ledoit-wolf"]
+    model.weights[0] = 1.0
+    assert [item.words for item in model.diagnostics() if item.setting] == ["predictive"]

@@ -72,7 +72,7 @@ class Gaussian(ConditionalModel):
         mean: mu, (K, d).
         scale_tril: L, (K, d, d), or (1, d, d) if the covariance is shared.
         intensity: shrinkage a, (K,) or (1,).
-        weights: (C, M) of ways to shrink each covariance; 0 before a fit.
+        weights: (C, M) of ways to shrink each covariance; 0: nothing was chosen.
         slopes: B, (K, d, C), or (1, d, C) if they are shared; None without given columns.
     """
 
@@ -111,7 +111,7 @@ class Gaussian(ConditionalModel):
         if self.penalty:
             out.append(Diagnostic("shrinkage", tuple(self.intensity.tolist()), shown=_told))
         if self.settings.shrinkage == "auto":
-            alone = how == "predictive" and bool((self.weights[0] == 1).all())
+            alone = how == "predictive" and not bool(self.weights.any())
             how = "ledoit-wolf" if alone else how  # it has seen no parts
             out.append(Diagnostic("shrinkage", (how,), setting=True))
         return out
@@ -156,12 +156,11 @@ class Gaussian(ConditionalModel):
             InputError: a source without rows, or a singular covariance, with the remedy.
         """
         x, y, c = rows.tensor, rows.y, rows.c
-        if not bool(self.weights.any()):
-            self.weights[0] = 1.0
+        weighed = self.weights if bool(self.weights.any()) else None
         if self.slopes is not None and c is not None:
-            self.slopes.copy_(slopes(self.settings, x, c, y, names, self.weights))
+            self.slopes.copy_(slopes(self.settings, x, c, y, names, weighed))
         sums = RowSums(moved(x, y, c, self.slopes), y, self.K)
-        found = solve(self.settings, sums, Partition.pooled(self.K), names, self.weights)
+        found = solve(self.settings, sums, Partition.pooled(self.K), names, weighed)
         for name in ("mean", "scale_tril", "intensity"):
             getattr(self, name).copy_(getattr(found, name))
 
