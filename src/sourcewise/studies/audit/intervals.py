@@ -50,7 +50,7 @@ class Intervals:
         above = np.mean([one.low > true for one in found], 0)
         below = np.mean([one.high < true for one in found], 0)
         covered = 1 - above - below
-        better, worse = ("pool", "separate") if true[-1] > 0 else ("separate", "pool")
+        better, worse = _sides(float(true[-1]))
         words = [
             float(np.mean([one.verdict == word for one in found]))
             for word in (better, worse, "equivalent", "undecided")
@@ -67,6 +67,11 @@ class Intervals:
             float(np.mean([one.high[-1] - one.low[-1] for one in found])),
             *words,
         )
+
+    @property
+    def worse(self) -> str:
+        """The verdict for the worse side."""
+        return _sides(self.true_difference)[1]
 
     @classmethod
     def mean(cls, each: Sequence["Intervals"]) -> "Intervals":
@@ -89,6 +94,11 @@ class Intervals:
             _shares(self.right, self.wrong, self.equivalent, self.undecided),
         ]
         return " | ".join(entries)
+
+
+def _sides(true: float) -> tuple[str, str]:
+    """The verdicts for the better and the worse side."""
+    return ("pool", "separate") if true > 0 else ("separate", "pool")
 
 
 def _shares(*shares: float) -> str:

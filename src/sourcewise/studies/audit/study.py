@@ -61,14 +61,16 @@ class AuditPoint:
     regret_fewest: float  # of always taking the fewest models
     contradicted: float  # a recommendation below the region, or with an interval that excludes 0
     conditional: float  # the verdict holds under a condition
+    wrong_outright: float  # a verdict for the worse side, under no condition
     claimed: bool  # whether coverage is: not where rows of a patient are taken for patients
     far_out: float  # rows that are not far out are compared as well
     typical: Intervals | None  # of such rows in these data sets; None: in few or none
 
     def __str__(self) -> str:
         return (
-            f"| {self.name} | {self.all_rows} | {100 * self.equivalent_wrong:.1f} "
-            f"| {100 * self.conditional:.0f} | {self.regret:.4f} | {self.regret_best:.4f} "
+            f"| {self.name} | {self.all_rows} | {100 * self.wrong_outright:.1f} "
+            f"| {100 * self.equivalent_wrong:.1f} | {100 * self.conditional:.0f} "
+            f"| {self.regret:.4f} | {self.regret_best:.4f} "
             f"| {self.regret_fewest:.4f} |"
         )
 
@@ -83,9 +85,9 @@ class Audit(Result):
     def __str__(self) -> str:
         """In Markdown: all rows, last the mean of claims of coverage; and rows not far out."""
         lines = [
-            f"| setting | {Intervals.HEAD} | wrongly equivalent | conditional | regret "
-            "| best estimate | fewest models |",
-            "|---" * 12 + "|",
+            f"| setting | {Intervals.HEAD} | wrong outright | wrongly equivalent "
+            "| conditional | regret | best estimate | fewest models |",
+            "|---" * 13 + "|",
             *map(str, self.points),
         ]
         if claimed := self.select(claimed=True):
@@ -198,6 +200,11 @@ def _contradicted(result: ComparisonResult) -> bool:
     return any((d.difference or 0) < -region or (d.high or 0) < 0 for d in against)
 
 
+def _outright(one: _Outcome) -> str:
+    """The verdict, if it holds under no condition."""
+    return "" if one.conditional else one.all_rows.verdict
+
+
 def _point(
     s: AuditSettings,
     population: Population,
@@ -209,16 +216,18 @@ def _point(
     if s.metric == "log-likelihood" and len(typical) >= FEWEST * len(found):
         true = truth.of_typical_rows(population, s.truth_samples, noise, None)
         of_typical = Intervals.of(truth.differences(true), typical)
+    all_rows = Intervals.of(truth.differences(values), [one.all_rows for one in found])
     regret, regret_best, regret_fewest = np.mean([one.regrets for one in found], 0).tolist()
     return AuditPoint(
         name=population.name,
-        all_rows=Intervals.of(truth.differences(values), [one.all_rows for one in found]),
+        all_rows=all_rows,
         equivalent_wrong=float(np.mean([one.equivalent_wrong for one in found])),
         regret=regret,
         regret_best=regret_best,
         regret_fewest=regret_fewest,
         contradicted=float(np.mean([one.contradicted for one in found])),
         conditional=float(np.mean([one.conditional for one in found])),
+        wrong_outright=float(np.mean([_outright(one) == all_rows.worse for one in found])),
         claimed=population.declared,
         far_out=len(typical) / len(found),
         typical=of_typical,
