@@ -57,6 +57,14 @@ def test_skewed_values_above_0_are_far_out_by_their_logarithm_too():
         assert far(sample((200 * Noise(0).of("x").normal(300, 1)).exp())) == []
 
 
+def test_a_second_mode_is_not_far_out():
+    x = Noise(0).of("x").normal(200, 1)
+    x[:20] += 100.0
+    assert far(sample(x)) == list(range(20))
+    x[20:24] += 100.0
+    assert far(sample(x)) == []
+
+
 def test_gaps_and_categories_are_never_far_out():
     values = Noise(0).of("x").normal(60)
     values[3], values[5] = torch.nan, 100.0

@@ -11,8 +11,9 @@ value x is far out if
     |x - q2| > 4 (1 + 10 / n_k) (q3 - q1),
 
 of normal values one in 15 million or fewer: the quartiles of few rows are known roughly, those of
-fewer than 20 not at all. In a column of values above 0 the logarithm has to be far out as well. No
-model is asked, so that none is favoured.
+fewer than 20 not at all. In a column of values above 0 the logarithm has to be far out as well.
+More than a tenth of a source's rows are a shape of their own, and not far out. No model is asked,
+so that none is favoured.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ RANGES, FEW = 4.0, 10.0  # between quartiles, and the rows of which these are kn
 FEWEST = 20  # rows of a source whose quartiles say something
 INFLATED = 1.05  # a source's variance in a column by rows far out, where they matter
 ENOUGH = 10.0  # far rows that every source can expect: so many, and its rows tell of them
-MOST = 20_000  # columns times sources whose quartiles are taken
+MOST = 0.1  # of a source's rows: more are a shape of their own, such as a second mode
+WIDEST = 20_000  # columns times sources whose quartiles are taken
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Bounds:
     def of(cls, data: Sources) -> "Bounds":
         """Of columns so many that their quartiles take long, there are none."""
         columns = _numbers(data)
-        if len(columns) * data.K > MOST:
+        if len(columns) * data.K > WIDEST:
             columns = {}
         by_source = np.argsort(data.y.numpy(), kind="stable")
         cuts = np.cumsum(data.counts.numpy())[:-1]
@@ -68,11 +70,7 @@ class Bounds:
         for j, values in enumerate(columns.values()):
             positive = not (values <= 0).any()
             for k, part in enumerate(np.split(values[by_source], cuts)):
-                found[k, j] = _ends(part)
-                if positive:
-                    with np.errstate(over="ignore"):  # infinite: nothing is far out
-                        logs = np.exp(_ends(np.log(part)))
-                    found[k, j] = min(found[k, j, 0], logs[0]), max(found[k, j, 1], logs[1])
+                found[k, j] = _few_beyond(part, positive)
         return cls(tuple(columns), found[..., 0], found[..., 1])
 
     def far(self, data: Sources) -> np.ndarray:
@@ -87,6 +85,17 @@ class Bounds:
         k, values = int(data.y[row]), [column[row] for column in _numbers(data).values()]
         j = int(((values < self.low[k]) | (values > self.high[k])).argmax())
         return f"{data.places(row)}: {self.names[j]!r} {values[j]:.9g}"
+
+
+def _few_beyond(values: np.ndarray, positive: bool) -> tuple[float, float]:
+    """Between which values (n,) of a source are not far out; everywhere where others are many."""
+    low, high = _ends(values)
+    if positive:
+        with np.errstate(over="ignore"):  # infinite: nothing is far out
+            ends = np.exp(_ends(np.log(values)))
+        low, high = min(low, float(ends[0])), max(high, float(ends[1]))
+    beyond = ((values < low) | (values > high)).sum()
+    return (low, high) if beyond <= MOST * len(values) else (-np.inf, np.inf)
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
