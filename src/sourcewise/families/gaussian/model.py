@@ -111,7 +111,8 @@ class Gaussian(ConditionalModel):
         if self.penalty:
             out.append(Diagnostic("shrinkage", tuple(self.intensity.tolist()), shown=_told))
         if self.settings.shrinkage == "auto":
-            alone = how == "predictive" and not bool(self.weights.any())
+            fitted, chosen = bool(self.intensity.any()), bool(self.weights.any())
+            alone = how == "predictive" and fitted and not chosen
             how = "ledoit-wolf" if alone else how  # it has seen no parts
             out.append(Diagnostic("shrinkage", (how,), setting=True))
         return out
