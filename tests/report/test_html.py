@@ -102,6 +102,24 @@ def test_each_verdict_has_its_headline(result, overall, recommended, headline):
     assert f"<h1>{headline}" in render(result)
 
 
+def test_rows_far_out_are_told_beside_what_the_others_say(result):
+    average = next(d for d in result["differences"] if d["source"] == "macro")
+    result["far_out"] = {
+        "rows": 3,
+        "per_source": {"class_0": 3},
+        "verdict": "separate",
+        "differences": [average],
+    }
+    result["verdict"]["condition"] = "with 3 rows far out, " + 90 * "x"
+    page = render(result)
+    assert "they may be far too narrow" in page
+    assert "Without them" in page
+    assert '<h1 class="long">With 3 rows far out' in page
+    del result["far_out"]["verdict"], result["far_out"]["differences"]
+    result["far_out"]["verdict_reason"] = "trained models are not trained again without them"
+    assert "Trained models are not trained again" in render(result)
+
+
 def test_undecided_says_what_would_decide(result):
     result["verdict"]["overall"] = "undecided"
     result["differences"][0]["would_decide"] = "about 9 times the rows"

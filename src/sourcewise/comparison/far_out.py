@@ -1,9 +1,9 @@
 """Rows that lie far out from their source: the comparison again, of all other rows.
 
 A few rows may make most of a difference, and a small source holds some of them or none. Then its
-rows do not tell what the next sample will bring, and no interval of a mean over them covers. So of
-such data the same comparison is made of the other rows as well: another estimand, the difference
-*of rows that are not far out*, of which a small sample does tell.
+rows do not tell what the next sample will bring, and its interval is far too narrow. So of such
+data the same comparison is made of the other rows as well: another estimand, the difference *of
+rows that are not far out*, of which a small sample does tell.
 
 With n_k rows of a source in a column, and its quartiles q1, q2 and q3 (`screening.far.Bulk`), a
 value x is far out if

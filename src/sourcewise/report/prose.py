@@ -151,7 +151,9 @@ def _scope(result: ComparisonResult) -> str:
 
 
 def _doubts(result: ComparisonResult) -> Iterator[str]:
-    """Training that was not over, and normalisers that are not exact."""
+    """Rows far out, training that was not over, and normalisers that are not exact."""
+    if result.far_out is not None:
+        yield "With rows this far out they may be far too narrow."
     late = [name for name, s in result.strategies.items() if s.still_improving]
     if late:
         verb = "was" if len(late) == 1 else "were"
