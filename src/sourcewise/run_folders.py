@@ -43,6 +43,7 @@ _CONTENT = (
     "training",
     "models",
     "samples",
+    "families",
     "results.csv",
     "rows.safetensors",
     "scores.safetensors",
@@ -193,7 +194,10 @@ class RunFolder:
 
     def _sweep(self) -> None:
         """Remove what a process that was killed while writing left; the lock is ours."""
-        for folder in (self.path, *(self / name for name in ("cells", "models", "samples"))):
+        for folder in (
+            self.path,
+            *(self / name for name in ("cells", "models", "samples", "families")),
+        ):
             deep = folder.rglob if folder != self.path else folder.glob
             for partial in [p for p in deep(f".*{ASIDE}") if p.is_file()]:
                 partial.unlink()

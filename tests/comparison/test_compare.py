@@ -299,7 +299,7 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
     data, run = gaussians(30), tmp_path / "run"
     whole = sw.compare(data, seeds=1, out=tmp_path / "whole")
     broken = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
-    monkeypatch.setattr(sys.modules["sourcewise.comparison.compare"], "write_tables", broken)
+    monkeypatch.setattr(sys.modules["sourcewise.comparison.run"], "write_tables", broken)
     with pytest.raises(KeyboardInterrupt):
         sw.compare(data, seeds=1, out=run)
     monkeypatch.undo()

@@ -184,7 +184,7 @@ def test_validation_rows_are_apart_and_stratified():
 
 
 def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
-    module = sys.modules["sourcewise.comparison.compare"]
+    module = sys.modules["sourcewise.comparison.run"]
     whole, original = run(), module.evaluate_cell
     computed = []
 

@@ -35,7 +35,11 @@ def compare(
     min_rows: Annotated[
         int, typer.Option(help="Sources with fewer rows train, but are not tested.")
     ] = 10,
-    model: o.Model = "auto",
+    model: o.Models = "auto",
+    budget: Annotated[
+        float,
+        typer.Option(help="Minutes that the families of --model auto may take together."),
+    ] = 2.0,
     set_: o.Set = None,
     metric: o.Metric = "auto",
     strategies: Annotated[
@@ -70,19 +74,17 @@ def compare(
     as_json: o.Json = False,
 ) -> None:
     """Train pooled and separate models and say which is better for which source."""
-    from sourcewise.comparison.compare import ComparisonRun
-    from sourcewise.comparison.prepare import CompareSettings, prepare
+    from sourcewise.comparison.compare import CompareSettings, ready
     from sourcewise.execution import Execution
     from sourcewise.fitting.execute import execute
 
     options = context.params
     execution = Execution.parse(o.values_of(Execution, options))
     settings = CompareSettings.parse(o.values_of(CompareSettings, options))
-    prepared = prepare(o.read_data(options), settings)
-    run = ComparisonRun(prepared, execution)
+    run = ready(o.read_data(options), settings, execution)
     out = out or run.folder
     if dry_run:
-        o.print_plan(prepared, out, prepared.seconds(), as_json)
+        o.print_plan(run.prepared, out, run.prepared.seconds(), as_json)
         return
     with Progress("comparing") as report_progress:
         result = execute(run, out, overwrite, report_progress)

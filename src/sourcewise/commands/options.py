@@ -18,6 +18,7 @@ from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
 if TYPE_CHECKING:
     import yaml
 
+    from sourcewise.comparison.beside.prepare import PreparedFamilies
     from sourcewise.comparison.prepare import Prepared
     from sourcewise.lifecycle.prepare import PreparedTraining
     from sourcewise.settings import Settings
@@ -94,6 +95,14 @@ Missing = Annotated[
 ]
 Model = Annotated[
     str, typer.Option(help=f"Model family: {_FAMILIES}, or auto: one of them by the data.")
+]
+Models = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help=f"Model families, one or several beside each other (A,B): {_FAMILIES}; all: those "
+        "that suit the data; auto: those for which --budget has time.",
+    ),
 ]
 RunFolder = Annotated[
     Path, typer.Argument(help="The folder of a finished compare or train.", show_default=False)
@@ -242,14 +251,15 @@ def _in_yaml(dumper: "yaml.SafeDumper", text: str) -> "yaml.ScalarNode":
 
 
 def print_plan(
-    prepared: "Prepared | PreparedTraining", out: Path, seconds: float, as_json: bool
+    prepared: "Prepared | PreparedFamilies | PreparedTraining",
+    out: Path,
+    seconds: float,
+    as_json: bool,
 ) -> None:
-    """What `--dry-run` shows of a run that takes a while: settings and what they come to, ..."""
-    plan = {**prepared.config, "resolved": prepared.rehearsal().effective_settings()}
-    plan |= {"run": str(out), "seconds": round(seconds, 2)}
-    if prepared.job.family.trained:
-        plan["seconds_reason"] = "if no training stops early"
-    seen, warnings = prepared.screened.data.seen, prepared.screened.notes
+    """What `--dry-run` shows of a run that takes a while: settings, what they come to, time."""
+    plan = {**prepared.config, **prepared.foreseen(), "run": str(out)}
+    plan["seconds"] = round(seconds, 2)
+    seen, warnings = prepared.screened.data.seen, prepared.notes
     if as_json:
         plan |= {"warnings": warnings, "columns": [asdict(column) for column in seen]}
         print_json(plan)

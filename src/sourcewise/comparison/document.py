@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 from sourcewise.comparison.cautions import cautions, condition, estimand
 from sourcewise.comparison.dependence import CONDITION, dependence
-from sourcewise.comparison.far_out import far_out
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.comparison.summary import Summary
-from sourcewise.comparison.verdict import differences, total_variation, verdict_of
+from sourcewise.comparison.verdict import total_variation
 from sourcewise.families.base import Caution, Occasion
 from sourcewise.fitting.facts import (
     data_facts,
@@ -27,6 +26,8 @@ from sourcewise.results.comparison import (
     BlockEffort,
     ComparisonResult,
     Dependence,
+    Difference,
+    FarOut,
     Level,
     MetricFacts,
     Searched,
@@ -57,10 +58,14 @@ class Finished:
     prepared: Prepared
     summary: Summary
     baseline: str  # the strategy that differences are taken from
+    differences: Sequence[Difference]
+    verdict: Verdict  # before what it holds under
+    far_out: FarOut | None  # rows that lie far out, where they matter
     warnings: Sequence[str]  # about the data
+    remarks: Sequence[str]  # about the verdict
     models: Mapping[str, TrainedStrategy]  # that are kept, by strategy
     trials: Mapping[str, Sequence[Trial]]  # of a search over settings, by strategy
-    hangs_on: str = ""  # a setting without which the verdict would be another, in words
+    holds_under: Sequence[str] = ()  # without which the verdict would be another, in words
 
     @property
     def job(self) -> Job:
@@ -71,11 +76,8 @@ class Finished:
 def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
     """Put the result together; see docs for its keys."""
     summary, job, config = finished.summary, finished.job, finished.prepared.config
-    found = differences(summary, finished.baseline)
-    verdict = verdict_of(summary, finished.baseline, finished.prepared.too_few, found)
+    verdict = finished.verdict
     signs, lines = _signs(finished, verdict.strategy)
-    far = far_out(summary.plan, finished.baseline, verdict)
-    lines += filter(None, [far.note])
     return ComparisonResult(
         schema_version=1,
         data=_data(finished.prepared, finished.models[finished.baseline]),
@@ -88,18 +90,18 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
             ),
             **{m.key: MetricFacts(m.unit(job.coding), m.higher_is_better) for m in job.shown},
         },
-        warnings=(*_warnings(finished, verdict.strategy), *lines),
+        warnings=(*_warnings(finished, verdict.strategy), *lines, *finished.remarks),
         run=run,
         strategies={s.name: _strategy(finished, s) for s in job.strategies},
-        differences=tuple(found),
+        differences=tuple(finished.differences),
         beta_hat=_beta(finished, verdict.strategy),
-        verdict=_conditional(finished, verdict, signs, far.condition),
+        verdict=_conditional(finished, signs),
         settings=config["settings"],
         search={name: tuple(trials) for name, trials in finished.trials.items()},
         splits=_splits(summary.plan),
         versions=config["versions"],
         dependence=signs,
-        far_out=far.facts,
+        far_out=finished.far_out,
     )
 
 
@@ -126,16 +128,17 @@ def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
     return (*finished.warnings, *ours, *(caution.text for caution in said if caution.text))
 
 
-def _conditional(finished: Finished, verdict: Verdict, signs: Dependence, far: str) -> Verdict:
+def _conditional(finished: Finished, signs: Dependence) -> Verdict:
     """The verdict with what it holds under: of controls it says nothing."""
     rivals = [s.name for s in finished.job.strategies if not s.shuffled]
     late = [name for name in rivals if finished.summary.unfinished(name)]
     said = [c.condition for c in _family_cautions(finished, rivals) if c.condition]
-    said += filter(None, [finished.hangs_on, far])
+    said += finished.holds_under
     said += [CONDITION] if signs.undeclared else []
     if not (holds := condition(late, said)):
-        return verdict
-    return replace(verdict, condition=holds, reason=f"{holds}: {verdict.reason}")
+        return finished.verdict
+    reason = f"{holds}: {finished.verdict.reason}"
+    return replace(finished.verdict, condition=holds, reason=reason)
 
 
 def _beta(finished: Finished, strategy: str) -> BetaHat:

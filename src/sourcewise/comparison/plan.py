@@ -53,6 +53,7 @@ class Plan:
     repetitions: int  # R
     seed: int  # of all random choices
     region: float | None = None  # half the width of practical equivalence; None: the metric's
+    jackknife: int | None = None  # its groups; None: as many as suit the family
     # Of the last repetition: what is shared depends on data, coding and seed, which never change.
     _kept: dict[int, Shared] = field(default_factory=dict, compare=False, repr=False)
 
@@ -70,6 +71,8 @@ class Plan:
     @property
     def group_count(self) -> int:
         """G, of the jackknife: more where deletions cost no pass over the rows and few fits."""
+        if self.jackknife is not None:
+            return self.jackknife
         return MANY_GROUPS if self._summable and self.job.data.K <= MOST_SOURCES else GROUPS
 
     @property

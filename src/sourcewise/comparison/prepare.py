@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -22,11 +22,12 @@ from sourcewise.fitting.rehearsal import Rehearsal
 from sourcewise.fitting.strategy import Encoders
 from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
+from sourcewise.results.contract import Json
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 
-__all__ = ["CompareSettings", "Prepared", "prepare"]
+__all__ = ["CompareSettings", "Prepared", "prepare", "usual_scope"]
 
 SLOW = 20.0  # seconds that leave no doubt
 
@@ -34,6 +35,12 @@ SLOW = 20.0  # seconds that leave no doubt
 class CompareSettings(FitSettings):
     """All that determines a comparison, beside the data."""
 
+    budget: float = Field(
+        default=2.0,
+        gt=0,
+        le=1e6,
+        description="minutes that the families of model=auto may take; the first always runs",
+    )
     strategies: str = Field(
         default="pooled,separate",
         description="comma-separated: pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv",
@@ -68,7 +75,7 @@ class Prepared:
     screened: Screened  # what happened to the table
     too_few: dict[str, str]  # names of the sources that are not tested, and why
     trials: int  # settings to try per strategy
-    config: dict[str, Any]  # all that identifies it: resolved settings, versions, fingerprint
+    config: Json  # all that identifies it: resolved settings, versions, fingerprint
 
     @property
     def job(self) -> Job:
@@ -90,6 +97,17 @@ class Prepared:
         """All models on the first split."""
         shared = self.plan.shared(0)
         return Rehearsal(self.plan.job, shared.rows, self.split, shared.shuffled, self.encoders)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of the data before it runs, one line each."""
+        return self.screened.notes
+
+    def foreseen(self) -> Json:
+        """What settings come to, and what the estimate of its seconds rests on."""
+        found: Json = {"resolved": self.rehearsal().effective_settings()}
+        early = {"seconds_reason": "if no training stops early"}
+        return found | (early if self.job.family.trained else {})
 
     def seconds(self) -> float:
         """That the comparison will take, its search included, if no training stops early."""
@@ -118,8 +136,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     strategies = parse_strategies(settings.strategies, tuple(data.names))
     job, screened = prepare_job(data, settings, chosen, strategies, settings.min_rows)
     _check_strategies(strategies)
-    usual: Scope = "these models" if chosen.trained else "procedure"
-    scope: Scope = usual if settings.scope == "auto" else settings.scope
+    scope: Scope = usual_scope(chosen) if settings.scope == "auto" else settings.scope
     # An exact fit leaves nothing to a training seed.
     repeats = scope == "procedure" or chosen.trained
     plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed, settings.region)
@@ -132,6 +149,11 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     else:  # an exact fit is tried on a small split
         evaluate_cell(plan, Cell(0, plan.group_count - 1), plan.shared(0), splits=1)
     return prepared
+
+
+def usual_scope(family: Family) -> Scope:
+    """What intervals cover unless the user says it: what a family's trainings cost allows."""
+    return "these models" if family.trained else "procedure"
 
 
 def _check_trials(settings: CompareSettings, chosen: Family) -> None:

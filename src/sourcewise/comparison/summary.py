@@ -56,6 +56,10 @@ class Summary:
             self._averages[key] = mean.numpy()
         return self._averages[key]
 
+    def mean(self, strategy: str, weights: np.ndarray, deletion: int | None = None) -> float:
+        """A weighted mean of the sources' scores on test rows."""
+        return _dot(weights, self.average(strategy, "test", deletion))
+
     def level(self, strategy: str, weights: np.ndarray) -> Interval:
         """Interval of a strategy's value of the metric on held-out rows."""
         return self._interval({strategy: 1.0}, weights)
@@ -235,13 +239,13 @@ class Summary:
         does see (each simulates for weights of its own), and the spread of seeds, is counted
         twice, which errs on the safe side.
         """
-        errors = [(sign, self._errors(name)) for name, sign in signs.items()]
+        errors = [(sign, self.errors(name)) for name, sign in signs.items()]
         names = list(signs)
         if len(names) == 2:
             weights = np.where(self._same_models(names[0], names[1]), 0.0, weights)
         return with_shared_errors(interval, weights, errors)
 
-    def _errors(self, strategy: str) -> np.ndarray:
+    def errors(self, strategy: str) -> np.ndarray:
         """(K, 3) errors of the log densities of a strategy's models, over the repetitions."""
         key = strategy, "shared_error", None
         if key not in self._averages:
@@ -253,10 +257,7 @@ class Summary:
     def _signed(
         self, signs: Mapping[str, float], weights: np.ndarray, deletion: int | None
     ) -> float:
-        return sum(
-            sign * _dot(weights, self.average(name, "test", deletion))
-            for name, sign in signs.items()
-        )
+        return sum(sign * self.mean(name, weights, deletion) for name, sign in signs.items())
 
     def _over_samples(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
         """The jackknife, bent by the skewness of rows and, of a difference, by its curvature."""

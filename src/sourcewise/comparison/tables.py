@@ -15,7 +15,6 @@ from sourcewise.comparison.scores import Cell, CellScores
 from sourcewise.documents import reading
 from sourcewise.errors import InputError
 from sourcewise.files import read_tensors, write_atomic, write_tensors
-from sourcewise.run_folders import RunFolder
 
 __all__ = ["TRAINING", "clear_training", "load_cell", "save_cell", "write_tables"]
 
@@ -74,7 +73,7 @@ def _check(scores: CellScores, cell: Cell, plan: Plan) -> None:
         raise InputError("scores are not finite")
 
 
-def write_tables(folder: RunFolder, plan: Plan, results: Results) -> None:
+def write_tables(folder: Path, plan: Plan, results: Results) -> None:
     """Write all three."""
     rows = list(_tidy(plan, results))
     text = csv_text([list(rows[0]), *(row.values() for row in rows)])

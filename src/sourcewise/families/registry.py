@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sourcewise.screening.base import Screened
     from sourcewise.sources import Sources
 
-__all__ = ["families", "family", "of_numbers", "screen", "suited"]
+__all__ = ["families", "family", "of_numbers", "screen", "suited", "suiting"]
 
 GROUP = "sourcewise.families"
 OURS = (
@@ -58,12 +58,17 @@ def family(name: str) -> Family:
     return families()[name]
 
 
+def suiting(data: "Sources") -> tuple[Family, ...]:
+    """The families that suit these data, one at least: what `auto` stands for."""
+    found = tuple(item for item in families().values() if item.suits(data))
+    if not found:
+        raise InputError(f"{data.name}: no family suits these data by itself: name one by --model")
+    return found
+
+
 def suited(data: "Sources") -> Family:
-    """The first family that suits these data: what `auto` stands for."""
-    for item in families().values():
-        if item.suits(data):
-            return item
-    raise InputError(f"{data.name}: no family suits these data by itself: name one by --model")
+    """The first of them."""
+    return suiting(data)[0]
 
 
 def of_numbers(data: "Sources") -> Family | None:

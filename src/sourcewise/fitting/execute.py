@@ -8,12 +8,11 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.fitting.job import Job, Progress
-from sourcewise.fitting.run import load
 from sourcewise.run_folders import RunFolder, default_folder
 from sourcewise.training.processes import Processes
 
@@ -44,10 +43,10 @@ class Runnable(ABC, Generic[Ready, Outcome, Result]):
     """A run that is checked and ready.
 
     Attributes:
-        FILES: what a finished run holds.
+        files: names of what a finished run's folder holds.
     """
 
-    FILES: ClassVar[tuple[str, ...]]
+    files: tuple[str, ...]
 
     def __init__(self, prepared: Ready, execution: Execution | None = None):
         self.prepared, self.execution = prepared, execution or Execution()
@@ -62,12 +61,16 @@ class Runnable(ABC, Generic[Ready, Outcome, Result]):
         """Train and measure, going on from what the folder holds; every process calls it."""
 
     @abstractmethod
-    def write(self, folder: RunFolder, outcome: Outcome) -> None:
+    def write(self, folder: Path, outcome: Outcome) -> None:
         """Write what was found; `result.json` last."""
 
     @abstractmethod
     def result(self, outcome: Outcome) -> Result:
         """What was found, of a run without a folder."""
+
+    @abstractmethod
+    def finished(self, path: Path) -> Result:
+        """What a finished run's folder holds."""
 
     def tidy(self, path: Path) -> None:
         """Remove what only an unfinished run needs."""
@@ -100,8 +103,8 @@ def execute(
                 )
             if not processes.agreed(changed is None):
                 try:
-                    run.write(folder, run.work(path, progress))
-                    folder.finish(run.FILES)
+                    run.write(path, run.work(path, progress))
+                    folder.finish(run.files)
                 except InputError:
                     folder.discard()  # it can never be finished
                     raise
@@ -111,4 +114,4 @@ def execute(
         if not processes.agreed(False):  # the first one looks whether the run is finished
             run.work(path, None)
         processes.meet()  # the first one has written all
-    return cast(Result, load(path))
+    return run.finished(path)

@@ -26,13 +26,13 @@ from sourcewise.strategies import Strategy
 
 FEW = 1000  # rows of a source, of which a trained model learns little
 
-__all__ = ["FitSettings", "chosen_family", "configuration", "prepare_job"]
+__all__ = ["FitSettings", "chosen_family", "configuration", "prepare_job", "refuse_other_data"]
 
 
 class FitSettings(Settings):
     """What is fitted to the data, whatever for."""
 
-    model: str = Field(default="auto", description="auto or a family's name")
+    model: str = Field(default="auto", description="auto, all, or names of families: A,B")
     set: dict[str, Any] = Field(default_factory=dict, description="the family's settings")
     seed: Seed = Field(default=0, description="of all random choices")
     metric: str = Field(
@@ -56,9 +56,15 @@ class FitSettings(Settings):
 
 def chosen_family(verb: str, data: object, settings: FitSettings) -> Family:
     """The family that is named, or the one that suits the data; these must have been read."""
+    data = refuse_other_data(verb, data)
+    return family(settings.model) if settings.model != "auto" else suited(data)
+
+
+def refuse_other_data(verb: str, data: object) -> Sources:
+    """The data, if they have been read."""
     if not isinstance(data, Sources):
         raise InputError(f"{verb} needs Sources, not {type(data).__name__}: use sourcewise.read")
-    return family(settings.model) if settings.model != "auto" else suited(data)
+    return data
 
 
 def prepare_job(

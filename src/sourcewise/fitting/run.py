@@ -29,7 +29,7 @@ from sourcewise.results.text import joined
 from sourcewise.results.training import TrainingResult, training_lines
 from sourcewise.sources import Sources
 
-__all__ = ["Comparison", "Run", "Trained", "load", "save_samples"]
+__all__ = ["Comparison", "Run", "Trained", "comparison_in", "load", "save_samples"]
 
 Models = dict[str, TrainedStrategy]
 SAMPLES, MOST_SAMPLES = 100, 5000  # per source, and in all
@@ -112,6 +112,14 @@ def load(run: str | Path) -> Comparison | Trained:
     if isinstance(result, TrainingResult):
         return Trained(result, lambda: _models(path, result.names))
     return Comparison(result, lambda: _models(path, result.names))
+
+
+def comparison_in(run: str | Path) -> Comparison:
+    """A finished comparison from its folder; see `load`."""
+    found = load(run)
+    if not isinstance(found, Comparison):
+        raise InputError(f"{Path(run)} holds no comparison")
+    return found
 
 
 def _models(path: Path, names: tuple[str, ...]) -> Models:

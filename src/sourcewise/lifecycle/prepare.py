@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from pydantic import Field
 
@@ -12,6 +11,7 @@ from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration
 from sourcewise.fitting.rehearsal import Rehearsal
 from sourcewise.fitting.strategy import Encoders, whole_split
 from sourcewise.randomness import Noise
+from sourcewise.results.contract import Json
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
@@ -34,7 +34,7 @@ class PreparedTraining:
     job: Job  # what is trained
     seed: int  # of all random choices
     screened: Screened  # what happened to the table
-    config: dict[str, Any]  # all that identifies it: resolved settings, versions, fingerprint
+    config: Json  # all that identifies it: resolved settings, versions, fingerprint
 
     @property
     def strategy(self) -> Strategy:
@@ -50,6 +50,17 @@ class PreparedTraining:
     def split(self) -> Split:
         """Which rows train, and which tell when to stop."""
         return whole_split(self.job, self.noise)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of the data before it runs, one line each."""
+        return self.screened.notes
+
+    def foreseen(self) -> Json:
+        """What settings come to, and what the estimate of its seconds rests on."""
+        found: Json = {"resolved": self.rehearsal().effective_settings()}
+        early = {"seconds_reason": "if no training stops early"}
+        return found | (early if self.job.family.trained else {})
 
     def rehearsal(self) -> Rehearsal:
         """All models on their rows."""

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -25,14 +25,13 @@ from sourcewise.fitting.facts import (
     validated_by,
 )
 from sourcewise.fitting.job import Job, Progress, Split, Work, prepared_rows
-from sourcewise.fitting.run import Trained
+from sourcewise.fitting.run import Trained, load
 from sourcewise.fitting.saved import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
 from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
-from sourcewise.run_folders import RunFolder
 from sourcewise.sources import Sources
 from sourcewise.training.log import FIELDS, whole_lines
 
@@ -81,7 +80,7 @@ def train(
 class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
     """A training, ready to run; see `fitting.execute`."""
 
-    FILES: ClassVar = ("models", "rows.safetensors", "log.csv", "result.json")
+    files: tuple[str, ...] = ("models", "rows.safetensors", "log.csv", "result.json")
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The models and the seconds that it took; the models that `compare` keeps of all rows."""
@@ -91,17 +90,17 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         models = fit_all(job, rows, fold, work)
         return models, time.perf_counter() - start
 
-    def write(self, folder: RunFolder, outcome: Outcome) -> None:
+    def write(self, folder: Path, outcome: Outcome) -> None:
         """Models, marks of the rows, the log, and `result.json`."""
         (models, seconds), job = outcome, self.prepared.job
-        save_models(folder.path, models, job)
+        save_models(folder, models, job)
         write_tensors(folder / "rows.safetensors", {"mark": job.data.marks})
         partition = models[self.prepared.strategy.name].model.partition
         blocks = ["+".join(job.names[k] for k in block) for block in partition]
         lines = _log_lines(folder / TRAINING, blocks)
         write_atomic(folder / "log.csv", csv_text([FIELDS, *lines]))
         spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
-        found = _training_result(self.prepared, models, spent, str(folder.path))
+        found = _training_result(self.prepared, models, spent, str(folder))
         write_json(folder / "result.json", to_json(found))
 
     def result(self, outcome: Outcome) -> Trained:
@@ -110,6 +109,12 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         for item in models.values():
             item.model.eval()
         return Trained(_training_result(self.prepared, models, seconds, None), lambda: models)
+
+    def finished(self, path: Path) -> Trained:
+        """From its folder."""
+        found = load(path)
+        assert isinstance(found, Trained)
+        return found
 
     def tidy(self, path: Path) -> None:
         """Checkpoints and the logs that `log.csv` is made of."""

@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sourcewise.files import write_atomic
+from sourcewise.report import families, prose, tables, words
 from sourcewise.report import panels as sheets
-from sourcewise.report import prose, tables, words
 from sourcewise.report.forest import PALETTE, save
 from sourcewise.report.rows import MEAN, Forest, forest, panels
 from sourcewise.results.comparison import ComparisonResult
@@ -64,6 +64,7 @@ def render(result: ComparisonResult) -> str:
         most_sources=sheets.SOURCES,
         plot=(plot := forest(result)),
         drawings=[_drawing(part, i) for i, part in enumerate(panels(plot))] if plot else [],
+        families=families,
         few_degrees=few_degrees,
         prose=prose,
         tables=tables,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sourcewise.errors import listing
+from sourcewise.report import families
 from sourcewise.report.words import clean, decimals, interval, number, phrase, sentence, signed
 from sourcewise.results.comparison import ComparisonResult, Difference
 from sourcewise.results.contract import to_json
@@ -79,6 +80,7 @@ def headline(result: ComparisonResult) -> Headline:
     verdict, best = result.verdict, result.recommended
     facts = {
         "Recommended": f"{best}: {MEANING[best]}" if best in MEANING else best,
+        "Best family": families.lead(result),
         "Compared": _compared(result),
         "For whom": _whom(result),
         "How sure": " ".join(filter(None, [_sure(result), _scope(result), *_doubts(result)])),

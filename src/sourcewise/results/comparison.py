@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import ComparedSource, DataFacts, DiagnosticFacts, Fitted, Resolved
+from sourcewise.results.families import Best, FamilyLevel, FamilyVerdict
 
 __all__ = [
     "MACRO",
@@ -297,6 +298,10 @@ class ComparisonResult:
     versions: dict[str, str]
     dependence: Sometimes[Dependence] = None  # older results have none
     far_out: Sometimes[FarOut] = None  # there are no such rows, or they do not matter
+    # Where several families were compared; all else is of the best one.
+    families: Sometimes[tuple[FamilyLevel, ...]] = None
+    family_verdicts: Sometimes[tuple[FamilyVerdict, ...]] = None
+    best: Sometimes[Best] = None
 
     def __post_init__(self) -> None:
         key = self.primary_metric

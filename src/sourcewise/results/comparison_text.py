@@ -13,6 +13,7 @@ from sourcewise.results.comparison import (
     Searched,
     StrategyResult,
 )
+from sourcewise.results.families_text import families_lines
 
 __all__ = ["comparison_lines"]
 
@@ -24,6 +25,8 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
         f"{data.name}: {data.rows} rows, {len(data.sources)} sources, {text.extent(data)}; "
         f"scope: {result.scope}"
     )
+    if result.best is not None:
+        yield from text.wrapped(f"family: {result.best.family}, the best of those below")
     yield from text.note_lines(result.warnings)
     for strategy in result.rivals:
         yield ""
@@ -35,6 +38,7 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
     for key in result.shown:
         yield ""
         yield from _shown_lines(result, key)
+    yield from families_lines(result)
     yield ""
     told = [f"verdict: {verdict.overall}"]
     if verdict.condition:  # which the reason begins with
@@ -43,7 +47,8 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
         told.append("of these models")
     if verdict.overall == "undecided":
         told.append(text.leaning(verdict.lead, result.metric.unit))
-    yield from text.wrapped(f"{', '.join(told)}; recommended: {verdict.recommended}")
+    which = verdict.recommended + (f" {result.best.family}" if result.best else "")
+    yield from text.wrapped(f"{', '.join(told)}; recommended: {which}")
     yield from text.wrapped(verdict.reason, "  ")
 
 

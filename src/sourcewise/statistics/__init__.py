@@ -7,12 +7,15 @@ baseline. Two kinds of interval say what it would do elsewhere:
   computed again with each of G groups of rows left out;
   `SE^2 = (G - 1)/G sum_g (theta_(g) - mean theta)^2`, t with G - 1 degrees of freedom.
 - `rows_and_seeds`: over new test rows and training seeds, for these training data.
+
+`Familywise` makes intervals of the best of many hold, whichever that is.
 """
 
 from sourcewise.statistics.deciding import would_decide
 from sourcewise.statistics.interval import Interval, SeedSpread
 from sourcewise.statistics.jackknife import DOMINATED, curvature, dominance, jackknife
 from sourcewise.statistics.rows import SEEDS, Units, row_moments, rows_and_seeds, with_seeds
+from sourcewise.statistics.selection import Familywise, Ranked, ranked
 from sourcewise.statistics.shared_errors import SHARED, averaged_errors, with_shared_errors
 from sourcewise.statistics.sharing import beta_from_gain
 from sourcewise.statistics.verdicts import (
@@ -29,8 +32,10 @@ __all__ = [
     "DOMINATED",
     "SEEDS",
     "SHARED",
+    "Familywise",
     "Interval",
     "Overall",
+    "Ranked",
     "SeedSpread",
     "Units",
     "Verdict",
@@ -42,6 +47,7 @@ __all__ = [
     "jackknife",
     "judge",
     "judge_overall",
+    "ranked",
     "row_moments",
     "rows_and_seeds",
     "with_seeds",

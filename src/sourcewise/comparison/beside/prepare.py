@@ -1,0 +1,258 @@
+"""Several families made ready for one comparison: the same rows, columns, splits and scope."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from sourcewise.comparison.beside.best import same_rows
+from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
+from sourcewise.errors import InputError, listing, unknown
+from sourcewise.families.family import Family
+from sourcewise.families.registry import families, family, suiting
+from sourcewise.files import plain
+from sourcewise.fitting.job import Job
+from sourcewise.forms import Table, Whole, as_table
+from sourcewise.results.contract import Json
+from sourcewise.screening.base import Screened
+from sourcewise.sources import Sources
+
+__all__ = ["PreparedFamilies", "late_note", "named_families", "prepare_families"]
+
+
+@dataclass(frozen=True)
+class PreparedFamilies:
+    """Families that are checked and ready to be compared beside each other.
+
+    Args:
+        members: each with its own job, on the same rows; the first one always runs.
+        made_alike: what was done to have them compared alike, one line each.
+        minutes: that all together may take; None: as long as they take.
+        config: what identifies the comparison, whichever of them there is time for.
+    """
+
+    members: tuple[Prepared, ...]
+    made_alike: tuple[str, ...]
+    minutes: float | None
+    config: Json
+
+    @property
+    def job(self) -> Job:
+        """That of the first family."""
+        return self.members[0].job
+
+    @property
+    def screened(self) -> Screened:
+        """What happened to the table, for the first family."""
+        return self.members[0].screened
+
+    @property
+    def by_name(self) -> dict[str, Prepared]:
+        """The members by their families' names."""
+        return {member.job.family.name: member for member in self.members}
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known before it runs, one line each."""
+        late = [late_note(name, seconds) for name, seconds in self.late.items()]
+        return [*self.made_alike, *late, *self.screened.notes]
+
+    def foreseen(self) -> Json:
+        """What settings come to, and the seconds of each family."""
+        resolved = {n: member.foreseen()["resolved"] for n, member in self.by_name.items()}
+        seconds = {name: round(s, 2) for name, s in self.times.items()}
+        reason = "of families if no training stops early"
+        return {"resolved": resolved, "family_seconds": seconds, "seconds_reason": reason}
+
+    @cached_property
+    def times(self) -> dict[str, float]:
+        """Seconds that each family will take if no training stops early; quicker ones first.
+
+        The first family comes first.
+        """
+        seconds = {name: member.seconds() for name, member in self.by_name.items()}
+        first, *others = seconds
+        return {name: seconds[name] for name in (first, *sorted(others, key=seconds.__getitem__))}
+
+    @cached_property
+    def late(self) -> dict[str, float]:
+        """The families that do not fit the minutes together, and the seconds each would take."""
+        if self.minutes is None:
+            return {}
+        total, found = 0.0, {}
+        for i, (name, seconds) in enumerate(self.times.items()):
+            if i and total + seconds > 60 * self.minutes:
+                found[name] = seconds
+            else:
+                total += seconds
+        return found
+
+    def seconds(self) -> float:
+        """That those which fit will take."""
+        return sum(s for name, s in self.times.items() if name not in self.late)
+
+
+def named_families(data: Sources, settings: CompareSettings) -> tuple[Family, ...]:
+    """The families that `model` asks for: one, or several to be set beside each other.
+
+    `auto` are those that suit a table, the first that suits other data; `all` are all that suit;
+    `A,B` are these.
+
+    Raises:
+        InputError: an unknown family, or one that is named twice.
+    """
+    names = [name.strip() for name in settings.model.split(",") if name.strip()]
+    if names in (["auto"], ["all"]):
+        found = suiting(data)
+        return found if names == ["all"] or not isinstance(data.x, Whole) else found[:1]
+    if not names:
+        raise unknown("family", settings.model, ("auto", "all", *families()))
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"--model: {twice[0]!r} is named twice")
+    return tuple(map(family, names))
+
+
+def prepare_families(
+    data: Sources, settings: CompareSettings, chosen: Sequence[Family]
+) -> PreparedFamilies:
+    """Make every family ready, on the columns that all of them can use.
+
+    With `auto` a family that cannot take the data is left out, with a note; the first is needed.
+
+    Raises:
+        InputError: whatever is wrong with the data or settings.
+    """
+    if settings.trials and not any(item.trained for item in chosen):
+        raise InputError("--trials: these families are fitted exactly, there is nothing to try")
+    asked = _asked(settings, chosen)
+    found, notes = _ready(data, asked, optional=settings.model == "auto")
+    if isinstance(data.x, Table):
+        found, less = _on_common_columns(data, data.x, asked, found)
+        notes += less
+    _check_alike(found)
+    count = min(member.plan.group_count for member in found)
+    members = tuple(
+        replace(member, plan=replace(member.plan, jackknife=count, _kept={})) for member in found
+    )
+    minutes = settings.budget if settings.model == "auto" else None
+    return PreparedFamilies(members, tuple(notes), minutes, _config(data, settings, members))
+
+
+def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, CompareSettings]:
+    """Every family with its own part of the settings."""
+    sets = _settings_of(settings, chosen)
+    return {
+        item.name: settings.model_copy(
+            update={
+                "model": item.name,
+                "set": sets[item.name],
+                "trials": settings.trials if item.trained else 0,
+            }
+        )
+        for item in chosen
+    }
+
+
+def _settings_of(
+    settings: CompareSettings, chosen: Sequence[Family]
+) -> dict[str, dict[str, object]]:
+    """What `--set` says of each family: `FAMILY.KEY` of that one, `KEY` of all that have it.
+
+    Raises:
+        InputError: a key that no family has.
+    """
+    found: dict[str, dict[str, object]] = {item.name: {} for item in chosen}
+    for key, value in settings.set.items():
+        name, dot, own = key.partition(".")
+        if dot and name not in found:
+            raise unknown("family", name, found)
+        takers = [
+            item.name
+            for item in chosen
+            if (item.name == name if dot else key in item.settings_class.model_fields)
+        ]
+        if not takers:
+            keys = (key for item in chosen for key in item.settings_class.model_fields)
+            raise unknown("setting", key, dict.fromkeys(keys))
+        for taker in takers:
+            found[taker][own if dot else key] = value
+    return found
+
+
+def _ready(
+    data: Sources, asked: Mapping[str, CompareSettings], optional: bool
+) -> tuple[list[Prepared], list[str]]:
+    """Every family prepared; all but the first may be left out if they are optional."""
+    found: list[Prepared] = []
+    notes: list[str] = []
+    for name, settings in asked.items():
+        try:
+            found.append(prepare(data, settings))
+        except InputError as error:
+            if not (optional and found):
+                told = str(error)
+                raise type(error)(told if name in told else f"{name}: {told}") from None
+            notes.append(f"the family {name} was left out: {error}")
+    return found, notes
+
+
+def _on_common_columns(
+    data: Sources, table: Table, asked: Mapping[str, CompareSettings], found: list[Prepared]
+) -> tuple[list[Prepared], list[str]]:
+    """Those that use columns which others cannot use prepared again without them."""
+    each = [as_table(member.job.data.x).names for member in found]
+    common = [name for name in each[0] if all(name in names for names in each)]
+    if not common:
+        raise InputError(
+            f"{data.name}: no column that all of {listing(asked)} can use: compare them one by one"
+        )
+    only = replace(data, x=table.select(common))
+    out, notes = [], []
+    for member, names in zip(found, each, strict=True):
+        more = [name for name in names if name not in common]
+        if more:
+            family = member.job.family.name
+            notes.append(
+                f"{family} goes without {listing(map(repr, more), 6)}, which other families "
+                f"cannot use: all are compared on the same columns (--model {family} uses them)"
+            )
+        out.append(prepare(only, asked[member.job.family.name]) if more else member)
+    return out, notes
+
+
+def _check_alike(found: Sequence[Prepared]) -> None:
+    """Raise unless scores of all families can be paired row by row."""
+    first = found[0].job
+    for member in found[1:]:
+        job, pair = member.job, f"{first.family.name} and {member.job.family.name}"
+        if (job.metric.key, job.unit) != (first.metric.key, first.unit):
+            raise InputError(
+                f"{pair} cannot be compared: {first.metric.key} in {first.unit}, and "
+                f"{job.metric.key} in {job.unit} (name one by --metric that both offer)"
+            )
+        if not same_rows(found[0].plan, member.plan):
+            raise InputError(
+                f"{pair} cannot be compared: they use other rows of {first.data.name}"
+            )
+
+
+def _config(data: Sources, settings: CompareSettings, members: Sequence[Prepared]) -> Json:
+    """What identifies the comparison: what was asked, and what each family makes of it."""
+    asked = settings.model_dump(mode="json")
+    each = {member.job.family.name: member.config["settings"] for member in members}
+    return plain(
+        {
+            "settings": asked | {"families": each},
+            "fingerprint": data.fingerprint(),
+            "versions": members[0].config["versions"],
+        }
+    )
+
+
+def late_note(name: str, seconds: float) -> str:
+    """What a reader is told of a family that there was no time for."""
+    minutes = max(1, math.ceil(seconds / 60))
+    return (
+        f"no time for the family {name}: about {minutes} min if no training stops early; "
+        f"--model {name}, or a larger --budget, takes it"
+    )

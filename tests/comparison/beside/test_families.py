@@ -1,0 +1,186 @@
+"""Several families beside each other: one set of test rows, one best pair."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import sourcewise as sw
+from sourcewise.comparison.beside.prepare import named_families, prepare_families
+from sourcewise.comparison.beside.run import FamiliesRun, within_budget
+from sourcewise.comparison.compare import CompareSettings, ready
+from sourcewise.comparison.plan import Plan
+from sourcewise.errors import InputError
+from sourcewise.files import read_tensors
+from sourcewise.forms import Column, Table, as_table
+from sourcewise.sources import Sources
+
+SET = {
+    "table.updates": 10,
+    "table.passes": 1,
+    "table.width": 8,
+    "table.layers": 0,
+    "table.bins": 4,
+}
+NAMES = ("north", "south", "west")
+GIVEN = {"model": "gaussian,table", "set": SET, "seeds": 2}
+
+
+def sample(n: int = 40) -> Sources:
+    """Three sources of two columns, skewed, with other means."""
+    rng = np.random.default_rng(0)
+    y = torch.arange(3).repeat_interleave(n)
+    x = rng.standard_gamma(3.0, (3 * n, 2)) + y.numpy()[:, None]
+    columns = {"a": torch.from_numpy(x[:, 0]), "b": torch.from_numpy(x[:, 1] + 0.5 * x[:, 0])}
+    return Sources(Table(columns, (Column("a"), Column("b"))), y, NAMES, name="places")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("beside") / "run"
+    return sw.compare(sample(), out=folder, **GIVEN), folder
+
+
+def test_levels_are_means_of_the_common_test_rows(run):
+    result, folder = run
+    levels = {(x["family"], x["strategy"]): x for x in result.document["families"]}
+    assert set(levels) == {(f, s) for f in ("gaussian", "table") for s in ("pooled", "separate")}
+    means = {}
+    for family, strategy in levels:
+        tensors = read_tensors(folder / "families" / family / "scores.safetensors")
+        test = tensors["fold"][0] == 0
+        rows = tensors[f"log_likelihood/{strategy}"]
+        rows = rows[:1] if family == "gaussian" else rows
+        by_source = [rows[:, test & (tensors["source"] == k)].mean() for k in range(3)]
+        means[family, strategy] = float(torch.stack(by_source).mean())
+        assert levels[family, strategy]["mean"] == pytest.approx(means[family, strategy])
+    best = result.document["best"]
+    pair, over = (best["family"], best["strategy"]), best["runner_up"]
+    lead = means[pair] - means[over["family"], over["strategy"]]
+    assert best["difference"] == pytest.approx(lead, abs=1e-9)
+    assert best["low"] <= best["difference"] <= best["high"]
+    assert 0 <= best["p"] <= 1
+    assert 0 <= best["steady"] <= best["folds"] == 5
+
+
+def test_all_else_is_of_the_best_family(run):
+    result, folder = run
+    best = result.document["best"]
+    own = json.loads((folder / "families" / best["family"] / "result.json").read_text())
+    for key in ("verdict", "run", "warnings", "families", "family_verdicts", "best", "digest"):
+        own.pop(key, None)
+    assert {key: result.document[key] for key in own} == own
+    assert result.document["verdict"]["recommended"] == best["strategy"]
+    assert result.document["settings"]["model"] == best["family"]
+    models = sw.load(folder).models
+    assert set(models) == {"pooled", "separate"}
+    assert len(sw.sample(folder, n=2, seed=1).y) == 6
+
+
+def test_every_family_has_its_verdict(run):
+    result, folder = run
+    for verdict in result.document["family_verdicts"]:
+        own = json.loads((folder / "families" / verdict["family"] / "result.json").read_text())
+        assert verdict["overall"] == own["verdict"]["overall"]
+        assert verdict["recommended"] == own["verdict"]["recommended"]
+    assert {v["family"] for v in result.document["family_verdicts"]} == {"gaussian", "table"}
+
+
+def test_it_prints_and_reports_all_of_them(run, tmp_path):
+    result, _ = run
+    text, best = str(result), result.document["best"]
+    assert f"recommended: {best['strategy']} {best['family']}" in text
+    assert "families on the same test rows" in text
+    page = sw.report(result, tmp_path / "page.html").read_text()
+    assert "Families beside each other" in page
+    assert "Alone it says" in page
+
+
+def test_a_finished_run_is_read_and_a_killed_one_goes_on(run, tmp_path, monkeypatch):
+    result, folder = run
+    again = sw.compare(sample(), out=folder, **GIVEN)
+    assert again.document == result.document
+
+    class Killed(Exception):
+        pass
+
+    splits, calls = Plan.splits, []
+
+    def once(plan, cell, fold):
+        calls.append(plan.job.family.name)
+        if calls.count("table") > 2:
+            raise Killed
+        return splits(plan, cell, fold)
+
+    monkeypatch.setattr(Plan, "splits", once)
+    with pytest.raises(Killed):
+        sw.compare(sample(), out=tmp_path / "run", **GIVEN)
+    monkeypatch.setattr(Plan, "splits", splits)
+    assert not (tmp_path / "run" / "result.json").exists()
+    resumed = sw.compare(sample(), out=tmp_path / "run", **GIVEN)
+    keys = ("families", "best", "differences", "verdict")
+    assert [resumed.document[k] for k in keys] == [result.document[k] for k in keys]
+
+
+def test_exact_families_are_cross_validated_together():
+    """With one scope for all, every row is scored, and intervals are those of the jackknife."""
+    data = sample()
+    settings = {**GIVEN, "scope": "these models", "seeds": 1}
+    result = sw.compare(data, **settings)
+    assert result.document["scope"] == "these models"
+    found = {x["strategy"]: x["mean"] for x in result.document["families"]}
+    assert all(np.isfinite(list(found.values())))
+
+
+def test_families_use_the_columns_that_all_can_use():
+    data = sample()
+    x = as_table(data.x)
+    step = (data.y == 0).double()  # constant within each source: no density can use it
+    more = Table({**x.columns, "step": step}, (*x.schema, Column("step")))
+    run = ready(replace(data, x=more), CompareSettings.changed(None, GIVEN))
+    assert isinstance(run, FamiliesRun)
+    assert any("table goes without 'step'" in note for note in run.prepared.notes)
+    assert {as_table(m.job.data.x).names for m in run.prepared.members} == {("a", "b")}
+
+
+def test_settings_go_to_the_families_that_have_them():
+    settings = {"table.width": 16, "shrinkage": "none", "gaussian.covariance": "diagonal"}
+    asked = CompareSettings.changed(None, {"model": "gaussian,table", "set": settings})
+    prepared = prepare_families(sample(), asked, named_families(sample(), asked))
+    gaussian, table = (member.job.settings.model_dump() for member in prepared.members)
+    assert (gaussian["shrinkage"], gaussian["covariance"]) == ("none", "diagonal")
+    assert table["width"] == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "gaussian,gausian"}, "no family 'gausian': did you mean 'gaussian'?"),
+        ({"model": "gaussian,gaussian"}, "'gaussian' is named twice"),
+        ({"model": ","}, "no family ','"),
+        ({"set": {"width": 8, "colour": 1}}, "no setting 'colour'"),
+        ({"set": {"gaussian.width": 8}}, "gaussian: no setting 'width'"),
+        ({"set": {"energy.width": 8}}, "no family 'energy'"),
+        ({"set": {"table.width": "wide"}}, "table: setting width: not 'wide'"),
+        ({"model": "gaussian,transformer", "set": {}}, "transformer: "),
+    ],
+)
+def test_bad_requests_are_refused_in_one_line(changes, words):
+    with pytest.raises(InputError) as error:
+        sw.compare(sample(), **{**GIVEN, **changes})
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_budget_leaves_families_out_but_never_the_first(monkeypatch, tmp_path):
+    data, asked = sample(), CompareSettings.changed(None, {**GIVEN, "budget": 1e-9})
+    chosen = named_families(data, asked)
+    prepared = replace(prepare_families(data, asked, chosen), minutes=1e-9)
+    kept, notes = within_budget(prepared, tmp_path)
+    assert list(kept) == ["gaussian"]
+    assert "no time for the family table" in notes[0]
+    generous = replace(prepare_families(data, asked, chosen), minutes=1e9)
+    assert list(within_budget(generous, tmp_path)[0]) == ["gaussian"]  # as it began
+    assert list(within_budget(generous, tmp_path / "new")[0]) == ["gaussian", "table"]
