@@ -71,7 +71,7 @@ TABLES = {
     "wine": Table("wine_quality", {"source": "color"}),
     "air": Table(
         "beijing_air_8stations",
-        {"source": "station", "columns": AIR, "sample_rows": 500},
+        {"source": "station", "columns": AIR, "sample_rows": 300},
         {"missing": "drop"},
     ),
     "weather": Table("us_weather_7stations", {"source": "station"}),

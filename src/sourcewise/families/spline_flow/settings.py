@@ -49,5 +49,5 @@ class SplineFlowSettings(TrainedSettings):
     width: int = Field(default=64, ge=1, le=16384, description="hidden units of a step's network")
     layers: int = Field(default=1, ge=0, le=1000, description="residual blocks of it")
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="share of hidden units set to zero in training"
+        default=0.3, ge=0, lt=1, description="share of hidden units set to zero in training"
     )
