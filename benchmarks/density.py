@@ -155,7 +155,7 @@ def ours(rows: Rows, name: str) -> Iterator[Fitted]:
             if found.kind != "exact":
                 raise InputError(f"its density is an {found.kind}")
             scores.append(found.value + log_det)
-        yield Fitted(f"{name}, {strategy.name}", *scores, seconds)
+        yield Fitted(f"{name}, {strategy.name}", scores[0], scores[1], seconds)
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def smoothed(
         found[kind] = [s + log_det for s, log_det in zip(scores, z.log_det, strict=True)]
     seconds = time.process_time() - start
     kind = max(found, key=lambda kind: rows.macro(found[kind][0], rows.split.valid))
-    return Fitted(f"{name}, {kind}", *found[kind], seconds)
+    return Fitted(f"{name}, {kind}", found[kind][0], found[kind][1], seconds)
 
 
 def _best(tried: list[Callable[[Tensor], Density]], train: Tensor, valid: Tensor) -> Density:
@@ -270,7 +270,7 @@ def flow(rows: Rows, z: Encodings, kind: str) -> Fitted:
     with torch.no_grad():
         scores = [model(c).log_prob(x).double() for x, c in ((v, b), (t, e))]
     both = [s + log_det for s, log_det in zip(scores, z.log_det, strict=True)]
-    return Fitted(f"zuko {kind}", *both, seconds)
+    return Fitted(f"zuko {kind}", both[0], both[1], seconds)
 
 
 def peers(rows: Rows) -> Iterator[Fitted]:

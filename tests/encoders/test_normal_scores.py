@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 
+from sourcewise.encoders.bins import Bins
 from sourcewise.encoders.mixed_columns import MixedRows
 from sourcewise.encoders.normal_scores import NormalScoresEncoder, plan
 from sourcewise.encoders.registry import load
@@ -54,9 +55,10 @@ def test_a_standard_normal_score_is_a_density_of_the_column(name, log, low, high
     x, y = table().select([name]), torch.arange(N) % 2
     coding = plan(Screened(Sources(x, y, "ab"), log=frozenset([name] if log else [])))
     encoder = coding.fit(coding.prepare(x, Noise(3).each(y)), y, 2)
-    knots = encoder.bins.maps[0].knots
+    bins = encoder.bins.maps[0]
+    assert isinstance(bins, Bins)
     ends = torch.tensor([low, high], dtype=torch.float64)
-    pieces = torch.cat([ends, knots.exp() if log else knots]).unique()
+    pieces = torch.cat([ends, bins.knots.exp() if log else bins.knots]).unique()
     share = (torch.arange(5000, dtype=torch.float64) + 0.5) / 5000
     v = (pieces[:-1, None] + pieces.diff()[:, None] * share).flatten()
     weight = (pieces.diff()[:, None] / 5000).expand(-1, 5000).flatten()
