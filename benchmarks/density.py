@@ -65,6 +65,13 @@ class Table:
     reading: dict[str, object] = field(default_factory=dict)  # options of `sourcewise.read`
     settings: dict[str, object] = field(default_factory=dict)  # of fitting
 
+    def path(self, folder: Path) -> Path | str | None:
+        """What to read; None: the file is not there."""
+        if not self.reading:
+            return self.file
+        path = folder / "tabular" / f"{self.file}.csv.gz"
+        return path if path.exists() else None
+
 
 TABLES = {
     "sachs": Table("sachs_cytometry_10conditions", {"source": "condition"}, {"log": "all"}),
@@ -74,8 +81,12 @@ TABLES = {
         {"source": "station", "columns": AIR, "sample_rows": 300},
         {"missing": "drop"},
     ),
-    "weather": Table("us_weather_7stations", {"source": "station"}),
-    "schools": Table("hsb82_160schools", {"source": "school", "columns": ["ses", "mAch"]}),
+    "weather": Table("us_weather_7stations", {"source": "station"}, {"missing": "drop"}),
+    "heart": Table(
+        "heart_disease_4sites",
+        {"source": "site", "columns": ["age", "trestbps", "chol", "thalach", "oldpeak"]},
+        {"missing": "drop"},
+    ),
     "cancer": Table("breast-cancer"),
     "cultivars": Table("wine"),
 }
@@ -121,8 +132,10 @@ class Fitted:
 def read(name: str, folder: Path) -> Rows:
     """A table, with the columns that a density of real numbers can use, and its split."""
     table = TABLES[name]
-    path = folder / "tabular" / f"{table.file}.csv.gz"
-    data = sw.read(path if path.exists() else table.file, **table.reading)  # pyright: ignore
+    path = table.path(folder)
+    if path is None:
+        raise SystemExit(f"{name}: no {table.file}.csv.gz in {folder / 'tabular'}: see --data")
+    data = sw.read(path, **table.reading)  # pyright: ignore[reportArgumentType]
     settings = FitSettings.changed(None, {"model": "gaussian", **table.settings})
     strategies = parse_strategies("pooled", tuple(data.names))
     job, screened = prepare_job(data, settings, families()["gaussian"], strategies)
@@ -351,7 +364,12 @@ def compared(table: str, folder: Path, chosen: list[str]) -> tuple[list[Line], O
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}")
+    parser.add_argument(
+        "tables",
+        nargs="*",
+        metavar="TABLE",
+        help=f"of {', '.join(TABLES)}; all that are there if none",
+    )
     parser.add_argument("--families", default="", help="comma-separated; all of numbers if none")
     usual = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser.add_argument("--data", type=Path, default=usual, help="the folder of data sets")
@@ -360,7 +378,10 @@ def main() -> int:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     chosen = asked.families.split(",") if asked.families else list(families())
-    found = [compared(table, asked.data, chosen) for table in asked.tables or TABLES]
+    if wrong := set(asked.tables) - TABLES.keys():
+        parser.error(f"no table {', '.join(wrong)} (there are: {', '.join(TABLES)})")
+    there = [name for name, table in TABLES.items() if table.path(asked.data)]
+    found = [compared(name, asked.data, chosen) for name in asked.tables or there]
     print("\n| table | ours | best peer | ours - peer | CPU s (all tried) | peer's |")
     print("|---|---|---|---|---|---|")
     good = True
