@@ -147,6 +147,7 @@ def bent(n: int, seed: int) -> sw.Sources:
     return sw.Sources(x, torch.arange(n) % 2, ("a", "b"))
 
 
+@pytest.mark.slow
 def test_it_learns_a_bent_normal_almost_to_its_entropy():
     """Nobody can expect to score better than minus the entropy."""
     values = {"updates": 250, "passes": 1, "learning_rate": 0.01, "ema": 0.99}
