@@ -7,8 +7,7 @@ take the table and have an exact density, pooled and separate, with their usual 
 with the best validation rows is *ours*. Peers: mixtures and kernel densities of scikit-learn, one
 for each source or one for all, their sizes chosen on validation rows; NSF and MAF of zuko with the
 source as context, stopped early on validation rows. They get standardised columns, logarithms
-where training rows ask for them. The best peer is the one with the best *test* rows, which no user
-can know.
+where training rows ask for them. The best peer is the one with the best *test* rows.
 
 Printed: log densities of test rows in original units, nats per row, averaged over sources with
 equal weights; CPU seconds of one thread that fitting took (of ours also of all that were tried);
