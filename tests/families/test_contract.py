@@ -59,6 +59,7 @@ def images() -> sw.Sources:
 # By coding: rows that it takes.
 ROWS: dict[str, Callable[[], pd.DataFrame]] = {
     "numeric": numbers,
+    "normal-scores": numbers,
     "mixed": numbers,
     "box": numbers,
     "tokens": symbols,

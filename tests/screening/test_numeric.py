@@ -5,10 +5,12 @@ import pytest
 import torch
 
 import sourcewise as sw
+from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
-from sourcewise.screening.numeric import screen
+from sourcewise.screening.numeric import screen, screen_margins
 from sourcewise.screening.options import Rules
 from sourcewise.screening.registry import screen as screen_as
+from sourcewise.sources import Sources
 
 N = 60
 
@@ -228,3 +230,18 @@ def test_columns_that_hardly_vary_are_refused(coding):
     small = frame(c=1e-310 * Noise(7).normal(N).numpy())
     with pytest.raises(sw.InputError, match=r"'c' varies by .*e-310 only: .*--ignore c"):
         screen_as(coding, sw.read(small, source="source"), Rules())
+
+
+def test_margins_of_any_shape_are_no_misfits_and_gaps_have_no_density():
+    """Of a density that fits every column's margin: skew is its own matter, and is not told."""
+    skewed = torch.stack([Noise(0).normal(80).exp() ** 2, Noise(1).normal(80)], 1)
+    y = torch.arange(80) % 2
+    usual, margins = (f(Sources(skewed, y, "ab"), Rules()) for f in (screen, screen_margins))
+    assert usual.misfits
+    assert not margins.misfits
+    assert margins.table.names == usual.table.names
+    gaps = skewed.clone()
+    gaps[5, 0] = torch.nan
+    with pytest.raises(InputError, match="--missing impute is not for it"):
+        screen_margins(Sources(gaps, y, "ab"), Rules(missing="impute"))
+    assert screen_margins(Sources(gaps, y, "ab"), Rules(missing="drop")).dropped == 1

@@ -17,6 +17,7 @@ __all__ = ["ENCODERS", "PLANS", "load", "plan"]
 # A family's `coding` and the form of the data: the function that says how examples are encoded.
 PLANS = {
     ("numeric", "table"): "sourcewise.encoders.numeric:plan",
+    ("normal-scores", "table"): "sourcewise.encoders.normal_scores:plan",
     ("text", "ragged"): "sourcewise.encoders.text:plan",
     ("tokens", "table"): "sourcewise.encoders.tokens:plan",
     ("mixed", "table"): "sourcewise.encoders.mixed:plan",
@@ -27,6 +28,7 @@ PLANS = {
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {
     "numeric": "sourcewise.encoders.numeric:NumericEncoder",
+    "normal-scores": "sourcewise.encoders.normal_scores:NormalScoresEncoder",
     "text": "sourcewise.encoders.text:TextEncoder",
     "tokens": "sourcewise.encoders.tokens:TokenEncoder",
     "mixed": "sourcewise.encoders.mixed:MixedEncoder",

@@ -26,6 +26,7 @@ GROUP = "sourcewise.families"
 OURS = (
     "sourcewise.families.gaussian.family",
     "sourcewise.families.table.family",
+    "sourcewise.families.spline_flow.family",
     "sourcewise.families.arm.family",
     "sourcewise.families.transformer.family",
     "sourcewise.families.energy.family",

@@ -15,6 +15,7 @@ __all__ = ["SCREENS", "policy", "screen"]
 # A family's `coding` and the form of the data: the function that says what of a sample it can use.
 SCREENS = {
     ("numeric", "table"): "sourcewise.screening.numeric:screen",
+    ("normal-scores", "table"): "sourcewise.screening.numeric:screen_margins",
     ("text", "ragged"): "sourcewise.screening.text:screen",
     ("tokens", "table"): "sourcewise.screening.tokens:screen",
     ("mixed", "table"): "sourcewise.screening.mixed:screen",

@@ -1,0 +1,1 @@
+"""Conditional normalizing flows of masked autoregressive rational-quadratic splines."""
