@@ -118,8 +118,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     strategies = parse_strategies(settings.strategies, tuple(data.names))
     job, screened = prepare_job(data, settings, chosen, strategies, settings.min_rows)
     _check_strategies(strategies)
-    usual: Scope = "these models" if chosen.trained else "procedure"
-    scope: Scope = usual if settings.scope == "auto" else settings.scope
+    scope: Scope = chosen.usual_scope if settings.scope == "auto" else settings.scope
     # An exact fit leaves nothing to a training seed.
     repeats = scope == "procedure" or chosen.trained
     plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed, settings.region)
@@ -129,7 +128,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     prepared = Prepared(plan, screened, too_few, settings.trials, config)
     if chosen.trained:
         prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
-    else:  # an exact fit is tried on a small split
+    elif chosen.usual_scope == "procedure":  # a quick fit is tried on a small split
         evaluate_cell(plan, Cell(0, plan.group_count - 1), plan.shared(0), splits=1)
     return prepared
 

@@ -25,6 +25,7 @@ __all__ = ["families", "family", "of_numbers", "screen", "suited"]
 GROUP = "sourcewise.families"
 OURS = (
     "sourcewise.families.gaussian.family",
+    "sourcewise.families.mixture.family",
     "sourcewise.families.table.family",
     "sourcewise.families.arm.family",
     "sourcewise.families.transformer.family",
