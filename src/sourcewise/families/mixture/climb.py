@@ -61,15 +61,20 @@ class Climb:
         return grouped(out.T, G)
 
     def up(self, fits: Fits, prior: Prior, steps: int | None = None) -> Climbed:
-        """EM until no fit gains the tolerance, or the steps are taken."""
-        least, before = self.tolerance * self.rows(fits.G), None
+        """EM until each gains less than the tolerance, or the steps are taken.
+
+        Each stops by itself: what becomes of one does not depend on those beside it.
+        """
+        least = self.tolerance * self.rows(fits.G)
+        moving = torch.ones_like(least, dtype=torch.bool)
         sums = expect(fits, self.pieces, self.inside, prior, self.given)
         for _ in range(self.steps if steps is None else steps):
-            if before is not None and bool((sums.objective - before < least).all()):
-                break
             before = sums.objective
-            fits = self.maximised(fits, sums, prior)
+            fits = fits.where(moving, self.maximised(fits, sums, prior))
             sums = expect(fits, self.pieces, self.inside, prior, self.given)
+            moving = moving & (sums.objective - before >= least)
+            if not bool(moving.any()):
+                break
         return Climbed(fits, sums)
 
     def maximised(self, fits: Fits, sums: Sums, prior: Prior) -> Fits:

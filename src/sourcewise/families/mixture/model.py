@@ -9,9 +9,8 @@ likelihood of x given c. Gaps of a row are left out, in fitting (exact condition
 in scoring (exact marginals).
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -21,10 +20,10 @@ from sourcewise.errors import InputError
 from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
 from sourcewise.families.mixture.choice import chosen, fitted
 from sourcewise.families.mixture.em import Fits
-from sourcewise.families.mixture.sample import Found, Sample, free_parameters
+from sourcewise.families.mixture.sample import Found, Sample, free_parameters, used_parts
 from sourcewise.families.mixture.settings import Means, MixtureSettings, Shape
 from sourcewise.families.mixture.sharing import Form
-from sourcewise.families.mixture.ways import sizes, ways
+from sourcewise.families.mixture.ways import FEW, sizes, ways
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.truths.gaussian import gaussian_log_prob
 
@@ -32,7 +31,7 @@ __all__ = ["Mixture"]
 
 MEANS: tuple[Means, ...] = ("components", "offsets", "means")
 SHAPES: tuple[Shape, ...] = ("full", "diagonal", "tied")
-LEAST = 1e-6  # of a column's variance, which no component's variance is below
+LEAST = 1e-6  # variance, in encoded units: a column's over all sources is 1
 
 
 class Mixture(ConditionalModel):
@@ -166,12 +165,13 @@ class Mixture(ConditionalModel):
         """See `families.base.ChoosingTogether`: models of one source each are grown together."""
         if models[0].settings.choice == "bic":
             return
-        alone = [i for i, model in enumerate(models) if model.K == 1]
-        stacks = [alone] * bool(alone) + [[i] for i, m in enumerate(models) if m.K > 1]
-        for stack in stacks:
-            found = _chosen([models[i] for i in stack], [rows[i] for i in stack], [parts[i] for i in stack])
-            for i, item in zip(stack, found, strict=True):
-                models[i]._start = item
+        for stack, left_out in _stacks(models, rows, parts):
+            own, blocks, known = ([v[i] for i in stack] for v in (models, rows, parts))
+            centers = [model._center(batch) for model, batch in zip(own, blocks, strict=True)]
+            sample = own[0]._sample(blocks, centers, torch.cat(known), left_out)
+            found = _open(own[0], sample, len(blocks[0]))
+            for model, item in zip(own, found, strict=True):
+                model._start = item
 
     @torch.no_grad()
     def fit_exactly(self, rows: Batch, names: tuple[str, ...]) -> None:
@@ -189,8 +189,8 @@ class Mixture(ConditionalModel):
             empty = names[int((counts == 0).nonzero()[0])]
             raise InputError(f"source {empty!r} has no training rows: no mean can be estimated")
         center = self._center(rows)
-        sample = self._sample([rows], [center], [None])
-        found = self._start or _open(self, sample)[0]
+        sample = self._sample([rows], [center])
+        found = self._start or _open(self, sample, len(rows))[0]
         climbed = fitted(sample, found, self.settings.tolerance, self.settings.steps)
         self._start = None
         self._keep(climbed.fits, center, found.choice.way.form)
@@ -200,18 +200,20 @@ class Mixture(ConditionalModel):
         return self._joined(rows).nanmean(0).nan_to_num(0.0)
 
     def _sample(
-        self, rows: Sequence[Batch], centers: Sequence[Tensor], parts: Sequence[Tensor | None]
+        self,
+        rows: Sequence[Batch],
+        centers: Sequence[Tensor],
+        part: Tensor | None = None,
+        parts: Sequence[int] = (),
     ) -> Sample:
         """The rows of blocks, each about its center."""
         pairs = list(zip(rows, centers, strict=True))
         z = torch.cat([self._joined(batch) - center for batch, center in pairs])
         apart = len(rows) > 1
         y = [torch.full_like(b.y, i) for i, b in enumerate(rows)] if apart else [rows[0].y]
-        known = [part for part in parts if part is not None]
-        part = torch.cat(known) if known else None
-        floor = _floor(z, self.steps)
         K = len(rows) if apart else self.K
-        return Sample.of(z, torch.cat(y), K, floor, apart=apart, given=self.C, part=part)
+        known = {"given": self.C, "part": part, "parts": parts}
+        return Sample.of(z, torch.cat(y), K, _floor(self.steps, z), apart=apart, **known)
 
     def _keep(self, fits: Fits, center: Tensor, form: Form) -> None:
         J = fits.J
@@ -221,27 +223,31 @@ class Mixture(ConditionalModel):
         self.found.copy_(torch.tensor([J, MEANS.index(form.means), SHAPES.index(form.shape)]))
 
 
-def _chosen(
+def _stacks(
     models: Sequence[Mixture], rows: Sequence[Batch], parts: Sequence[Tensor]
-) -> list[Found]:
-    """What rows choose: of one block, or of several that have one source each."""
-    first = models[0]
-    centers = [model._center(batch) for model, batch in zip(models, rows, strict=True)]
-    return _open(first, first._sample(rows, centers, parts))
+) -> Iterator[tuple[list[int], tuple[int, ...]]]:
+    """Models that are grown together, and the parts that are left out.
+
+    Those of one source each, that have as many ways and leave out the same parts; each depends on
+    its own rows alone.
+    """
+    stacks: dict[tuple[object, ...], list[int]] = {}
+    for i, (model, batch, part) in enumerate(zip(models, rows, parts, strict=True)):
+        alone = model.K == 1
+        key = (used_parts(part, alone=alone), len(batch) <= FEW, -1 if alone else i)
+        stacks.setdefault(key, []).append(i)
+    for (left_out, *_), stack in stacks.items():
+        yield stack, cast(tuple[int, ...], left_out)
 
 
-def _open(model: Mixture, sample: Sample) -> list[Found]:
-    """By the rows of a sample, what the settings of a model leave open."""
-    settings, n = model.settings, sample.pieces.n
-    K = 1 if sample.G > 1 else model.K
-    open_ = ways(settings, n, K, model.C, partial=model.partial)
-    return chosen(sample, open_, sizes(settings))
+def _open(model: Mixture, sample: Sample, n: int) -> list[Found]:
+    """By the rows of a sample, what the settings of models of about n rows leave open."""
+    found = ways(model.settings, n, model.K, model.C, partial=model.partial)
+    return chosen(sample, found, sizes(model.settings))
 
 
-def _floor(z: Tensor, steps: Sequence[float]) -> Tensor:
-    """(D,) least variances: of a value spread over its cell, `step^2 / 12`; none below 0."""
-    center = z.nanmean(0)
-    variance = (z - center).square().nanmean(0).nan_to_num(1.0)
+def _floor(steps: Sequence[float], z: Tensor) -> Tensor:
+    """(D,) least variances: of a value spread over its cell, `step^2 / 12`; at least `LEAST`."""
     cells = z.new_zeros(z.shape[1])
     cells[: len(steps)] = z.new_tensor(steps).square() / 12
-    return cells.maximum(LEAST * variance).clamp(min=1e-12)
+    return cells.clamp(min=LEAST)

@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 from sourcewise.families.mixture.climb import Climb
-from sourcewise.families.mixture.em import Fits, Prior
+from sourcewise.families.mixture.em import Fits, Prior, grouped
 from sourcewise.families.mixture.pieces import Pieces
 from sourcewise.families.mixture.sharing import Form
 
-__all__ = ["Choice", "Found", "Ridge", "Sample", "Way", "free_parameters"]
+__all__ = ["Choice", "Found", "Ridge", "Sample", "Way", "free_parameters", "used_parts"]
 
-ENOUGH = 1000  # rows left out, that tell enough
-ENOUGH_EACH = 300  # of each source, where each chooses by itself
+ENOUGH = {True: 300, False: 1000}  # rows left out that tell enough, of one source and of several
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,11 @@ class Sample:
         apart: bool = False,
         given: int = 0,
         part: Tensor | None = None,
+        parts: Sequence[int] = (),
     ) -> "Sample":
-        """Of rows (n, D) and their parts (n,); without parts one fit has them all."""
+        """Of rows (n, D), of whose parts (n,) some are left out; if none is, one fit has them all."""
         pieces, out = Pieces.of(z, y, K), torch.zeros(len(y), 1, dtype=torch.bool)
-        if part is not None and (parts := _used(part, ENOUGH_EACH * K if apart else ENOUGH)):
+        if part is not None and parts:
             out = torch.stack([part == p for p in parts], 1)
         inside = pieces.laid((~out).to(z.dtype)).mT
         return cls(pieces, inside, out, floor, K if apart else 1, given)
@@ -150,9 +150,15 @@ class Sample:
     def start(self) -> Fits:
         """One component about 0 with the columns' variances."""
         D, K, x = self.pieces.D, self.pieces.K, self.pieces.features
-        seen = self.pieces.observed[self.pieces.pattern[self.pieces.pair]][:, None] * x[..., :1]
-        variance = x[..., 1 : 1 + D].square().sum((0, 1)) / seen.sum((0, 1)).clamp(min=1)
-        covariance = torch.diag(variance.maximum(self.floor)).expand(self.P, self.G, 1, D, D)
+        pair, source = self.pieces.pair, self.pieces.source[self.pieces.pair]
+        seen = x[..., 0].sum(1)[:, None] * self.pieces.observed[self.pieces.pattern[pair]]
+        squares = x[..., 1 : 1 + D].square().sum(1)
+        squares, seen = (
+            grouped(v.new_zeros(1, K, D).index_add_(1, source, v[None]), self.G)[0]
+            for v in (squares, seen)
+        )
+        variance = (squares / seen.clamp(min=1)).maximum(self.floor)
+        covariance = torch.diag_embed(variance)[None, :, None].expand(self.P, -1, 1, -1, -1)
         return Fits(x.new_zeros(self.P, K, 1), x.new_zeros(self.P, K, 1, D), covariance)
 
     def only(self, kept: Tensor) -> "Sample":
@@ -161,11 +167,17 @@ class Sample:
         return replace(self, pieces=pieces, inside=self.inside[at], G=len(kept))
 
 
-def _used(part: Tensor, most: int) -> Sequence[int]:
-    """Parts in their order, until those left out have so many rows; none of a single one."""
+def used_parts(part: Tensor, *, alone: bool) -> tuple[int, ...]:
+    """The parts (n,) of a block to leave out: in order, until their rows tell enough.
+
+    None of a single part: nothing would be left.
+
+    >>> used_parts(torch.tensor([3, 1, 1, 2]), alone=True)
+    (1, 2, 3)
+    """
     numbers, counts = part.unique(return_counts=True)
-    enough = int((counts.cumsum(0) - counts < most).sum())
-    return numbers[:enough].tolist() if len(numbers) > 1 else []
+    enough = int((counts.cumsum(0) - counts < ENOUGH[alone]).sum())
+    return tuple(numbers[:enough].tolist()) if len(numbers) > 1 else ()
 
 
 def free_parameters(form: Form, J: int, K: int, d: int, C: int = 0) -> int:

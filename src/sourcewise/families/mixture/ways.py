@@ -6,10 +6,10 @@ from sourcewise.families.mixture.sample import Way
 from sourcewise.families.mixture.settings import MixtureSettings, Shape
 from sourcewise.families.mixture.sharing import Form
 
-__all__ = ["sizes", "ways"]
+__all__ = ["FEW", "sizes", "ways"]
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-FEW = 2000  # rows, up to which more ways are tried: where rows are many, full covariances win
+FEW = 500  # rows, up to which more ways are tried: where rows are many, full covariances win
 
 
 def sizes(settings: MixtureSettings) -> tuple[int, ...]:
