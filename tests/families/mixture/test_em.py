@@ -15,9 +15,7 @@ from sourcewise.families.mixture.sharing import Form, maximised
 F64 = torch.float64
 FORMS = [
     Form(means, shape)
-    for means, shape in product(
-        ("components", "offsets", "means"), ("full", "diagonal", "tied")
-    )
+    for means, shape in product(("components", "offsets", "means"), ("full", "diagonal", "tied"))
 ]
 
 
@@ -103,7 +101,9 @@ def test_sources_side_by_side_are_as_each_alone(rows, mixtures):
         own = Pieces.of(z[y == k], 0 * y[y == k], 1)
         one = Climb(own, own.laid(torch.ones(30, 2, dtype=F64)).mT, Form("means"))
         at = slice(k, k + 1)
-        alone = one.up(fits.source(k), Prior(prior.rows[:, at], prior.target[:, at], prior.floor), 5)
+        alone = one.up(
+            fits.source(k), Prior(prior.rows[:, at], prior.target[:, at], prior.floor), 5
+        )
         torch.testing.assert_close(alone.fits.mean, together.fits.mean[:, at])
         torch.testing.assert_close(alone.sums.objective, together.sums.objective[:, at])
 
@@ -112,7 +112,11 @@ def test_one_component_of_rows_with_gaps_has_a_vanishing_gradient(rows):
     """EM's fixed point is a maximum of the likelihood of what is observed."""
     z, y = rows(80, 3, 1, 0.3)
     pieces = Pieces.of(z, y, 1)
-    none = Prior(torch.zeros(1, 1, dtype=F64), torch.zeros(1, 1, 3, 3, dtype=F64), 1e-9 * torch.ones(3, dtype=F64))
+    none = Prior(
+        torch.zeros(1, 1, dtype=F64),
+        torch.zeros(1, 1, 3, 3, dtype=F64),
+        1e-9 * torch.ones(3, dtype=F64),
+    )
     climb = Climb(pieces, pieces.laid(torch.ones(80, 1, dtype=F64)).mT, Form(), tolerance=1e-15)
     zero = torch.zeros(1, 1, 1, 3, dtype=F64)
     start = Fits(zero[..., 0], zero, torch.eye(3, dtype=F64).expand(1, 1, 1, 3, 3))
@@ -128,8 +132,8 @@ def test_one_component_of_rows_with_gaps_has_a_vanishing_gradient(rows):
 
 def test_halves_of_a_component_have_its_mean_and_covariance(mixtures):
     fits = mixtures(2, 3, 1, 4)
-    for scales in (False, True):
-        two = split(fits, torch.ones(2, 1, 1), 2, scales=scales)
+    for how in ({}, {"scales": True}, {"given": 2}):
+        two = split(fits, torch.ones(2, 1, 1), 2, **how)
         weight = two.log_weight.exp()
         torch.testing.assert_close(weight.sum(2), fits.log_weight.exp().sum(2))
         mean = two.mean.mean(2, keepdim=True)

@@ -7,9 +7,10 @@ likelier under it, by more than the standard error of the mean difference: where
 the simpler one stays. The fit to all rows starts from the best fit of the leader. Where rows have
 no parts, `log p - m/2 log n` of all rows decides (BIC, Schwarz, 1978; m counts free parameters).
 
-One component is shrunk, by the ladder of `Ridge`, each step weighed by how likely it makes the rows
-left out (pseudo-Bayesian model averaging, Geisser and Eddy, 1979). The result W is what covariances
-of J components are drawn to: T = W / J^(2/D), a J-th of the volume (Fraley and Raftery, 2007).
+One component is shrunk, by the ladder of `Ridge`, each step weighed by how likely it makes the
+rows left out (pseudo-Bayesian model averaging, Geisser and Eddy, 1979). The result W is what the
+covariances of J components are drawn to: T = W / J^(2/D), a J-th of the volume (after Fraley and
+Raftery, 2007).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,7 +84,7 @@ class _Judge:
         self.G = sample.G
 
     def held(self, sample: Sample, climbed: Climbed, form: Form, V: int) -> Tensor:
-        """(n, V) log densities of rows that were left out, NaN of others; or n-ths of minus BIC."""
+        """(n, V) log densities of rows left out, NaN of others; or n-ths of minus BIC."""
         if self.by_parts:
             each = log_densities(climbed.fits, sample.pieces, sample.given)
             out = sample.out[:, None]
@@ -143,7 +144,9 @@ def _one(sample: Sample, form: Form) -> _One:
     ridge = ridge or Ridge(rows[0] * 0 + 1.0, rows[0] * 0)
     W = ridge.shrunk(S, rows)
     fits = Fits(climbed.fits.log_weight, climbed.fits.mean, W[:, :, None])
-    return _One(Climbed(fits, expect(fits, sample.pieces, sample.inside, None, sample.given)), W, ridge)
+    return _One(
+        Climbed(fits, expect(fits, sample.pieces, sample.inside, None, sample.given)), W, ridge
+    )
 
 
 def _ridge(sample: Sample, climbed: Climbed, rows: Tensor) -> Ridge:

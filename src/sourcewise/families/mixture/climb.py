@@ -1,4 +1,4 @@
-"""From a start to the top: EM until it stands still, and mixtures grown by splitting components."""
+"""EM until it stands still, and mixtures grown by splitting components."""
 
 import math
 from dataclasses import dataclass
@@ -82,36 +82,41 @@ class Climb:
         return maximised(fits, sums, prior, self.form)
 
     def grown(self, climbed: Climbed, prior: Prior, J: int) -> Climbed:
-        """Fits with J components, from some with fewer: the heaviest are split, in two ways."""
+        """Fits with J components, from some with fewer: the heaviest are split, the best way."""
         fits, count = climbed.fits, grouped(climbed.sums.count, climbed.fits.G)
         best = self.up(split(fits, count, J), prior, TRIAL)
         if self.form.shape != "tied":
             best = best.better(self.up(split(fits, count, J, scales=True), prior, TRIAL))
+            if self.given:
+                slopes = split(fits, count, J, given=self.given)
+                best = best.better(self.up(slopes, prior, TRIAL))
         return self.up(best.fits, prior)
 
 
-def split(fits: Fits, count: Tensor, J: int, *, scales: bool = False) -> Fits:
-    """Fits with J components: the heaviest in two, along their longest axis or by scale.
+def split(fits: Fits, count: Tensor, J: int, *, scales: bool = False, given: int = 0) -> Fits:
+    """Fits with J components: the heaviest in two, along their longest axis, by scale or by slope.
 
     Mean and covariance of the two together are those of the one: means `mu +- a v` and covariances
     `Sigma - a^2 v v'`, v the leading axis of the correlations in units of the deviations; or the
-    same mean, and covariances (1 - b) Sigma and (1 + b) Sigma.
+    same mean, and covariances (1 - b) Sigma and (1 + b) Sigma; or, with given columns, slopes
+    `B +- a v w'`, v the leading axis of what c leaves of x, and w' c of variance 1.
 
     Args:
         fits: S of them.
         count: (S, G, J') rows of each component.
         J: components to come.
-        scales: which of the two.
+        scales: whether by scale.
+        given: number of given columns, the last, if it is by their slopes.
     """
     heavy = count.topk(J - fits.J, dim=2).indices  # (S, G, m)
     Sigma = _at(fits.covariance, heavy)
-    deviation = Sigma.diagonal(dim1=-2, dim2=-1).sqrt()
+    shift = torch.zeros_like(Sigma[..., 0])
     if scales:
-        first, second, shift = NARROW * Sigma, WIDE * Sigma, torch.zeros_like(deviation)
+        first, second = NARROW * Sigma, WIDE * Sigma
+    elif given:
+        first, second = _slopes(Sigma, given)
     else:
-        outer = deviation[..., :, None] * deviation[..., None, :]
-        values, vectors = torch.linalg.eigh(Sigma / outer)
-        shift = ASIDE * vectors[..., -1] * values[..., -1:].sqrt() * deviation
+        shift = ASIDE * _axis(Sigma)
         first = second = Sigma - shift[..., :, None] * shift[..., None, :]
     heavies = heavy.expand(-1, fits.mean.shape[1], -1)  # (S, K, m)
     mean, half = _at(fits.mean, heavies), _at(fits.log_weight, heavies) - math.log(2)
@@ -120,6 +125,28 @@ def split(fits: Fits, count: Tensor, J: int, *, scales: bool = False) -> Fits:
         _split(fits.mean, heavies, mean + shift, mean - shift),
         _split(fits.covariance, heavy, first, second),
     )
+
+
+def _axis(Sigma: Tensor) -> Tensor:
+    """(..., D) the leading axis of the correlations, a deviation long, in units of the columns."""
+    deviation = Sigma.diagonal(dim1=-2, dim2=-1).sqrt()
+    values, vectors = torch.linalg.eigh(
+        Sigma / (deviation[..., :, None] * deviation[..., None, :])
+    )
+    return vectors[..., -1] * values[..., -1:].sqrt() * deviation
+
+
+def _slopes(Sigma: Tensor, given: int) -> tuple[Tensor, Tensor]:
+    """Covariances of x and c of two halves with slopes to either side, together Sigma."""
+    d = Sigma.shape[-1] - given
+    V, cross = Sigma[..., d:, d:], Sigma[..., :d, d:]
+    B = torch.linalg.solve(V, cross.mT).mT
+    v, along = ASIDE * _axis(Sigma[..., :d, :d] - B @ cross.mT), _axis(V)  # V w = the axis
+    turned = v[..., :, None] * along[..., None, :]  # a v w' V
+    both = torch.zeros_like(Sigma)
+    both[..., :d, d:], both[..., d:, :d] = turned, turned.mT
+    both[..., :d, :d] = turned @ B.mT + B @ turned.mT
+    return Sigma + both, Sigma - both
 
 
 def _index(v: Tensor, which: Tensor) -> Tensor:

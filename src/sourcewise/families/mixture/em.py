@@ -13,9 +13,10 @@ their conditional mean and covariance. With P the inverse of `Sigma_oo` in its p
     log p(Sigma_j) = -nu/2 (log det Sigma_j + tr(Sigma_j^-1 T))
 
 so that `Sigma_j = (scatter_j + nu T) / (N_j + nu)`: T counts for nu rows. Covariances are bounded
-below by the floor f (D,): all eigenvalues of `diag(f)^-1/2 Sigma diag(f)^-1/2` are 1 or more, which
-clipping them maximises exactly. No step lowers the objective. (Dempster, Laird and Rubin, 1977; of
-gaps Ghahramani and Jordan, 1994; of bounds Ingrassia, 2004; of the prior Fraley and Raftery, 2007.)
+below by the floor f (D,): all eigenvalues of `diag(f)^-1/2 Sigma diag(f)^-1/2` are 1 or more,
+which clipping them maximises exactly. No step lowers the objective. (Dempster, Laird and Rubin,
+1977; of gaps Ghahramani and Jordan, 1994; of bounds Ingrassia, 2004; of the prior Fraley and
+Raftery, 2007.)
 
 Covariances come in G groups of sources: G = 1 where the K sources share them; G = K where each has
 its own, so that the K mixtures, of which nothing is shared, are fitted side by side.
@@ -166,7 +167,9 @@ class _Inverses:
         else:
             seen = observed.to(covariance.dtype)
             both = (seen[:, :, None] * seen[:, None, :])[:, None, None]
-            L = torch.linalg.cholesky(covariance * both + torch.diag_embed(1 - seen)[:, None, None])
+            L = torch.linalg.cholesky(
+                covariance * both + torch.diag_embed(1 - seen)[:, None, None]
+            )
             P = torch.cholesky_inverse(L) * both
         log_det = 2 * L.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         return cls(P, log_det, key, covariance)
@@ -202,7 +205,7 @@ def _chunks(pieces: Pieces, T: int) -> Iterator[slice]:
 
 
 def log_densities(fits: Fits, pieces: Pieces, given: int = 0) -> Tensor:
-    """(n, S) log densities of rows, NaN of rows in no piece; those of the others given some columns.
+    """(n, S) log densities of rows, NaN of rows in no piece; of the other columns given some.
 
     Args:
         fits: S mixtures.

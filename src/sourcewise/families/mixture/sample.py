@@ -113,7 +113,7 @@ class Sample:
         part: Tensor | None = None,
         parts: Sequence[int] = (),
     ) -> "Sample":
-        """Of rows (n, D), of whose parts (n,) some are left out; if none is, one fit has them all."""
+        """Of rows (n, D); of their parts (n,) some are left out, each by one fit."""
         pieces, out = Pieces.of(z, y, K), torch.zeros(len(y), 1, dtype=torch.bool)
         if part is not None and parts:
             out = torch.stack([part == p for p in parts], 1)

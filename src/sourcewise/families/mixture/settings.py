@@ -18,9 +18,7 @@ class MixtureSettings(FamilySettings):
     components: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
         default="auto", description="number of components; auto: as many as predict better"
     )
-    most: int = Field(
-        default=16, ge=1, le=64, description="the most components that `auto` tries"
-    )
+    most: int = Field(default=16, ge=1, le=64, description="the most components that `auto` tries")
     covariance: Shape | Literal["auto"] = Field(
         default="auto",
         description="covariances of components; tied: all have the same one; auto: full, and of "
@@ -34,8 +32,8 @@ class MixtureSettings(FamilySettings):
     )
     prior: Annotated[float, Field(ge=0, le=1e6)] | Literal["auto"] = Field(
         default="auto",
-        description="how many rows, in units of the columns and one more, the covariances' prior "
-        "counts for; auto: 1, and of few rows whichever of 1 and 4 predicts better",
+        description="rows that the prior of a covariance counts for, as a multiple of columns + 1; "
+        "auto: 1, or 4 (of few rows) or 0.05 (of given columns) where that predicts better",
     )
     choice: Literal["parts", "bic"] = Field(
         default="parts",

@@ -16,7 +16,8 @@ objective never falls), with P_j the inverse of Sigma_j and t the steps:
 *Partial pooling* draws what is a source's own towards what is shared: weights by a Dirichlet prior
 alpha m, m the weights of all sources together, and means by normal priors N(m_j, Sigma_j / kappa),
 
-    pi_kj = (N_kj + alpha m_j) / (n_k + alpha),   mu_kj = (N_kj xbar_kj + kappa m_j) / (N_kj + kappa)
+    pi_kj = (N_kj + alpha m_j) / (n_k + alpha)
+    mu_kj = (N_kj xbar_kj + kappa m_j) / (N_kj + kappa)
 
 with the alpha and kappa under which the sources' numbers are likeliest (empirical Bayes):
 
@@ -29,8 +30,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sourcewise.families.mixture.settings import Means, Shape
 from sourcewise.families.mixture.em import Fits, Prior, Sums, bounded, grouped
+from sourcewise.families.mixture.settings import Means, Shape
 
 __all__ = ["Form", "concentration", "maximised", "mean_rows"]
 
@@ -147,7 +148,9 @@ def mean_rows(apart: Tensor, count: Tensor, covariance: Tensor) -> Tensor:
         covariance: (S, J, D, D).
     """
     L = torch.linalg.cholesky(covariance)[:, None]
-    squares = torch.linalg.solve_triangular(L, apart[..., None], upper=False).square().sum((-2, -1))
+    squares = (
+        torch.linalg.solve_triangular(L, apart[..., None], upper=False).square().sum((-2, -1))
+    )
     spread = 1 / LADDER[:, None, None, None] + 1 / count
     known = count > 1e-3  # of a component that a source hardly has, nothing is learnt
     each = apart.shape[-1] * spread.log() + squares / spread

@@ -36,7 +36,11 @@ def ways(settings: MixtureSettings, n: int, K: int, C: int, *, partial: bool) ->
         partial: whether what is the sources' own is drawn together; offsets are not.
     """
     few, own = n <= FEW, settings.prior
-    strengths = ((1.0, 4.0) if few else (1.0,)) if own == "auto" else (own,)
+    strengths = (1.0, 4.0) if few else (1.0,)
+    if C:  # of lines that cross, a single one says little of what is left beside each
+        strengths = (0.05, *strengths)
+    if own != "auto":
+        strengths = (own,)
     shapes: tuple[Shape, ...] = ("full", "diagonal", "tied") if few else ("full",)
     if settings.covariance != "auto":
         shapes = (settings.covariance,)
