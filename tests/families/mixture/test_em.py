@@ -132,8 +132,8 @@ def test_one_component_of_rows_with_gaps_has_a_vanishing_gradient(rows):
 
 def test_halves_of_a_component_have_its_mean_and_covariance(mixtures):
     fits = mixtures(2, 3, 1, 4)
-    for how in ({}, {"scales": True}, {"given": 2}):
-        two = split(fits, torch.ones(2, 1, 1), 2, **how)
+    for scales, given in ((False, 0), (True, 0), (False, 2)):
+        two = split(fits, torch.ones(2, 1, 1), 2, scales=scales, given=given)
         weight = two.log_weight.exp()
         torch.testing.assert_close(weight.sum(2), fits.log_weight.exp().sum(2))
         mean = two.mean.mean(2, keepdim=True)

@@ -166,7 +166,8 @@ class Mixture(ConditionalModel):
         if models[0].settings.choice == "bic":
             return
         for stack, left_out in _stacks(models, rows, parts):
-            own, blocks, known = ([v[i] for i in stack] for v in (models, rows, parts))
+            own, blocks = [models[i] for i in stack], [rows[i] for i in stack]
+            known = [parts[i] for i in stack]
             centers = [model._center(batch) for model, batch in zip(own, blocks, strict=True)]
             sample = own[0]._sample(blocks, centers, torch.cat(known), left_out)
             found = _open(own[0], sample, len(blocks[0]))

@@ -32,7 +32,7 @@ class MixtureSettings(FamilySettings):
     )
     prior: Annotated[float, Field(ge=0, le=1e6)] | Literal["auto"] = Field(
         default="auto",
-        description="rows that the prior of a covariance counts for, as a multiple of columns + 1; "
+        description="rows that a covariance's prior counts for, as a multiple of columns + 1; "
         "auto: 1, or 4 (of few rows) or 0.05 (of given columns) where that predicts better",
     )
     choice: Literal["parts", "bic"] = Field(
