@@ -27,7 +27,7 @@ from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.strategies import Strategy, parse_strategies
 
-__all__ = ["CompareSettings", "Prepared", "prepare", "usual_scope"]
+__all__ = ["CompareSettings", "Prepared", "prepare"]
 
 SLOW = 20.0  # seconds that leave no doubt
 
@@ -136,7 +136,7 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     strategies = parse_strategies(settings.strategies, tuple(data.names))
     job, screened = prepare_job(data, settings, chosen, strategies, settings.min_rows)
     _check_strategies(strategies)
-    scope: Scope = usual_scope(chosen) if settings.scope == "auto" else settings.scope
+    scope: Scope = chosen.usual_scope if settings.scope == "auto" else settings.scope
     # An exact fit leaves nothing to a training seed.
     repeats = scope == "procedure" or chosen.trained
     plan = Plan(job, scope, settings.seeds if repeats else 1, settings.seed, settings.region)
@@ -146,14 +146,9 @@ def prepare(data: Sources, settings: CompareSettings) -> Prepared:
     prepared = Prepared(plan, screened, too_few, settings.trials, config)
     if chosen.trained:
         prepared.rehearsal().check(Noise(plan.seed).of("rehearsal"))
-    else:  # an exact fit is tried on a small split
+    elif chosen.usual_scope == "procedure":  # a quick fit is tried on a small split
         evaluate_cell(plan, Cell(0, plan.group_count - 1), plan.shared(0), splits=1)
     return prepared
-
-
-def usual_scope(family: Family) -> Scope:
-    """What intervals cover unless the user says it: what a family's trainings cost allows."""
-    return "these models" if family.trained else "procedure"
 
 
 def _check_trials(settings: CompareSettings, chosen: Family) -> None:

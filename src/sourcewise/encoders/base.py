@@ -111,6 +111,11 @@ class Encoder(ABC):
         """What the family's constructor must know of the data, for JSON: {"d": 5}."""
 
     @property
+    def further(self) -> Sizes:
+        """What families may ask for beside sizes, by name: `families.family.Family.asks`."""
+        return {}
+
+    @property
     @abstractmethod
     def coding(self) -> "Coding":
         """The coding that it was fitted under: what prepares new rows."""

@@ -92,6 +92,12 @@ class NumericEncoder(Encoder):
         return {"d": len(self.columns)}
 
     @property
+    def further(self) -> Sizes:
+        """`steps`: between recorded values, in encoded units; 0 where there is no lattice."""
+        pairs = zip(self.columns, self.scale.tolist(), strict=True)
+        return {"steps": [(column.step or 0.0) / scale for column, scale in pairs]}
+
+    @property
     def coding(self) -> "NumericCoding":
         """The coding that it was fitted under."""
         return NumericCoding(self.columns)

@@ -20,6 +20,7 @@ __all__ = [
     "Carried",
     "Caution",
     "Choosing",
+    "ChoosingTogether",
     "ConditionalModel",
     "Density",
     "Diagnosed",
@@ -44,10 +45,12 @@ class ConditionalModel(nn.Module, ABC):
         recipe: how it is trained, a name in `training.recipes.registry`; that of its family.
         averages: averages of the weights that training kept: parameters by name.
         slow_draws: whether samples take so long that a metric should do with few.
+        takes_gaps: whether it is fitted to rows with gaps (NaN); otherwise these are filled in.
     """
 
     stackable: ClassVar[bool] = False
     slow_draws: bool = False
+    takes_gaps: ClassVar[bool] = False
     recipe: ClassVar[str] = "gradient"
     averages: Sequence[Mapping[str, Tensor]] = ()
 
@@ -326,6 +329,18 @@ class Choosing(Protocol):
             part: (n,) the part of each.
             names: the sources' names, for messages.
         """
+        ...
+
+
+@runtime_checkable
+class ChoosingTogether(Choosing, Protocol):
+    """A model that settles it for several blocks in one go, each by its own rows alone."""
+
+    @classmethod
+    def choose_together(
+        cls, models: Sequence[Any], rows: Sequence[Batch], parts: Sequence[Tensor]
+    ) -> None:
+        """What `choose` does for each of some models of this class, with its rows and parts."""
         ...
 
 

@@ -37,6 +37,10 @@ class Family:
         widest: the most columns of a table that it takes; None: as many as there are.
         suits: whether `auto` takes it for these data.
         sampling: likewise of the options of its `sample`, beside sources and noise.
+        asks: names of what its model's constructor takes of the encoder beside sizes, where the
+            encoder tells it: see `encoders.base.Encoder.further`.
+        scope: what intervals cover unless users say; None: the procedure of what is fitted
+            exactly, these models of what is trained.
     """
 
     name: str
@@ -52,11 +56,18 @@ class Family:
     widest: int | None = None
     suits: Callable[["Sources"], bool] = lambda data: False
     sampling: str = "sourcewise.settings:Settings"
+    asks: tuple[str, ...] = ()
+    scope: Literal["procedure", "these models"] | None = None
 
     @property
     def trained(self) -> bool:
         """Whether it is trained by gradients; otherwise it is fitted exactly."""
         return self.recipe != "exact"
+
+    @property
+    def usual_scope(self) -> Literal["procedure", "these models"]:
+        """What intervals cover unless users say."""
+        return self.scope or ("these models" if self.trained else "procedure")
 
     @property
     def model_class(self) -> type["ConditionalModel"]:

@@ -25,6 +25,7 @@ __all__ = ["families", "family", "of_numbers", "screen", "suited", "suiting"]
 GROUP = "sourcewise.families"
 OURS = (
     "sourcewise.families.gaussian.family",
+    "sourcewise.families.mixture.family",
     "sourcewise.families.table.family",
     "sourcewise.families.spline_flow.family",
     "sourcewise.families.arm.family",

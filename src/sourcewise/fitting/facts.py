@@ -80,7 +80,11 @@ def source_facts(job: Job, k: int) -> SourceFacts:
 
 def fitted_of(diagnosed: Diagnosed) -> Fitted:
     """What fitting found, by name."""
-    return {name: tuple(map(known, values)) for name, values in diagnosed.fitted.items()}
+    found = diagnosed.fitted.items()
+    return {
+        name: tuple(v if isinstance(v, str) else known(v) for v in values)
+        for name, values in found
+    }
 
 
 def diagnostics_of(diagnosed: Diagnosed) -> tuple[DiagnosticFacts, ...]:

@@ -79,7 +79,7 @@ class Rehearsal:
             labels = self.shuffled if strategy.shuffled else self.job.data.y
             labels = labels[self.split.train]
             give_back()
-            model = untrained(self.job, strategy, self.encoders.sizes, labels)
+            model = untrained(self.job, strategy, self.encoders.sizes(self.job.family), labels)
             inside = (model.routes[:, 0] >= 0)[labels].nonzero().squeeze(1)
             labels = labels[inside]
             for j, where, local in model.route(labels):

@@ -68,7 +68,7 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
             {
                 "family": job.family.name,
                 "settings": job.tuned.get(name, job.settings).model_dump(mode="json"),
-                "sizes": item.encoders.sizes,
+                "sizes": item.encoders.sizes(job.family),
                 "blocks": [list(block) for block in item.model.partition],
                 "sources": list(item.model.names),
                 "efforts": [vars(effort) for effort in item.efforts],
@@ -109,7 +109,7 @@ def _load_strategy(place: Path) -> TrainedStrategy:
     given = None if note.given is None else GivenEncoder.from_json(note.given)
     points = None if note.features is None else features.load(note.features)
     encoders = Encoders(encoder, given, points)
-    if to_json(encoders.sizes) != note.sizes:
+    if to_json(encoders.sizes(chosen)) != note.sizes:
         raise InputError("sizes of models and of their encoder differ")
     if len(note.efforts) != len(note.blocks):
         raise InputError(f"{len(note.efforts)} efforts of {len(note.blocks)} blocks")

@@ -9,7 +9,8 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows, Sizes
 from sourcewise.encoders.given import GivenEncoder, GivenRows
-from sourcewise.families.base import Choosing, Diagnosed
+from sourcewise.families.base import Choosing, ChoosingTogether, Diagnosed
+from sourcewise.families.family import Family
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
 from sourcewise.forms import Images, Table, X, as_table, take
@@ -63,10 +64,11 @@ class Encoders:
             features.fit(x, job.coding) if job.metric.features else None,
         )
 
-    @property
-    def sizes(self) -> Sizes:
-        """What a model must know of the data; of given columns C, where there are such."""
-        return self.x.sizes if self.given is None else {**self.x.sizes, "C": self.given.width}
+    def sizes(self, family: Family) -> Sizes:
+        """What its models must know of the data; of given columns C, where there are such."""
+        further = {name: v for name, v in self.x.further.items() if name in family.asks}
+        given = {} if self.given is None else {"C": self.given.width}
+        return {**self.x.sizes, **given, **further}
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,10 @@ def fit_strategy(
     job: Job, strategy: Strategy, encoded: Encoded, split: Split, labels: Tensor, work: Work
 ) -> TrainedStrategy:
     """Train one strategy on the encoded rows of a split; `labels` (n,) are of all rows."""
-    train = replace(encoded.filled, y=labels[split.train])
+    takes_gaps = job.family.model_class.takes_gaps
+    train = replace(encoded.scored if takes_gaps else encoded.filled, y=labels[split.train])
     valid = replace(encoded.valid, y=labels[split.valid])
-    model = untrained(job, strategy, encoded.encoders.sizes, train.y)
+    model = untrained(job, strategy, encoded.encoders.sizes(job.family), train.y)
     if job.metric.needs == "density":
         model.refuse_rows(train)
     _choose(model, train, split.part.long())
@@ -217,13 +220,19 @@ def fit_strategy(
 
 def _choose(model: PartitionedModel, train: Batch, part: Tensor) -> None:
     """What settings leave open is settled block by block; see `families.base.Choosing`."""
+    blocks, batches, parts = [], [], []
     for j, rows, local in model.route_known(train.y):
         block, names = model.block(j), (model.names[k] for k in model.partition.blocks[j])
-        if isinstance(block, Choosing):
-            own = (
-                train if len(rows) == len(train) else train.take(rows)
-            )  # in order, if they are all
-            block.choose(replace(own, y=local), part[rows], tuple(names))
+        if not isinstance(block, Choosing):
+            return
+        own = train if len(rows) == len(train) else train.take(rows)  # in order, if they are all
+        own = replace(own, y=local)
+        if isinstance(block, ChoosingTogether):
+            blocks, batches, parts = [*blocks, block], [*batches, own], [*parts, part[rows]]
+        else:
+            block.choose(own, part[rows], tuple(names))
+    if blocks:
+        blocks[0].choose_together(blocks, batches, parts)
 
 
 def whole_split(job: Job, noise: Noise) -> Split:

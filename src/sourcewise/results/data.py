@@ -65,7 +65,7 @@ class TrainedSource(SourceFacts):
     n_valid: int
 
 
-Fitted = dict[str, tuple[float | None, ...]]  # what fitting found, a value per model
+Fitted = dict[str, tuple[float | str | None, ...]]  # what fitting found, a value per model
 Resolved = Mapping[str, Scalar]  # what settings given as `auto` became
 Source = TypeVar("Source", bound=SourceFacts, covariant=True)
 

@@ -1,0 +1,1 @@
+"""The mixture family: mixtures of Gaussians, fitted by EM with exact steps."""
