@@ -307,6 +307,30 @@ def test_draws_have_the_recorded_decimals_without_ties_too(log):
     assert torch.equal(encoder.decode(encoder.encode(rows, Y)[0]).columns["price"], price)
 
 
+def test_models_are_told_weights_single_values_and_gaps_without_probability():
+    table = mixed()
+    encoder, rows = fitted(table, bins=8)
+    sizes, z = encoder.sizes, code_of(encoder.encode(rows, Y)[0])
+    for j, column in enumerate(encoder.columns):
+        codes = torch.bincount(z[:, j], minlength=sizes["codes"][j])
+        numbers = codes[: len(codes) - column.missing] if column.kind == "number" else codes[:0]
+        assert list(sizes["counts"][j]) == (2 * numbers + 1).tolist()
+    assert sizes["alone"][0] == ()  # no value twice
+    few = Table({"x": torch.arange(N).double() % 5}, (Column("x"),))
+    assert fitted(few, bins=8)[0].sizes["alone"] == [(0, 1, 2, 3, 4)]
+    assert sizes["unscored"] == [None] * 4
+    screened = Screened(Sources(table, Y, "ab"), unscored_gaps=True)
+    coding = plan(screened)
+    hidden = coding.fit(rows, Y, 2)
+    assert (coding.gaps, planned(table).gaps) == ("impute", "value")
+    assert [column.missing for column in coding.coded_columns] == [False] * 4
+    last = [code - 1 for code in hidden.sizes["codes"]]
+    assert hidden.sizes["unscored"] == [last[0], last[1], None, None]
+    again = MixedEncoder.from_json(json.loads(json.dumps(hidden.to_json())))
+    assert again.sizes == hidden.sizes
+    assert again.coding.gaps == "impute"
+
+
 def test_columns_tell_their_resolution():
     resolutions = {column.name: column.resolution for column in planned(mixed()).coded_columns}
     assert resolutions == {"free": None, "word": None, "count": 0.5, "flag": None}

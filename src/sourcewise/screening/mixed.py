@@ -49,11 +49,11 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
     refuse_infinite(screened)
     if rules.missing == "drop":
         handle_missing(screened, "drop")
+    screened.unscored_gaps = rules.missing == "impute"
     _uninformative(screened)
     refuse_wide(screened, rules)
     take_logarithms(screened, log)
     _constants(screened, rules.min_rows)
-    screened.unscored_gaps = rules.missing == "impute"
     _gaps(screened)
     point_out_identifiers(screened)
     point_out_spikes(screened)
@@ -74,7 +74,7 @@ def _numbers(screened: Screened, log: Sequence[str]) -> list[str]:
 
 
 def _uninformative(screened: Screened) -> None:
-    """Leave out columns without a value, and constants.
+    """Leave out columns without a value, and constants; a gap that is not scored is no value.
 
     Numbers that are one value beside gaps go too: a spike has no density.
     """
@@ -84,7 +84,7 @@ def _uninformative(screened: Screened) -> None:
         distinct = len(screened.table.columns[column.name][~gaps].unique())
         if distinct == 0:
             reasons[column.name] = "no value"
-        elif distinct == 1 and not bool(gaps.any()):
+        elif distinct == 1 and (screened.unscored_gaps or not bool(gaps.any())):
             reasons[column.name] = "constant"
         elif distinct == 1 and column.kind == "number":
             reasons[column.name] = "one value only, beside gaps"

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ SMALL = {"width": 8, "layers": 1, "dropout": 0.0}
 
 
 # A category, numbers of which one is alone and some are missing, numbers with densities only.
-NUMBERS = {
+NUMBERS: dict[str, Any] = {
     "codes": (3, 5, 4),
     "counts": ((), (3, 9, 5, 1), (7, 3, 11, 5)),
     "alone": ((), (1,), ()),
@@ -358,14 +359,11 @@ def test_a_number_speaks_to_later_columns_by_its_place_inside_a_code():
 
 def test_without_scored_gaps_it_is_the_density_given_that_none_is_missing():
     """log p(x_j | earlier, not missing) by enumeration; a gap says nothing; none is drawn."""
-    sizes = {"codes": (3, 5, 4), "counts": ((), (3, 9, 5, 1), ()), "alone": ((), (1,), ())}
+    sizes: dict[str, Any] = {**NUMBERS, "counts": ((), (3, 9, 5, 1), ())}
     full, gaps = stirred(1, **sizes), (2, 4, None)
     tested = model(**sizes, unscored=gaps)
-    rows = [j for j, column in enumerate(full.layout.columns) for _ in range(column.slots)]
-    slots = [s for column in full.layout.columns for s in range(column.slots)]
-    missing = {0: 2, 1: 2}  # slots of the codes 2 and 4: 1 is alone, 4 missing, then the scale
-    missing[1] = full.layout.columns[1].scored.index(4)
-    kept = [i for i, (j, s) in enumerate(zip(rows, slots, strict=True)) if missing.get(j) != s]
+    scored = [(j, code) for j, column in enumerate(full.layout.columns) for code in column.scored]
+    kept = [i for i, (j, code) in enumerate(scored) if code != gaps[j]]
     for name, parameter in tested.named_parameters():
         source = full.get_parameter(name).detach()
         parameter.data = source[kept] if name.startswith("network.heads") else source.clone()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sourcewise.families.table.layout import Layout, Placed
+from sourcewise.families.table.layout import Layout, Placed, TableColumn
 from sourcewise.families.table.mixture import LogisticMixture
 from sourcewise.networks.given import given_layer, with_given
 from sourcewise.networks.layers import Embedding, LayerNorm, Linear, per_member
@@ -52,26 +52,28 @@ class Heads(nn.Module):
     """Scores of each column's slots, which need not be equally many.
 
     Args:
-        slots: number of slots of each of D columns.
+        columns: D of them. The slot that is all of a scale has the score 0.
         width: of the states.
     """
 
-    def __init__(self, slots: Sequence[int], width: int):
+    def __init__(self, columns: Sequence[TableColumn], width: int):
         super().__init__()
-        total, most = sum(slots), max(slots)
         self.bound = 0.2 / math.sqrt(width)
-        self.weight = nn.Parameter(torch.empty(total, width))
-        self.bias = nn.Parameter(torch.empty(total))
-        counts, at = torch.tensor(slots), torch.arange(most)
-        ends = counts.cumsum(0)
-        inside = at < counts[:, None]  # (D, S)
-        rows = torch.where(inside, (ends - counts)[:, None] + at, 0)
-        self.register_buffer("inside", inside, persistent=False)
-        self.register_buffer("rows", rows, persistent=False)
-        self.register_buffer("last", counts - 1, persistent=False)
+        counts = torch.tensor([len(column.scored) for column in columns])
+        slots = torch.tensor([column.slots for column in columns])
+        total, at = sum(len(column.scored) for column in columns), torch.arange(_most(columns))
+        self.weight = nn.Parameter(torch.empty(total, width)) if total else None
+        self.bias = nn.Parameter(torch.empty(total)) if total else None
+        learned, ends = at < counts[:, None], counts.cumsum(0)  # (D, S)
+        rows = torch.where(learned, (ends - counts)[:, None] + at, 0)
+        fixed = torch.where(at < slots[:, None], 0.0, -torch.inf)
+        tables = {"learned": learned, "rows": rows, "fixed": fixed, "last": slots - 1}
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
 
-    inside: Tensor
+    learned: Tensor
     rows: Tensor
+    fixed: Tensor
     last: Tensor
 
     def forward(self, h: Tensor, first: int = 0) -> Tensor:
@@ -82,17 +84,25 @@ class Heads(nn.Module):
             first: the number of the first of them.
         """
         columns = slice(first, first + h.shape[-2])
-        rows, inside = self.rows[columns], self.inside[columns]
+        rows, fixed = self.rows[columns], self.fixed[columns]
+        if self.weight is None or self.bias is None:
+            return fixed.expand(*h.shape[:-1], -1)
         weight = self.weight.index_select(-2, rows.flatten()).unflatten(-2, rows.shape)
         bias = self.bias.index_select(-1, rows.flatten()).unflatten(-1, rows.shape)
         scores = h.transpose(-2, -3) @ weight.mT + bias[..., None, :]  # (..., D, B, S)
-        return scores.transpose(-2, -3).masked_fill(~inside, -torch.inf)
+        return torch.where(self.learned[columns], scores.transpose(-2, -3), fixed)
 
     def reset(self, noise: Noise) -> None:
         """Draw the weights; all slots of a column start about equally likely."""
+        if self.weight is None or self.bias is None:
+            return
         draws = noise.of("weight").uniform(*self.weight.shape, dtype=self.weight.dtype)
         self.weight.data.copy_((2 * draws - 1) * self.bound)
         self.bias.data.zero_()
+
+
+def _most(columns: Sequence[TableColumn]) -> int:
+    return max(column.slots for column in columns)
 
 
 class Positions(nn.Module):
@@ -239,7 +249,7 @@ class ColumnNetwork(nn.Module):
         self.cells = Cells(layout, width, scale / 3) if D > 1 else None
         self.blocks = nn.ModuleList(Block(width, hidden, gain) for _ in range(layers))
         self.last = LayerNorm(width)
-        self.heads = Heads([column.slots for column in layout.columns], width)
+        self.heads = Heads(layout.columns, width)
         start, count = LogisticMixture.start(components), len(self.numbers)
         size = 3 * components
         self.mixtures = ColumnLinear(count, width, size, 0.2, start) if count else None
