@@ -162,6 +162,15 @@ def test_every_parameter_receives_a_gradient_and_the_count_is_exact():
     assert tested.free_parameters == (2 + 3 + cells) * w + block + 2 * w + total * (w + 1)
 
 
+def test_autocast_to_lower_precision_agrees_to_its_digits():
+    tested, z = model(**NUMBERS, dtype=torch.float32), some_rows(50, NUMBERS["codes"])
+    batch = Batch.of(z, torch.zeros(50, dtype=torch.int64))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = tested.loss(batch, Noise(0))
+    exact = tested.loss(batch, Noise(0))
+    assert float((rough - exact).abs().max()) < 0.1
+
+
 def test_dropout_is_keyed_and_off_outside_training():
     tested = model(dropout=0.5).train()
     z, y = rows(10), torch.zeros(10, dtype=torch.int64)
@@ -336,7 +345,8 @@ def test_a_draw_scores_and_does_not_depend_on_its_batch_with_numbers():
 
 def test_numbers_start_at_their_marginals():
     """An untrained factor is near the shares of the codes' weights, whatever comes before."""
-    tested = model(**NUMBERS | {"alone": ((), (), ())})
+    sizes: dict[str, Any] = {**NUMBERS, "alone": ((), (), ())}
+    tested = model(**sizes)
     for name, parameter in tested.named_parameters():
         if name.startswith("network.heads"):
             parameter.data.zero_()

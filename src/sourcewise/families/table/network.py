@@ -193,11 +193,9 @@ class Cells(nn.Module):
         if self.own is not None:
             out = self.own(row.clamp(min=0)) * (row >= 0)[..., None]
         if self.smooth is not None:
-            at = self.at
-            phi = (
-                features(t.index_select(-1, at).to(like)) * ordered.index_select(-1, at)[..., None]
-            )
-            out = out.index_add(-2, at, self.smooth(phi))
+            t, ordered = (v.index_select(-1, self.at) for v in (t.to(like), ordered))
+            added = self.smooth(features(t) * ordered[..., None])
+            out = out.index_add(-2, self.at, added.to(out))  # autocast has it in lower precision
         return out
 
     def one(self, placed: Placed, column: int, like: Tensor) -> Tensor:
@@ -269,13 +267,15 @@ class ColumnNetwork(nn.Module):
             c: (..., B, C) given columns.
             drop: what training does to the n-th update.
         """
-        h = self.start(y, c)[..., None, :]  # (..., B, 1, w)
+        start = self.start(y, c)[..., None, :]  # (..., B, 1, w)
+        h = start
         if self.cells is not None:
             h = torch.cat([h, h + self.cells(placed, h).cumsum(-2)], -2)
         h = self._states(h, 0, drop)
         if self.mixtures is None:
             return self.heads(h), None
-        return self.heads(h), LogisticMixture.of(self.mixtures(h.index_select(-2, self.at)))
+        raw = self.mixtures(h.index_select(-2, self.at)).to(start)
+        return self.heads(h), LogisticMixture.of(raw)
 
     def start(self, y: Tensor, c: Tensor | None) -> Tensor:
         """(..., B, w) what labels (..., B) and given columns (..., B, C) make of the states."""
