@@ -17,6 +17,7 @@ from sourcewise.encoders.mixed import (
     plan,
 )
 from sourcewise.encoders.mixed_columns import LEVELS, Levels
+from sourcewise.encoders.places import code_of, place
 from sourcewise.forms import Column, Table
 from sourcewise.randomness import Noise
 from sourcewise.screening.base import Screened
@@ -163,13 +164,12 @@ def test_round_trip_of_values_and_types(log):
     table = mixed()
     table.columns["count"].add_(0.5)  # above 0
     encoder, rows = fitted(table, log)
-    back = encoder.decode(encoder.place(rows))
+    z, _ = encoder.encode(rows, Y)
+    back = encoder.decode(z)
     assert back.schema == table.schema
     for name in table.names:
         assert same(back.columns[name], table.columns[name]), name
-    z, _ = encoder.encode(rows, Y)
-    assert torch.equal(z, encoder.place(rows).floor().long())
-    again = encoder.decode(z)  # codes alone: numbers from the middle of their bins
+    again = encoder.decode(place(code_of(z)))  # numbers from the middle of their bins
     for name in ("word", "flag"):
         assert torch.equal(again.columns[name], table.columns[name])
     assert torch.equal(again.columns["free"].isnan(), table.columns["free"].isnan())
@@ -183,7 +183,6 @@ def test_json_keeps_everything(order):
     assert again.sizes == encoder.sizes
     for a, b in zip(again.encode(rows, Y), encoder.encode(rows, Y), strict=True):
         assert torch.equal(a, b)
-    assert torch.equal(again.place(rows), encoder.place(rows))
     if order == ("flag", "count"):
         assert [encoder.columns[j].name for j in encoder.order] == [
             "flag",
@@ -203,7 +202,8 @@ def test_rescaling_a_column_changes_likelihoods_by_its_logarithm(a, b):
     z, log_det = encoder.encode(rows, Y)
     z2, log_det2 = other.encode(other_rows, Y)
     observed = (~table.missing("free")).double() + 1
-    agree = (z == z2).all(1)  # quantiles round: a value on a knot may fall to either side
+    # Quantiles round: a value on a knot may fall to either side.
+    agree = (code_of(z) == code_of(z2)).all(1)
     assert agree.double().mean() > 0.97
     change = log_det2 - log_det + observed * math.log(a)
     assert float(change[agree].abs().max()) < 1e-6
@@ -216,7 +216,7 @@ def test_logarithms_have_their_jacobian():
     logged, log_rows = fitted(Table({"x": v.exp()}, (Column("x"),)), ("x",))
     z, log_det = plain.encode(rows, Y)
     z2, log_det2 = logged.encode(log_rows, Y)
-    agree = (z == z2).all(1)
+    agree = (code_of(z) == code_of(z2)).all(1)
     assert agree.double().mean() > 0.97
     assert torch.allclose(log_det2[agree], (log_det - v)[agree], atol=1e-6)
 
@@ -300,11 +300,35 @@ def test_draws_have_the_recorded_decimals_without_ties_too(log):
     encoder, rows = fitted(Table({"price": price}, (Column("price"),)), log)
     (column,) = encoder.coding.coded_columns
     assert (column.resolution, column.log, column.kind) == (None, bool(log), "number")
-    u = Noise(1).uniform(1000, 1) * encoder.sizes["codes"][0]
-    drawn = encoder.decode(u).columns["price"]
+    code = Noise(1).integers(encoder.sizes["codes"][0], 1000, 1)
+    drawn = encoder.decode(place(code, Noise(2).uniform(1000, 1))).columns["price"]
     assert torch.equal((drawn * 100).round() / 100, drawn)
     assert not log or float(drawn.min()) > 0
-    assert torch.equal(encoder.decode(encoder.place(rows)).columns["price"], price)
+    assert torch.equal(encoder.decode(encoder.encode(rows, Y)[0]).columns["price"], price)
+
+
+def test_models_are_told_weights_single_values_and_gaps_without_probability():
+    table = mixed()
+    encoder, rows = fitted(table, bins=8)
+    sizes, z = encoder.sizes, code_of(encoder.encode(rows, Y)[0])
+    for j, column in enumerate(encoder.columns):
+        codes = torch.bincount(z[:, j], minlength=sizes["codes"][j])
+        numbers = codes[: len(codes) - column.missing] if column.kind == "number" else codes[:0]
+        assert list(sizes["counts"][j]) == (2 * numbers + 1).tolist()
+    assert sizes["alone"][0] == ()  # no value twice
+    few = Table({"x": torch.arange(N).double() % 5}, (Column("x"),))
+    assert fitted(few, bins=8)[0].sizes["alone"] == [(0, 1, 2, 3, 4)]
+    assert sizes["unscored"] == [None] * 4
+    screened = Screened(Sources(table, Y, "ab"), unscored_gaps=True)
+    coding = plan(screened)
+    hidden = coding.fit(rows, Y, 2)
+    assert (coding.gaps, planned(table).gaps) == ("impute", "value")
+    assert [column.missing for column in coding.coded_columns] == [False] * 4
+    last = [code - 1 for code in hidden.sizes["codes"]]
+    assert hidden.sizes["unscored"] == [last[0], last[1], None, None]
+    again = MixedEncoder.from_json(json.loads(json.dumps(hidden.to_json())))
+    assert again.sizes == hidden.sizes
+    assert again.coding.gaps == "impute"
 
 
 def test_columns_tell_their_resolution():
@@ -320,7 +344,7 @@ def test_a_fold_without_values_still_has_a_density():
     encoder = coding.fit(rows.take(gaps), Y[gaps], 2)
     z, log_det = encoder.encode(rows, Y)
     assert bool(log_det.isfinite().all())
-    assert int(z.max()) < max(encoder.sizes["codes"])
+    assert int(code_of(z).max()) < max(encoder.sizes["codes"])
 
 
 def test_an_unknown_name_in_the_order_is_refused():

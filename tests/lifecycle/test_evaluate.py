@@ -222,6 +222,24 @@ def test_numbers_with_gaps_and_logarithms(frame):
         sw.evaluate(trained, sw.read(negative, source="site"))
 
 
+def test_gaps_of_mixed_tables_are_scored_or_not_as_the_run_says(frame):
+    """Left out of scores: a row without one column scores as its other columns, and draws none."""
+    data = sw.read(frame, source="site")
+    assert frame["kind"].isna().any() or frame["age"].isna().any()
+    first = {"set": FAST | {"order": "given"}, "model": "table"}
+    valued, observed = sw.train(data, **first), sw.train(data, missing="impute", **first)
+    assert observed.document["settings"]["missing"] == "impute"
+    assert any("scored on their observed columns" in w for w in observed.document["warnings"])
+    assert any("a value of their own" in w for w in valued.document["warnings"])
+    drawn = sw.sample(observed, n=200).frame()
+    assert not drawn.isna().any().any()
+    with pytest.raises(InputError, match="missing values"):
+        sw.evaluate(observed, data, missing="refuse")
+    found = sw.evaluate(observed, data)
+    assert any("scored on their observed columns" in w for w in found.document["warnings"])
+    assert np.isfinite(found.rows["pooled"]).all()
+
+
 def test_data_is_read_as_the_run_read_its_own(frame, tmp_path):
     numbers = frame.assign(kind=1).rename(columns={"kind": "code"})
     numbers["code"] = np.arange(120) % 3

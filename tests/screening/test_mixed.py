@@ -38,7 +38,11 @@ def test_screening_keeps_what_codes_can_hold():
     dropped = screen(sw.read(data, source="source"), Rules(missing="drop"))
     assert dropped.dropped == 1
     asked = screen(sw.read(data, source="source"), Rules(missing="impute"))
-    assert "of their own; --missing impute fills none in under" in " ".join(asked.warnings)
+    assert asked.unscored_gaps
+    assert (
+        "1 missing cells (holes 1): rows are scored on their observed columns, and draws have "
+        "no gaps" in " ".join(asked.warnings)
+    )
     with pytest.raises(sw.InputError, match="no column of numbers 'word'"):
         screen(sw.read(data, source="source"), Rules(log=("word",)))
 
@@ -48,6 +52,11 @@ def test_one_value_beside_gaps_is_constant_only_where_the_gaps_are_not():
     varied = screen(sw.read(frame(note=gaps * 15), source="source", types={"note": "category"}))
     assert "note" in varied.table.names
     assert "constant within a source: note ('v');" in " ".join(varied.warnings)
+    unscored = screen(
+        sw.read(frame(note=gaps * 15), source="source", types={"note": "category"}),
+        Rules(missing="impute"),
+    )
+    assert [(item.column, item.reason) for item in unscored.left_out] == [("note", "constant")]
     both = screen(sw.read(frame(note=(gaps + gaps[::-1]) * 7 + gaps), source="source"))
     assert "constant" not in " ".join(both.warnings)
     number = screen(sw.read(frame(b=[1.0, None] * 30), source="source"))

@@ -90,7 +90,7 @@ Missing = Annotated[
     str,
     typer.Option(
         help="Missing values: refuse, drop (their rows), or impute where the family can; families "
-        "of mixed tables take them as values."
+        "of mixed tables take them as values, or with impute leave them out of scores."
     ),
 ]
 Model = Annotated[

@@ -16,7 +16,7 @@ and it integrates to one whatever the probabilities of the bins.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,17 @@ class Bins:
     lower: float  # scale of the tail below the first knot
     upper: float  # scale of the tail above the last
     single: Tensor  # (P,) whether the piece from a knot is the cell of one recorded value
+    counts: tuple[int, ...] = ()  # (B,) weight of each bin: 1 and twice its training rows
+
+    @property
+    def alone(self) -> tuple[int, ...]:
+        """The bins of one recorded value."""
+        return tuple(self.heights[self.single].long().tolist())
+
+    def weighed(self, v: Tensor) -> "Bins":
+        """With the weights of bins by training values v (n,): no bin is without."""
+        rows = torch.bincount(self.codes(v)[0], minlength=self.count)
+        return replace(self, counts=tuple((2 * rows + 1).tolist()))
 
     def codes(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """(n,) int64 codes of values, and (n,) `log G'(v)`."""
@@ -78,6 +89,7 @@ class Bins:
     def to_json(self) -> Document:
         """Plain values; floats survive exactly."""
         tensors = {name: getattr(self, name).tolist() for name in ("knots", "heights", "single")}
+        tensors["counts"] = list(self.counts)
         return {"count": self.count, "lower": self.lower, "upper": self.upper, **tensors}
 
     @classmethod
@@ -94,7 +106,7 @@ class Bins:
         if not bool((knots.diff() > 0).all() & ordered.all()):
             raise ValueError("bins are not in order")
         single = torch.tensor(found.single)
-        return cls(knots, heights, found.count, found.lower, found.upper, single)
+        return cls(knots, heights, found.count, found.lower, found.upper, single, found.counts)
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,7 @@ class _Written:
     lower: Positive
     upper: Positive
     single: tuple[bool, ...]
+    counts: tuple[Size, ...]
 
 
 def _linear(x: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Mixed tables <-> codes: categories, numbers in bins, and missing values as a value.
+"""Mixed tables <-> places: categories, numbers in bins, and missing values as a value.
 
-Every column becomes one integer per row, z in {0, ..., codes - 1}:
+Every column becomes a code in {0, ..., codes - 1}, and u in [0, 1), where inside it:
 
 - a category: its number among the categories that the schema names. Of more than `LEVELS`
   categories the most frequent `LEVELS - 1` keep a code; the others share one, and each has an
@@ -9,19 +9,25 @@ Every column becomes one integer per row, z in {0, ..., codes - 1}:
   families of numbers, so that likelihoods compare;
 - missing: the last code, in columns with gaps anywhere in the sample; no density goes with it.
 
-`log p(x) = log P(z) + log_det`, with the log densities inside bins in log_det. What a model draws
-is `z + u`: the code, and a uniform u on [0, 1) that says where inside the bin or the shared code.
+Both are one whole number, `z = 2^48 (code + u)` (`encoders.places`). For a model p of code and u,
+`log p(x) = log p(z) + log_det`, with `log d(code + u)/dx` of numbers in log_det. A model that
+knows nothing of u has it uniform: then p is the probability of the code. Of numbers a model is
+told how many training rows a code has, and which codes are a single recorded value: of these, and
+of codes that are no numbers, u says at most which of the categories of a shared code it is.
+
+Where gaps are left out of scores, the code of missing values is *unscored*: models see that a
+value is missing, have the probabilities of the others given that none is, and draw none.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from sourcewise.documents import typed
-from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Sizes, Strange
+from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Gaps, Sizes, Strange
 from sourcewise.encoders.bins import Bins, cut_cells, cut_values, usual_bins
 from sourcewise.encoders.mixed_columns import (
     Levels,
@@ -30,6 +36,7 @@ from sourcewise.encoders.mixed_columns import (
     prepare_mixed,
     strange_categories,
 )
+from sourcewise.encoders.places import code_of, place, within
 from sourcewise.errors import unknown
 from sourcewise.forms import Table, X, as_table
 from sourcewise.randomness import ExampleNoise
@@ -65,22 +72,29 @@ def plan(screened: Screened, options: MixedOptions | None = None) -> "MixedCodin
             if name not in table.names:
                 raise unknown("order or column", name, (*GIVEN, *INFORMATION, *table.names))
         table.select(options.order)  # refuses a name that comes twice
-    return MixedCoding(columns, options)
+    return MixedCoding(columns, options, screened.unscored_gaps)
 
 
 @dataclass(frozen=True)
 class MixedCoding(Coding):
     """Columns of any kind; scores are per row."""
 
-    gaps = "value"
-
     columns: tuple[MixedColumn, ...]  # how each is encoded
     options: MixedOptions  # bins, and the order of columns
+    unscored_gaps: bool = False  # whether missing values have no probability
+
+    @property
+    def gaps(self) -> Gaps:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """A value, or left out of scores."""
+        return "impute" if self.unscored_gaps else "value"
 
     @property
     def coded_columns(self) -> tuple[CodedColumn, ...]:
         """All columns."""
-        return tuple(column.coded for column in self.columns)
+        found = tuple(column.coded for column in self.columns)
+        if self.unscored_gaps:  # models never draw one
+            return tuple(replace(column, missing=False) for column in found)
+        return found
 
     def strange(self, x: X) -> list[Strange]:
         """Categories that the schema does not name."""
@@ -100,18 +114,19 @@ class MixedCoding(Coding):
             if column.number is None:
                 maps.append(Levels.of(v.long(), len(column.categories)))
             elif column.number.resolution is None:
-                maps.append(cut_values(v, bins))
+                maps.append(cut_values(v, bins).weighed(v))
             else:
-                maps.append(cut_cells(rows.starts[seen, j], rows.stops[seen, j], bins, K))
+                cells = rows.starts[seen, j], rows.stops[seen, j]
+                maps.append(cut_cells(*cells, bins, K).weighed(v))
         C = len(self.columns)
-        encoder = MixedEncoder(self.columns, tuple(maps), tuple(range(C)))
-        return MixedEncoder(self.columns, tuple(maps), self._order(encoder, rows, y))
+        encoder = MixedEncoder(self.columns, tuple(maps), tuple(range(C)), self.unscored_gaps)
+        return replace(encoder, order=self._order(encoder, rows, y))
 
     def _order(self, encoder: "MixedEncoder", rows: MixedRows, y: Tensor) -> tuple[int, ...]:
         if self.options.order == GIVEN:
             return encoder.order
         if self.options.order == INFORMATION:
-            return tuple(dependence_order(encoder.encode(rows, y)[0]))
+            return tuple(dependence_order(code_of(encoder.encode(rows, y)[0])))
         names = [column.name for column in self.columns]
         first = [names.index(name) for name in self.options.order]
         return (*first, *(j for j in encoder.order if j not in first))
@@ -119,29 +134,43 @@ class MixedCoding(Coding):
 
 @dataclass(frozen=True)
 class MixedEncoder(Encoder):
-    """Codes of every column, in the order in which a model takes them."""
+    """Places in every column, in the order in which a model takes them."""
 
     columns: tuple[MixedColumn, ...]  # how each column is encoded, in the order of the table
     maps: tuple[Bins | Levels, ...]  # its bins or levels
     order: tuple[int, ...]  # (C,) which column comes first, second, ... in z.
+    unscored_gaps: bool = False  # whether missing values have no probability
 
     @property
     def sizes(self) -> Sizes:
-        """What a model must know: the number of codes of each column, in its order."""
-        codes = [self.maps[j].count + self.columns[j].missing for j in self.order]
-        return {"codes": codes}
+        """What a model must know of each column, in its order.
+
+        The number of codes; weights of those of numbers; which are a single recorded value; and
+        the one without a probability, if there is such.
+        """
+        maps = [self.maps[j] for j in self.order]
+        missing = [self.columns[j].missing for j in self.order]
+        return {
+            "codes": [item.count + gap for item, gap in zip(maps, missing, strict=True)],
+            "counts": [item.counts if isinstance(item, Bins) else () for item in maps],
+            "alone": [item.alone if isinstance(item, Bins) else () for item in maps],
+            "unscored": [
+                item.count if gap and self.unscored_gaps else None
+                for item, gap in zip(maps, missing, strict=True)
+            ],
+        }
 
     @property
     def coding(self) -> MixedCoding:
         """The coding that it was fitted under, its bins and order apart."""
-        return MixedCoding(self.columns, MixedOptions())
+        return MixedCoding(self.columns, MixedOptions(), self.unscored_gaps)
 
     def encode(self, rows: MixedRows, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows as codes.
+        """Rows as places, which `decode` takes back to the very values.
 
         Returns:
             z: (n, C) int64, columns in the model's order.
-            log_det: (n,) float64, the log densities inside bins, to be added to log P(z).
+            log_det: (n,) float64, the log densities inside bins, to be added to log p(z).
         """
         codes, log_det = [], torch.zeros(len(rows), dtype=torch.float64)
         for j in self.order:
@@ -151,22 +180,14 @@ class MixedEncoder(Encoder):
         return torch.stack(codes, 1), log_det
 
     def _column(self, j: int, v: Tensor) -> tuple[Tensor, Tensor]:
-        gaps = v.isnan()
-        code, log_density = self.maps[j].codes(v.nan_to_num(0.0))
-        code = code.masked_fill(gaps, self.maps[j].count)
-        number = self.columns[j].number
+        gaps, item, number = v.isnan(), self.maps[j], self.columns[j].number
+        v = v.nan_to_num(0.0)
+        code, log_density = item.codes(v)
+        z = place(code, item.place(v) - code)
+        z = torch.where(gaps, place(torch.full_like(code, item.count)), z)
         if number is not None and number.log:
             log_density = log_density - v  # v = log x: dv/dx = exp(-v)
-        return code, log_density.masked_fill(gaps, 0.0)
-
-    def place(self, rows: MixedRows) -> Tensor:
-        """(n, C) float64 z + u, which `decode` takes back to the very values."""
-        out = []
-        for j in self.order:
-            v = rows.values[:, j]
-            z = self.maps[j].place(v.nan_to_num(0.0))
-            out.append(z.masked_fill(v.isnan(), self.maps[j].count))
-        return torch.stack(out, 1)
+        return z, log_density.masked_fill(gaps, 0.0)
 
     def decode(self, z: Tensor) -> Table:
         """Back to a table of the original types, numbers as they were recorded.
@@ -174,13 +195,12 @@ class MixedEncoder(Encoder):
         On their lattice if they have ties, and with the recorded decimals in any case.
 
         Args:
-            z: (n, C) samples z + u, or codes (then numbers come from the middle of their bin).
+            z: (n, C) places.
         """
-        if not z.is_floating_point():
-            z = z + 0.5
         values = {}
         for position, j in enumerate(self.order):
-            column, at = self.columns[j], z[:, position].double()
+            column, places = self.columns[j], z[:, position]
+            at = code_of(places) + within(places)
             gaps = at >= self.maps[j].count
             inside = at.masked_fill(gaps, 0.5)
             values[column.name] = _decoded(column, self.maps[j], inside, gaps)
@@ -192,7 +212,12 @@ class MixedEncoder(Encoder):
         for column, item in zip(self.columns, self.maps, strict=True):
             number = None if column.number is None else vars(column.number)
             columns.append({**vars(column), "number": number, "map": item.to_json()})
-        return {"kind": "mixed", "columns": columns, "order": list(self.order)}
+        return {
+            "kind": "mixed",
+            "columns": columns,
+            "order": list(self.order),
+            "unscored_gaps": self.unscored_gaps,
+        }
 
     @classmethod
     def from_json(cls, document: Document) -> "MixedEncoder":
@@ -210,7 +235,7 @@ class MixedEncoder(Encoder):
             every = range(len(column.categories))
             if isinstance(levels, Levels) and sorted(levels.own + levels.shared) != list(every):
                 raise ValueError(f"column {column.name!r} has other codes than categories")
-        return cls(columns, maps, found.order)
+        return cls(columns, maps, found.order, found.unscored_gaps)
 
 
 @dataclass(frozen=True)
@@ -226,6 +251,7 @@ class _Written:
 
     columns: tuple[_WrittenColumn, ...]
     order: tuple[int, ...]
+    unscored_gaps: bool
 
 
 def _decoded(column: MixedColumn, item: Bins | Levels, z: Tensor, gaps: Tensor) -> Tensor:

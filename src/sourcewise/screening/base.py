@@ -63,6 +63,7 @@ class Screened:
     warnings: list[str] = field(default_factory=list)  # what the user should know, one line each
     dropped: int = 0  # rows dropped for missing values
     imputed: int = 0  # missing cells that will be filled in
+    unscored_gaps: bool = False  # whether missing cells are left out of scores, and never drawn
     spikes: dict[str, list[float]] = field(default_factory=dict)  # see `screening.far`, by column
     misfits: dict[str, str] = field(default_factory=dict)  # columns unlike a normal density: how
     image: Image | None = None  # what image the columns are, if they are pixels

@@ -35,7 +35,8 @@ MANY, REPEATED = 30, 10  # categories that are many, and how often each should c
 def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = None) -> Screened:
     """Choose the columns and rows that a model of mixed tables can use.
 
-    Missing values are a value of their own, unless their rows are dropped.
+    Missing values are a value of their own, unless their rows are dropped, or "impute" asks for
+    the density of what is observed alone.
 
     Raises:
         InputError: non-positive values under `log`, infinite values, no column
@@ -48,11 +49,12 @@ def screen(data: Sources, rules: Rules = USUAL, options: MixedOptions | None = N
     refuse_infinite(screened)
     if rules.missing == "drop":
         handle_missing(screened, "drop")
+    screened.unscored_gaps = rules.missing == "impute"
     _uninformative(screened)
     refuse_wide(screened, rules)
     take_logarithms(screened, log)
     _constants(screened, rules.min_rows)
-    _gaps(screened, rules.missing == "impute")
+    _gaps(screened)
     point_out_identifiers(screened)
     point_out_spikes(screened)
     _texts(screened)
@@ -72,7 +74,7 @@ def _numbers(screened: Screened, log: Sequence[str]) -> list[str]:
 
 
 def _uninformative(screened: Screened) -> None:
-    """Leave out columns without a value, and constants.
+    """Leave out columns without a value, and constants; a gap that is not scored is no value.
 
     Numbers that are one value beside gaps go too: a spike has no density.
     """
@@ -82,7 +84,7 @@ def _uninformative(screened: Screened) -> None:
         distinct = len(screened.table.columns[column.name][~gaps].unique())
         if distinct == 0:
             reasons[column.name] = "no value"
-        elif distinct == 1 and not bool(gaps.any()):
+        elif distinct == 1 and (screened.unscored_gaps or not bool(gaps.any())):
             reasons[column.name] = "constant"
         elif distinct == 1 and column.kind == "number":
             reasons[column.name] = "one value only, beside gaps"
@@ -136,13 +138,15 @@ def _texts(screened: Screened) -> None:
         )
 
 
-def _gaps(screened: Screened, asked: bool) -> None:
-    """Tell of gaps; `asked` is whether they should have been filled in."""
+def _gaps(screened: Screened) -> None:
+    """Tell of gaps, and what they are to scores."""
     table = screened.table
     counts = {name: int(table.missing(name).sum()) for name in table.names}
     told = listing((f"{name} {count}" for name, count in counts.items() if count), 12)
     if told:
-        more = "; --missing impute fills none in under this family" if asked else ""
-        screened.warnings.append(
-            f"{sum(counts.values())} missing cells ({told}): a value of their own{more}"
+        what = (
+            "rows are scored on their observed columns, and draws have no gaps"
+            if screened.unscored_gaps
+            else "a value of their own"
         )
+        screened.warnings.append(f"{sum(counts.values())} missing cells ({told}): {what}")

@@ -52,6 +52,9 @@ class TableSettings(TrainedSettings):
         description="given, information (each column after the one it depends on most), or names "
         "of the columns that come first",
     )
+    components: int = Field(
+        default=8, ge=1, le=1000, description="of the mixtures that numbers are drawn from"
+    )
     width: int = Field(default=64, ge=1, le=16384, description="channels of a column")
     layers: int = Field(default=2, ge=0, le=1000, description="residual blocks")
     dropout: float = Field(
