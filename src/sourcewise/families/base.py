@@ -293,6 +293,7 @@ class Solvable(Protocol):
         partition: Partition,
         names: tuple[str, ...],
         parts: Moments | None = None,
+        partial: bool = False,
     ) -> Solved:
         """The exact fit of every block of the partition.
 
@@ -303,6 +304,7 @@ class Solvable(Protocol):
             names: the K sources' names, for messages.
             parts: of the same rows in P parts, (P K) groups: what settings leave open is chosen as
                 `Choosing` says.
+            partial: sources of a block are pooled partially; asked of families that can.
 
         Raises:
             InputError: what `fit_exactly` would refuse.
