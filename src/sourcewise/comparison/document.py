@@ -10,6 +10,7 @@ from sourcewise.comparison.far_out import far_out
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.scores import FOLDS
+from sourcewise.comparison.shrinkage import shrinkage
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import differences, total_variation, verdict_of
 from sourcewise.families.base import Caution, Occasion
@@ -100,6 +101,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
         versions=config["versions"],
         dependence=signs,
         far_out=far.facts,
+        shrinkage=shrinkage(job, finished.models) or None,
     )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Diagnosed",
     "Diagnostic",
     "HasDensity",
+    "HasMoments",
     "Occasion",
     "SharedError",
     "Solvable",
@@ -259,6 +260,18 @@ class HasDensity(Protocol):
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Log densities of rows under their sources; `noise` is of what is simulated."""
+        ...
+
+
+@runtime_checkable
+class HasMoments(Protocol):
+    """A model that says where each source is: what tables of estimates show."""
+
+    def source_moments(self) -> tuple[Tensor, Tensor]:
+        """(K, d) means of each source's coordinates, encoded, and (K, d) standard deviations.
+
+        Given columns are at their means.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "MetricFacts",
     "Resemblance",
     "Searched",
+    "Shrinkage",
     "SourceResult",
     "Splits",
     "StrategyResult",
@@ -276,6 +277,17 @@ class FarOut:
 
 
 @dataclass(frozen=True)
+class Shrinkage:
+    """What each strategy's kept models estimate of a column, source by source."""
+
+    column: str
+    quantity: str  # "mean" or "standard deviation"
+    unit: str
+    sources: tuple[str, ...]
+    estimates: dict[str, tuple[float | None, ...]]  # by strategy, in the order of the sources
+
+
+@dataclass(frozen=True)
 class ComparisonResult:
     """All of it."""
 
@@ -297,6 +309,7 @@ class ComparisonResult:
     versions: dict[str, str]
     dependence: Sometimes[Dependence] = None  # older results have none
     far_out: Sometimes[FarOut] = None  # there are no such rows, or they do not matter
+    shrinkage: Sometimes[tuple[Shrinkage, ...]] = None  # no strategy pools partially
 
     def __post_init__(self) -> None:
         key = self.primary_metric

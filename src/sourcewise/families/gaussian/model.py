@@ -168,6 +168,11 @@ class Gaussian(ConditionalModel):
         x = gaussian_sample(y, self.mean, self.scale_tril, noise)
         return x if self.slopes is None else moved(x, y, c, -self.slopes)
 
+    def source_moments(self) -> tuple[Tensor, Tensor]:
+        """See `families.base.HasMoments`."""
+        spread = self.scale_tril.square().sum(2).sqrt()
+        return self.mean, spread.expand_as(self.mean)
+
     @torch.no_grad()
     def fit_exactly(self, rows: Batch, names: tuple[str, ...]) -> None:
         """Set mean, covariance, shrinkage and slopes from all rows.
