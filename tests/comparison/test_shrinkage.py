@@ -12,7 +12,7 @@ def compared(tmp_path_factory):
     y = np.repeat(np.arange(10), 12)
     means = 0.4 * Noise(0).of("means").normal(10, 2).numpy()
     x = means[y] + Noise(0).of("x").normal(120, 2).numpy()
-    data = sw.read((x, y), name="few")
+    data = sw.read((x, y))
     return sw.compare(
         data,
         model="gaussian",
@@ -61,6 +61,6 @@ def test_saved_models_score_as_those_in_memory(compared):
 
 def test_a_family_without_it_says_who_has_it():
     y = np.repeat(np.arange(2), 60)
-    data = sw.read((Noise(1).normal(120, 2).numpy(), y), name="two")
+    data = sw.read((Noise(1).normal(120, 2).numpy(), y))
     with pytest.raises(InputError, match="strategy partial: table has no partial pooling .*gauss"):
         sw.compare(data, model="table", strategies="separate,partial")

@@ -42,7 +42,7 @@ def test_every_estimate_is_a_point_where_it_belongs():
 
 
 def test_the_report_shows_the_plot_only_where_there_is_one(result: dict[str, Any]):
-    usual = from_json(ComparisonResult, result)
+    usual = from_json(ComparisonResult, result, "it")
     assert "What partial pooling does" not in render(usual)
     page = render(replace(usual, shrinkage=(facts(10),)))
     assert "What partial pooling does" in page
