@@ -9,7 +9,7 @@ from sourcewise.partition import Partition
 
 __all__ = ["Strategy", "parse_strategies"]
 
-NAMED = ("pooled", "separate", "shuffled", "groups:a+b|c", "groups:FILE.csv")
+NAMED = ("pooled", "separate", "partial", "shuffled", "groups:a+b|c", "groups:FILE.csv")
 
 
 @dataclass(frozen=True)
@@ -20,18 +20,24 @@ class Strategy:
         name: what tables call it.
         partition: one model per block.
         shuffled: train on permuted labels: what the labels are worth to the pooled model.
+        partial: each source has parameters of its own, drawn towards those of its block.
     """
 
     name: str
     partition: Partition
     shuffled: bool = False
+    partial: bool = False
+
+    def trained_like(self, other: "Strategy") -> bool:
+        """Whether a block that both have is trained alike in both, given the same settings."""
+        return (self.shuffled, self.partial) == (other.shuffled, other.partial)
 
 
 def parse_strategies(text: str, names: tuple[str, ...]) -> tuple[Strategy, ...]:
     """Strategies from a comma-separated list.
 
-    `pooled`, `separate`, `shuffled`, and groups: `groups:a+b|c`, or `groups:FILE.csv` with the
-    columns `source` and `group`. Sources that the groups do not name stand alone.
+    `pooled`, `separate`, `partial`, `shuffled`, and groups: `groups:a+b|c`, or `groups:FILE.csv`
+    with the columns `source` and `group`. Sources that the groups do not name stand alone.
 
     >>> [s.partition.blocks for s in parse_strategies("pooled,groups:a+b", ("a", "b", "c"))]
     [((0, 1, 2),), ((0, 1), (2,))]
@@ -52,6 +58,8 @@ def parse_strategies(text: str, names: tuple[str, ...]) -> tuple[Strategy, ...]:
             strategies.append(Strategy(spec, Partition.separate(K)))
         elif spec in ("pooled", "shuffled"):
             strategies.append(Strategy(spec, Partition.pooled(K), spec == "shuffled"))
+        elif spec == "partial":
+            strategies.append(Strategy(spec, Partition.pooled(K), partial=True))
         else:
             raise unknown("strategy", spec, NAMED)
     return tuple(strategies)

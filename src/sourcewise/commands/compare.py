@@ -43,7 +43,8 @@ def compare(
     set_: o.Set = None,
     metric: o.Metric = "auto",
     strategies: Annotated[
-        str, typer.Option(help="pooled, separate, shuffled, groups:a+b|c, groups:FILE.csv")
+        str,
+        typer.Option(help="pooled, separate, partial, shuffled, groups:a+b|c, groups:FILE.csv"),
     ] = "pooled,separate",
     trials: Annotated[
         int, typer.Option(help="Settings to try per strategy, judged on validation rows.")

@@ -9,6 +9,7 @@ from sourcewise.comparison.dependence import CONDITION, dependence
 from sourcewise.comparison.plan import Plan
 from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.scores import FOLDS
+from sourcewise.comparison.shrinkage import shrinkage
 from sourcewise.comparison.summary import Summary
 from sourcewise.comparison.verdict import total_variation
 from sourcewise.families.base import Caution, Occasion
@@ -102,6 +103,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
         versions=config["versions"],
         dependence=signs,
         far_out=finished.far_out,
+        shrinkage=shrinkage(job, finished.models) or None,
     )
 
 

@@ -82,7 +82,7 @@ class Summary:
             by_name = {s.name: s for s in job.strategies}
             one, other = by_name[strategy], by_name[baseline]
             alike = job.settings_of(one) == job.settings_of(other)
-            alike = alike and one.shuffled == other.shuffled
+            alike = alike and one.trained_like(other)
             common = set(one.partition) & set(other.partition) if alike else set()
             self._same[key] = np.zeros(job.data.K, dtype=bool)
             self._same[key][[k for block in common for k in block]] = True

@@ -71,7 +71,8 @@ def _fits(job: Job, sums: Sums, train: Tensor) -> Iterator[SummedFit]:
         present = labelled.count.nonzero().squeeze(1).tolist()
         partition = strategy.partition.keep(present, needed=job.tested)
         settings, family = job.settings_of(strategy), cast(Solvable, job.family.model_class)
-        model = family.solve(settings, labelled, partition, job.names, inner)
+        partial = strategy.partial
+        model = family.solve(settings, labelled, partition, job.names, inner, partial)
         yield SummedFit(strategy.name, model, partition, encoder, labelled.count, encoded)
 
 

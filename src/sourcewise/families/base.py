@@ -26,6 +26,7 @@ __all__ = [
     "Diagnosed",
     "Diagnostic",
     "HasDensity",
+    "HasMoments",
     "Occasion",
     "SharedError",
     "Solvable",
@@ -265,6 +266,18 @@ class HasDensity(Protocol):
         ...
 
 
+@runtime_checkable
+class HasMoments(Protocol):
+    """A model that says where each source is: what tables of estimates show."""
+
+    def source_moments(self) -> tuple[Tensor, Tensor]:
+        """(K, d) means of each source's coordinates, encoded, and (K, d) standard deviations.
+
+        Given columns are at their means.
+        """
+        ...
+
+
 class Solved(Protocol):
     """All models of a strategy, as sums over their training rows give them."""
 
@@ -296,6 +309,7 @@ class Solvable(Protocol):
         partition: Partition,
         names: tuple[str, ...],
         parts: Moments | None = None,
+        partial: bool = False,
     ) -> Solved:
         """The exact fit of every block of the partition.
 
@@ -306,6 +320,7 @@ class Solvable(Protocol):
             names: the K sources' names, for messages.
             parts: of the same rows in P parts, (P K) groups: what settings leave open is chosen as
                 `Choosing` says.
+            partial: sources of a block are pooled partially; asked of families that can.
 
         Raises:
             InputError: what `fit_exactly` would refuse.

@@ -34,6 +34,9 @@ class Family:
         metrics: names of the metrics that it offers; the first is the primary one.
         primary: by form of the data, another one where that decides better.
         takes_given: whether it takes given columns c.
+        partial: whether its models can be pooled partially: their class then takes the keyword
+            `partial`, and says by it that each source has parameters of its own, drawn towards
+            those of the others.
         widest: the most columns of a table that it takes; None: as many as there are.
         suits: whether `auto` takes it for these data.
         sampling: likewise of the options of its `sample`, beside sources and noise.
@@ -53,6 +56,7 @@ class Family:
     metrics: tuple[str, ...] = ("log-likelihood",)
     primary: Mapping[str, str] = field(default_factory=dict)
     takes_given: bool = False
+    partial: bool = False
     widest: int | None = None
     suits: Callable[["Sources"], bool] = lambda data: False
     sampling: str = "sourcewise.settings:Settings"

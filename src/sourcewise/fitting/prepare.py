@@ -85,6 +85,12 @@ def prepare_job(
         raise InputError(
             f"--given: {family.name} takes no given columns (those that do: {takers})"
         )
+    if any(strategy.partial for strategy in strategies) and not family.partial:
+        able = listing(item.name for item in families().values() if item.partial)
+        raise InputError(
+            f"strategy partial: {family.name} has no partial pooling (those that do: {able}); "
+            "allowed are pooled, separate, shuffled, groups:a+b|c"
+        )
     auto, none = (settings.log == (word,) for word in ("auto", "none"))
     log = () if auto or none else settings.log
     rules = Rules(min_rows, settings.missing, log, auto, family.widest)

@@ -50,10 +50,12 @@ class Saved:
     given: Json | None  # encoder of given columns; None: there are none
     given_rows: str | None  # digest of those of the training rows
     features: Json | None  # of the metric; None: it asks for none
+    partial: bool = False  # whether the sources of a block are pooled partially
 
 
 def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -> None:
     """Write `models/<strategy>/` for every strategy."""
+    partial = {strategy.name for strategy in job.strategies if strategy.partial}
     for name, item in fitted.items():
         place = folder / "models" / name
         place.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,7 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
                 "given_rows": _save_given(place, item.given_rows),
                 "given": None if item.given is None else item.given.to_json(),
                 "features": None if item.features is None else item.features.to_json(),
+                **({"partial": True} if name in partial else {}),
             },
         )
 
@@ -113,11 +116,11 @@ def _load_strategy(place: Path) -> TrainedStrategy:
         raise InputError("sizes of models and of their encoder differ")
     if len(note.efforts) != len(note.blocks):
         raise InputError(f"{len(note.efforts)} efforts of {len(note.blocks)} blocks")
-    settings = chosen.parse(note.settings)
+    settings, options = chosen.parse(note.settings), {"partial": True} if note.partial else {}
     every = _by_number(_tensors(place / WEIGHTS, note.weights), len(note.blocks))
 
     def build(K: int) -> ConditionalModel:
-        return chosen.build(settings, K=K, **note.sizes)
+        return chosen.build(settings, K=K, **note.sizes, **options)
 
     wanted = {}
     for block, tensors in zip(note.blocks, every, strict=True):

@@ -186,6 +186,8 @@ def untrained(job: Job, strategy: Strategy, sizes: Sizes, y: Tensor) -> Partitio
     """The models of a strategy, for the sources among y that are needed."""
     settings = job.settings_of(strategy)
     partition = strategy.partition.keep(y.unique().tolist(), needed=job.tested)
+    if strategy.partial:
+        sizes = {**sizes, "partial": True}
     job.family.refuse_large(settings, K=max(map(len, partition)), **sizes)
     return PartitionedModel(
         partition, lambda K: job.family.build(settings, K=K, **sizes), job.names

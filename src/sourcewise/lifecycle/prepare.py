@@ -23,7 +23,7 @@ class TrainSettings(FitSettings):
     """All that determines a training, beside the data."""
 
     strategy: str = Field(
-        default="pooled", description="pooled, separate, groups:a+b|c, groups:FILE.csv"
+        default="pooled", description="pooled, separate, partial, groups:a+b|c, groups:FILE.csv"
     )
 
 
@@ -89,8 +89,8 @@ def _strategy(text: str, data: Sources) -> Strategy:
     strategies = parse_strategies(text, tuple(data.names))
     if len(strategies) != 1 or strategies[0].shuffled:
         raise InputError(
-            f"strategy {text!r}: train takes one of pooled, separate, groups:a+b|c, "
-            f"groups:FILE.csv; several ({listing(['pooled,separate'])}) and controls are for "
-            "compare"
+            f"strategy {text!r}: train takes one of pooled, separate, partial, "
+            f"groups:a+b|c, groups:FILE.csv; several ({listing(['pooled,separate'])}) and "
+            "controls are for compare"
         )
     return strategies[0]

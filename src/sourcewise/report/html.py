@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sourcewise.files import write_atomic
-from sourcewise.report import families, prose, tables, words
+from sourcewise.report import families, prose, shrinkage, tables, words
 from sourcewise.report import panels as sheets
 from sourcewise.report.forest import PALETTE, save
 from sourcewise.report.rows import MEAN, Forest, forest, panels
@@ -65,11 +65,24 @@ def render(result: ComparisonResult) -> str:
         plot=(plot := forest(result)),
         drawings=[_drawing(part, i) for i, part in enumerate(panels(plot))] if plot else [],
         families=families,
+        shrinkage=_shrinkage(result),
+        shrinkage_most=shrinkage.MOST,
         few_degrees=few_degrees,
         prose=prose,
         tables=tables,
         words=words,
     )
+
+
+def _shrinkage(result: ComparisonResult) -> Markup:
+    """Both drawings of the plot of shrinkage, if there is one: see `_drawing`."""
+    desc = "Estimates of each source under each strategy; the result holds the numbers."
+    drawn = []
+    for kind, width in (("wide", 720.0), ("narrow", 340.0)):
+        svg = shrinkage.save(result, "svg", width)
+        if svg is not None:
+            drawn.append(inline(svg, f"shrunk-{kind}", "Plot of shrinkage", desc, {}, kind))
+    return Markup("".join(drawn))
 
 
 def _drawing(part: Forest, i: int) -> Markup:

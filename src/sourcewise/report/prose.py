@@ -61,6 +61,7 @@ USUAL = {"pool": "pooled", "separate": "separate"}  # the strategy that a headli
 MEANING = {
     "pooled": "one model for all sources",
     "separate": "one model per source",
+    "partial": "each source's own parameters, drawn towards those of all",
     "shuffled": "one model, with source labels permuted (a control)",
 }
 

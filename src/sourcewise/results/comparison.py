@@ -20,6 +20,7 @@ __all__ = [
     "MetricFacts",
     "Resemblance",
     "Searched",
+    "Shrinkage",
     "SourceResult",
     "Splits",
     "StrategyResult",
@@ -277,6 +278,17 @@ class FarOut:
 
 
 @dataclass(frozen=True)
+class Shrinkage:
+    """What each strategy's kept models estimate of a column, source by source."""
+
+    column: str
+    quantity: str  # "mean" or "standard deviation"
+    unit: str
+    sources: tuple[str, ...]
+    estimates: dict[str, tuple[float | None, ...]]  # by strategy, in the order of the sources
+
+
+@dataclass(frozen=True)
 class ComparisonResult:
     """All of it."""
 
@@ -302,6 +314,7 @@ class ComparisonResult:
     families: Sometimes[tuple[FamilyLevel, ...]] = None
     family_verdicts: Sometimes[tuple[FamilyVerdict, ...]] = None
     best: Sometimes[Best] = None
+    shrinkage: Sometimes[tuple[Shrinkage, ...]] = None  # no strategy pools partially
 
     def __post_init__(self) -> None:
         key = self.primary_metric

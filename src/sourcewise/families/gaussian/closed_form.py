@@ -1,14 +1,12 @@
 """The maximum of a Gaussian likelihood from sums over rows: all blocks of a partition at once.
 
 The sources of a block share psi and, unless each has its own, Sigma; `model.py` has the formulas.
-Two kinds of sums serve: those of the rows at hand, and moments that parts of the rows add up to.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,13 +22,13 @@ from sourcewise.families.gaussian.shrinkage import (
     sound,
     weights,
 )
+from sourcewise.families.gaussian.sums import MomentSums, Sums
 from sourcewise.moments import Moments
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.truths.gaussian import gaussian_log_prob
 
 __all__ = [
-    "RowSums",
     "Solution",
     "free_parameters",
     "predicted",
@@ -38,103 +36,8 @@ __all__ = [
     "solve",
     "solve_moments",
     "summed",
+    "weights_by_parts",
 ]
-
-
-ROWS = 1 << 16  # that are looked at together
-
-
-class Sums(Protocol):
-    """What a fit asks of the rows of K sources."""
-
-    @property
-    def counts(self) -> Tensor:
-        """(K,) numbers of rows."""
-        ...
-
-    @property
-    def means(self) -> Tensor:
-        """(K, d) the sources' own."""
-        ...
-
-    def scatter(self, mu: Tensor, group: Tensor, G: int, diagonal: bool) -> tuple[Tensor, Tensor]:
-        """Of residuals `r = x - mu_y` in groups of sources.
-
-        Args:
-            mu: (K, d).
-            group: (K,) of each source; -1 for none.
-            G: number of groups.
-            diagonal: only diagonal entries count.
-
-        Returns:
-            mean r r', (G, d, d), and sum |r r'|^2, (G,).
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class RowSums:
-    """Sums over rows (n, d) of sources y (n,), taken when they are asked for."""
-
-    x: Tensor
-    y: Tensor
-    K: int
-
-    @property
-    def counts(self) -> Tensor:
-        """See `Sums`."""
-        return torch.bincount(self.y, minlength=self.K)
-
-    @property
-    def means(self) -> Tensor:
-        """See `Sums`."""
-        sums = self.x.new_zeros(self.K, self.x.shape[1]).index_add_(0, self.y, self.x)
-        return sums / self.counts[:, None]
-
-    def scatter(self, mu: Tensor, group: Tensor, G: int, diagonal: bool) -> tuple[Tensor, Tensor]:
-        """See `Sums`."""
-        d = self.x.shape[1]
-        S, fourth = self.x.new_zeros(G, d, d), self.x.new_zeros(G)
-        for g in range(G):
-            whole = bool((group == g).all())
-            own = torch.arange(len(self.y)) if whole else (group[self.y] == g).nonzero().squeeze(1)
-            for rows in own.split(ROWS):
-                r = self.x[rows] - mu.index_select(0, self.y[rows])
-                squares = r.square()
-                if diagonal:
-                    S[g].diagonal().add_(squares.sum(0))
-                    fourth[g] += squares.square().sum()
-                else:
-                    S[g] += r.T @ r
-                    fourth[g] += squares.sum(1).square().sum()
-            S[g] /= len(own)
-        return S, fourth
-
-
-@dataclass(frozen=True)
-class _MomentSums:
-    """Sums that moments of K sources give."""
-
-    moments: Moments
-
-    @property
-    def counts(self) -> Tensor:
-        return self.moments.count
-
-    @property
-    def means(self) -> Tensor:
-        return self.moments.mean
-
-    def scatter(self, mu: Tensor, group: Tensor, G: int, diagonal: bool) -> tuple[Tensor, Tensor]:
-        residual, used = self.moments.about(mu), (group >= 0).nonzero().squeeze(1)
-        where = group[used]
-        n = mu.new_zeros(G).index_add_(0, where, self.counts[used])
-        S = mu.new_zeros(G, *residual.second.shape[1:])
-        S = S.index_add_(0, where, residual.second[used]) / n[:, None, None]
-        S = torch.diag_embed(S.diagonal(dim1=1, dim2=2)) if diagonal else S
-        each = residual.fourth
-        each = each.diagonal(dim1=1, dim2=2).sum(1) if diagonal else each.sum((1, 2))
-        return S, mu.new_zeros(G).index_add_(0, where, each[used])
 
 
 @dataclass(frozen=True)
@@ -187,10 +90,17 @@ def solve_moments(
     parts: Moments | None = None,
 ) -> Solution:
     """See `families.base.Solvable`."""
-    weighed, sums = None, _MomentSums(moments)
-    if parts is not None and len(choices(settings, moments.first.shape[1])) > 1:
-        weighed = weights(predicted_parts(settings, moments, parts, partition))
-    return solve(settings, sums, partition, names, weighed)
+    weighed = weights_by_parts(settings, moments, parts, partition)
+    return solve(settings, MomentSums(moments), partition, names, weighed)
+
+
+def weights_by_parts(
+    settings: GaussianSettings, moments: Moments, parts: Moments | None, partition: Partition
+) -> Tensor | None:
+    """(C, M) of ways to shrink by what they predict of parts; None: nothing is left open."""
+    if parts is None or len(choices(settings, moments.first.shape[1])) == 1:
+        return None
+    return weights(predicted_parts(settings, moments, parts, partition))
 
 
 def predicted_parts(
@@ -214,7 +124,7 @@ def predicted_parts(
         for p in range(P)
         for block in partition.keep(kept[p]).blocks
     ]
-    found = predicted(settings, _MomentSums(known), _MomentSums(parts), Partition(tuple(blocks)))
+    found = predicted(settings, MomentSums(known), MomentSums(parts), Partition(tuple(blocks)))
     whole = _covariance_of(settings, partition, K)[0]
     virtual = _covariance_of(settings, Partition(tuple(blocks)), P * K)[0]
     inside = (virtual >= 0).nonzero().squeeze(1)

@@ -26,6 +26,7 @@ FAMILY = Family(
     recipe="exact",
     metrics=("log-likelihood", "energy-distance"),
     takes_given=True,
+    partial=True,
     widest=2000,  # a covariance has their square, 32 MB
     suits=_suits,
 )

@@ -25,7 +25,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sourcewise.batch import Batch
+from sourcewise.batch import Batch, needed
 from sourcewise.errors import InputError, rounded
 from sourcewise.families.base import (
     BatchNoise,
@@ -37,7 +37,6 @@ from sourcewise.families.base import (
     Occasion,
 )
 from sourcewise.families.gaussian.closed_form import (
-    RowSums,
     Solution,
     free_parameters,
     predicted,
@@ -46,9 +45,17 @@ from sourcewise.families.gaussian.closed_form import (
     solve_moments,
     summed,
 )
+from sourcewise.families.gaussian.partial import (
+    apart,
+    partial_moments,
+    pooled_settings,
+    solve_partial,
+)
+from sourcewise.families.gaussian.partial_slopes import PartialSlopes, partial_slopes
 from sourcewise.families.gaussian.settings import GaussianSettings
 from sourcewise.families.gaussian.shrinkage import choices, weights
 from sourcewise.families.gaussian.slopes import moved, slopes
+from sourcewise.families.gaussian.sums import RowSums
 from sourcewise.moments import MomentParts, Moments
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
@@ -56,6 +63,7 @@ from sourcewise.truths.gaussian import gaussian_log_prob, gaussian_sample
 
 __all__ = ["Gaussian"]
 
+KINDS = ("means", "covariances", "slopes")
 ROOM = 4  # times the numbers in rows, that sums over parts of them may take
 
 
@@ -67,6 +75,8 @@ class Gaussian(ConditionalModel):
         K: number of sources.
         d: number of variables.
         C: number of given columns, encoded.
+        partial: each source has a mean, covariance and slopes of its own, drawn towards those of
+            all: see `partial`.
 
     Attributes:
         mean: mu, (K, d).
@@ -74,6 +84,8 @@ class Gaussian(ConditionalModel):
         intensity: shrinkage a, (K,) or (1,).
         weights: (C, M) of ways to shrink each covariance; 0: nothing was chosen.
         slopes: B, (K, d, C), or (1, d, C) if they are shared; None without given columns.
+        shares: (K, 3) of what all sources share, in the mean, covariance and slopes of each; None
+            unless partially pooled.
     """
 
     recipe: ClassVar[str] = "exact"
@@ -82,28 +94,35 @@ class Gaussian(ConditionalModel):
     intensity: Tensor
     weights: Tensor
     slopes: Tensor | None
+    shares: Tensor | None
 
-    def __init__(self, settings: GaussianSettings, *, K: int, d: int, C: int = 0):
+    def __init__(
+        self, settings: GaussianSettings, *, K: int, d: int, C: int = 0, partial: bool = False
+    ):
         super().__init__()
+        settings = pooled_settings(settings, d) if partial else settings
         self.settings, self.K, self.d, self.C = settings, K, d, C
-        self.d1 = settings.specific_means(d)
-        M = 1 if settings.shares else K
+        self.d1, self.partial = settings.specific_means(d), partial
+        M = 1 if settings.shares and not partial else K
         self.register_buffer("mean", torch.zeros(K, d, dtype=torch.float64))
         # An identity by hand: `torch.eye` on the meta device takes seconds to import.
         scale_tril = torch.zeros(M, d, d, dtype=torch.float64)
         scale_tril.diagonal(dim1=1, dim2=2).fill_(1.0)
         self.register_buffer("scale_tril", scale_tril)
         self.register_buffer("intensity", torch.zeros(M, dtype=torch.float64))
-        ways = len(choices(settings, d))
-        self.register_buffer("weights", torch.zeros(ways, M, dtype=torch.float64))
-        each = torch.zeros(1 if settings.shared_slopes else K, d, C, dtype=torch.float64)
+        ways, shrunk = len(choices(settings, d)), 1 if partial else M
+        self.register_buffer("weights", torch.zeros(ways, shrunk, dtype=torch.float64))
+        one = settings.shared_slopes and not partial
+        each = torch.zeros(1 if one else K, d, C, dtype=torch.float64)
         self.register_buffer("slopes", each if C else None)
+        self.register_buffer("shares", torch.zeros(K, 3, dtype=torch.float64) if partial else None)
 
     @property
     def free_parameters(self) -> int:
         """See `closed_form.free_parameters`; and the slopes."""
         own = 0 if self.slopes is None else self.slopes.numel()
-        return free_parameters(self.settings, self.K, self.d) + own
+        settings = apart(self.settings) if self.partial else self.settings
+        return free_parameters(settings, self.K, self.d) + own
 
     def diagnostics(self) -> list[Diagnostic]:
         """The shrinkage intensity of each covariance, and how it shrinks if that is `auto`."""
@@ -115,6 +134,10 @@ class Gaussian(ConditionalModel):
             alone = how == "predictive" and fitted and not chosen
             how = "ledoit-wolf" if alone else how  # it has seen no parts
             out.append(Diagnostic("shrinkage", (how,), setting=True))
+        if self.shares is not None:
+            kinds = KINDS[:2] if self.slopes is None else KINDS
+            for kind, values in zip(kinds, self.shares.T.tolist(), strict=False):
+                out.append(Diagnostic(f"pooled share of {kind}", tuple(values)))
         return out
 
     @classmethod
@@ -145,6 +168,11 @@ class Gaussian(ConditionalModel):
         x = gaussian_sample(y, self.mean, self.scale_tril, noise)
         return x if self.slopes is None else moved(x, y, c, -self.slopes)
 
+    def source_moments(self) -> tuple[Tensor, Tensor]:
+        """See `families.base.HasMoments`."""
+        spread = self.scale_tril.square().sum(2).sqrt()
+        return self.mean, spread.expand_as(self.mean)
+
     @torch.no_grad()
     def fit_exactly(self, rows: Batch, names: tuple[str, ...]) -> None:
         """Set mean, covariance, shrinkage and slopes from all rows.
@@ -160,10 +188,28 @@ class Gaussian(ConditionalModel):
         weighed = self.weights if bool(self.weights.any()) else None
         if self.slopes is not None and c is not None:
             self.slopes.copy_(slopes(self.settings, x, c, y, names, weighed))
+            if self.shares is not None:
+                B = self._draw_slopes(rows, names, weighed)
+                self.slopes.copy_(B.slopes)
+                self.shares[:, 2] = B.share
         sums = RowSums(moved(x, y, c, self.slopes), y, self.K)
-        found = solve(self.settings, sums, Partition.pooled(self.K), names, weighed)
+        how = (self.settings, sums, Partition.pooled(self.K), names, weighed)
+        if self.shares is not None:
+            partial = solve_partial(*how)
+            found, self.shares[:, :2] = partial.solution, partial.share
+        else:
+            found = solve(*how)
         for name in ("mean", "scale_tril", "intensity"):
             getattr(self, name).copy_(getattr(found, name))
+
+    def _draw_slopes(
+        self, rows: Batch, names: tuple[str, ...], weighed: Tensor | None
+    ) -> PartialSlopes:
+        """Slopes of each source, from those that all share."""
+        x, y, c = rows.tensor, rows.y, needed(rows.c)
+        sums = RowSums(moved(x, y, c, self.slopes), y, self.K)
+        pooled = solve(self.settings, sums, Partition.pooled(self.K), names, weighed)
+        return partial_slopes(x, c, y, self.K, pooled.scale_tril[0])
 
     @torch.no_grad()
     def choose(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
@@ -196,9 +242,9 @@ class Gaussian(ConditionalModel):
                     scores.append(self._predicted(known, unknown, told))
                 except InputError:  # of slopes under covariances that so few rows do not have
                     continue
-                owners.append(sources if len(self.intensity) > 1 else sources[:1] * 0)
+                owners.append(sources if self.weights.shape[1] > 1 else sources[:1] * 0)
         if scores:
-            found = summed(torch.cat(scores, 1), torch.cat(owners), len(self.intensity))
+            found = summed(torch.cat(scores, 1), torch.cat(owners), self.weights.shape[1])
             self.weights.copy_(weights(found))
 
     def _predicted(self, known: Batch, unknown: Batch, names: tuple[str, ...]) -> Tensor:
@@ -219,8 +265,11 @@ class Gaussian(ConditionalModel):
         partition: Partition,
         names: tuple[str, ...],
         parts: Moments | None = None,
+        partial: bool = False,
     ) -> Solution:
         """See `families.base.Solvable`."""
+        if partial:
+            return partial_moments(settings, moments, partition, names, parts)
         return solve_moments(settings, moments, partition, names, parts)
 
 

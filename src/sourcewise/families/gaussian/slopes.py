@@ -19,8 +19,9 @@ from torch import Tensor
 
 from sourcewise.batch import needed
 from sourcewise.errors import InputError
-from sourcewise.families.gaussian.closed_form import RowSums, solve
+from sourcewise.families.gaussian.closed_form import solve
 from sourcewise.families.gaussian.settings import GaussianSettings
+from sourcewise.families.gaussian.sums import RowSums
 from sourcewise.partition import Partition
 
 __all__ = ["MOST_SLOPES", "moved", "slopes"]

@@ -1,0 +1,142 @@
+"""How far the sources' means are apart, and what each source therefore takes from the others.
+
+A source's sample mean, whitened by the covariance W = L L' within sources, and turned to
+directions U in which sources vary independently, is z_k. In each direction
+
+    z_k | m_k ~ N(m_k, v_k),   v_k = 1 / n_k,   m_k ~ N(m, t)          (k = 1..K sources)
+
+The variance t between sources is the one of most restricted likelihood (Patterson and Thompson,
+"Recovery of inter-block information when block sizes are unequal", 1971), with m integrated out:
+
+    -2 l(t) = sum_k log(t + v_k) + log sum_k w_k + sum_k w_k (z_k - m)^2,
+    w_k = 1 / (t + v_k),   m = sum_k w_k z_k / sum_k w_k
+
+With equal n_k it is `max(0, sum_k (z_k - m)^2 / (K - 1) - 1/n)`. The means are then (empirical
+Bayes; Morris, "Parametric empirical Bayes inference: theory and applications", 1983)
+
+    E[m_k | z] = m + t / (t + v_k) (z_k - m)
+
+K sources say little of d variances. So t is a mean of two: its own estimate, of K - 1 degrees of
+freedom, and the one variance that fits all directions alike, which counts as d of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Effects",
+    "directions",
+    "random_effects",
+    "variance_between",
+    "variances_between",
+]
+
+LADDER, HALVINGS = 64, 80  # steps of a search for a variance: coarse, then to the last digit
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Means of K sources that are drawn together, in p directions.
+
+    Args:
+        mean: E[m_k | z], (K, p).
+        variance: of m_k given z, that of m included, (K, p).
+        share: of m in E[m_k | z], `v_k / (t + v_k)`, (K, p).
+        unlikely: `(E[m_k | z] - m)^2 / 2t`, what its own mean costs a source, (K, p).
+    """
+
+    mean: Tensor
+    variance: Tensor
+    share: Tensor
+    unlikely: Tensor
+
+
+def random_effects(z: Tensor, v: Tensor, between: Tensor) -> Effects:
+    """The posterior of means, given the variances between sources.
+
+    Args:
+        z: (K, p) sample means.
+        v: (K,) their sampling variances.
+        between: t, (p,).
+    """
+    w = 1 / (between + v[:, None])
+    total = w.sum(0)
+    m, share = (w * z).sum(0) / total, v[:, None] * w
+    variance = (1 - share) * v[:, None] + share.square() / total
+    unlikely = between / 2 * (w * (z - m)).square()
+    return Effects(m + (1 - share) * (z - m), variance, share, unlikely)
+
+
+def variances_between(z: Tensor, v: Tensor) -> Tensor:
+    """(p,) t of each direction: see the module.
+
+    Args:
+        z: (K, p) sample means.
+        v: (K,) their sampling variances.
+    """
+    K, p = z.shape
+    common, own = variance_between(z, v, common=True), variance_between(z, v)
+    return (p * common + (K - 1) * own) / (p + K - 1)
+
+
+def directions(z: Tensor, v: Tensor) -> Tensor:
+    """(d, d) U: orthogonal directions in which the sample means z (K, d) are uncorrelated."""
+    w = 1 / (variance_between(z, v, common=True) + v)
+    apart = z - w @ z / w.sum()
+    return torch.linalg.eigh((apart.T * w) @ apart).eigenvectors
+
+
+def variance_between(z: Tensor, v: Tensor, common: bool = False) -> Tensor:
+    """The variance between sources of most restricted likelihood.
+
+    Args:
+        z: (K, p) sample means.
+        v: (K,) their sampling variances, above 0.
+        common: one variance for all directions.
+
+    Returns:
+        t >= 0, (p,), or (1,) if it is common; 0 for one source.
+
+    >>> variance_between(torch.tensor([[1.0], [3.0], [5.0]]), torch.full((3,), 1.5))
+    tensor([2.5000])
+    """
+    if len(z) < 2:
+        return z.new_zeros(1 if common else z.shape[1])
+
+    def summed(each: Tensor) -> Tensor:
+        return each.sum(0, keepdim=True) if common else each
+
+    low, high = 1e-6 * v.min(), 2 * ((z - z.mean(0)).square().sum(0).max() + v.max())
+    rungs = low * (high / low) ** torch.linspace(0, 1, LADDER, dtype=z.dtype)
+    ladder = torch.cat([torch.zeros_like(rungs[:1]), rungs])
+    best = torch.stack([summed(_restricted(z, v, t)) for t in ladder]).argmax(0)
+    ends = ladder[(best - 1).clamp(min=0)], ladder[(best + 1).clamp(max=LADDER)]
+    return _root(lambda t: summed(_score(z, v, t)), *ends)
+
+
+def _restricted(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    """(p,) twice the restricted log-likelihood of t, less a constant."""
+    w = 1 / (t + v)[:, None]
+    m = (w * z).sum(0) / w.sum()
+    return w.log().sum() - w.sum().log() - (w * (z - m).square()).sum(0)
+
+
+def _score(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    """(p,) its derivative at t, (p,) or (1,)."""
+    w = 1 / (t + v[:, None])
+    total = w.sum(0)
+    m = (w * z).sum(0) / total
+    return (w.square() * (z - m).square()).sum(0) - w.sum(0) + w.square().sum(0) / total
+
+
+def _root(score: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
+    """Where a score falls through 0; low where it is not positive there."""
+    start, rises = low, score(low) > 0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        up = score(middle) > 0
+        low, high = torch.where(up, middle, low), torch.where(up, high, middle)
+    return torch.where(rises, (low + high) / 2, start)
