@@ -1,6 +1,8 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from sourcewise.documents import from_json
 from sourcewise.report import shrinkage
 from sourcewise.report.html import render
@@ -34,7 +36,7 @@ def test_sources_are_in_the_order_of_the_first_strategy_and_at_most_so_many():
 def test_every_estimate_is_a_point_where_it_belongs():
     plot = shrinkage.figure([facts(10)], 600.0)
     (ax,) = plot.axes
-    points = {str(dots.get_label()): dots.get_offsets() for dots in ax.collections}
+    points = {str(d.get_label()): np.asarray(d.get_offsets()) for d in ax.collections}
     found = {name: points[name] for name in ("separate", "partial", "pooled")}
     assert [len(each) for each in found.values()] == [10, 9, 10]  # one is not known
     for x, y in found["partial"]:

@@ -29,14 +29,14 @@ def compare(
     """Train all strategies on the sources, measure them fairly, and say which is better for whom.
 
     >>> import sourcewise as sw
-    >>> result = sw.compare(sw.read("wine"), seeds=1)
+    >>> result = sw.compare(sw.read("wine"), model="gaussian", seeds=1)
     >>> result.verdict["overall"]
     'separate'
 
     Args:
         data: the sample, from `sourcewise.read`.
-        settings: a `CompareSettings`; or give its fields by name: `model`, `set`, `strategies`
-            (text, or a list), `seeds`, `scope`, `seed`, `min_rows`, `missing`, `log`.
+        settings: a `CompareSettings`; or give its fields by name: `model`, `strategies` (text, or
+            lists), `set`, `seeds`, `scope`, `seed`, `min_rows`, `missing`, `log`, `budget`.
         out: the run folder; None keeps everything in memory. A folder that holds the same run,
             finished or not, is resumed.
         overwrite: replace another run in `out`.

@@ -59,6 +59,11 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
         super().__init__(prepared, execution)
         self.started = time.perf_counter(), time.process_time()
 
+    def repeated(self, times: int) -> "ComparisonRun":
+        """With so many repetitions."""
+        plan = replace(self.prepared.plan, repetitions=times, _kept={})
+        return ComparisonRun(replace(self.prepared, plan=plan), self.execution)
+
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The search, all cells, and the models to keep."""
         self.started = time.perf_counter(), time.process_time()

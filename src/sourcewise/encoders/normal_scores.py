@@ -27,6 +27,7 @@ from sourcewise.encoders.base import CodedColumn, Coding, Document, Encoder, Siz
 from sourcewise.encoders.bins import cut_values
 from sourcewise.encoders.mixed import MixedCoding, MixedEncoder
 from sourcewise.encoders.mixed_columns import MixedColumn, MixedRows
+from sourcewise.encoders.places import code_of, place
 from sourcewise.forms import Table, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
@@ -70,7 +71,7 @@ class NormalScoresCoding(Coding):
             for v, smooth, item in zip(rows.values.T, _smooth(bins), bins.maps, strict=True)
         )
         bins = replace(bins, maps=tuple(maps))
-        codes = bins.encode(rows, y)[0]
+        codes = code_of(bins.encode(rows, y)[0])
         masses = (
             torch.bincount(code, minlength=item.count).double() + 0.5
             for code, item in zip(codes.T, bins.maps, strict=True)
@@ -97,10 +98,11 @@ class NormalScoresEncoder(Encoder):
 
     def encode(self, rows: MixedRows, y: Tensor) -> tuple[Tensor, Tensor]:
         """(n, d) normal scores, and (n,) the log |dz/dx|, to be added to log p(z)."""
-        codes, log_det = self.bins.encode(rows, y)
-        within, scores = self.bins.place(rows) - codes, []
-        for j, margin in enumerate(self._margins):
-            z, log = margin.scores(codes[:, j], within[:, j])
+        places, log_det = self.bins.encode(rows, y)
+        codes, scores = code_of(places), []
+        for j, (margin, item) in enumerate(zip(self._margins, self.bins.maps, strict=True)):
+            within = item.place(rows.values[:, j].contiguous()) - codes[:, j]
+            z, log = margin.scores(codes[:, j], within)
             scores.append(z)
             log_det = log_det + log
         return torch.stack(scores, 1), log_det
@@ -108,7 +110,8 @@ class NormalScoresEncoder(Encoder):
     def decode(self, z: Tensor) -> Table:
         """Back to original units, each column as it was recorded."""
         margins = zip(self._margins, z.double().T, strict=True)
-        return self.bins.decode(torch.stack([margin.places(each) for margin, each in margins], 1))
+        at = torch.stack([margin.places(each) for margin, each in margins], 1)
+        return self.bins.decode(place(at.long(), at - at.floor()))
 
     @property
     def _margins(self) -> "list[_Margin]":

@@ -174,13 +174,22 @@ def test_bad_requests_are_refused_in_one_line(changes, words):
     assert "\n" not in str(error.value)
 
 
-def test_a_budget_leaves_families_out_but_never_the_first(monkeypatch, tmp_path):
-    data, asked = sample(), CompareSettings.changed(None, {**GIVEN, "budget": 1e-9})
-    chosen = named_families(data, asked)
-    prepared = replace(prepare_families(data, asked, chosen), minutes=1e-9)
-    kept, notes = within_budget(prepared, tmp_path)
-    assert list(kept) == ["gaussian"]
-    assert "no time for the family table" in notes[0]
-    generous = replace(prepare_families(data, asked, chosen), minutes=1e9)
-    assert list(within_budget(generous, tmp_path)[0]) == ["gaussian"]  # as it began
-    assert list(within_budget(generous, tmp_path / "new")[0]) == ["gaussian", "table"]
+def test_a_budget_takes_seeds_then_families_but_never_the_first(tmp_path):
+    data, asked = sample(), CompareSettings.changed(None, GIVEN)
+    prepared = prepare_families(data, asked, named_families(data, asked))
+    once, first = (prepared.times[name] for name in ("table", "gaussian"))
+    whole = first * prepared.members[0].plan.repetitions
+
+    def times(seconds: float, folder=None):
+        own = replace(prepared, minutes=seconds / 60)
+        own.__dict__["times"] = prepared.times  # measured once
+        return within_budget(own, folder), own
+
+    found, own = times(1e-9, tmp_path)
+    assert found == {"gaussian": 2, "table": 0}
+    assert "no time for the family table" in own.late_notes(found)[0]
+    assert times(1e9, tmp_path)[0] == found  # as it began
+    found, own = times(whole + 1.5 * once)
+    assert found == {"gaussian": 2, "table": 1}
+    assert "time for 1 training seed of table, not 2" in own.late_notes(found)[0]
+    assert times(whole + 2.5 * once, tmp_path / "new")[0] == {"gaussian": 2, "table": 2}

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sourcewise.comparison.beside.best import same_rows
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
-from sourcewise.errors import InputError, listing, unknown
+from sourcewise.errors import InputError, counted, listing, unknown
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, suiting
 from sourcewise.files import plain
@@ -17,7 +17,7 @@ from sourcewise.results.contract import Json
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 
-__all__ = ["PreparedFamilies", "late_note", "named_families", "prepare_families"]
+__all__ = ["PreparedFamilies", "named_families", "prepare_families"]
 
 
 @dataclass(frozen=True)
@@ -54,42 +54,67 @@ class PreparedFamilies:
     @property
     def notes(self) -> list[str]:
         """What is to be known before it runs, one line each."""
-        late = [late_note(name, seconds) for name, seconds in self.late.items()]
+        late = self.late_notes(self.repetitions)
         return [*self.made_alike, *late, *self.screened.notes]
 
     def foreseen(self) -> Json:
         """What settings come to, and the seconds of each family."""
         resolved = {n: member.foreseen()["resolved"] for n, member in self.by_name.items()}
         seconds = {name: round(s, 2) for name, s in self.times.items()}
-        reason = "of families if no training stops early"
-        return {"resolved": resolved, "family_seconds": seconds, "seconds_reason": reason}
+        return {
+            "resolved": resolved,
+            "seconds_of_one_repetition": seconds,
+            "repetitions": self.repetitions,
+            "seconds_reason": "as trainings stop early as a rule",
+        }
 
     @cached_property
     def times(self) -> dict[str, float]:
-        """Seconds that each family will take if no training stops early; quicker ones first.
-
-        The first family comes first.
-        """
-        seconds = {name: member.seconds() for name, member in self.by_name.items()}
+        """Seconds of one repetition of each family; quicker ones first, after the first family."""
+        seconds = {name: _once(member) for name, member in self.by_name.items()}
         first, *others = seconds
         return {name: seconds[name] for name in (first, *sorted(others, key=seconds.__getitem__))}
 
     @cached_property
-    def late(self) -> dict[str, float]:
-        """The families that do not fit the minutes together, and the seconds each would take."""
-        if self.minutes is None:
-            return {}
-        total, found = 0.0, {}
+    def repetitions(self) -> dict[str, int]:
+        """How often each family is fitted: as often as asked, less often for want of time, or 0.
+
+        Training seeds may be fewer; a cross-validation is whole or not made at all.
+        """
+        found, left = {}, math.inf if self.minutes is None else 60 * self.minutes
         for i, (name, seconds) in enumerate(self.times.items()):
-            if i and total + seconds > 60 * self.minutes:
-                found[name] = seconds
-            else:
-                total += seconds
-        return found
+            plan = self.by_name[name].plan
+            fewest = plan.repetitions if i == 0 or plan.scope == "procedure" else 1
+            most = math.floor(left / seconds) if left < math.inf else plan.repetitions
+            found[name] = min(plan.repetitions, max(most, 0 if i else fewest))
+            if found[name] < fewest:
+                found[name] = 0
+            left -= found[name] * seconds
+        return {name: found[name] for name in self.by_name}
 
     def seconds(self) -> float:
-        """That those which fit will take."""
-        return sum(s for name, s in self.times.items() if name not in self.late)
+        """That all will take."""
+        return sum(times * self.times[name] for name, times in self.repetitions.items())
+
+    def late_notes(self, repetitions: Mapping[str, int]) -> list[str]:
+        """What a reader is told of families that there was no time, or little time, for."""
+        notes = []
+        for name, times in repetitions.items():
+            asked = self.by_name[name].plan.repetitions
+            if times < asked:
+                minutes = f"--budget {max(1, math.ceil(2 * asked * self.times[name] / 60))}"
+                much = f"about {math.ceil(asked * self.times[name] / 60)} min"
+                what = f"no time for the family {name} ({much})"
+                if times:
+                    what = f"time for {counted(times, 'training seed')} of {name}, not {asked}"
+                notes.append(f"{what}: {minutes} takes it, or --model {name}")
+        return notes
+
+
+def _once(member: Prepared) -> float:
+    """Seconds of one repetition, as trainings stop early as a rule; never 0."""
+    plan = member.plan
+    return max(1e-3, member.job.family.early * member.seconds() / plan.repetitions)
 
 
 def named_families(data: Sources, settings: CompareSettings) -> tuple[Family, ...]:
@@ -246,13 +271,4 @@ def _config(data: Sources, settings: CompareSettings, members: Sequence[Prepared
             "fingerprint": data.fingerprint(),
             "versions": members[0].config["versions"],
         }
-    )
-
-
-def late_note(name: str, seconds: float) -> str:
-    """What a reader is told of a family that there was no time for."""
-    minutes = max(1, math.ceil(seconds / 60))
-    return (
-        f"no time for the family {name}: about {minutes} min if no training stops early; "
-        f"--model {name}, or a larger --budget, takes it"
     )

@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from sourcewise.comparison.beside.document import beside
-from sourcewise.comparison.beside.prepare import PreparedFamilies, late_note
+from sourcewise.comparison.beside.prepare import PreparedFamilies
 from sourcewise.comparison.outcome import Outcome
-from sourcewise.comparison.prepare import Prepared
 from sourcewise.comparison.summary import Summary
 from sourcewise.documents import reading
 from sourcewise.execution import Execution
@@ -24,13 +23,17 @@ from sourcewise.training.processes import Processes
 __all__ = ["FAMILIES", "FamiliesRun", "within_budget"]
 
 FAMILIES = "families"
-LATE = "left_out.json"  # written once: an interrupted run goes on with the same families
+TIME = "repetitions.json"  # written once: an interrupted run goes on with the same families
 
 
 class FamilyRun(Protocol):
     """A comparison of one family: `comparison.run.ComparisonRun`."""
 
     files: tuple[str, ...]
+
+    def repeated(self, times: int) -> Self:
+        """With so many repetitions."""
+        ...
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """All cells, and the models to keep."""
@@ -88,14 +91,15 @@ class FamiliesRun(Runnable[PreparedFamilies, Outcomes, Comparison]):
     def work(self, path: Path | None, progress: Progress | None) -> Outcomes:
         """All comparisons that there is time for, one after another."""
         home = path and path / FAMILIES
-        members, late = within_budget(self.prepared, home)
-        runs = {name: self.runs[name] for name in members}
+        times = within_budget(self.prepared, home)
+        runs = {name: run.repeated(times[name]) for name, run in self.runs.items() if times[name]}
         outcomes = {}
         for i, (name, run) in enumerate(runs.items()):
             own = home and home / name
             if own is not None:
                 own.mkdir(parents=True, exist_ok=True)
             outcomes[name] = run.work(own, share(progress, i, len(runs)))
+        late = self.prepared.late_notes(times) if self.prepared.minutes is not None else []
         return Outcomes(runs, outcomes, (*self.prepared.made_alike, *late))
 
     def write(self, folder: Path, outcome: Outcomes) -> None:
@@ -129,36 +133,32 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def within_budget(
-    prepared: PreparedFamilies, folder: Path | None
-) -> tuple[dict[str, Prepared], list[str]]:
-    """The families that fit the minutes together, and a note on each that does not.
+def within_budget(prepared: PreparedFamilies, folder: Path | None) -> dict[str, int]:
+    """How often each family is fitted; 0: there is no time for it.
 
-    In a folder the choice is made once: another machine, or a slower hour, goes on with it.
+    In a folder that is settled once: another machine, or a slower hour, goes on with it.
     """
     if prepared.minutes is None:
-        return prepared.by_name, []
-    processes = Processes.found()
-    late = _written(folder)
-    if late is None:
-        late = prepared.late
-        if folder is not None and processes.first:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / LATE, late)
+        return {name: member.plan.repetitions for name, member in prepared.by_name.items()}
+    path, processes = folder and folder / TIME, Processes.found()
+    found = _written(path, prepared)
+    if found is None:
+        found = prepared.repetitions
+        if path is not None and processes.first:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, found)
     # Clocks of several processes differ: the first one's counts.
-    kept = {
-        name: member
-        for name, member in prepared.by_name.items()
-        if processes.agreed(name not in late)
-    }
-    notes = [late_note(name, s) for name, s in late.items() if name not in kept]
-    return kept, notes
+    most = max(member.plan.repetitions for member in prepared.members)
+    agreed: dict[str, int] = {}
+    for name in prepared.by_name:
+        agreed[name] = sum(processes.agreed(r < found[name]) for r in range(most))
+    return agreed
 
 
-def _written(folder: Path | None) -> dict[str, float] | None:
-    """The families that were left out when the run began; None: it begins now."""
-    path = folder and folder / LATE
+def _written(path: Path | None, prepared: PreparedFamilies) -> dict[str, int] | None:
+    """What was settled when the run began; None: it begins now."""
     if path is None or not path.exists():
         return None
     with reading(path):
-        return {str(name): float(seconds) for name, seconds in read_json(path).items()}
+        document = read_json(path)
+        return {name: int(document[name]) for name in prepared.by_name}

@@ -1,8 +1,20 @@
 """The record of the mixture family."""
 
+from typing import TYPE_CHECKING
+
 from sourcewise.families.family import Family
 
+if TYPE_CHECKING:
+    from sourcewise.sources import Sources
+
 __all__ = ["FAMILY"]
+
+
+def _suits(data: "Sources") -> bool:
+    from sourcewise.screening.base import content
+
+    return content(data) == "numbers"
+
 
 FAMILY = Family(
     name="mixture",
@@ -15,6 +27,8 @@ FAMILY = Family(
     metrics=("log-likelihood", "energy-distance"),
     takes_given=True,
     widest=100,  # the products of columns are features: 5000 numbers a row
+    partial=True,
+    suits=_suits,
     asks=("steps",),
     scope="these models",
 )

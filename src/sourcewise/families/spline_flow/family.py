@@ -1,8 +1,21 @@
 """The record of the spline flow."""
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from sourcewise.families.family import Family
 
+if TYPE_CHECKING:
+    from sourcewise.sources import Sources
+
 __all__ = ["FAMILY"]
+
+
+def _suits(data: "Sources") -> bool:
+    from sourcewise.screening.base import content
+
+    return find_spec("zuko") is not None and content(data) == "numbers"
+
 
 FAMILY = Family(
     name="spline-flow",
@@ -14,5 +27,7 @@ FAMILY = Family(
     recipe="gradient",
     metrics=("log-likelihood", "energy-distance"),
     takes_given=True,
+    suits=_suits,
+    early=0.35,
     widest=1000,  # a draw takes as many passes through the network as there are columns
 )

@@ -13,7 +13,7 @@ __all__ = ["FAMILY"]
 def _suits(data: "Sources") -> bool:
     from sourcewise.screening.base import content
 
-    return content(data) == "mixed"
+    return content(data) in ("mixed", "numbers")
 
 
 FAMILY = Family(
@@ -27,4 +27,5 @@ FAMILY = Family(
     metrics=("log-likelihood", "energy-distance"),
     takes_given=True,
     suits=_suits,
+    early=0.75,
 )
