@@ -508,7 +508,8 @@ def start(*arguments) -> subprocess.Popen:
 
 def test_killed_and_run_again_gives_the_same_bytes(here):
     """SIGKILL at three random moments of one comparison."""
-    arguments = ("compare", "wine", "--seeds", 8, "--strategies", "pooled,separate,shuffled")
+    arguments = ("compare", "wine", "--model", "gaussian", "--seeds", 8)
+    arguments += ("--strategies", "pooled,separate,shuffled")
     whole = start(*arguments, "--out", "whole")
     assert whole.wait() == 0
     killed = 0
@@ -540,6 +541,7 @@ def test_killed_and_run_again_gives_the_same_bytes(here):
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_that_it_goes_on(tmp_path, sign):
     command = [sys.executable, "-m", "sourcewise.cli", "compare", "breast-cancer", "--seeds", "50"]
+    command += ["--model", "gaussian"]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "run")],
         stderr=subprocess.PIPE,

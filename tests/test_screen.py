@@ -223,7 +223,7 @@ def test_a_plain_terminal_gets_other_marks_and_files_keep_theirs(tmp_path, encod
     frame["Stätte"] = ["Łódź", "Zürich"] * (len(frame) // 2)
     frame.to_csv(tmp_path / "a.csv", index=False)
     line = [sys.executable, "-c", "from sourcewise.cli import main; main()", "compare", "a.csv"]
-    line += ["--source", "Stätte", "--seeds", "1", "--out", "run"]
+    line += ["--source", "Stätte", "--seeds", "1", "--out", "run", "--model", "gaussian"]
     how = {"capture_output": True, "cwd": tmp_path}
     env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(line, env=os.environ | env, check=True, **how)

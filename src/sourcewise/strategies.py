@@ -7,7 +7,7 @@ from pathlib import Path
 from sourcewise.errors import InputError, unknown
 from sourcewise.partition import Partition
 
-__all__ = ["Strategy", "parse_strategies"]
+__all__ = ["Strategy", "parse_strategies", "without_partial"]
 
 NAMED = ("pooled", "separate", "partial", "shuffled", "groups:a+b|c", "groups:FILE.csv")
 
@@ -63,6 +63,16 @@ def parse_strategies(text: str, names: tuple[str, ...]) -> tuple[Strategy, ...]:
         else:
             raise unknown("strategy", spec, NAMED)
     return tuple(strategies)
+
+
+def without_partial(text: str) -> str:
+    """A list of strategies, as it is written, for models that cannot be pooled partially.
+
+    >>> without_partial("pooled,separate,partial")
+    'pooled,separate'
+    """
+    specs = (part.strip() for part in text.split(","))
+    return ",".join(spec for spec in specs if spec != "partial")
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -193,3 +193,25 @@ def test_a_budget_takes_seeds_then_families_but_never_the_first(tmp_path):
     assert found == {"gaussian": 2, "table": 1}
     assert "time for 1 training seed of table, not 2" in own.late_notes(found)[0]
     assert times(whole + 2.5 * once, tmp_path / "new")[0] == {"gaussian": 2, "table": 2}
+
+
+@pytest.mark.usefixtures("all_families")
+def test_auto_takes_all_that_suit_a_table_of_numbers():
+    data = sample()
+    every = [item.name for item in named_families(data, CompareSettings())]
+    assert every[:3] == ["gaussian", "mixture", "table"]
+    x = as_table(data.x)
+    codes, column = torch.arange(len(data)) % 3, Column("kind", "category", ("u", "v", "w"))
+    mixed = Table({**x.columns, "kind": codes}, (*x.schema, column))
+    named = named_families(replace(data, x=mixed), CompareSettings())
+    assert [item.name for item in named] == ["table"]
+
+
+def test_partial_pooling_is_asked_of_those_that_can_do_it():
+    strategies = "pooled,separate,partial"
+    asked = CompareSettings.changed(None, {**GIVEN, "strategies": strategies})
+    prepared = prepare_families(sample(), asked, named_families(sample(), asked))
+    found = [[s.name for s in member.job.strategies] for member in prepared.members]
+    assert found == [["pooled", "separate", "partial"], ["pooled", "separate"]]
+    with pytest.raises(InputError, match="table has no partial pooling"):
+        sw.compare(sample(), **{**GIVEN, "model": "table", "set": {}, "strategies": strategies})

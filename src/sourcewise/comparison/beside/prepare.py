@@ -16,6 +16,7 @@ from sourcewise.forms import Table, Whole, as_table
 from sourcewise.results.contract import Json
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
+from sourcewise.strategies import without_partial
 
 __all__ = ["PreparedFamilies", "named_families", "prepare_families"]
 
@@ -155,22 +156,26 @@ def prepare_families(
         found, less = _on_common_columns(data, data.x, asked, found)
         notes += less
     _check_alike(found)
-    count = min(member.plan.group_count for member in found)
-    members = tuple(
-        replace(member, plan=replace(member.plan, jackknife=count, _kept={})) for member in found
-    )
+    members = _same_jackknife(found)
     minutes = settings.budget if settings.model == "auto" else None
-    return PreparedFamilies(members, tuple(notes), minutes, _config(data, settings, members))
+    config = _config(data, settings, members)
+    return PreparedFamilies(members, tuple(notes), minutes, config)
 
 
 def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, CompareSettings]:
-    """Every family with its own part of the settings."""
-    sets = _settings_of(settings, chosen)
+    """Every family with its own part of the settings, and the strategies that it has.
+
+    Partial pooling is asked of those that can do it, if any can.
+    """
+    sets, able = _settings_of(settings, chosen), any(item.partial for item in chosen)
     return {
         item.name: settings.model_copy(
             update={
                 "model": item.name,
                 "set": sets[item.name],
+                "strategies": settings.strategies
+                if item.partial or not able
+                else without_partial(settings.strategies),
                 "trials": settings.trials if item.trained else 0,
             }
         )
@@ -216,7 +221,8 @@ def _ready(
         except InputError as error:
             if not (optional and found):
                 told = str(error)
-                raise type(error)(told if name in told else f"{name}: {told}") from None
+                own = optional or name in told
+                raise type(error)(told if own else f"{name}: {told}") from None
             notes.append(f"the family {name} was left out: {error}")
     return found, notes
 
@@ -243,6 +249,15 @@ def _on_common_columns(
             )
         out.append(prepare(only, asked[member.job.family.name]) if more else member)
     return out, notes
+
+
+def _same_jackknife(found: Sequence[Prepared]) -> tuple[Prepared, ...]:
+    """Where all families are cross-validated, they leave out the same groups of rows."""
+    if any(member.plan.scope != "procedure" for member in found):
+        return tuple(found)
+    count = min(member.plan.group_count for member in found)
+    plans = (replace(member.plan, jackknife=count, _kept={}) for member in found)
+    return tuple(replace(m, plan=plan) for m, plan in zip(found, plans, strict=True))
 
 
 def _check_alike(found: Sequence[Prepared]) -> None:
