@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from sourcewise.families.registry import families, suiting
+from sourcewise.families.registry import families
 from sourcewise.metrics.registry import metrics
 
 # Nothing is timed here: other work on the machine must not fail a test.
@@ -19,22 +19,6 @@ settings.load_profile("sourcewise")
 
 STRANGER = Path(__file__).parent / "stranger" / "package"
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_family() -> Iterator[None]:
-    """`--model auto` is the first family that suits; tests of all of them undo it."""
-    from sourcewise.comparison.beside import prepare
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "suiting", lambda data: suiting(data)[:1])
-        yield
-
-
-@pytest.fixture
-def all_families(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--model auto` is what it is for users."""
-    monkeypatch.setattr("sourcewise.comparison.beside.prepare.suiting", suiting)
 
 
 @pytest.fixture(autouse=True)

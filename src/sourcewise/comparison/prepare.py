@@ -39,7 +39,7 @@ class CompareSettings(FitSettings):
         default=2.0,
         gt=0,
         le=1e6,
-        description="minutes that the families of model=auto may take; the first always runs",
+        description="minutes that the families of model=all may take; the first always runs",
     )
     strategies: str = Field(
         default="pooled,separate",

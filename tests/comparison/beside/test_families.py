@@ -195,15 +195,15 @@ def test_a_budget_takes_seeds_then_families_but_never_the_first(tmp_path):
     assert times(whole + 2.5 * once, tmp_path / "new")[0] == {"gaussian": 2, "table": 2}
 
 
-@pytest.mark.usefixtures("all_families")
-def test_auto_takes_all_that_suit_a_table_of_numbers():
-    data = sample()
-    every = [item.name for item in named_families(data, CompareSettings())]
+def test_all_takes_those_that_suit_and_auto_the_first():
+    data, wanted = sample(), CompareSettings(model="all")
+    assert [item.name for item in named_families(data, CompareSettings())] == ["gaussian"]
+    every = [item.name for item in named_families(data, wanted)]
     assert every[:3] == ["gaussian", "mixture", "table"]
     x = as_table(data.x)
     codes, column = torch.arange(len(data)) % 3, Column("kind", "category", ("u", "v", "w"))
     mixed = Table({**x.columns, "kind": codes}, (*x.schema, column))
-    named = named_families(replace(data, x=mixed), CompareSettings())
+    named = named_families(replace(data, x=mixed), wanted)
     assert [item.name for item in named] == ["table"]
 
 

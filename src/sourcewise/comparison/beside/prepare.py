@@ -12,7 +12,7 @@ from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, suiting
 from sourcewise.files import plain
 from sourcewise.fitting.job import Job
-from sourcewise.forms import Table, Whole, as_table
+from sourcewise.forms import Table, as_table
 from sourcewise.results.contract import Json
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
@@ -121,16 +121,14 @@ def _once(member: Prepared) -> float:
 def named_families(data: Sources, settings: CompareSettings) -> tuple[Family, ...]:
     """The families that `model` asks for: one, or several to be set beside each other.
 
-    `auto` are those that suit a table, the first that suits other data; `all` are all that suit;
-    `A,B` are these.
+    `auto` is the first that suits the data; `all` are all that suit; `A,B` are these.
 
     Raises:
         InputError: an unknown family, or one that is named twice.
     """
     names = [name.strip() for name in settings.model.split(",") if name.strip()]
     if names in (["auto"], ["all"]):
-        found = suiting(data)
-        return found if names == ["all"] or not isinstance(data.x, Whole) else found[:1]
+        return suiting(data)[: 1 if names == ["auto"] else None]
     if not names:
         raise unknown("family", settings.model, ("auto", "all", *families()))
     if twice := [name for name in names if names.count(name) > 1]:
@@ -143,7 +141,7 @@ def prepare_families(
 ) -> PreparedFamilies:
     """Make every family ready, on the columns that all of them can use.
 
-    With `auto` a family that cannot take the data is left out, with a note; the first is needed.
+    With `all` a family that cannot take the data is left out, with a note; the first is needed.
 
     Raises:
         InputError: whatever is wrong with the data or settings.
@@ -151,13 +149,13 @@ def prepare_families(
     if settings.trials and not any(item.trained for item in chosen):
         raise InputError("--trials: these families are fitted exactly, there is nothing to try")
     asked = _asked(settings, chosen)
-    found, notes = _ready(data, asked, optional=settings.model == "auto")
+    found, notes = _ready(data, asked, optional=settings.model == "all")
     if isinstance(data.x, Table):
         found, less = _on_common_columns(data, data.x, asked, found)
         notes += less
     _check_alike(found)
     members = _same_jackknife(found)
-    minutes = settings.budget if settings.model == "auto" else None
+    minutes = settings.budget if settings.model == "all" else None
     config = _config(data, settings, members)
     return PreparedFamilies(members, tuple(notes), minutes, config)
 
