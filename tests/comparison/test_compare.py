@@ -312,7 +312,7 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
         computed.append((str(cell), splits))
         return evaluate_cell(plan, cell, shared, splits, **how)
 
-    for name in ("compare", "rivals"):
+    for name in ("run", "rivals"):
         module = sys.modules[f"sourcewise.comparison.{name}"]
         monkeypatch.setattr(module, "evaluate_cell", run_and_note)
     resumed = sw.compare(data, seeds=1, out=run)
