@@ -67,9 +67,9 @@ def test_a_network_pools_slopes_and_laws_of_c_are_no_reason_to_separate():
     """
     how = {"updates": 200, "passes": 1, "width": 32, "learning_rate": 0.01, "ema": 0.99}
     options = {"model": "table", "set": how, "scope": "these models"}
-    apart = compared(planted((1.0, 1.0), (-1.0, 1.0), 200), **options)
-    assert apart.verdict["overall"] != "separate"
-    assert abs(apart.document["differences"][-1]["difference"]) < 0.1
+    # Of 200 rows a source nothing is decided.
+    apart = compared(planted((1.0, 1.0), (-1.0, 1.0), 3200), **options)
+    assert apart.verdict["overall"] in ("pool", "equivalent")
     opposite = compared(planted((1.0, -1.0), (0.0, 0.0), 200), **options)
     for strategy in opposite.document["strategies"].values():
         assert -1.35 < strategy["macro"]["log_likelihood"]["mean"] < -0.726
