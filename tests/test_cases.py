@@ -129,7 +129,11 @@ def test_decimal_commas_give_the_verdict_of_points(tmp_path):
     found = []
     for text in (rows(points), rows(commas, ";")):
         (tmp_path / "clinic.csv").write_text(text)
-        found.append(sw.compare(sw.read(tmp_path / "clinic.csv", source="site"), seeds=1).document)
+        found.append(
+            sw.compare(
+                sw.read(tmp_path / "clinic.csv", source="site"), seeds=1, model="gaussian"
+            ).document
+        )
     assert found[0]["verdict"] == found[1]["verdict"]
     assert found[0]["verdict"]["overall"] == "separate"
     assert found[0]["differences"] == found[1]["differences"]
@@ -233,11 +237,17 @@ def test_a_verdict_with_a_spike_in_a_column_hangs_on_it(tmp_path):
     cells["x"][1:40:4] = ["-999"] * 10  # of one source
     path = tmp_path / "a.csv"
     path.write_text(rows({**cells, "z": cells["x"][::-1]}))
-    found = " ".join(str(sw.compare(sw.read(path, source="site"), seeds=1)).split())
+    found = " ".join(
+        str(sw.compare(sw.read(path, source="site"), seeds=1, model="gaussian")).split()
+    )
     assert "verdict: separate, conditional" in found
     assert "'x' (-999 far from the rest)" in found
     assert "--na -999" in found
-    mended = str(sw.compare(sw.read(path, source="site", na="-999"), missing="impute", seeds=1))
+    mended = str(
+        sw.compare(
+            sw.read(path, source="site", na="-999"), missing="impute", seeds=1, model="gaussian"
+        )
+    )
     assert "-999" not in mended
 
 
@@ -261,5 +271,7 @@ def test_a_small_table_of_several_kinds_is_told_what_its_numbers_alone_may_say(t
     assert "'patient' (hardly any value comes twice) among the columns" in words
     told = next(note for note in mixed.result.warnings if "(gaussian)" in note)
     assert told.endswith("""--columns '"weight, kg",crp'""")
-    alone = sw.compare(sw.read(path, source="site", columns=["weight, kg", "crp"]))
+    alone = sw.compare(
+        sw.read(path, source="site", columns=["weight, kg", "crp"]), model="gaussian"
+    )
     assert alone.result.verdict.overall == "separate"

@@ -46,6 +46,7 @@ def planted(slopes, laws, n=N, seed=0):
 
 
 def compared(frame, given=("age", "sex"), **options):
+    options = {"model": "gaussian", **options}
     return sw.compare(sw.read(frame, source="site", given=given), seeds=1, **options)
 
 
@@ -82,6 +83,7 @@ def test_scores_are_those_of_least_squares_by_block(tmp_path):
         seeds=1,
         set={"shrinkage": "none"},
         out=tmp_path / "run",
+        model="gaussian",
     )
     new = planted((1.0, 0.5), (0.0, 1.0), 30, seed=1)
     new.to_csv(tmp_path / "new.csv", index=False)
@@ -325,7 +327,15 @@ def test_energies_refuse_too_many_normalisers_before_they_train(monkeypatch):
 )
 def test_what_cannot_be_given_is_one_line(main, tmp_path, capsys, options, told):
     planted((1.0, 1.0), (0.0, 0.0), 20).to_csv(tmp_path / "a.csv", index=False)
-    args = ["compare", str(tmp_path / "a.csv"), "--source", "site", *options]
+    args = [
+        "compare",
+        str(tmp_path / "a.csv"),
+        "--source",
+        "site",
+        *options,
+        "--model",
+        "gaussian",
+    ]
     assert main([*args, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err.strip()
     assert told in said

@@ -38,7 +38,7 @@ def numbers(value):
 def test_every_data_set_ends_in_verdicts(shared_data, name):
     reading, settings, overall = SETS[name]
     data = sw.read(shared_data / "tabular" / f"{name}.csv.gz", **reading)
-    document = sw.compare(data, seeds=1, **settings).document
+    document = sw.compare(data, seeds=1, model="gaussian", **settings).document
     assert all(math.isfinite(number) for number in numbers(document))
     json.dumps(document, allow_nan=False)
     verdict = document["verdict"]
@@ -49,6 +49,6 @@ def test_every_data_set_ends_in_verdicts(shared_data, name):
 
 def test_identical_rows_of_real_data_stay_together(shared_data):
     path = shared_data / "tabular" / "wine_quality.csv.gz"
-    document = sw.compare(sw.read(path, source="color"), seeds=1).document
+    document = sw.compare(sw.read(path, source="color"), seeds=1, model="gaussian").document
     # 1177 repeat a row of their own colour, 2 more a row of the other.
     assert document["data"]["duplicate_rows"] == 1179

@@ -67,16 +67,18 @@ def test_scores_are_those_of_a_plain_loop():
 
 
 def test_models_that_share_nothing_are_equivalent():
-    result = sw.compare(gaussians(20), set={"shared_covariance": False, **PLAIN}, seeds=1)
+    result = sw.compare(
+        gaussians(20), set={"shared_covariance": False, **PLAIN}, seeds=1, model="gaussian"
+    )
     assert all(abs(row["difference"]) < 1e-9 for row in result.document["differences"])
     assert result.verdict["overall"] == "equivalent"
     assert result.verdict["recommended"] == "pooled"
 
 
 def test_opposite_sources_separate_and_equal_small_ones_pool():
-    apart = sw.compare(gaussians(300, K=2, opposite=True), seeds=1)
+    apart = sw.compare(gaussians(300, K=2, opposite=True), seeds=1, model="gaussian")
     assert apart.verdict["overall"] == apart.verdict["recommended"] == "separate"
-    alike = sw.compare(gaussians(20, K=8, d=8), seeds=1)
+    alike = sw.compare(gaussians(20, K=8, d=8), seeds=1, model="gaussian")
     assert alike.verdict["overall"] == "pool"
     assert alike.verdict["recommended"] == "pooled"
 
@@ -85,7 +87,7 @@ def test_groups_find_the_truth_between():
     """Sources 0 and 2 are alike, 1 and 3 their opposite: the right groups win."""
     data = gaussians(60, K=4, opposite=True)
     strategies = ["pooled", "separate", "groups:s0+s2|s1+s3", "groups:s0+s1|s2+s3", "shuffled"]
-    result = sw.compare(data, strategies=strategies, seeds=1)
+    result = sw.compare(data, strategies=strategies, seeds=1, model="gaussian")
     macro = {
         row["strategy"]: row["difference"]
         for row in result.document["differences"]
@@ -97,12 +99,14 @@ def test_groups_find_the_truth_between():
 
 def test_beta_hat_finds_the_shared_share():
     """Own means, one covariance: P_src = d, P_shared = d (d + 1) / 2."""
-    full = sw.compare(gaussians(400, K=4), set=PLAIN, seeds=2).document["beta_hat"]
+    full = sw.compare(gaussians(400, K=4), set=PLAIN, seeds=2, model="gaussian").document[
+        "beta_hat"
+    ]
     assert full["low"] < 6 / 9 < full["high"]
     assert 0 < full["high"] - full["low"] < 2
     half = {"specific": 1, "covariance": "identity"}
     independent = Sources(Noise(9).normal(1600, 3), torch.arange(1600) % 4, list("abcd"))
-    shared = sw.compare(independent, set=half, seeds=2).document["beta_hat"]
+    shared = sw.compare(independent, set=half, seeds=2, model="gaussian").document["beta_hat"]
     assert shared["low"] < 2 / 3 < shared["high"]
 
 
@@ -115,7 +119,9 @@ def small_and_large() -> Sources:
 
 
 def test_small_sources_train_but_are_not_tested():
-    result = sw.compare(small_and_large(), strategies="pooled,separate,shuffled", seeds=1)
+    result = sw.compare(
+        small_and_large(), strategies="pooled,separate,shuffled", seeds=1, model="gaussian"
+    )
     document = result.document
     assert result.verdict["per_source"]["tiny"] == "too few rows"
     assert set(document["strategies"]["pooled"]["per_source"]) == {"a", "b"}
@@ -129,7 +135,7 @@ def test_small_sources_train_but_are_not_tested():
 
 
 def test_the_budget_columns_are_true():
-    result = sw.compare(gaussians(25), seeds=2)
+    result = sw.compare(gaussians(25), seeds=2, model="gaussian")
     pooled, separate = (result.document["strategies"][s] for s in ("pooled", "separate"))
     assert pooled["parameters"] == 3 * 3 + 6
     assert separate["parameters"] == 3 * (3 + 6)
@@ -153,7 +159,7 @@ def test_near_copies_are_reported():
     data = gaussians(40)
     x = as_table(data.x).matrix()
     x[1] = x[0] + 1e-5  # rows 0 and 1 belong to different sources
-    result = sw.compare(Sources(x, data.y, data.names), seeds=1)
+    result = sw.compare(Sources(x, data.y, data.names), seeds=1, model="gaussian")
     assert any("2 rows have a near copy" in text for text in result.document["warnings"])
     assert any("2 of them in another source" in text for text in result.document["warnings"])
 
@@ -162,10 +168,12 @@ def test_an_outlier_is_pointed_out():
     data = gaussians(100)
     x = as_table(data.x).matrix()
     x[3] = 60.0
-    warnings = sw.compare(Sources(x, data.y, data.names), seeds=1).document["warnings"]
+    warnings = sw.compare(Sources(x, data.y, data.names), seeds=1, model="gaussian").document[
+        "warnings"
+    ]
     assert any("all the uncertainty of s1, s2; it acts through training" in w for w in warnings)
     assert any("the least likely row there is row 4, of 's0'" in w for w in warnings)
-    clean = sw.compare(data, seeds=1).document["warnings"]
+    clean = sw.compare(data, seeds=1, model="gaussian").document["warnings"]
     assert not any("uncertainty" in text for text in clean)
 
 
@@ -175,7 +183,9 @@ def test_a_verdict_on_skewed_columns_is_conditional():
     crp = (Noise(0).of("skew").normal(300) * torch.tensor([0.5, 1.2])[y]).exp()
     b = as_table(gaussians(150, 2).x).matrix()[:, 0]
     data = sw.read(pd.DataFrame({"source": y.numpy(), "crp": crp, "b": b}))
-    plain, logged = (sw.compare(data, seeds=1, log=log) for log in ((), ("crp",)))
+    plain, logged = (
+        sw.compare(data, seeds=1, log=log, model="gaussian") for log in ((), ("crp",))
+    )
     told = "under a normal density of 'crp' (skewed), see the notes"
     assert plain.verdict["condition"] == told
     assert plain.verdict["reason"].startswith(f"{told}: ")
@@ -190,7 +200,7 @@ def test_differences_are_in_original_units():
     data = gaussians(30)
     units = torch.tensor([1e-3, 1.0, 1e4], dtype=torch.float64)
     scaled = Sources(as_table(data.x).matrix() * units, data.y, data.names)
-    one, two = (sw.compare(d, seeds=1).document for d in (data, scaled))
+    one, two = (sw.compare(d, seeds=1, model="gaussian").document for d in (data, scaled))
     for a, b in zip(one["differences"], two["differences"], strict=True):
         assert math.isclose(a["difference"], b["difference"], rel_tol=1e-6)
         assert math.isclose(a["low"], b["low"], rel_tol=1e-6)
@@ -203,13 +213,16 @@ def test_a_redundant_column_changes_nothing():
     data = gaussians(40)
     x = as_table(data.x).matrix()
     copy = torch.cat([x, (x[:, :1] - 2 * x[:, 1:2])], 1)
-    one, two = (sw.compare(Sources(v, data.y, data.names), seeds=1).document for v in (x, copy))
+    one, two = (
+        sw.compare(Sources(v, data.y, data.names), seeds=1, model="gaussian").document
+        for v in (x, copy)
+    )
     assert [item["column"] for item in two["data"]["left_out"]] == ["x4"]
     assert one["differences"] == two["differences"]
 
 
 def test_scope_these_models_speaks_of_one_split():
-    document = sw.compare(gaussians(60), scope="these models").document
+    document = sw.compare(gaussians(60), scope="these models", model="gaussian").document
     assert document["scope"] == "these models"
     entry = document["strategies"]["pooled"]["per_source"]["s0"]
     assert (entry["n_train"], entry["n_test"]) == (48, 12)
@@ -219,7 +232,9 @@ def test_scope_these_models_speaks_of_one_split():
 
 
 def test_the_document_is_the_contract():
-    result = sw.compare(sw.read("wine"), strategies="pooled,separate,shuffled", seeds=1)
+    result = sw.compare(
+        sw.read("wine"), strategies="pooled,separate,shuffled", seeds=1, model="gaussian"
+    )
     document = json.loads(json.dumps(result.document, allow_nan=False))
     keys = "schema_version data scope primary_metric warnings run strategies differences beta_hat"
     assert set(document) >= {*keys.split(), "verdict"}
@@ -241,7 +256,10 @@ def test_the_document_is_the_contract():
 
 def test_holm_counts_all_rivals_but_no_controls():
     document = sw.compare(
-        gaussians(40), strategies="pooled,separate,groups:s0+s1,shuffled", seeds=1
+        gaussians(40),
+        strategies="pooled,separate,groups:s0+s1,shuffled",
+        seeds=1,
+        model="gaussian",
     ).document
     rows = document["differences"]
     for macro, tests in ((False, 3 + 2), (True, 2)):  # s2 has one model in two strategies
@@ -255,7 +273,7 @@ def test_holm_counts_all_rivals_but_no_controls():
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path):
     data = gaussians(30)
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
-        sw.compare(data, seed=seed, seeds=2, out=tmp_path / name)
+        sw.compare(data, seed=seed, seeds=2, out=tmp_path / name, model="gaussian")
     for file in ("results.csv", "scores.safetensors"):
         one, two, three = ((tmp_path / n / file).read_bytes() for n in ("one", "two", "three"))
         assert one == two != three
@@ -263,7 +281,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path):
 
 def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
     data = gaussians(30)
-    result = sw.compare(data, seeds=1, out=tmp_path / "run")
+    result = sw.compare(data, seeds=1, out=tmp_path / "run", model="gaussian")
     files = {path.name for path in (tmp_path / "run").iterdir()}
     assert files == {
         "config.yaml",
@@ -277,7 +295,7 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
         "manifest.json",
     }
     loaded = sw.load(tmp_path / "run")
-    in_memory = sw.compare(data, seeds=1)
+    in_memory = sw.compare(data, seeds=1, model="gaussian")
     assert (
         loaded.document == result.document == {**in_memory.document, "run": str(tmp_path / "run")}
     )
@@ -297,11 +315,11 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
 
 def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, monkeypatch):
     data, run = gaussians(30), tmp_path / "run"
-    whole = sw.compare(data, seeds=1, out=tmp_path / "whole")
+    whole = sw.compare(data, seeds=1, out=tmp_path / "whole", model="gaussian")
     broken = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
     monkeypatch.setattr(sys.modules["sourcewise.comparison.run"], "write_tables", broken)
     with pytest.raises(KeyboardInterrupt):
-        sw.compare(data, seeds=1, out=run)
+        sw.compare(data, seeds=1, out=run, model="gaussian")
     monkeypatch.undo()
     (run / "cells" / "0-3.safetensors").write_bytes(b"damaged")
     cell = run / "cells" / "0-5.safetensors"  # whole, but of no plan
@@ -315,7 +333,7 @@ def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, mo
     for name in ("run", "rivals"):
         module = sys.modules[f"sourcewise.comparison.{name}"]
         monkeypatch.setattr(module, "evaluate_cell", run_and_note)
-    resumed = sw.compare(data, seeds=1, out=run)
+    resumed = sw.compare(data, seeds=1, out=run, model="gaussian")
     assert [cell for cell, splits in computed if splits is None] == ["0-3", "0-5"]
     assert resumed.document["differences"] == whole.document["differences"]
     assert not (run / "cells").exists()
@@ -329,7 +347,7 @@ def test_non_finite_scores_stop_the_run(monkeypatch):
 
     monkeypatch.setattr(Solution, "log_density", broken)
     with pytest.raises(FloatingPointError, match="pooled: .* scores are not finite"):
-        sw.compare(gaussians(30), seeds=1)
+        sw.compare(gaussians(30), seeds=1, model="gaussian")
 
 
 @pytest.mark.parametrize(
@@ -356,14 +374,14 @@ def test_bad_settings_are_named(change, message):
 def test_one_source_cannot_be_compared():
     data = gaussians(30).of("s0")
     with pytest.raises(sw.InputError, match="one source only"):
-        sw.compare(Sources(data.x, data.y, ["s0"]))
+        sw.compare(Sources(data.x, data.y, ["s0"]), model="gaussian")
 
 
 def test_too_few_groups_cannot_be_split():
     data = gaussians(30)
     grouped = Sources(data.x, data.y, data.names, group=torch.arange(90) // 45)
     with pytest.raises(sw.InputError, match="only 2 groups to split"):
-        sw.compare(grouped)
+        sw.compare(grouped, model="gaussian")
 
 
 def test_an_exact_fit_that_ignores_its_label_is_an_answer():
@@ -372,7 +390,7 @@ def test_an_exact_fit_that_ignores_its_label_is_an_answer():
     x = Noise(0).of("test").normal(400, 2)
     x[:, 1] = torch.where(y == 0, 1.0, -1.0) * x[:, 0] + 0.3 * x[:, 1]
     means = torch.stack([x[y == k].mean(0) for k in range(2)])
-    result = sw.compare(Sources(x - means[y], y, ["a", "b"]), seeds=1).document
+    result = sw.compare(Sources(x - means[y], y, ["a", "b"]), seeds=1, model="gaussian").document
     effects = {n: s["label_effect"] for n, s in result["strategies"].items()}
     assert abs(effects["pooled"]) < 0.02 * effects["separate"]
     assert not any("ignores" in text for text in result["warnings"])
@@ -382,7 +400,7 @@ def test_coarse_values_are_no_copies():
     """Equal sources on few values: held out as whole values, they would decide nothing."""
     y = torch.arange(1000) % 2
     x = Noise(5).uniform(1000, 6).mul(2).floor().sum(1, keepdim=True)
-    document = sw.compare(Sources(x, y, "ab"), seeds=1).document
+    document = sw.compare(Sources(x, y, "ab"), seeds=1, model="gaussian").document
     assert document["verdict"]["overall"] == "equivalent"
     assert document["data"]["units"] == 1000
     assert any(
@@ -399,7 +417,7 @@ def test_gaps_at_random_make_no_difference():
     gaps = (y == 0) & (noise.of("gaps").uniform(1200) < 0.5)
     x[gaps, 0] = torch.nan
     for missing in ("impute", "drop"):
-        result = sw.compare(Sources(x, y, "ab"), missing=missing, seeds=1)
+        result = sw.compare(Sources(x, y, "ab"), missing=missing, seeds=1, model="gaussian")
         assert result.verdict["overall"] == "equivalent"
 
 
@@ -409,12 +427,12 @@ def test_shrinkage_that_changes_the_story_is_pointed_out():
     x = as_table(data.x).matrix()
     x[:, 2] = x[:, 1] + 0.02 * Noise(7).normal(len(x))
     near = Sources(x, data.y, data.names)
-    result = sw.compare(near, set={"shrinkage": "ledoit-wolf"}, seeds=1)
+    result = sw.compare(near, set={"shrinkage": "ledoit-wolf"}, seeds=1, model="gaussian")
     told = [w for w in result.document["warnings"] if "the shrinkage matters: with" in w]
     assert [note.rpartition("): ")[2] for note in told] == ["prefer --set shrinkage=auto"]
-    chosen = sw.compare(near, seeds=1).document
+    chosen = sw.compare(near, seeds=1, model="gaussian").document
     assert not any("shrinkage" in w for w in chosen["warnings"])
-    plain = sw.compare(data, seeds=1).document
+    plain = sw.compare(data, seeds=1, model="gaussian").document
     assert not any("shrinkage" in w for w in plain["warnings"])
     fitted = plain["strategies"]["separate"]["fitted"]["shrinkage"]
     assert len(fitted) == 3
@@ -425,19 +443,19 @@ def test_edited_groups_are_another_run(tmp_path, monkeypatch):
     groups = tmp_path / "groups.csv"
     groups.write_text("source,group\ns0,x\ns1,x\n")
     run, strategies = tmp_path / "run", f"separate,groups:{groups}"
-    sw.compare(gaussians(30), strategies=strategies, seeds=1, out=run)
+    sw.compare(gaussians(30), strategies=strategies, seeds=1, out=run, model="gaussian")
     groups.write_text("source,group\ns0,x\ns2,x\n")
     with pytest.raises(sw.InputError, match="holds another run"):
-        sw.compare(gaussians(30), strategies=strategies, seeds=1, out=run)
+        sw.compare(gaussians(30), strategies=strategies, seeds=1, out=run, model="gaussian")
 
 
 def test_a_run_that_lost_a_file_is_finished_again(tmp_path):
     data, run = gaussians(30), tmp_path / "run"
-    sw.compare(data, seeds=1, out=run)
+    sw.compare(data, seeds=1, out=run, model="gaussian")
     before = (run / "scores.safetensors").read_bytes()
     (run / "scores.safetensors").unlink()
     with pytest.warns(UserWarning, match=r"scores.safetensors is not as it was written"):
-        sw.compare(data, seeds=1, out=run)
+        sw.compare(data, seeds=1, out=run, model="gaussian")
     assert (run / "scores.safetensors").read_bytes() == before
     (run / "result.json").write_text("[]")
     with pytest.raises(sw.InputError, match="is damaged"):
@@ -466,7 +484,7 @@ DAMAGE = {
 def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
     """Every file that is read back: refused in one line when used, made again by the same run."""
     data, run = gaussians(30), tmp_path / "run"
-    sw.compare(data, seeds=1, out=run)
+    sw.compare(data, seeds=1, out=run, model="gaussian")
     files = sorted(p for p in run.rglob("*") if p.suffix in (".json", ".safetensors"))
     before = {path: path.read_bytes() for path in files}
     for path in files:
@@ -477,7 +495,7 @@ def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
             with pytest.raises(sw.InputError, match="is damaged"):
                 _ = sw.load(run).models
         with pytest.warns(UserWarning, match="is not as it was written: made again"):
-            sw.compare(data, seeds=1, out=run)
+            sw.compare(data, seeds=1, out=run, model="gaussian")
         assert path.name == "manifest.json" or path.read_bytes() == before[path], path
 
 
@@ -485,17 +503,17 @@ def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
 def test_no_damage_to_a_finished_cell_is_used(tmp_path, damage):
     """Between a kill and the resume: the cell is computed again, to the same result."""
     data, run = gaussians(30), tmp_path / "run"
-    whole = sw.compare(data, seeds=2, out=tmp_path / "whole").document
+    whole = sw.compare(data, seeds=2, out=tmp_path / "whole", model="gaussian").document
 
     def kill(done: int, total: int) -> None:
         if (run / "cells").is_dir() and len(list((run / "cells").iterdir())) >= 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sw.compare(data, seeds=2, out=run, progress=kill)
+        sw.compare(data, seeds=2, out=run, progress=kill, model="gaussian")
     for path in (run / "cells").iterdir():
         path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    found = sw.compare(data, seeds=2, out=run).document
+    found = sw.compare(data, seeds=2, out=run, model="gaussian").document
     assert found == {**whole, "run": str(run)}
 
 
@@ -503,21 +521,21 @@ def test_what_cannot_be_fitted_leaves_no_folder(tmp_path):
     wide = Sources(Noise(0).normal(60, 40), torch.arange(60) % 2, "ab")
     for setting in ({"shrinkage": "none"}, {"specific": 41}):
         with pytest.raises(sw.InputError):
-            sw.compare(wide, out=tmp_path / "run", set=setting)
+            sw.compare(wide, out=tmp_path / "run", set=setting, model="gaussian")
         assert not (tmp_path / "run").exists()
 
 
 def test_scope_these_models_needs_rows_to_test_on():
     data = gaussians(5, K=2)
     with pytest.raises(sw.InputError, match="only 1 units to test on"):
-        sw.compare(data, scope="these models", min_rows=5)
+        sw.compare(data, scope="these models", min_rows=5, model="gaussian")
 
 
 def test_missing_cells_are_imputed_without_nan():
     frame = pd.DataFrame(as_table(gaussians(40).x).matrix().numpy(), columns=list("abc"))
     frame["source"] = gaussians(40).y.numpy()
     frame.loc[::7, "a"] = np.nan
-    result = sw.compare(sw.read(frame), missing="impute", seeds=1)
+    result = sw.compare(sw.read(frame), missing="impute", seeds=1, model="gaussian")
     assert any("filled in for training" in text for text in result.document["warnings"])
     assert result.document["data"]["imputed_cells"] == 18
 
@@ -536,7 +554,9 @@ def test_the_time_estimate_is_of_the_right_size():
 @pytest.mark.parametrize("scope", ["procedure", "these models"])
 def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, monkeypatch):
     def macro() -> dict:
-        result = sw.compare(sw.read("wine", columns=["ash", "hue"]), scope=scope, seeds=1)
+        result = sw.compare(
+            sw.read("wine", columns=["ash", "hue"]), scope=scope, seeds=1, model="gaussian"
+        )
         (found,) = [d for d in result.document["differences"] if d["source"] == "macro"]
         return found
 
@@ -571,9 +591,13 @@ def width(record: dict) -> float:
 
 def test_errors_that_go_either_way_add_up_over_both_arms(monkeypatch):
     data = sw.read("wine", columns=["ash", "hue"])
-    before = of_all(sw.compare(data, scope="these models", seeds=1), "pooled")["macro"]
+    before = of_all(sw.compare(data, scope="these models", seeds=1, model="gaussian"), "pooled")[
+        "macro"
+    ]
     wrong_by(monkeypatch, 0.0, 0.0, 0.25)
-    after = of_all(sw.compare(data, scope="these models", seeds=1), "pooled")["macro"]
+    after = of_all(sw.compare(data, scope="these models", seeds=1, model="gaussian"), "pooled")[
+        "macro"
+    ]
     assert width(after) - width(before) == pytest.approx(2 * 2 * 0.25)
 
 
@@ -582,9 +606,9 @@ def test_errors_of_a_model_in_both_arms_cancel(monkeypatch):
     a test is what compares two models, however sure."""
     data = sw.read("wine", columns=["ash", "hue"])
     options = {"strategies": ["groups:class_0+class_1", "separate"], "scope": "these models"}
-    before = of_all(sw.compare(data, seeds=1, **options), "groups")
+    before = of_all(sw.compare(data, seeds=1, model="gaussian", **options), "groups")
     wrong_by(monkeypatch, 0.0, 0.0, 9.0)
-    after = of_all(sw.compare(data, seeds=1, **options), "groups")
+    after = of_all(sw.compare(data, seeds=1, model="gaussian", **options), "groups")
     assert width(after["macro"]) - width(before["macro"]) == pytest.approx(2 * (2 / 3) * 2 * 9)
     assert (after["class_2"]["low"], after["class_2"]["high"]) == (0, 0)
     assert width(after["class_0"]) - width(before["class_0"]) == pytest.approx(2 * 2 * 9)
@@ -596,16 +620,16 @@ def test_holm_counts_tests_that_normalisers_hide(monkeypatch):
     monkeypatch.setattr(verdict, "holm", lambda p: families.append(len(p)) or whole(p))
     wrong_by(monkeypatch, 0.0, 0.0, 9.0)
     data = sw.read("wine", columns=["ash", "hue"])
-    sw.compare(data, seeds=1, strategies=["groups:class_0+class_1", "separate"])
+    sw.compare(data, seeds=1, strategies=["groups:class_0+class_1", "separate"], model="gaussian")
     # Of differences and of equivalences; class_2 is in the same model in both.
     assert sorted(families) == [1, 1, 2, 2]
 
 
 def test_errors_of_normalisers_widen_beta(monkeypatch):
     data = sw.read("wine", columns=["ash", "hue"])
-    before = sw.compare(data, seeds=2).document
+    before = sw.compare(data, seeds=2, model="gaussian").document
     wrong_by(monkeypatch, 0.0, 0.1, 0.0)
-    after = sw.compare(data, seeds=2).document
+    after = sw.compare(data, seeds=2, model="gaussian").document
     assert after["beta_hat"]["value"] == pytest.approx(before["beta_hat"]["value"])
     records = before["strategies"]["separate"]["per_source"]
     sizes = np.array([r["n_test"] for r in records.values()])
@@ -621,8 +645,8 @@ def test_errors_of_normalisers_widen_beta(monkeypatch):
 def test_folds_have_normalisers_of_their_own(monkeypatch):
     """Five folds and two repetitions: ten simulations in each arm; biases stay."""
     data = sw.read("wine", columns=["ash", "hue"])
-    before = of_all(sw.compare(data, seeds=2), "pooled")
+    before = of_all(sw.compare(data, seeds=2, model="gaussian"), "pooled")
     wrong_by(monkeypatch, 3.0, 0.0, 0.0)
-    after = of_all(sw.compare(data, seeds=2), "pooled")
+    after = of_all(sw.compare(data, seeds=2, model="gaussian"), "pooled")
     more = after["class_0"]["standard_error"] ** 2 - before["class_0"]["standard_error"] ** 2
     assert more == pytest.approx(2 * 3.0**2 / 10)

@@ -49,7 +49,7 @@ def table(seed: int, n: int = 200, columns: int = 4) -> pd.DataFrame:
 
 def test_undeclared_patients_make_a_verdict_conditional_until_they_are_declared():
     frame = patients(0)
-    result = sw.compare(sw.read(frame.drop(columns="patient")), seeds=1)
+    result = sw.compare(sw.read(frame.drop(columns="patient")), seeds=1, model="gaussian")
     assert result.verdict["condition"] == CONDITION
     assert result.verdict["reason"].startswith(f"{CONDITION}: ")
     note = next(note for note in result.document["warnings"] if "neighbours" in note)
@@ -57,7 +57,7 @@ def test_undeclared_patients_make_a_verdict_conditional_until_they_are_declared(
     assert note.endswith("or say --group none if every row stands for itself")
     assert result.document["dependence"]["declared"] is None
     for group, declared in (("patient", "group"), ("none", "none")):
-        result = sw.compare(sw.read(frame, group=group), seeds=1)
+        result = sw.compare(sw.read(frame, group=group), seeds=1, model="gaussian")
         assert result.verdict["condition"] is None
         assert result.document["dependence"]["declared"] == declared
         assert not any("neighbours" in note for note in result.document["warnings"])

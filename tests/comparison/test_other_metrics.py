@@ -63,7 +63,7 @@ def sample_of(shift: float):
 
 def test_every_step_speaks_of_the_metric_that_decides(tmp_path):
     run = tmp_path / "run"
-    result = sw.compare(sample_of(0.5), seeds=2, out=run)
+    result = sw.compare(sample_of(0.5), seeds=2, out=run, model="gaussian")
     assert sw.load(run).document == result.document
     facts = result.document["metrics"]
     assert facts["mean_distance"]["region"] > 0
@@ -86,7 +86,7 @@ def test_every_step_speaks_of_the_metric_that_decides(tmp_path):
 
 
 def test_worst_is_the_largest_distance():
-    document = sw.compare(sample_of(0.5), seeds=1).document
+    document = sw.compare(sample_of(0.5), seeds=1, model="gaussian").document
     for strategy in document["strategies"].values():
         entries = strategy["per_source"].items()
         means = {name: e["metrics"]["mean_distance"]["mean"] for name, e in entries}

@@ -107,7 +107,7 @@ def test_a_verdict_does_not_hang_on_shrinkage():
     """Ledoit-Wolf is best for entries of covariances: here it takes away what differs."""
     data = nearly_dependent()
     found = {
-        shrinkage: sw.compare(data, set={"shrinkage": shrinkage}, seeds=1)
+        shrinkage: sw.compare(data, set={"shrinkage": shrinkage}, seeds=1, model="gaussian")
         for shrinkage in ("ledoit-wolf", "none", "auto")
     }
     assert found["ledoit-wolf"].verdict["overall"] != "separate"
@@ -223,8 +223,10 @@ def test_logarithms_are_chosen_by_the_likelihood_of_training_rows():
 def test_chosen_logarithms_are_those_that_are_asked_for():
     """Scores, documents, draws and new rows are those of `--log` where it is chosen."""
     data = skewed()
-    chosen, asked = (sw.compare(data, seeds=1, log=log) for log in (("auto",), ("x2",)))
-    never = sw.compare(data, seeds=1, log=("none",))
+    chosen, asked = (
+        sw.compare(data, seeds=1, log=log, model="gaussian") for log in (("auto",), ("x2",))
+    )
+    never = sw.compare(data, seeds=1, log=("none",), model="gaussian")
     assert chosen.document["differences"] == asked.document["differences"]
     assert chosen.document["data"]["columns"] == asked.document["data"]["columns"]
     level = [
@@ -250,7 +252,9 @@ def test_beta_hat_on_the_papers_truth_is_the_shared_share():
         y = noise.of("y").integers(5, 500)
         x = paper_gaussian().sample(y, noise=noise.of("x"))
         data = Sources(x, y, [f"k{k}" for k in range(5)], name="paper")
-        result = sw.compare(data, set={"covariance": "identity", "specific": 5}, seeds=1)
+        result = sw.compare(
+            data, set={"covariance": "identity", "specific": 5}, seeds=1, model="gaussian"
+        )
         values.append(result.document["beta_hat"]["value"])
     error = np.std(values, ddof=1) / len(values) ** 0.5
     assert error < 0.1

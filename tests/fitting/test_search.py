@@ -70,4 +70,4 @@ def test_finished_trials_are_not_run_again(tmp_path, monkeypatch):
 
 def test_an_exact_family_has_nothing_to_try():
     with pytest.raises(InputError, match="--trials: gaussian is fitted exactly"):
-        sw.compare(sw.read("wine"), trials=3)
+        sw.compare(sw.read("wine"), trials=3, model="gaussian")

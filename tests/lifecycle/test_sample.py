@@ -54,7 +54,7 @@ def test_names_that_are_not_there(texts):
 
 
 def test_the_recommended_strategy_is_the_usual_one(tmp_path):
-    result = sw.compare(sw.read("wine"), seeds=1, out=tmp_path / "run")
+    result = sw.compare(sw.read("wine"), seeds=1, out=tmp_path / "run", model="gaussian")
     samples = sw.sample(tmp_path / "run")
     assert samples.document["strategy"] == result.verdict["recommended"] == "separate"
     assert len(samples) == 30
@@ -64,7 +64,7 @@ def test_a_source_without_a_model_of_its_own():
     wine = sw.read("wine")
     keep = torch.cat([torch.arange(100), torch.arange(130, 138)])
     thin = wine.take(keep)  # eight of class_2
-    result = sw.compare(thin, seeds=1, set={"covariance": "diagonal"})
+    result = sw.compare(thin, seeds=1, set={"covariance": "diagonal"}, model="gaussian")
     with pytest.raises(InputError, match="separate has no model of 'class_2'"):
         sw.sample(result, strategy="separate", sources=["class_2"])
     assert set(sw.sample(result, strategy="separate").labels) == {"class_0", "class_1"}

@@ -221,13 +221,13 @@ def sample_of(shift, n=60, d=2):
 
 
 def test_identical_sources_never_lose_and_opposite_ones_are_found():
-    same = sw.compare(sample_of(0.0, 200), metric="energy-distance", seeds=1)
+    same = sw.compare(sample_of(0.0, 200), metric="energy-distance", seeds=1, model="gaussian")
     assert same.verdict["overall"] in ("equivalent", "pool", "undecided")
     data = sample_of(0.0)
     first, second = as_table(data.x).matrix().unbind(1)
     skew = torch.stack([first, second + (4 * data.y - 2) * first], 1)
     opposite = sw.Sources(skew, data.y, data.names, name="points")
-    found = sw.compare(opposite, metric="energy-distance", seeds=1)
+    found = sw.compare(opposite, metric="energy-distance", seeds=1, model="gaussian")
     assert found.verdict["overall"] == "separate"
 
 
@@ -236,7 +236,9 @@ def test_rows_are_scaled_by_pooled_training_rows():
     data, factors = sample_of(1.0), torch.tensor([1000.0, 0.001])
     scaled = sw.Sources(as_table(data.x).matrix() * factors, data.y, data.names, name="points")
     one, other = (
-        sw.compare(d, metric="energy-distance", seeds=1).document["differences"][-1]
+        sw.compare(d, metric="energy-distance", seeds=1, model="gaussian").document["differences"][
+            -1
+        ]
         for d in (data, scaled)
     )
     assert other["difference"] == pytest.approx(one["difference"], abs=1e-9)

@@ -23,7 +23,7 @@ from sourcewise.results.training import TrainingResult
 def run(tmp_path_factory):
     """A comparison in its folder."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    sw.compare(sw.read("wine"), seeds=1, out=path)
+    sw.compare(sw.read("wine"), seeds=1, out=path, model="gaussian")
     return path
 
 

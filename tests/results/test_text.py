@@ -14,7 +14,9 @@ from sourcewise.results.text import aligned, extent, few_degrees, metric_name, n
 
 @pytest.fixture(scope="module")
 def comparison():
-    return sw.compare(sw.read("wine"), seeds=1, strategies="pooled,separate,shuffled").result
+    return sw.compare(
+        sw.read("wine"), seeds=1, strategies="pooled,separate,shuffled", model="gaussian"
+    ).result
 
 
 def printed(result) -> str:

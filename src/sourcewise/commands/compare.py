@@ -38,7 +38,7 @@ def compare(
     model: o.Models = "auto",
     budget: Annotated[
         float,
-        typer.Option(help="Minutes that the families of --model all may take together."),
+        typer.Option(help="Minutes that the families of --model auto may take together."),
     ] = 2.0,
     set_: o.Set = None,
     metric: o.Metric = "auto",

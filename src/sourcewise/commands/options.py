@@ -101,7 +101,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         help=f"Model families, one or several beside each other (A,B): {_FAMILIES}; all: those "
-        "that suit the data and that --budget has time for; auto: the first that suits.",
+        "that suit the data; auto: those of them that --budget has time for.",
     ),
 ]
 RunFolder = Annotated[

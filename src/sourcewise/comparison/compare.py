@@ -64,10 +64,12 @@ def ready(
     """
     refuse_other_data("compare", data)
     chosen = named_families(data, settings)
-    if len(chosen) > 1:
-        prepared = prepare_families(data, settings, chosen)
-        runs = {name: ComparisonRun(own, execution) for name, own in prepared.by_name.items()}
-        return FamiliesRun(prepared, runs, execution)
-    if settings.model != "auto":
-        settings = settings.model_copy(update={"model": next(iter(chosen)).name})
-    return ComparisonRun(prepare(data, settings), execution)
+    if len(chosen) == 1:
+        if settings.model != "auto":
+            settings = settings.model_copy(update={"model": chosen[0].name})
+        return ComparisonRun(prepare(data, settings), execution)
+    prepared = prepare_families(data, settings, chosen)
+    if len(prepared.members) == 1:
+        return ComparisonRun(prepared.alone, execution)
+    runs = {name: ComparisonRun(own, execution) for name, own in prepared.by_name.items()}
+    return FamiliesRun(prepared, runs, execution)

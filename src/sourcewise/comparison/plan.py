@@ -106,7 +106,7 @@ class Plan:
     @property
     def keeps_models(self) -> bool:
         """Whether the tested models are those to keep; otherwise new ones see all rows."""
-        return self.scope == "these models" and self.job.family.trained
+        return self.scope == "these models"
 
     def splits(self, cell: Cell, fold: Tensor) -> Iterator[Split]:
         """Training, validation and test rows, for each split of a cell."""

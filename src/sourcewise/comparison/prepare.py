@@ -29,7 +29,8 @@ from sourcewise.strategies import Strategy, parse_strategies
 
 __all__ = ["CompareSettings", "Prepared", "prepare"]
 
-SLOW = 20.0  # seconds that leave no doubt
+LONG = 1.0  # seconds beside which loading libraries does not count
+SOME = 2000  # rows that tell the time of a fit whose work grows with their number
 
 
 class CompareSettings(FitSettings):
@@ -39,7 +40,7 @@ class CompareSettings(FitSettings):
         default=2.0,
         gt=0,
         le=1e6,
-        description="minutes that the families of model=all may take; the first always runs",
+        description="minutes that the families of model=auto may take; the first always runs",
     )
     strategies: str = Field(
         default="pooled,separate",
@@ -117,6 +118,8 @@ class Prepared:
         extra = 0 if plan.keeps_models else 1  # models to keep, of all rows
         if plan.job.family.trained:
             seconds = (splits * len(plan.cells) + extra) * self.rehearsal().seconds()
+        elif plan.keeps_models:
+            seconds = len(plan.cells) * _of_some_rows(plan)
         else:
             whole = [cell for cell in plan.cells if cell.deletion is None]
             deletions = [cell for cell in plan.cells if cell.deletion is not None]
@@ -162,6 +165,19 @@ def _check_trials(settings: CompareSettings, chosen: Family) -> None:
         )
 
 
+def _of_some_rows(plan: Plan) -> float:
+    """Seconds of the first split, by what a share of every source's rows takes."""
+    data = plan.job.data
+    if len(data) <= SOME:
+        return _one_split(plan, plan.cells[0])
+    parts = len(data) // SOME
+    small = (data.counts < parts * 2 * FOLDS)[data.y]
+    kept = small | (data.folds(parts, Noise(0).of("some")) == 0)
+    some = data.take(kept.nonzero().squeeze(1))
+    thin = replace(plan, job=replace(plan.job, data=some), _kept={})
+    return _one_split(thin, thin.cells[0]) * len(data) / len(some)
+
+
 def _one_split(plan: Plan, cell: Cell) -> float:
     """Seconds that fitting and scoring all strategies on one split of a cell takes."""
     shared = plan.shared(0)
@@ -173,7 +189,7 @@ def _one_split(plan: Plan, cell: Cell) -> float:
 
     took = once()
     # The first of a process loads what later ones find there.
-    return took if took > SLOW else once()
+    return took if took > LONG else once()
 
 
 def _check_names(data: Sources) -> None:

@@ -66,8 +66,18 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The search, all cells, and the models to keep."""
-        self.started = time.perf_counter(), time.process_time()
-        outcome = self._searched(path, progress)
+        return self.more(path, progress, None)
+
+    def more(
+        self, path: Path | None, progress: Progress | None, before: Outcome | None
+    ) -> Outcome:
+        """What `work` gives, going on from what fewer repetitions gave before."""
+        if before is None:
+            self.started = time.perf_counter(), time.process_time()
+            outcome = self._searched(path, progress)
+        else:
+            plan = replace(before.plan, repetitions=self.prepared.plan.repetitions, _kept={})
+            outcome = replace(before, plan=plan)
         _Work(outcome, path, self.execution).cells(progress)
         return outcome
 
@@ -166,6 +176,8 @@ class _Work:
 
     def _finished(self, cell: Cell, keeps: bool) -> bool:
         """Whether a cell was finished earlier, with its models if they are to be kept."""
+        if str(cell) in self.outcome.results:
+            return True
         names = [strategy.name for strategy in self.outcome.plan.job.strategies]
         try:
             scores = load_cell(self.path, cell, self.outcome.plan) if self.path else None

@@ -44,7 +44,6 @@ class Family:
             encoder tells it: see `encoders.base.Encoder.further`.
         scope: what intervals cover unless users say; None: the procedure of what is fitted
             exactly, these models of what is trained.
-        early: the share of its planned work that trainings take as a rule, as they stop early.
     """
 
     name: str
@@ -63,7 +62,6 @@ class Family:
     sampling: str = "sourcewise.settings:Settings"
     asks: tuple[str, ...] = ()
     scope: Literal["procedure", "these models"] | None = None
-    early: float = 1.0
 
     @property
     def trained(self) -> bool:

@@ -5,6 +5,7 @@ A trained family adds its sizes to `TrainedSettings`, so that one `--set KEY=VAL
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -67,8 +68,10 @@ class TrainedSettings(FamilySettings):
 
     Attributes:
         SPACE: what a search over settings (`--trials`) varies.
+        DEFAULTS: of a family, where they are others than here.
     """
 
+    DEFAULTS: ClassVar[Mapping[str, object]] = {}
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {"learning_rate": Range(3e-4, 1e-2, log=True)}
 
     batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
@@ -139,6 +142,17 @@ class TrainedSettings(FamilySettings):
     precision: Literal["float32", "float64", "bfloat16"] = Field(
         default="float32", description="of numbers; bfloat16 by autocast"
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        if "DEFAULTS" not in cls.__dict__:
+            return
+        for name, value in cls.DEFAULTS.items():
+            field = copy(cls.model_fields[name])
+            field.default = value
+            cls.model_fields[name] = field
+        cls.model_rebuild(force=True)
 
     @model_validator(mode="after")
     def _check(self) -> "TrainedSettings":

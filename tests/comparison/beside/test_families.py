@@ -9,11 +9,13 @@ import torch
 
 import sourcewise as sw
 from sourcewise.comparison.beside.prepare import named_families, prepare_families
-from sourcewise.comparison.beside.run import FamiliesRun, within_budget
+from sourcewise.comparison.beside.run import FamiliesRun
 from sourcewise.comparison.compare import CompareSettings, ready
 from sourcewise.comparison.plan import Plan
+from sourcewise.comparison.run import ComparisonRun
 from sourcewise.errors import InputError
 from sourcewise.files import read_tensors
+from sourcewise.fitting.execute import execute
 from sourcewise.forms import Column, Table, as_table
 from sourcewise.sources import Sources
 
@@ -174,37 +176,34 @@ def test_bad_requests_are_refused_in_one_line(changes, words):
     assert "\n" not in str(error.value)
 
 
-def test_a_budget_takes_seeds_then_families_but_never_the_first(tmp_path):
-    data, asked = sample(), CompareSettings.changed(None, GIVEN)
-    prepared = prepare_families(data, asked, named_families(data, asked))
-    once, first = (prepared.times[name] for name in ("table", "gaussian"))
-    whole = first * prepared.members[0].plan.repetitions
-
-    def times(seconds: float, folder=None):
-        own = replace(prepared, minutes=seconds / 60)
-        own.__dict__["times"] = prepared.times  # measured once
-        return within_budget(own, folder), own
-
-    found, own = times(1e-9, tmp_path)
-    assert found == {"gaussian": 2, "table": 0}
-    assert "no time for the family table" in own.late_notes(found)[0]
-    assert times(1e9, tmp_path)[0] == found  # as it began
-    found, own = times(whole + 1.5 * once)
-    assert found == {"gaussian": 2, "table": 1}
-    assert "time for 1 training seed of table, not 2" in own.late_notes(found)[0]
-    assert times(whole + 2.5 * once, tmp_path / "new")[0] == {"gaussian": 2, "table": 2}
-
-
-def test_all_takes_those_that_suit_and_auto_the_first():
-    data, wanted = sample(), CompareSettings(model="all")
-    assert [item.name for item in named_families(data, CompareSettings())] == ["gaussian"]
-    every = [item.name for item in named_families(data, wanted)]
-    assert every[:3] == ["gaussian", "mixture", "table"]
+def test_auto_and_all_take_those_that_suit():
+    data = sample()
+    for model in ("auto", "all"):
+        every = [item.name for item in named_families(data, CompareSettings(model=model))]
+        assert every[:3] == ["gaussian", "mixture", "table"]
     x = as_table(data.x)
     codes, column = torch.arange(len(data)) % 3, Column("kind", "category", ("u", "v", "w"))
     mixed = Table({**x.columns, "kind": codes}, (*x.schema, column))
-    named = named_families(replace(data, x=mixed), wanted)
+    named = named_families(replace(data, x=mixed), CompareSettings(model="all"))
     assert [item.name for item in named] == ["table"]
+
+
+def test_auto_sets_families_beside_each_other():
+    found = sw.compare(sample(), set={"updates": 10, "passes": 1, "check": 2}, seeds=1).document
+    names = {level["family"] for level in found["families"]}
+    assert {"gaussian", "mixture", "table"} <= names
+    assert found["best"]["family"] in names
+
+
+def test_of_very_many_rows_auto_takes_the_first_alone():
+    data, settings = sample(), CompareSettings(seeds=1, budget=1e-3)  # of at most 100 rows
+    run = ready(data, settings)
+    assert isinstance(run, ComparisonRun)
+    assert run.prepared.job.family.name == "gaussian"
+    found = execute(run).document
+    note = "no time for other families (mixture, table, spline-flow): 120 rows, and --budget 0.001"
+    assert any(note in line for line in found["warnings"])
+    assert isinstance(ready(data, settings.model_copy(update={"budget": 1.0})), FamiliesRun)
 
 
 def test_partial_pooling_is_asked_of_those_that_can_do_it():

@@ -1,13 +1,12 @@
 """Several families made ready for one comparison: the same rows, columns, splits and scope."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sourcewise.comparison.beside.best import same_rows
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
-from sourcewise.errors import InputError, counted, listing, unknown
+from sourcewise.errors import InputError, TrainingFailed, listing, unknown
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, suiting
 from sourcewise.files import plain
@@ -18,7 +17,11 @@ from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.strategies import without_partial
 
-__all__ = ["PreparedFamilies", "named_families", "prepare_families"]
+__all__ = ["OPEN", "PreparedFamilies", "named_families", "prepare_families"]
+
+OPEN = ("auto", "all")  # what leaves families open
+ROWS = 100_000  # of which several families can be begun in a minute
+EARLIEST = 0.1  # of its planned work, that a training does at least as a rule
 
 
 @dataclass(frozen=True)
@@ -55,82 +58,70 @@ class PreparedFamilies:
     @property
     def notes(self) -> list[str]:
         """What is to be known before it runs, one line each."""
-        late = self.late_notes(self.repetitions)
-        return [*self.made_alike, *late, *self.screened.notes]
+        return [*self.made_alike, *self.screened.notes]
+
+    @property
+    def alone(self) -> Prepared:
+        """The only family, with what became of the others."""
+        only = self.members[0]
+        only.screened.warnings.extend(self.made_alike)
+        return replace(only, config=self.config)
+
+    @cached_property
+    def planned(self) -> dict[str, float]:
+        """Seconds of one repetition of each family, if no training stops early."""
+        return {name: member.seconds() / _rounds(member) for name, member in self.by_name.items()}
+
+    @property
+    def order(self) -> list[str]:
+        """The families' names: the first, then quicker ones first."""
+        first, *others = self.planned
+        return [first, *sorted(others, key=self.planned.__getitem__)]
+
+    def least(self, name: str) -> float:
+        """Seconds that one repetition of a family takes if all its trainings stop early."""
+        return self.planned[name] * (EARLIEST if self.by_name[name].job.family.trained else 1)
+
+    def rounds(self, name: str) -> int:
+        """How often a family is fitted one time after another; a cross-validation is one."""
+        return _rounds(self.by_name[name])
 
     def foreseen(self) -> Json:
         """What settings come to, and the seconds of each family."""
         resolved = {n: member.foreseen()["resolved"] for n, member in self.by_name.items()}
-        seconds = {name: round(s, 2) for name, s in self.times.items()}
+        seconds = {name: round(self.planned[name], 2) for name in self.order}
+        reason = "if no training stops early"
+        if self.minutes is not None:
+            reason += f"; at most {2 * self.minutes:g} min, for what --budget leaves room for"
         return {
             "resolved": resolved,
             "seconds_of_one_repetition": seconds,
-            "repetitions": self.repetitions,
-            "seconds_reason": "as trainings stop early as a rule",
+            "seconds_reason": reason,
         }
 
-    @cached_property
-    def times(self) -> dict[str, float]:
-        """Seconds of one repetition of each family; quicker ones first, after the first family."""
-        seconds = {name: _once(member) for name, member in self.by_name.items()}
-        first, *others = seconds
-        return {name: seconds[name] for name in (first, *sorted(others, key=seconds.__getitem__))}
-
-    @cached_property
-    def repetitions(self) -> dict[str, int]:
-        """How often each family is fitted: as often as asked, less often for want of time, or 0.
-
-        Training seeds may be fewer; a cross-validation is whole or not made at all.
-        """
-        found, left = {}, math.inf if self.minutes is None else 60 * self.minutes
-        for i, (name, seconds) in enumerate(self.times.items()):
-            plan = self.by_name[name].plan
-            fewest = plan.repetitions if i == 0 or plan.scope == "procedure" else 1
-            most = math.floor(left / seconds) if left < math.inf else plan.repetitions
-            found[name] = min(plan.repetitions, max(most, 0 if i else fewest))
-            if found[name] < fewest:
-                found[name] = 0
-            left -= found[name] * seconds
-        return {name: found[name] for name in self.by_name}
-
     def seconds(self) -> float:
-        """That all will take."""
-        return sum(times * self.times[name] for name, times in self.repetitions.items())
-
-    def late_notes(self, repetitions: Mapping[str, int]) -> list[str]:
-        """What a reader is told of families that there was no time, or little time, for."""
-        notes = []
-        for name, times in repetitions.items():
-            asked = self.by_name[name].plan.repetitions
-            if times < asked:
-                minutes = f"--budget {max(1, math.ceil(2 * asked * self.times[name] / 60))}"
-                much = f"about {math.ceil(asked * self.times[name] / 60)} min"
-                what = f"no time for the family {name} ({much})"
-                if times:
-                    what = f"time for {counted(times, 'training seed')} of {name}, not {asked}"
-                notes.append(f"{what}: {minutes} takes it, or --model {name}")
-        return notes
+        """That all will take, if no training stops early."""
+        every = sum(self.rounds(name) * self.planned[name] for name in self.order)
+        return every if self.minutes is None else min(every, 120 * self.minutes)
 
 
-def _once(member: Prepared) -> float:
-    """Seconds of one repetition, as trainings stop early as a rule; never 0."""
-    plan = member.plan
-    return max(1e-3, member.job.family.early * member.seconds() / plan.repetitions)
+def _rounds(member: Prepared) -> int:
+    return 1 if member.plan.scope == "procedure" else member.plan.repetitions
 
 
 def named_families(data: Sources, settings: CompareSettings) -> tuple[Family, ...]:
     """The families that `model` asks for: one, or several to be set beside each other.
 
-    `auto` is the first that suits the data; `all` are all that suit; `A,B` are these.
+    `auto` and `all` are those that suit the data; `A,B` are these.
 
     Raises:
         InputError: an unknown family, or one that is named twice.
     """
+    if settings.model in OPEN:
+        return suiting(data)
     names = [name.strip() for name in settings.model.split(",") if name.strip()]
-    if names in (["auto"], ["all"]):
-        return suiting(data)[: 1 if names == ["auto"] else None]
     if not names:
-        raise unknown("family", settings.model, ("auto", "all", *families()))
+        raise unknown("family", settings.model, (*OPEN, *families()))
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"--model: {twice[0]!r} is named twice")
     return tuple(map(family, names))
@@ -141,23 +132,31 @@ def prepare_families(
 ) -> PreparedFamilies:
     """Make every family ready, on the columns that all of them can use.
 
-    With `all` a family that cannot take the data is left out, with a note; the first is needed.
+    With `auto` and `all` a family that cannot take the data is left out, with a note; the first is
+    needed. With `auto` it stays alone where rows are too many to look at the others in time.
 
     Raises:
         InputError: whatever is wrong with the data or settings.
     """
     if settings.trials and not any(item.trained for item in chosen):
         raise InputError("--trials: these families are fitted exactly, there is nothing to try")
+    timed = settings.model == "auto"
+    most, late = int(ROWS * settings.budget), []
+    if timed and len(data) > most:
+        chosen, others = chosen[:1], listing([item.name for item in chosen[1:]])
+        late = [
+            f"no time for other families ({others}): {len(data)} rows, and --budget "
+            f"{settings.budget:g} looks at them for {most} rows at most: --model all"
+        ]
     asked = _asked(settings, chosen)
-    found, notes = _ready(data, asked, optional=settings.model == "all")
+    found, notes = _ready(data, asked, optional=settings.model in OPEN)
     if isinstance(data.x, Table):
         found, less = _on_common_columns(data, data.x, asked, found)
         notes += less
     _check_alike(found)
     members = _same_jackknife(found)
-    minutes = settings.budget if settings.model == "all" else None
     config = _config(data, settings, members)
-    return PreparedFamilies(members, tuple(notes), minutes, config)
+    return PreparedFamilies(members, (*late, *notes), settings.budget if timed else None, config)
 
 
 def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, CompareSettings]:
@@ -216,8 +215,10 @@ def _ready(
     for name, settings in asked.items():
         try:
             found.append(prepare(data, settings))
-        except InputError as error:
+        except (InputError, TrainingFailed) as error:
             if not (optional and found):
+                if not isinstance(error, InputError):
+                    raise
                 told = str(error)
                 own = optional or name in told
                 raise type(error)(told if own else f"{name}: {told}") from None

@@ -6,24 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, Self
 
+from sourcewise.comparison.beside.budget import TIME, Budget
 from sourcewise.comparison.beside.document import beside
 from sourcewise.comparison.beside.prepare import PreparedFamilies
 from sourcewise.comparison.outcome import Outcome
 from sourcewise.comparison.summary import Summary
-from sourcewise.documents import reading
 from sourcewise.execution import Execution
-from sourcewise.files import read_json, write_json
+from sourcewise.files import write_json
 from sourcewise.fitting.execute import Runnable
 from sourcewise.fitting.job import Progress, share
 from sourcewise.fitting.run import Comparison, comparison_in
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.contract import to_json
-from sourcewise.training.processes import Processes
 
-__all__ = ["FAMILIES", "FamiliesRun", "within_budget"]
+__all__ = ["FAMILIES", "FamiliesRun"]
 
 FAMILIES = "families"
-TIME = "repetitions.json"  # written once: an interrupted run goes on with the same families
 
 
 class FamilyRun(Protocol):
@@ -35,8 +33,10 @@ class FamilyRun(Protocol):
         """With so many repetitions."""
         ...
 
-    def work(self, path: Path | None, progress: Progress | None) -> Outcome:
-        """All cells, and the models to keep."""
+    def more(
+        self, path: Path | None, progress: Progress | None, before: Outcome | None
+    ) -> Outcome:
+        """All cells, and the models to keep, going on from what fewer repetitions gave."""
         ...
 
     def write(self, folder: Path, outcome: Outcome) -> None:
@@ -91,16 +91,30 @@ class FamiliesRun(Runnable[PreparedFamilies, Outcomes, Comparison]):
     def work(self, path: Path | None, progress: Progress | None) -> Outcomes:
         """All comparisons that there is time for, one after another."""
         home = path and path / FAMILIES
-        times = within_budget(self.prepared, home)
-        runs = {name: run.repeated(times[name]) for name, run in self.runs.items() if times[name]}
-        outcomes = {}
-        for i, (name, run) in enumerate(runs.items()):
-            own = home and home / name
-            if own is not None:
-                own.mkdir(parents=True, exist_ok=True)
-            outcomes[name] = run.work(own, share(progress, i, len(runs)))
-        late = self.prepared.late_notes(times) if self.prepared.minutes is not None else []
-        return Outcomes(runs, outcomes, (*self.prepared.made_alike, *late))
+        if self.prepared.minutes is not None:
+            return self._within_budget(home, progress)
+        outcomes = {
+            name: run.more(_own(home, name), share(progress, i, len(self.runs)), None)
+            for i, (name, run) in enumerate(self.runs.items())
+        }
+        return Outcomes(self.runs, outcomes, self.prepared.made_alike)
+
+    def _within_budget(self, home: Path | None, progress: Progress | None) -> Outcomes:
+        """One repetition of one family after another, while there is time."""
+        budget = Budget(self.prepared, home and home / TIME)
+        runs, outcomes = {}, {}
+        for name, r in budget.turns():
+            run, last = self.runs[name], self.prepared.rounds(name) == 1
+            with budget.turn(name, r, progress) as told:
+                run = run if last else run.repeated(r + 1)
+                outcomes[name] = run.more(_own(home, name), told, outcomes.get(name))
+                runs[name] = run
+        for name in self.runs:
+            if name not in runs and home is not None:
+                shutil.rmtree(home / name, ignore_errors=True)
+        runs = {name: runs[name] for name in self.runs if name in runs}
+        outcomes = {name: outcomes[name] for name in runs}
+        return Outcomes(runs, outcomes, (*self.prepared.made_alike, *budget.notes()))
 
     def write(self, folder: Path, outcome: Outcomes) -> None:
         """Every family's files in its folder; those of the best, and the result, in the run's."""
@@ -133,32 +147,9 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def within_budget(prepared: PreparedFamilies, folder: Path | None) -> dict[str, int]:
-    """How often each family is fitted; 0: there is no time for it.
-
-    In a folder that is settled once: another machine, or a slower hour, goes on with it.
-    """
-    if prepared.minutes is None:
-        return {name: member.plan.repetitions for name, member in prepared.by_name.items()}
-    path, processes = folder and folder / TIME, Processes.found()
-    found = _written(path, prepared)
-    if found is None:
-        found = prepared.repetitions
-        if path is not None and processes.first:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, found)
-    # Clocks of several processes differ: the first one's counts.
-    most = max(member.plan.repetitions for member in prepared.members)
-    agreed: dict[str, int] = {}
-    for name in prepared.by_name:
-        agreed[name] = sum(processes.agreed(r < found[name]) for r in range(most))
-    return agreed
-
-
-def _written(path: Path | None, prepared: PreparedFamilies) -> dict[str, int] | None:
-    """What was settled when the run began; None: it begins now."""
-    if path is None or not path.exists():
-        return None
-    with reading(path):
-        document = read_json(path)
-        return {name: int(document[name]) for name in prepared.by_name}
+def _own(home: Path | None, name: str) -> Path | None:
+    """The folder of one family."""
+    own = home and home / name
+    if own is not None:
+        own.mkdir(parents=True, exist_ok=True)
+    return own

@@ -1,7 +1,7 @@
 """Settings of the paper's autoregressive model."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,10 @@ __all__ = ["ArmSettings"]
 class ArmSettings(TrainedSettings):
     """Settings of the paper's autoregressive model (section 4.2)."""
 
+    DEFAULTS: ClassVar[Mapping[str, object]] = {
+        "batch": 100,
+        "weight_decay": 0.0,
+    }
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(3e-4, 3e-2, log=True),
         "embedding": Choice((4, 8, 16)),
@@ -24,7 +28,3 @@ class ArmSettings(TrainedSettings):
     encoder: Literal["per position", "shared"] = Field(
         default="per position", description="the networks that read the symbols before a position"
     )
-    batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
-        default=100, description="rows per update; all: exact full-batch gradients"
-    )
-    weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")

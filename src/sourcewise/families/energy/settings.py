@@ -20,6 +20,14 @@ class EnergySettings(TrainedSettings):
     `families.energy.plan`.
     """
 
+    DEFAULTS: ClassVar[Mapping[str, object]] = {
+        "batch": 256,
+        "updates": 2000,
+        "learning_rate": 1e-2,
+        "schedule": "constant",
+        "ema": 0.999,
+        "check": 40,
+    }
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(5e-4, 1e-2, log=True),
         "weight_decay": Range(1e-3, 0.3, log=True),
@@ -131,34 +139,6 @@ class EnergySettings(TrainedSettings):
         default="auto",
         description="how samples are drawn: grid, exact but for its cells (1 to 3 columns, or "
         "rule=grid), or Markov chains; auto: grid where it can be, otherwise hmc",
-    )
-    batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
-        default=256, description="rows per update; all: exact full-batch gradients"
-    )
-    updates: int = Field(
-        default=2000,
-        ge=0,
-        le=1_000_000_000,
-        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
-    )
-    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
-        default="constant", description="the learning rate after the warm-up"
-    )
-    ema: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
-    )
-    learning_rate: float = Field(
-        default=1e-2,
-        gt=0,
-        description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced, "
-        "and for convolutions",
-    )
-    check: int = Field(
-        default=40,
-        ge=1,
-        le=1_000_000_000,
-        description="updates between looks at the validation rows; 1/64 to 1/32 of the "
-        "updates so far if that is more",
     )
 
     @model_validator(mode="before")

@@ -28,6 +28,5 @@ FAMILY = Family(
     metrics=("log-likelihood", "energy-distance"),
     takes_given=True,
     suits=_suits,
-    early=0.35,
     widest=1000,  # a draw takes as many passes through the network as there are columns
 )

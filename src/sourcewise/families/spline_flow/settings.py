@@ -1,7 +1,7 @@
 """Settings of the spline flow."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,14 @@ __all__ = ["SplineFlowSettings"]
 class SplineFlowSettings(TrainedSettings):
     """Settings of the spline flow; the defaults are for tables of 100 to 100 000 rows on a CPU."""
 
+    DEFAULTS: ClassVar[Mapping[str, object]] = {
+        "batch": 256,
+        "passes": 40,
+        "updates": 1000,
+        "learning_rate": 6e-3,
+        "schedule": "constant",
+        "ema": 0.999,
+    }
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(5e-4, 1e-2, log=True),
         "dropout": Range(0.0, 0.5),
@@ -20,28 +28,6 @@ class SplineFlowSettings(TrainedSettings):
         "transforms": Choice((1, 2, 3)),
     }
 
-    batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
-        default=256, description="rows per update; all: exact full-batch gradients"
-    )
-    passes: float = Field(
-        default=40,
-        gt=0,
-        le=1_000_000,
-        description="passes over the training rows; more where `updates` asks for more",
-    )
-    updates: int = Field(
-        default=1000,
-        ge=0,
-        le=1_000_000_000,
-        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
-    )
-    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
-        default="constant", description="the learning rate after the warm-up"
-    )
-    ema: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
-    )
-    learning_rate: float = Field(default=6e-3, gt=0, description="the rate at its peak")
     transforms: int = Field(
         default=2, ge=1, le=100, description="autoregressive steps, in alternating column order"
     )

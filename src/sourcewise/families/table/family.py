@@ -27,5 +27,4 @@ FAMILY = Family(
     metrics=("log-likelihood", "energy-distance"),
     takes_given=True,
     suits=_suits,
-    early=0.75,
 )

@@ -14,34 +14,20 @@ __all__ = ["TableSettings"]
 class TableSettings(TrainedSettings):
     """Settings of the table family; the defaults are for small tables on a CPU."""
 
+    DEFAULTS: ClassVar[Mapping[str, object]] = {
+        "batch": 256,
+        "passes": 10,
+        "updates": 500,
+        "learning_rate": 2e-3,
+        "schedule": "constant",
+        "ema": 0.999,
+    }
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(5e-4, 6e-3, log=True),
         "dropout": Range(0.0, 0.5),
         "width": Choice((32, 64, 128)),
     }
 
-    batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
-        default=256, description="rows per update; all: exact full-batch gradients"
-    )
-    passes: float = Field(
-        default=10,
-        gt=0,
-        le=1_000_000,
-        description="passes over the training rows; more where `updates` asks for more",
-    )
-    updates: int = Field(
-        default=500,
-        ge=0,
-        le=1_000_000_000,
-        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
-    )
-    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
-        default="constant", description="the learning rate after the warm-up"
-    )
-    ema: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
-    )
-    learning_rate: float = Field(default=2e-3, gt=0, description="the rate at its peak")
     bins: Annotated[int, Field(ge=2, le=10_000)] | Literal["auto"] = Field(
         default="auto",
         description="bins of a column of numbers; auto: 2 n^(1/3) within 8 to 64",

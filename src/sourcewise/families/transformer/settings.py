@@ -15,6 +15,13 @@ __all__ = ["TransformerSampling", "TransformerSettings"]
 class TransformerSettings(TrainedSettings):
     """Settings of the transformer family; the defaults are for small sources on a CPU."""
 
+    DEFAULTS: ClassVar[Mapping[str, object]] = {
+        "updates": 150,
+        "learning_rate": 2e-3,
+        "schedule": "constant",
+        "weight_decay": 0.1,
+        "ema": 0.999,
+    }
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(5e-4, 6e-3, log=True),
         "dropout": Range(0.0, 0.4),
@@ -42,20 +49,6 @@ class TransformerSettings(TrainedSettings):
     longest: int = Field(
         default=2048, ge=1, le=1_000_000, description="longest text in symbols, given or drawn"
     )
-    updates: int = Field(
-        default=150,
-        ge=0,
-        le=1_000_000_000,
-        description="the fewest updates, if `passes` makes fewer; 0: `passes` alone decides",
-    )
-    schedule: Literal["constant", "cosine", "inverse-sqrt"] = Field(
-        default="constant", description="the learning rate after the warm-up"
-    )
-    ema: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: off"
-    )
-    learning_rate: float = Field(default=2e-3, gt=0, description="the rate at its peak")
-    weight_decay: float = Field(default=0.1, ge=0, description="weight decay of AdamW")
 
     @model_validator(mode="after")
     def _check_heads(self) -> "TransformerSettings":
