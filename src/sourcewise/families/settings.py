@@ -138,7 +138,7 @@ class TrainedSettings(FamilySettings):
         description="union: every row once per pass; weighted: sources drawn alike often",
     )
     pull: float = Field(
-        default=0.01,
+        default=0.1,
         ge=0,
         le=1e12,
         description="strength that draws fine-tuned weights towards the pooled ones",
