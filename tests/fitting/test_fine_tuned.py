@@ -6,6 +6,7 @@ import torch
 import sourcewise as sw
 from sourcewise.batch import Batch
 from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.errors import InputError
 from sourcewise.fitting import strategy as module
 from sourcewise.fitting.job import Work
 from sourcewise.partition import Partition
@@ -93,6 +94,44 @@ def test_without_a_step_it_scores_as_pooled_does():
             for name in ("pooled", "fine-tuned")
         )
         assert tuned == pytest.approx(pooled, abs=1e-9)
+
+
+def test_trials_are_as_many_and_settings_its_own(trainings):
+    """What it begins from is trained with its settings, and shared if they are the same."""
+    document = compare(trials=2).document
+    assert {name: len(tried) for name, tried in document["search"].items()} == dict.fromkeys(
+        ALL.split(","), 2
+    )
+    settings = [document["strategies"][name]["settings"] for name in ("pooled", "fine-tuned")]
+    shared = settings[0] == settings[1]
+    assert trainings[:8] == [1, 1, 3, 3, 1, 3, 1, 3]
+    assert sorted(trainings[8:]) == ([1, 3, 3] if shared else [1, 1, 3, 3])
+
+
+def test_families_that_are_fitted_exactly_refuse_it():
+    with pytest.raises(InputError, match=r"gaussian is fitted exactly.*partial") as told:
+        sw.compare(sw.read("wine"), strategies="separate,fine-tuned")
+    assert "\n" not in str(told.value)
+    with pytest.raises(InputError, match=r"strategy partial: arm .*allowed are .*fine-tuned"):
+        compare("separate,partial")
+
+
+@pytest.mark.parametrize("name", ["pull", "tuning_rate"])
+def test_its_settings_are_refused_where_nothing_uses_them(name):
+    with pytest.raises(InputError, match=f"--set {name}: only the strategy fine-tuned uses it"):
+        compare("pooled,separate", set=QUICK | {name: 0.5})
+
+
+def test_a_time_estimate_counts_it_and_what_it_begins_from():
+    def blocks(strategies: str) -> list[tuple[str, int, int]]:
+        settings = CompareSettings(model="arm", set=QUICK, strategies=strategies)
+        found = prepare(symbols(), settings).rehearsal()._blocks()
+        return [(block.strategy, len(block.names), block.copies) for block in found]
+
+    tuned = [("fine-tuned", 1, 0)] * 3
+    assert blocks(ALL) == [*blocks("pooled,separate"), *tuned]
+    alone = blocks("separate,fine-tuned")
+    assert alone == [("pooled", 3, alone[0][2]), *blocks("separate,pooled")[:3], *tuned]
 
 
 def test_it_is_never_worse_than_pooled_on_validation_rows():

@@ -1,4 +1,4 @@
-"""Training that goes on from weights: they draw towards themselves, and are never left for worse."""
+"""Training that goes on from weights: they draw towards themselves, and nothing worse is kept."""
 
 import math
 from pathlib import Path
@@ -142,7 +142,7 @@ def test_it_is_never_worse_on_its_validation_rows(pooled, rate):
 
 def test_a_start_that_nothing_improves_is_kept(pooled):
     """Rates that only do harm."""
-    model, efforts = tuned(pooled, learning_rate=30.0, tuning_rate=1.0, clip=0)
+    model, efforts = tuned(pooled, learning_rate=30.0, tuning_rate=1.0, clip=0, pull=0)
     assert [effort.best for effort in efforts] == [0, 0, 0]
     assert torch.equal(weights(model), begun(pooled))
 
@@ -223,16 +223,15 @@ def divergences(n: int, apart: float, seed: int, **options) -> dict[str, float]:
         trained[name], x = model, codes(torch.arange(64))
         with torch.no_grad():
             by_source = [model.loss(Batch.of(x, 0 * x[:, 0] + k), Noise(0)) for k in range(3)]
-        found[name] = float(
-            (truth.exp() * (truth + torch.stack(by_source).double())).sum(1).mean()
-        )
+        gaps = truth + torch.stack(by_source).double()
+        found[name] = float((truth.exp() * gaps).sum(1).mean())
     return found
 
 
-@pytest.mark.parametrize(("n", "apart"), [(60, 0.4), (200, 0.7)])
-def test_of_few_rows_of_sources_that_are_much_alike_it_finds_most(n, apart):
-    """Nearer to the truth than models that share all but a label, or share nothing."""
+@pytest.mark.parametrize(("n", "apart", "share"), [(60, 0.4, 1.0), (200, 0.7, 0.95)])
+def test_of_few_rows_of_sources_that_are_much_alike_it_finds_most(n, apart, share):
+    """Nearer to the truth than models that share nothing, or all but a label."""
     every = [divergences(n, apart, seed) for seed in range(3)]
     pooled, separate, tuned = (sum(found[name] for found in every) for name in every[0])
-    assert tuned < 0.98 * pooled
+    assert tuned < share * pooled
     assert tuned < 0.85 * separate

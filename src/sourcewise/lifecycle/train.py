@@ -29,6 +29,7 @@ from sourcewise.fitting.run import Trained, load
 from sourcewise.fitting.saved import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
+from sourcewise.partition import Partition
 from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
@@ -95,11 +96,14 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         (models, seconds), job = outcome, self.prepared.job
         save_models(folder, models, job)
         write_tensors(folder / "rows.safetensors", {"mark": job.data.marks})
-        partition = models[self.prepared.strategy.name].model.partition
-        blocks = ["+".join(job.names[k] for k in block) for block in partition]
-        lines = _log_lines(folder / TRAINING, blocks)
+        strategy = self.prepared.strategy
+        partition, parent = models[strategy.name].model.partition, strategy.parent
+        blocks = _named(job, partition)
+        before = _named(job, parent.partition.keep(partition.sources)) if parent else []
+        lines = _log_lines(folder / TRAINING, [*before, *blocks])
         write_atomic(folder / "log.csv", csv_text([FIELDS, *lines]))
-        spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
+        first = sum(_seconds(lines, block) for block in before)
+        spent = {block: first + _seconds(lines, block) for block in blocks} if lines else seconds
         found = _training_result(self.prepared, models, spent, str(folder))
         write_json(folder / "result.json", to_json(found))
 
@@ -127,6 +131,11 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         return self.work(None, None)[1]
 
 
+def _named(job: Job, partition: Partition) -> list[str]:
+    """What logs call the blocks."""
+    return ["+".join(job.names[k] for k in block) for block in partition]
+
+
 def _log_lines(training: Path, blocks: list[str]) -> list[list[str]]:
     """The lines of all logs of the training, block by block."""
     rows = [row for path in sorted(training.rglob("log.csv")) for row in whole_lines(path)]
@@ -151,7 +160,8 @@ def _training_result(
 ) -> TrainingResult:
     """Put the result together; see docs for its keys.
 
-    Blocks that train at the same time share their seconds; one number is that of all.
+    Blocks that train at the same time share their seconds, and those of what they begin from; one
+    number is that of all.
     """
     job, split, config = prepared.job, prepared.split, prepared.config
     name = prepared.strategy.name

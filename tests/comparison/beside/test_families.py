@@ -207,6 +207,17 @@ def test_all_takes_those_that_suit_and_auto_the_first():
     assert [item.name for item in named] == ["table"]
 
 
+def test_fine_tuning_is_asked_of_those_that_are_trained():
+    strategies = "pooled,separate,partial,fine-tuned"
+    asked = CompareSettings.changed(None, {**GIVEN, "strategies": strategies})
+    prepared = prepare_families(sample(), asked, named_families(sample(), asked))
+    found = [[s.name for s in member.job.strategies] for member in prepared.members]
+    assert found == [["pooled", "separate", "partial"], ["pooled", "separate", "fine-tuned"]]
+    exact = {**GIVEN, "model": "gaussian,mixture", "set": {}, "strategies": "separate,fine-tuned"}
+    with pytest.raises(InputError, match="strategy fine-tuned: gaussian is fitted exactly"):
+        sw.compare(sample(), **exact)
+
+
 def test_partial_pooling_is_asked_of_those_that_can_do_it():
     strategies = "pooled,separate,partial"
     asked = CompareSettings.changed(None, {**GIVEN, "strategies": strategies})
