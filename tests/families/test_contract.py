@@ -251,3 +251,27 @@ def test_one_source_of_several_begins_alone_where_it_was(family, trained, data):
             for model, y in ((alone.block(k), 0), (whole.block(0), k))
         )
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_it_can_be_fine_tuned(family, data, tmp_path):
+    """Each model goes on from the pooled weights, ends no worse, and is kept as others are."""
+    if not family.trained:
+        pytest.skip("it is solved, and begins nowhere")
+    options = QUICK | (ANNEALED if isinstance(data.x, Images) else {}) | {"check": 4}
+    pooled, tuned = (
+        sw.train(data, model=family.name, strategy=name, set=options, out=tmp_path / name)
+        for name in ("pooled", "fine-tuned")
+    )
+    (before,) = pooled.models["pooled"].efforts
+    for effort in tuned.models["fine-tuned"].efforts:
+        assert effort.updates == before.updates + QUICK["updates"]
+        assert (effort.validation is None) == (before.validation is None)  # no such rows
+        assert before.validation is None or (effort.best or 0) >= before.updates
+    deciding = metric(family.metrics[0])
+    found = deciding.measure(
+        tuned.models["fine-tuned"], held_out(tuned.models["fine-tuned"], data), Noise(3)
+    )
+    assert bool(found.rows.isfinite().all())
+    loaded = sw.load(tmp_path / "fine-tuned").models["fine-tuned"]
+    again = deciding.measure(loaded, held_out(loaded, data), Noise(3))
+    assert torch.equal(found.rows, again.rows)

@@ -118,6 +118,9 @@ class PartitionedModel(ConditionalModel):
         """Give each block, of one source, the weights that a model of several has for it.
 
         What a model has for each of its sources stands first in a parameter's first axis.
+
+        Raises:
+            InputError: a parameter that is not so.
         """
         for j, (source,) in enumerate(self.partition):
             at, k = parent.routes[source].tolist()
@@ -126,7 +129,11 @@ class PartitionedModel(ConditionalModel):
                 values = theirs[name].detach()
                 if values.shape != own.shape:
                     values = torch.cat([values[k : k + 1], values[K:]])
-                assert values.shape == own.shape, f"{name} is not of sources first"
+                if values.shape != own.shape:
+                    raise InputError(
+                        f"a model of one source cannot begin from one of {K}: the first axis of "
+                        f"the parameter {name} is not that of sources"
+                    )
                 own.data = values.clone()
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
