@@ -34,6 +34,7 @@ from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
 from sourcewise.sources import Sources
+from sourcewise.strategies import Strategy
 from sourcewise.training.log import FIELDS, whole_lines
 
 __all__ = ["TrainSettings", "TrainingRun", "train"]
@@ -234,16 +235,18 @@ def _warnings(
     region = job.metric.region(job.coding, math.nan)
     occasion = Occasion("train", region, job.coding.coordinates)
     yield from prepared.screened.notes
-    yield from _unfinished(job.settings_of(prepared.strategy), models)
+    yield from _unfinished(job, prepared.strategy, models)
     said = job.family.model_class.cautions({name: item.diagnosed}, occasion)
     yield from (caution.text for caution in said if caution.text)
 
 
-def _unfinished(settings: object, models: Sequence[TrainedModel]) -> Iterator[str]:
+def _unfinished(job: Job, strategy: Strategy, models: Sequence[TrainedModel]) -> Iterator[str]:
     """Models whose validation loss was lowest when their updates were over."""
+    settings, begun = job.settings_of(strategy), strategy.parent is not None
     late = [model for model in models if model.best == model.updates > 0]
     if late and isinstance(settings, TrainedSettings):
-        options = sorted(longer(settings, (model.updates for model in late)))
+        made = [settings.planned(m.n_train) if begun else m.updates for m in late]
+        options = sorted(longer(settings, made))
         names = listing([repr("+".join(model.sources)) for model in late], 3)
         which = "" if len(late) == len(models) else f"of {names} "
         yield (
