@@ -109,7 +109,9 @@ def test_trials_are_as_many_and_settings_its_own(trainings):
 
 
 def test_families_that_are_fitted_exactly_refuse_it():
-    with pytest.raises(InputError, match=r"gaussian is fitted exactly.*partial") as told:
+    with pytest.raises(
+        InputError, match=r"gaussian is fitted exactly.* has partial instead"
+    ) as told:
         sw.compare(sw.read("wine"), strategies="separate,fine-tuned")
     assert "\n" not in str(told.value)
     with pytest.raises(InputError, match=r"strategy partial: arm .*allowed are .*fine-tuned"):

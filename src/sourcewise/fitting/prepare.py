@@ -116,8 +116,9 @@ def _check_strategies(family: Family, strategies: tuple[Strategy, ...]) -> None:
     if any(strategy.parent for strategy in strategies) and not family.trained:
         able = listing(item.name for item in families().values() if item.trained)
         raise InputError(
-            f"strategy {FINE_TUNED}: {family.name} is fitted exactly, from no weights "
-            f"(those that do: {able}); allowed are {allowed}"
+            f"strategy {FINE_TUNED}: {family.name} is fitted exactly, from no weights"
+            f"{', and has partial instead' if family.partial else ''} (families that are trained: "
+            f"{able}); allowed are {allowed}"
         )
 
 
