@@ -1,15 +1,18 @@
 """Strategies: named ways to train on all sources, and how users write them."""
 
 import csv
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sourcewise.errors import InputError, unknown
 from sourcewise.partition import Partition
 
-__all__ = ["Strategy", "parse_strategies", "without_partial"]
+__all__ = ["FINE_TUNED", "Strategy", "in_order", "parse_strategies", "without"]
 
-NAMED = ("pooled", "separate", "partial", "shuffled", "groups:a+b|c", "groups:FILE.csv")
+FINE_TUNED = "fine-tuned"
+GROUPS = ("groups:a+b|c", "groups:FILE.csv")
+NAMED = ("pooled", "separate", "partial", FINE_TUNED, "shuffled", *GROUPS)
 
 
 @dataclass(frozen=True)
@@ -21,23 +24,28 @@ class Strategy:
         partition: one model per block.
         shuffled: train on permuted labels: what the labels are worth to the pooled model.
         partial: each source has parameters of its own, drawn towards those of its block.
+        parent: the strategy from whose weights each source's model begins, and towards which it
+            is drawn; None: training begins anew.
     """
 
     name: str
     partition: Partition
     shuffled: bool = False
     partial: bool = False
+    parent: "Strategy | None" = None
 
     def trained_like(self, other: "Strategy") -> bool:
         """Whether a block that both have is trained alike in both, given the same settings."""
-        return (self.shuffled, self.partial) == (other.shuffled, other.partial)
+        mine, others = ((one.shuffled, one.partial, one.parent) for one in (self, other))
+        return mine == others
 
 
 def parse_strategies(text: str, names: tuple[str, ...]) -> tuple[Strategy, ...]:
     """Strategies from a comma-separated list.
 
-    `pooled`, `separate`, `partial`, `shuffled`, and groups: `groups:a+b|c`, or `groups:FILE.csv`
-    with the columns `source` and `group`. Sources that the groups do not name stand alone.
+    `pooled`, `separate`, `partial`, `fine-tuned`, `shuffled`, and groups: `groups:a+b|c`, or
+    `groups:FILE.csv` with the columns `source` and `group`. Sources that the groups do not name
+    stand alone.
 
     >>> [s.partition.blocks for s in parse_strategies("pooled,groups:a+b", ("a", "b", "c"))]
     [((0, 1, 2),), ((0, 1), (2,))]
@@ -60,19 +68,27 @@ def parse_strategies(text: str, names: tuple[str, ...]) -> tuple[Strategy, ...]:
             strategies.append(Strategy(spec, Partition.pooled(K), spec == "shuffled"))
         elif spec == "partial":
             strategies.append(Strategy(spec, Partition.pooled(K), partial=True))
+        elif spec == FINE_TUNED:
+            parent = Strategy("pooled", Partition.pooled(K))
+            strategies.append(Strategy(spec, Partition.separate(K), parent=parent))
         else:
             raise unknown("strategy", spec, NAMED)
     return tuple(strategies)
 
 
-def without_partial(text: str) -> str:
-    """A list of strategies, as it is written, for models that cannot be pooled partially.
+def in_order(strategies: Iterable[Strategy]) -> list[Strategy]:
+    """Those that others begin from come first; otherwise as they stand."""
+    return sorted(strategies, key=lambda strategy: strategy.parent is not None)
 
-    >>> without_partial("pooled,separate,partial")
+
+def without(text: str, names: Collection[str]) -> str:
+    """A list of strategies, as it is written, without some of them.
+
+    >>> without("pooled,separate,partial", ["partial"])
     'pooled,separate'
     """
     specs = (part.strip() for part in text.split(","))
-    return ",".join(spec for spec in specs if spec != "partial")
+    return ",".join(spec for spec in specs if spec not in names)
 
 
 def _free_name(name: str, taken: set[str]) -> str:

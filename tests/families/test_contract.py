@@ -12,13 +12,15 @@ import torch
 
 import sourcewise as sw
 from sourcewise.batch import Batch
-from sourcewise.families.base import Caution, HasDensity, Occasion
+from sourcewise.families.base import Caution, ConditionalModel, HasDensity, Occasion
 from sourcewise.families.family import Family
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Images, Ragged
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.registry import metric
+from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training.recipes.registry import recipe
 from sourcewise.training.stack import StepNoise
@@ -221,3 +223,55 @@ def test_what_it_says_of_itself_can_be_told(family, trained):
         for caution in family.model_class.cautions(strategies, occasion):
             assert isinstance(caution, Caution)
             assert caution.text or caution.condition
+
+
+def test_one_source_of_several_begins_alone_where_it_was(family, trained, data):
+    """What a model has for each source can be told from what all of them share."""
+    if not family.trained:
+        pytest.skip("it is solved, and begins nowhere")
+    own, names = trained.model.block(0), trained.model.names
+    sizes = trained.encoders.sizes(family)
+
+    def build(K: int) -> ConditionalModel:
+        return family.build(family.parse(QUICK), K=K, **sizes)
+
+    whole = PartitionedModel(Partition.pooled(2), build, names)
+    whole.reset(Noise(4))
+    alone = PartitionedModel(Partition.separate(2), build, names)
+    alone.start_from(whole)
+    assert alone.free_parameters == 2 * own.free_parameters
+    batch, how = as_trained(trained, data), recipe(family.recipe)
+    batch = batch.to("cpu", next(whole.parameters()).dtype)
+    one = how.begin(alone.block(0), batch, Noise(7))
+    for k in range(2):
+        found, expected = (
+            how.loss(
+                model.eval(), replace(batch, y=batch.y * 0 + y), one, StepNoise([Noise(6)], [16])
+            )
+            for model, y in ((alone.block(k), 0), (whole.block(0), k))
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_it_can_be_fine_tuned(family, data, tmp_path):
+    """Each model goes on from the pooled weights, ends no worse, and is kept as others are."""
+    if not family.trained:
+        pytest.skip("it is solved, and begins nowhere")
+    options = QUICK | (ANNEALED if isinstance(data.x, Images) else {}) | {"check": 4}
+    pooled, tuned = (
+        sw.train(data, model=family.name, strategy=name, set=options, out=tmp_path / name)
+        for name in ("pooled", "fine-tuned")
+    )
+    (before,) = pooled.models["pooled"].efforts
+    for effort in tuned.models["fine-tuned"].efforts:
+        assert effort.updates == before.updates + QUICK["updates"]
+        assert (effort.validation is None) == (before.validation is None)  # no such rows
+        assert before.validation is None or (effort.best or 0) >= before.updates
+    deciding = metric(family.metrics[0])
+    found = deciding.measure(
+        tuned.models["fine-tuned"], held_out(tuned.models["fine-tuned"], data), Noise(3)
+    )
+    assert bool(found.rows.isfinite().all())
+    loaded = sw.load(tmp_path / "fine-tuned").models["fine-tuned"]
+    again = deciding.measure(loaded, held_out(loaded, data), Noise(3))
+    assert torch.equal(found.rows, again.rows)

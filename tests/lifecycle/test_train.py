@@ -58,6 +58,24 @@ def test_a_result_tells_what_training_took(symbols, tmp_path):
         assert torch.equal(value, again.models["separate"].model.state_dict()[key])
 
 
+def test_fine_tuned_tells_of_the_pooled_training_too(symbols, tmp_path):
+    run = tmp_path / "run"
+    trained = sw.train(symbols, model="arm", strategy="fine-tuned", set=ARM, out=run)
+    log = [line.split(",") for line in (run / "log.csv").read_text().splitlines()[1:]]
+    assert list(dict.fromkeys(line[0] for line in log)) == ["a+b", "a", "b"]
+    first = max(int(line[2]) for line in log if line[0] == "a+b")
+    pooled = sw.train(symbols, model="arm", set=ARM).document["models"][0]
+    assert pooled["examples_seen"] == first
+    for model in trained.document["models"]:
+        own = max(int(line[2]) for line in log if [line[0]] == model["sources"])
+        assert model["examples_seen"] == first + own
+        assert model["how"].endswith(f"from weights after {pooled['updates']} updates")
+        assert model["seconds"] >= max(float(line[-1]) for line in log if line[0] == "a+b")
+    again = sw.load(run)
+    assert isinstance(again, Trained)
+    assert str(again) == str(trained)
+
+
 def test_one_source_and_groups(symbols):
     one = sw.Sources(symbols.of("a").x, torch.zeros(60), ("a",))
     alone = sw.train(one, model="arm", set=ARM)
@@ -118,12 +136,14 @@ LONG = ("--model", "arm", "--strategy", "separate", "--set", "updates=300", "--s
         "--set", "check=5", "--checkpoint", "0", "--set", "patience=0")  # fmt: skip
 
 
-def test_killed_at_random_moments_it_ends_in_the_same_bytes(data, tmp_path):
-    assert finish(start("train", data, *LONG, "--out", tmp_path / "whole"))[0] == 0
+@pytest.mark.parametrize("strategy", ["separate", "fine-tuned"])
+def test_killed_at_random_moments_it_ends_in_the_same_bytes(data, tmp_path, strategy):
+    options = [*LONG, "--strategy", strategy]  # the last one counts
+    assert finish(start("train", data, *options, "--out", tmp_path / "whole"))[0] == 0
     killed, training = tmp_path / "killed", tmp_path / "killed" / "training"
     steps = sorted(np.random.default_rng().integers(5, 250, size=2).tolist())
     for step in steps:
-        process = start("train", data, *LONG, "--out", killed)
+        process = start("train", data, *options, "--out", killed)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             names = [path.stem for path in training.rglob("checkpoint-*.json")]
@@ -134,7 +154,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(data, tmp_path):
         assert finish(process)[0] == -signal.SIGKILL
         with pytest.raises(InputError, match="is not finished"):
             sw.sample(killed)
-    assert finish(start("train", data, *LONG, "--out", killed)) == (0, "")
+    assert finish(start("train", data, *options, "--out", killed)) == (0, "")
     assert weights(killed) == weights(tmp_path / "whole")
     assert not list(killed.rglob(".*"))
     assert not training.exists()

@@ -44,7 +44,9 @@ def compare(
     metric: o.Metric = "auto",
     strategies: Annotated[
         str,
-        typer.Option(help="pooled, separate, partial, shuffled, groups:a+b|c, groups:FILE.csv"),
+        typer.Option(
+            help="pooled, separate, partial, fine-tuned, shuffled, groups:a+b|c, groups:FILE.csv"
+        ),
     ] = "pooled,separate",
     trials: Annotated[
         int, typer.Option(help="Settings to try per strategy, judged on validation rows.")

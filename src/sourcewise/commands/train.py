@@ -35,7 +35,10 @@ def train(
     model: o.Model = "auto",
     set_: o.Set = None,
     strategy: Annotated[
-        str, typer.Option(help="One of pooled, separate, partial, groups:a+b|c, groups:FILE.csv")
+        str,
+        typer.Option(
+            help="One of pooled, separate, partial, fine-tuned, groups:a+b|c, groups:FILE.csv"
+        ),
     ] = "pooled",
     seed: o.Seed = 0,
     device: o.Device = "auto",

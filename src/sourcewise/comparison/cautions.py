@@ -80,8 +80,10 @@ def _longer(summary: Summary, strategy: Strategy, sources: list[int]) -> set[str
     settings = summary.plan.job.settings_of(strategy)
     assert isinstance(settings, TrainedSettings)
     cells = [summary.cell(strategy.name, r) for r in range(summary.plan.repetitions)]
-    made = (int(c.updates[k]) for c in cells for k in sources if c.ended_at_best(k))
-    return longer(settings, made)
+    late = [(c, k) for c in cells for k in sources if c.ended_at_best(k)]
+    if strategy.parent:  # its updates count those before
+        return longer(settings, (settings.planned(int(c.n_train[k])) for c, k in late))
+    return longer(settings, (int(c.updates[k]) for c, k in late))
 
 
 def _deaf(summary: Summary, baseline: str) -> Iterator[str]:

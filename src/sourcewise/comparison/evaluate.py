@@ -14,7 +14,7 @@ from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import label_effect
-from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch, fit_strategy
+from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch, fit_strategies
 from sourcewise.forms import take
 from sourcewise.memory import give_back
 from sourcewise.metrics.base import HeldOut
@@ -121,10 +121,7 @@ def evaluate(
     test = encoded_batch(job, encoded.encoders, rows, split.test)
     held_out = HeldOut(take(job.data.x, split.test), *test)
     out = {}
-    for i, strategy in enumerate(job.strategies):
-        labels = shuffled if strategy.shuffled else job.data.y
-        part = work.part(i, len(job.strategies), strategy.name)
-        trained = fit_strategy(job, strategy, encoded, split, labels, part)
+    for strategy, trained in fit_strategies(job, encoded, split, shuffled, work):
         out[strategy.name] = _score(job, trained, encoded, split, held_out, work)
         if keep is not None:
             keep(strategy.name, trained)

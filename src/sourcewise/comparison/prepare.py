@@ -44,8 +44,8 @@ class CompareSettings(FitSettings):
     )
     strategies: str = Field(
         default="pooled,separate",
-        description="comma-separated: pooled, separate, partial, shuffled, groups:a+b|c, "
-        "groups:FILE.csv",
+        description="comma-separated: pooled, separate, partial, fine-tuned, shuffled, "
+        "groups:a+b|c, groups:FILE.csv",
     )
     trials: int = Field(
         default=0, ge=0, le=1000, description="settings to try per strategy; 0: none"

@@ -69,6 +69,12 @@ class Family:
         return self.recipe != "exact"
 
     @property
+    def offers(self) -> tuple[str, ...]:
+        """Names of strategies that it has, and others have not."""
+        found = {"partial": self.partial, "fine-tuned": self.trained}
+        return tuple(name for name, has in found.items() if has)
+
+    @property
     def usual_scope(self) -> Literal["procedure", "these models"]:
         """What intervals cover unless users say."""
         return self.scope or ("these models" if self.trained else "procedure")

@@ -114,6 +114,28 @@ class PartitionedModel(ConditionalModel):
         for j, rows, local in self.route(y[inside]):
             yield j, inside[rows], local
 
+    def start_from(self, parent: "PartitionedModel") -> None:
+        """Give each block, of one source, the weights that a model of several has for it.
+
+        What a model has for each of its sources stands first in a parameter's first axis.
+
+        Raises:
+            InputError: a parameter that is not so.
+        """
+        for j, (source,) in enumerate(self.partition):
+            at, k = parent.routes[source].tolist()
+            theirs, K = dict(parent.block(at).named_parameters()), len(parent.partition.blocks[at])
+            for name, own in self.block(j).named_parameters():
+                values = theirs[name].detach()
+                if values.shape != own.shape:
+                    values = torch.cat([values[k : k + 1], values[K:]])
+                if values.shape != own.shape:
+                    raise InputError(
+                        f"a model of one source cannot begin from one of {K}: the first axis of "
+                        f"the parameter {name} is not that of sources"
+                    )
+                own.data = values.clone()
+
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of each row under its block's model; errors are those of the blocks that have rows."""
         columns = torch.full((len(self.names), 3), torch.nan, dtype=torch.float64)

@@ -73,6 +73,7 @@ class TrainedSettings(FamilySettings):
 
     DEFAULTS: ClassVar[Mapping[str, object]] = {}
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {"learning_rate": Range(3e-4, 1e-2, log=True)}
+    TUNING: ClassVar = ("pull", "tuning_rate")  # of the strategy fine-tuned alone
 
     batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
         default=128, description="rows per update; all: exact full-batch gradients"
@@ -139,6 +140,18 @@ class TrainedSettings(FamilySettings):
         default="union",
         description="union: every row once per pass; weighted: sources drawn alike often",
     )
+    pull: float = Field(
+        default=0.1,
+        ge=0,
+        le=1e12,
+        description="strength that draws fine-tuned weights towards the pooled ones",
+    )
+    tuning_rate: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="learning rate of fine-tuned, as a share of the other",
+    )
     precision: Literal["float32", "float64", "bfloat16"] = Field(
         default="float32", description="of numbers; bfloat16 by autocast"
     )
@@ -161,6 +174,11 @@ class TrainedSettings(FamilySettings):
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError("weight_decay belongs to adamw: set weight_decay=0 with adam")
         return self
+
+    def of_tuning(self) -> Self:
+        """What they come to where training goes on from weights, which draw in place of 0."""
+        rate = self.tuning_rate * self.learning_rate
+        return self.model_copy(update={"learning_rate": rate, "weight_decay": 0.0})
 
     @property
     def kept_averages(self) -> tuple[float, ...]:

@@ -1,6 +1,6 @@
 """What is settled before anything is fitted: settings, family, columns."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from sourcewise.errors import InputError, listing
 from sourcewise.execution import Execution
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, of_numbers, screen, suited
+from sourcewise.families.settings import FamilySettings, TrainedSettings
 from sourcewise.files import plain, versions
 from sourcewise.fitting.job import Job
 from sourcewise.forms import Table, form
@@ -22,7 +23,7 @@ from sourcewise.screening.given import screen_given
 from sourcewise.screening.options import Missing, Rules
 from sourcewise.settings import Seed, Settings
 from sourcewise.sources import Sources
-from sourcewise.strategies import Strategy
+from sourcewise.strategies import FINE_TUNED, Strategy
 
 FEW = 1000  # rows of a source, of which a trained model learns little
 
@@ -85,12 +86,8 @@ def prepare_job(
         raise InputError(
             f"--given: {family.name} takes no given columns (those that do: {takers})"
         )
-    if any(strategy.partial for strategy in strategies) and not family.partial:
-        able = listing(item.name for item in families().values() if item.partial)
-        raise InputError(
-            f"strategy partial: {family.name} has no partial pooling (those that do: {able}); "
-            "allowed are pooled, separate, shuffled, groups:a+b|c"
-        )
+    _check_strategies(family, strategies)
+    _check_tuning(own, settings.set, strategies)
     auto, none = (settings.log == (word,) for word in ("auto", "none"))
     log = () if auto or none else settings.log
     rules = Rules(min_rows, settings.missing, log, auto, family.widest)
@@ -105,6 +102,34 @@ def prepare_job(
         features.fit(screened.data.x, coding)  # refuses what is no point
     job = Job(screened.data, coding, family, own, deciding, shown, strategies, with_rows)
     return job, screened
+
+
+def _check_strategies(family: Family, strategies: tuple[Strategy, ...]) -> None:
+    """Raise if there are some that the family does not have."""
+    allowed = listing(["pooled", "separate", *family.offers, "shuffled", "groups:a+b|c"], 9)
+    if any(strategy.partial for strategy in strategies) and not family.partial:
+        able = listing(item.name for item in families().values() if item.partial)
+        raise InputError(
+            f"strategy partial: {family.name} has no partial pooling (those that do: {able}); "
+            f"allowed are {allowed}"
+        )
+    if any(strategy.parent for strategy in strategies) and not family.trained:
+        able = listing(item.name for item in families().values() if item.trained)
+        raise InputError(
+            f"strategy {FINE_TUNED}: {family.name} is fitted exactly, from no weights"
+            f"{', and has partial instead' if family.partial else ''} (families that are trained: "
+            f"{able}); allowed are {allowed}"
+        )
+
+
+def _check_tuning(
+    own: FamilySettings, given: Collection[str], strategies: tuple[Strategy, ...]
+) -> None:
+    """Raise if settings are given that no strategy uses."""
+    names = own.TUNING if isinstance(own, TrainedSettings) else ()
+    unused = [name for name in names if name in given]
+    if unused and not any(strategy.parent for strategy in strategies):
+        raise InputError(f"--set {unused[0]}: only the strategy {FINE_TUNED} uses it")
 
 
 def _point_out_numbers(screened: Screened, chosen: Family) -> None:

@@ -24,6 +24,7 @@ from sourcewise.fitting.job import Job, Split
 from sourcewise.fitting.strategy import Encoders, filled_batch, untrained
 from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
+from sourcewise.strategies import Strategy
 from sourcewise.training.data import further_splits
 from sourcewise.training.looks import look_gap
 from sourcewise.training.recipes.base import Recipe
@@ -75,7 +76,7 @@ class Rehearsal:
 
     def _blocks(self) -> Iterator["_Block"]:
         """All models of all strategies."""
-        for strategy in self.job.strategies:
+        for strategy in _all_trained(self.job):
             labels = self.shuffled if strategy.shuffled else self.job.data.y
             labels = labels[self.split.train]
             give_back()
@@ -89,7 +90,8 @@ class Rehearsal:
                 names = tuple(self.job.names[k] for k in model.partition.blocks[j])
                 rows, y = self.split.train[inside[where[kept]]], local[kept]
                 found = model.block(j)
-                copies = self._copies(model.partition.blocks[j], inside[where], found)
+                own = model.partition.blocks[j]
+                copies = 0 if strategy.parent else self._copies(own, inside[where], found)
                 yield _Block(self, strategy.name, names, found, count, copies, rows, y)
 
     def _copies(self, block: Sequence[int], rows: Tensor, model: ConditionalModel) -> int:
@@ -164,6 +166,12 @@ class _Block:
         """(B,) losses of some rows."""
         carried, step = carried or self.carried, StepNoise([noise], [len(batch)])
         return self.recipe.loss(self.model, batch, carried, step)
+
+
+def _all_trained(job: Job) -> list[Strategy]:
+    """The strategies, and those that they begin from."""
+    parents = dict.fromkeys(s.parent for s in job.strategies if s.parent)
+    return [*(parent for parent in parents if parent not in job.strategies), *job.strategies]
 
 
 def _spread(n: int, most: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Rows of a split as tensors, a strategy in training on them, and what comes of it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from sourcewise.encoders.given import GivenEncoder, GivenRows
 from sourcewise.families.base import Choosing, ChoosingTogether, Diagnosed
 from sourcewise.families.family import Family
 from sourcewise.families.partitioned import PartitionedModel
-from sourcewise.fitting.job import Job, Split, Work, shuffled_labels
+from sourcewise.fitting.job import Job, Split, Work, share, shuffled_labels
 from sourcewise.forms import Images, Table, X, as_table, take
 from sourcewise.memory import give_back
 from sourcewise.metrics.base import HeldOut
@@ -20,7 +21,7 @@ from sourcewise.metrics.features import registry as features
 from sourcewise.metrics.features.base import Features
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.sources import Sources
-from sourcewise.strategies import Strategy
+from sourcewise.strategies import Strategy, in_order
 from sourcewise.training import Effort, TrainingData, fit
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "encoded_batch",
     "filled_batch",
     "fit_all",
+    "fit_strategies",
     "fit_strategy",
     "joined_columns",
     "untrained",
@@ -194,10 +196,53 @@ def untrained(job: Job, strategy: Strategy, sizes: Sizes, y: Tensor) -> Partitio
     )
 
 
+def fit_strategies(
+    job: Job, encoded: Encoded, split: Split, shuffled: Tensor, work: Work
+) -> Iterator[tuple[Strategy, TrainedStrategy]]:
+    """Train every strategy on the encoded rows of a split; what others begin from comes first.
+
+    Labels (n,) are `shuffled` for the control that trains on such. Strategies that begin from
+    another share its training, unless a search found settings of their own for them.
+    """
+    parents = {strategy.parent for strategy in job.strategies}
+    known: dict[Strategy, TrainedStrategy] = {}
+    for i, strategy in enumerate(in_order(job.strategies)):
+        labels = shuffled if strategy.shuffled else job.data.y
+        part, parent = work.part(i, len(job.strategies), strategy.name), strategy.parent
+        same = parent in known and job.settings_of(parent) == job.settings_of(strategy)
+        start = known[parent] if parent and same else None
+        trained = fit_strategy(job, strategy, encoded, split, labels, part, start)
+        if strategy in parents:
+            known[strategy] = trained
+        yield strategy, trained
+
+
 def fit_strategy(
-    job: Job, strategy: Strategy, encoded: Encoded, split: Split, labels: Tensor, work: Work
+    job: Job,
+    strategy: Strategy,
+    encoded: Encoded,
+    split: Split,
+    labels: Tensor,
+    work: Work,
+    start: TrainedStrategy | None = None,
 ) -> TrainedStrategy:
-    """Train one strategy on the encoded rows of a split; `labels` (n,) are of all rows."""
+    """Train one strategy on the encoded rows of a split.
+
+    Args:
+        job: what is fitted.
+        strategy: to be trained.
+        encoded: the rows.
+        split: which of them train.
+        labels: (n,) of all rows.
+        work: how and where.
+        start: its parent, trained with its settings; None: it is trained first.
+    """
+    parent = strategy.parent
+    if parent and start is None:
+        alike = replace(job, tuned={parent.name: job.settings_of(strategy)})
+        first = work.part(0, 2, parent.name)
+        start = fit_strategy(alike, parent, encoded, split, labels, first)
+        work = replace(work, progress=share(work.progress, 1, 2))
     takes_gaps = job.family.model_class.takes_gaps
     train = replace(encoded.scored if takes_gaps else encoded.filled, y=labels[split.train])
     valid = replace(encoded.valid, y=labels[split.valid])
@@ -205,19 +250,33 @@ def fit_strategy(
     if job.metric.needs == "density":
         model.refuse_rows(train)
     _choose(model, train, split.part.long())
+    if start:
+        model.start_from(start.model)
+    # Other splits would hold out rows that a parent has seen.
     efforts = fit(
         model,
-        TrainingData(train, valid, split.turn),
+        TrainingData(train, valid, None if start else split.turn),
         names=job.names,
         noise=work.noise,
         settings=job.settings_of(strategy),
         progress=work.progress,
         folder=work.folder,
         execution=work.execution,
+        begun=start is not None,
     )
+    if start:
+        efforts = _with_those_before(model, efforts, start)
     y, c = encoded.scored.y, encoded.scored.c
     rows = None if c is None else GivenRows(y, c)
     return TrainedStrategy(model, encoded.encoders, tuple(efforts), rows)
+
+
+def _with_those_before(
+    model: PartitionedModel, efforts: Sequence[Effort], start: TrainedStrategy
+) -> list[Effort]:
+    """Counted from the beginning: the training of the parent is part of what each model took."""
+    blocks = [int(start.model.routes[block[0], 0]) for block in model.partition]
+    return [effort.after(start.efforts[j]) for j, effort in zip(blocks, efforts, strict=True)]
 
 
 def _choose(model: PartitionedModel, train: Batch, part: Tensor) -> None:
@@ -255,9 +314,9 @@ def fit_all(job: Job, rows: Rows, fold: Tensor, work: Work) -> dict[str, Trained
     encoded = Encoded.of(job, rows, split)
     give_back()
     shuffled = shuffled_labels(y, fold, noise)
-    work, trained = replace(work, noise=noise.of("training", "all rows")), {}
-    for i, strategy in enumerate(job.strategies):
-        labels = shuffled if strategy.shuffled else y
-        part = work.part(i, len(job.strategies), strategy.name)
-        trained[strategy.name] = fit_strategy(job, strategy, encoded, split, labels, part)
-    return trained
+    work = replace(work, noise=noise.of("training", "all rows"))
+    trained = {
+        strategy.name: found
+        for strategy, found in fit_strategies(job, encoded, split, shuffled, work)
+    }
+    return {strategy.name: trained[strategy.name] for strategy in job.strategies}

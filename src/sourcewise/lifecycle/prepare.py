@@ -5,7 +5,7 @@ from functools import cached_property
 
 from pydantic import Field
 
-from sourcewise.errors import InputError, listing
+from sourcewise.errors import InputError
 from sourcewise.fitting.job import Job, Split, prepared_rows
 from sourcewise.fitting.prepare import FitSettings, chosen_family, configuration, prepare_job
 from sourcewise.fitting.rehearsal import Rehearsal
@@ -23,7 +23,8 @@ class TrainSettings(FitSettings):
     """All that determines a training, beside the data."""
 
     strategy: str = Field(
-        default="pooled", description="pooled, separate, partial, groups:a+b|c, groups:FILE.csv"
+        default="pooled",
+        description="pooled, separate, partial, fine-tuned, groups:a+b|c, groups:FILE.csv",
     )
 
 
@@ -90,7 +91,7 @@ def _strategy(text: str, data: Sources) -> Strategy:
     if len(strategies) != 1 or strategies[0].shuffled:
         raise InputError(
             f"strategy {text!r}: train takes one of pooled, separate, partial, "
-            f"groups:a+b|c, groups:FILE.csv; several ({listing(['pooled,separate'])}) and "
+            "fine-tuned, groups:a+b|c, groups:FILE.csv; several (pooled,separate) and "
             "controls are for compare"
         )
     return strategies[0]

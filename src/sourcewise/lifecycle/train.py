@@ -29,10 +29,12 @@ from sourcewise.fitting.run import Trained, load
 from sourcewise.fitting.saved import save_models
 from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.lifecycle.prepare import PreparedTraining, TrainSettings, prepare
+from sourcewise.partition import Partition
 from sourcewise.results.contract import known, to_json
 from sourcewise.results.data import DataFacts, TrainedSource
 from sourcewise.results.training import Blocks, TrainedModel, TrainingResult
 from sourcewise.sources import Sources
+from sourcewise.strategies import Strategy
 from sourcewise.training.log import FIELDS, whole_lines
 
 __all__ = ["TrainSettings", "TrainingRun", "train"]
@@ -95,11 +97,14 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         (models, seconds), job = outcome, self.prepared.job
         save_models(folder, models, job)
         write_tensors(folder / "rows.safetensors", {"mark": job.data.marks})
-        partition = models[self.prepared.strategy.name].model.partition
-        blocks = ["+".join(job.names[k] for k in block) for block in partition]
-        lines = _log_lines(folder / TRAINING, blocks)
+        strategy = self.prepared.strategy
+        partition, parent = models[strategy.name].model.partition, strategy.parent
+        blocks = _named(job, partition)
+        before = _named(job, parent.partition.keep(partition.sources)) if parent else []
+        lines = _log_lines(folder / TRAINING, [*before, *blocks])
         write_atomic(folder / "log.csv", csv_text([FIELDS, *lines]))
-        spent = {block: _seconds(lines, block) for block in blocks} if lines else seconds
+        first = sum(_seconds(lines, block) for block in before)
+        spent = {block: first + _seconds(lines, block) for block in blocks} if lines else seconds
         found = _training_result(self.prepared, models, spent, str(folder))
         write_json(folder / "result.json", to_json(found))
 
@@ -127,6 +132,11 @@ class TrainingRun(Runnable[PreparedTraining, Outcome, Trained]):
         return self.work(None, None)[1]
 
 
+def _named(job: Job, partition: Partition) -> list[str]:
+    """What logs call the blocks."""
+    return ["+".join(job.names[k] for k in block) for block in partition]
+
+
 def _log_lines(training: Path, blocks: list[str]) -> list[list[str]]:
     """The lines of all logs of the training, block by block."""
     rows = [row for path in sorted(training.rglob("log.csv")) for row in whole_lines(path)]
@@ -151,7 +161,8 @@ def _training_result(
 ) -> TrainingResult:
     """Put the result together; see docs for its keys.
 
-    Blocks that train at the same time share their seconds; one number is that of all.
+    Blocks that train at the same time share their seconds, and those of what they begin from; one
+    number is that of all.
     """
     job, split, config = prepared.job, prepared.split, prepared.config
     name = prepared.strategy.name
@@ -224,16 +235,18 @@ def _warnings(
     region = job.metric.region(job.coding, math.nan)
     occasion = Occasion("train", region, job.coding.coordinates)
     yield from prepared.screened.notes
-    yield from _unfinished(job.settings_of(prepared.strategy), models)
+    yield from _unfinished(job, prepared.strategy, models)
     said = job.family.model_class.cautions({name: item.diagnosed}, occasion)
     yield from (caution.text for caution in said if caution.text)
 
 
-def _unfinished(settings: object, models: Sequence[TrainedModel]) -> Iterator[str]:
+def _unfinished(job: Job, strategy: Strategy, models: Sequence[TrainedModel]) -> Iterator[str]:
     """Models whose validation loss was lowest when their updates were over."""
+    settings, begun = job.settings_of(strategy), strategy.parent is not None
     late = [model for model in models if model.best == model.updates > 0]
     if late and isinstance(settings, TrainedSettings):
-        options = sorted(longer(settings, (model.updates for model in late)))
+        made = [settings.planned(m.n_train) if begun else m.updates for m in late]
+        options = sorted(longer(settings, made))
         names = listing([repr("+".join(model.sources)) for model in late], 3)
         which = "" if len(late) == len(models) else f"of {names} "
         yield (

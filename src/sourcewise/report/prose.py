@@ -62,6 +62,7 @@ MEANING = {
     "pooled": "one model for all sources",
     "separate": "one model per source",
     "partial": "each source's own parameters, drawn towards those of all",
+    "fine-tuned": "one model per source, trained on from the pooled one and drawn towards it",
     "shuffled": "one model, with source labels permuted (a control)",
 }
 

@@ -1,5 +1,6 @@
 """`fit`: whatever the model, this is how it is trained."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ def fit(
     execution: Execution | None = None,
     progress: Progress | None = None,
     folder: Path | None = None,
+    begun: bool = False,
 ) -> list[Effort]:
     """Train a model in place, block by block if it has blocks, by the recipe that it names.
 
@@ -42,6 +44,7 @@ def fit(
         execution: where and how fast; the defaults if None.
         progress: called with (examples seen, examples in all).
         folder: where checkpoints go, and where an interrupted training is taken up; None: none.
+        begun: whether to go on from the weights that the model has, and to draw towards them.
 
     Returns:
         The effort of each block (one for a plain model).
@@ -49,7 +52,7 @@ def fit(
     Raises:
         TrainingFailed: the loss is not finite.
     """
-    members = _members(model, data, names)
+    members = [replace(member, begun=begun) for member in _members(model, data, names)]
     first = members[0].model
     settings = settings or getattr(first, "settings", None)
     train = recipe(first.recipe).train

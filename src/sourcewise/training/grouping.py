@@ -92,6 +92,9 @@ def identity_of(members: Sequence[Member], settings: TrainedSettings, noise: Noi
         digest.update(member.key.encode())
         for chunk in () if member.data.turn is None else content(member.data.turn):
             digest.update(chunk)
+        for weights in member.model.parameters() if member.begun else ():
+            for chunk in content(weights.detach()):
+                digest.update(chunk)
         for rows in (member.data.train, member.data.valid):
             for part in (rows.x, rows.y, rows.size, rows.c):
                 for chunk in () if part is None else content(part):

@@ -6,6 +6,13 @@
 (Kingma and Ba, "Adam", 2015; the decay apart from the gradient: Loshchilov and Hutter, "Decoupled
 weight decay regularization", 2019). torch.optim knows no rows: S models that train as one matrix
 need S learning rates and S gradient norms.
+
+Where training goes on from weights theta_0, they draw towards themselves: the objective has the
+further term pull |theta - theta_0|^2 / 2 (L2-SP: Li, Grandvalet and Davoine, "Explicit inductive
+bias for transfer learning with convolutional networks", 2018). Its step is the proximal one in
+Adam's own metric, which no strength makes unstable,
+
+    theta <- theta_0 + (theta - theta_0) / (1 + lr pull / (sqrt(v / (1 - b2^t)) + e)).
 """
 
 import math
@@ -27,9 +34,17 @@ class Adam:
         flat: (S, P) the parameters.
         settings: beta2, weight decay.
         matrices: (P,) the columns that decay.
+        start: (S, P) weights that draw towards themselves; None: there are none.
     """
 
-    def __init__(self, flat: Tensor, settings: TrainedSettings, matrices: Tensor):
+    def __init__(
+        self,
+        flat: Tensor,
+        settings: TrainedSettings,
+        matrices: Tensor,
+        start: Tensor | None = None,
+    ):
+        self.start, self.pull = start, settings.pull
         self.m, self.v = torch.zeros_like(flat), torch.zeros_like(flat)
         self.beta2 = settings.beta2
         self.decay = settings.weight_decay * matrices.to(flat.dtype)
@@ -41,6 +56,13 @@ class Adam:
         root = (self.v / (1 - self.beta2**t)).sqrt_().add_(EPSILON)
         change = self.m.div(1 - BETA1**t).div_(root)
         flat.sub_(change.addcmul_(flat, self.decay).mul_(lr))
+        if self.start is not None and self.pull:
+            flat.sub_(self.start).div_(1 + lr * self.pull / root).add_(self.start)
+
+    def keep(self, at: Tensor) -> None:
+        """Go on with some rows only."""
+        self.m, self.v = self.m[at], self.v[at]
+        self.start = None if self.start is None else self.start[at]
 
 
 def clip(grad: Tensor, norms: Tensor, largest: float) -> None:

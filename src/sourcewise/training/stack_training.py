@@ -10,7 +10,7 @@ taken up from a checkpoint equals one that was never interrupted, bit for bit on
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -42,6 +42,7 @@ class StackTraining:
         device: where to train.
         processes: those that share each batch.
         shard: whether one model's parameters are spread over them.
+        begun: whether training goes on from the weights of the models, and draws towards them.
 
     Attributes:
         tasks: of the models asked for, then of their copies.
@@ -60,6 +61,7 @@ class StackTraining:
         device: torch.device,
         processes: Processes,
         shard: bool = False,
+        begun: bool = False,
     ):
         copies = [(i, task) for i, led in enumerate(tasks) for task in led.further]
         self.tasks = [*tasks, *(task for _, task in copies)]
@@ -68,7 +70,8 @@ class StackTraining:
         dtype = torch.float64 if settings.precision == "float64" else torch.float32
         self.sharded = shard and processes.count > 1 and len(self.tasks) == 1
         self.stack = self._stack(dtype)
-        self.adam = Adam(self.stack.flat, settings, self.stack.matrices)
+        start = self.stack.flat.clone() if begun else None
+        self.adam = Adam(self.stack.flat, settings, self.stack.matrices, start)
         self.averages = Averages(self.stack.flat, settings)
         for rows in self.averages.rows.values():  # they would remember where parameters started
             self._hold(rows)
@@ -123,6 +126,8 @@ class StackTraining:
     def update(self) -> Tensor:
         """One step of all active models; the objectives of those asked for, (S,)."""
         tasks = [self.tasks[i] for i in self.active]
+        if self.step == 0 and self.adam.start is not None:
+            self._look_at(range(len(self.led)))
         self._advance(tasks)
         values = self.stack.descend(self._objective(tasks))
         self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
@@ -205,9 +210,13 @@ class StackTraining:
 
     def look(self) -> list[float | None]:
         """Validation losses of the models whose turn it is; notes the best weights so far."""
+        return self._look_at([s for s, i in enumerate(self.led) if self._due(i)])
+
+    def _look_at(self, chosen: Collection[int]) -> list[float | None]:
+        """Of all models asked for that still train: None of those that are not chosen."""
         losses: list[float | None] = []
         for s, i in enumerate(self.led):
-            loss = self._validation_loss(self.places[i]) if self._due(i) else None
+            loss = self._validation_loss(self.places[i]) if s in chosen else None
             losses.append(loss)
             if loss is None:
                 continue
@@ -289,7 +298,7 @@ class StackTraining:
         asked_for = [s for s in rows if s < len(self.led)]
         self.active = [self.active[s] for s in rows]
         at = torch.tensor(rows, dtype=torch.int64, device=self.device)
-        self.adam.m, self.adam.v = self.adam.m[at], self.adam.v[at]
+        self.adam.keep(at)
         self.averages.rows = {name: v[at] for name, v in self.averages.rows.items()}
         self.best.keep(asked_for, at[: len(asked_for)])
         if rows:
@@ -353,6 +362,7 @@ class StackTraining:
         """The inverse of `state`, on a fresh training of the same tasks."""
         on, best = {name: self.stack.part(v) for name, v in tensors.items()}, self.best
         self.step, self.active = values["step"], self._with_copies(values["active"])
+        self.adam.keep(torch.tensor(self.active, dtype=torch.int64, device=self.device))
         best.losses = [math.inf if v is None else v for v in values["best_loss"]]
         best.steps, best.refused = list(values["best_step"]), list(values["refused"])
         self.done = {

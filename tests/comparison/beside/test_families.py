@@ -206,6 +206,17 @@ def test_of_very_many_rows_auto_takes_the_first_alone():
     assert isinstance(ready(data, settings.model_copy(update={"budget": 1.0})), FamiliesRun)
 
 
+def test_fine_tuning_is_asked_of_those_that_are_trained():
+    strategies = "pooled,separate,partial,fine-tuned"
+    asked = CompareSettings.changed(None, {**GIVEN, "strategies": strategies})
+    prepared = prepare_families(sample(), asked, named_families(sample(), asked))
+    found = [[s.name for s in member.job.strategies] for member in prepared.members]
+    assert found == [["pooled", "separate", "partial"], ["pooled", "separate", "fine-tuned"]]
+    exact = {**GIVEN, "model": "gaussian,mixture", "set": {}, "strategies": "separate,fine-tuned"}
+    with pytest.raises(InputError, match="strategy fine-tuned: gaussian is fitted exactly"):
+        sw.compare(sample(), **exact)
+
+
 def test_partial_pooling_is_asked_of_those_that_can_do_it():
     strategies = "pooled,separate,partial"
     asked = CompareSettings.changed(None, {**GIVEN, "strategies": strategies})

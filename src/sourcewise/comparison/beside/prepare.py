@@ -15,7 +15,7 @@ from sourcewise.forms import Table, as_table
 from sourcewise.results.contract import Json
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
-from sourcewise.strategies import without_partial
+from sourcewise.strategies import without
 
 __all__ = ["OPEN", "PreparedFamilies", "named_families", "prepare_families"]
 
@@ -162,17 +162,15 @@ def prepare_families(
 def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, CompareSettings]:
     """Every family with its own part of the settings, and the strategies that it has.
 
-    Partial pooling is asked of those that can do it, if any can.
+    What not all of them have (partial pooling, fine-tuning) is asked of those that do, if any do.
     """
-    sets, able = _settings_of(settings, chosen), any(item.partial for item in chosen)
+    sets, some = _settings_of(settings, chosen), {name for item in chosen for name in item.offers}
     return {
         item.name: settings.model_copy(
             update={
                 "model": item.name,
                 "set": sets[item.name],
-                "strategies": settings.strategies
-                if item.partial or not able
-                else without_partial(settings.strategies),
+                "strategies": without(settings.strategies, some - {*item.offers}),
                 "trials": settings.trials if item.trained else 0,
             }
         )

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -39,6 +39,16 @@ class Effort:
     how: str = "exact"
     refused: int = 0
 
+    def after(self, before: "Effort") -> "Effort":
+        """Counted from the beginning of the training that this one goes on from."""
+        return replace(
+            self,
+            examples_seen=before.examples_seen + self.examples_seen,
+            updates=before.updates + self.updates,
+            best=None if self.best is None else before.updates + self.best,
+            how=f"{self.how}, from weights after {before.updates} updates",
+        )
+
 
 @dataclass(frozen=True)
 class Member:
@@ -48,11 +58,14 @@ class Member:
         names: its sources.
         model: trained in place.
         data: its rows, sources numbered within it.
+        begun: whether training goes on from the weights that the model has, and draws towards
+            them; otherwise weights are drawn anew.
     """
 
     names: tuple[str, ...]
     model: ConditionalModel
     data: TrainingData
+    begun: bool = False
 
     @property
     def key(self) -> str:

@@ -11,6 +11,9 @@ its best weights, and the others go on. A fixed patience would stop the models o
 soon, or those of small ones late.
 
 With `batch=all` a model may offer sufficient statistics in place of its rows (`Condensed`).
+Training may go on from weights that models have already. They are then looked at before the first
+update, as others after it, and draw towards themselves (`training.optimizer.Adam`).
+
 Parameters may be held to a constraint after each update (`ConditionalModel.constrain`), and
 several averages of the weights kept beside them (`TrainedSettings.kept_averages`).
 """
@@ -72,10 +75,13 @@ class Gradient(Recipe):
         keep_freed_memory()
         where = execution or Execution()
         device, processes = device_of(where.device), Processes.found()
+        begun = members[0].begun
+        settings = settings.of_tuning() if begun else settings
         for member in members:
             if not len(member.data):
                 raise InputError(f"no training rows for {member.key}")
-            member.model.reset(noise.of("block", member.key, "start"))
+            if not begun:
+                member.model.reset(noise.of("block", member.key, "start"))
         tasks = [Task(m.key, m.model, m.data, settings, noise, device) for m in members]
         count = Count(progress, sum(task.total * task.batch for task in tasks))
         shares, mine = shares_of(tasks, where, processes, folder)
@@ -87,7 +93,7 @@ class Gradient(Recipe):
                 some = [members[i] for i in group]
                 place = None if folder is None else folder / folder_name(some)
                 own_tasks = [tasks[i] for i in group]
-                training = self.training(own_tasks, settings, device, together, where.shard)
+                training = self.training(own_tasks, settings, device, together, where.shard, begun)
                 identity = identity_of(some, settings, noise)
                 if rank == mine:
                     run_to_end(training, place, identity, count, where)

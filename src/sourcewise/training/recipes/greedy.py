@@ -8,6 +8,7 @@ stopped, and parts that are done are read, not trained again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
@@ -102,7 +103,7 @@ class PartByPart(Recipe):
         for member, count in zip(members, counts, strict=True):
             parts = []
             for number in range(count):
-                alone = Member(member.names, Part(member.model, number), member.data)
+                alone = replace(member, model=Part(member.model, number))
                 place = None if folder is None else folder / f"part {number}"
                 told = _share(progress, done, sum(counts))
                 own = noise.of("part", number)

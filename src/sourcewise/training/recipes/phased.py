@@ -92,8 +92,9 @@ class PhasedTraining(StackTraining):
         device: torch.device,
         processes: Processes,
         shard: bool = False,
+        begun: bool = False,
     ):
-        super().__init__(tasks, settings, device, processes, shard)
+        super().__init__(tasks, settings, device, processes, shard, begun)
         self.ended: dict[int, Carried] = {}
         parts = [_begun(task) for task in self.tasks]
         if self.sharded and parts[0]:
