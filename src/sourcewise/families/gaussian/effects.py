@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 LADDER, HALVINGS = 64, 80  # steps of a search for a variance: coarse, then to the last digit
-MOST, NUMBERS = 31, 2**16  # variances that are tried at once, of so many numbers together
+MOST, NUMBERS = 255, 2**12  # variances that are tried at once, of so many numbers together
 
 
 @dataclass(frozen=True)
