@@ -218,7 +218,7 @@ def _level_missed(
 
 
 def _lead_missed(result: ComparisonResult, true: Mapping[str, float]) -> tuple[bool, bool]:
-    """Whether the interval of the recommended strategy's lead lies above the true one, or below."""
+    """Whether the interval of what the recommended strategy gains lies above that, or below."""
     lead = result.verdict.lead
     gain = true[lead.strategy] - true[lead.over]
     return (lead.low or 0.0) > gain, (lead.high or 0.0) < gain
