@@ -83,13 +83,23 @@ def _covered(width, P=8, repetitions=3000):
         order = np.argsort(-estimates)
 
         def ahead(i, estimates=estimates, order=order):
-            d = estimates[order[0]] - estimates[i]
+            d = float(estimates[order[0]] - estimates[i])
             return Ahead("family", str(i), d, d - width, d + width, None)
 
         next_one, last = ahead(order[1]), ahead(order[-1])
         default = ahead(0) if order[0] else None
-        ends = next_one.difference, last.low, next_one.high
-        best = Best("family", str(order[0]), next_one, *ends, None, 5, 5, default)
+        best = Best(
+            "family",
+            str(order[0]),
+            next_one,
+            next_one.difference,
+            last.low,
+            next_one.high,
+            None,
+            steady=5,
+            folds=5,
+            default=default,
+        )
         pairs = [("family", str(i)) for i in range(P)]
         found.append(Chosen.of(best, pairs, lambda one, other: 0.0))
     return Covered.of([one.default for one in found if one.default])

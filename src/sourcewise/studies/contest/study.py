@@ -32,16 +32,13 @@ __all__ = ["BestAudit", "BestPoint", "BestSettings", "grid"]
 
 FAMILIES = "gaussian,mixture"
 POPULATIONS = [
-    Population(likeness, tails, (n,) * 3, d=2)
-    for likeness, tails, n in [
-        ("equal", "normal", 60),  # mixtures of one component are Gaussians: ties
-        ("opposite", "normal", 200),
-        ("equal", "peaks", 60),
-        ("opposite", "peaks", 200),
-        ("edge", "faint", 100),  # neither strategies nor families differ by much
-        ("edge", "faint", 300),
-        ("equal", "t5", 200),
-    ]
+    Population("equal", "normal", (60,) * 3, d=2),  # mixtures of one component are Gaussians: ties
+    Population("opposite", "normal", (200,) * 3, d=2),
+    Population("equal", "peaks", (60,) * 3, d=2),
+    Population("opposite", "peaks", (200,) * 3, d=2),
+    Population("edge", "faint", (100,) * 3, d=2),  # neither strategies nor families differ by much
+    Population("edge", "faint", (300,) * 3, d=2),
+    Population("equal", "t5", (200,) * 3, d=2),
 ]
 
 
