@@ -25,8 +25,8 @@ class Judged:
         """Of a strategy minus separate; the average over the sources comes last."""
         rows = [d for d in differences if d.strategy == strategy]
         low, high = (np.array([getattr(d, end) for d in rows], float) for end in ("low", "high"))
-        *each, average = (cast(Verdict, d.verdict) for d in rows)
-        return cls(low, high, judge_overall(average, each))
+        *each, average = (d.verdict for d in rows)
+        return cls(low, high, judge_overall(cast(Verdict, average), each))
 
 
 @dataclass(frozen=True)
