@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sourcewise.comparison.compare import compare
 from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
+from sourcewise.studies.audit.intervals import Judged
 from sourcewise.studies.audit.populations import POPULATIONS, Population
 from sourcewise.studies.audit.study import AuditSettings, grid
 
@@ -16,7 +18,7 @@ def test_there_are_thirty_settings_and_no_two_alike():
     assert len(set(names)) == len(names) >= 30
 
 
-@pytest.mark.parametrize("tails", ["normal", "t5", "lognormal", "outliers"])
+@pytest.mark.parametrize("tails", ["normal", "t5", "lognormal", "outliers", "peaks"])
 @pytest.mark.parametrize("repeats", [1, 5])
 def test_rows_have_the_moments_that_truths_are_computed_from(tails, repeats):
     population = Population("opposite", tails, (100_000, 100_000), repeats=repeats)
@@ -111,3 +113,28 @@ def test_rows_that_are_not_far_out_have_a_truth_of_their_own():
     assert point.all_rows.true_difference > 0 > point.typical.true_difference
     assert point.typical.coverage >= 0.9 > point.all_rows.coverage
     assert "Of rows that are not far out" in str(result)
+
+
+def test_the_verdict_on_a_strategy_is_that_of_the_result():
+    for likeness in ("equal", "opposite", "halves"):
+        data = Population(likeness, "normal", (200,) * 4).draw(Noise(1))
+        result = compare(data, model="gaussian", seeds=1).result
+        assert Judged.of(result.differences, "pooled").verdict == result.verdict.overall
+
+
+@pytest.mark.slow
+def test_partial_pooling_is_held_against_a_truth_of_its_own():
+    """Of opposite sources it is truly ahead of pooled; what else a result states is told."""
+    given = {"truth_samples": 20, "repetitions": 2, "only": ("opposite-normal-4x30-d3",)}
+    pooled, partial = (
+        grid(AuditSettings(strategy=strategy, **given)).run() for strategy in ("pooled", "partial")
+    )
+    true = [result.points[0].all_rows.true_difference for result in (pooled, partial)]
+    assert true[1] > true[0] + 0.05
+    assert "covers, lead" not in str(pooled)
+    lines = str(partial).splitlines()
+    (head,) = (i for i, line in enumerate(lines) if "covers, lead" in line)
+    assert {line.count("|") for line in lines[head : head + 4]} == {6}
+    assert lines[head + 2] == partial.points[0].others
+    point = replace(partial.points[0], level_below=0.25, lead_above=0.5)
+    assert point.others == f"| {point.name} | 75.0 | 0.0 / 25.0 | 50.0 | 50.0 / 0.0 |"

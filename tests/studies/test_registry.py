@@ -42,6 +42,7 @@ SMALL = {
         "updates": 10,
     },
     "audit": {"repetitions": 2, "truth_samples": 2, "only": "normal-4x30-d3"},
+    "best": {"repetitions": 2, "rows": 100, "scope": "these models", "only": "3x60-d2"},
     "advice": {"repetitions": 1, "only": "normal-4x30-d3", "most": 3},
     "crossing": {"repetitions": 2, "sizes": 3, "min_rows": 40, "largest": 40},
 }

@@ -49,6 +49,12 @@ STUDIES = {
             "energy-based models beside the theory's bound and law",
         ),
         Study("audit", "audit.study", "AuditSettings", "whether verdicts hold, on known truths"),
+        Study(
+            "best",
+            "contest.study",
+            "BestSettings",
+            "whether the best pair of family and strategy leads as its intervals say",
+        ),
         Study("advice", "advice", "AdviceSettings", "whether the advice of more rows decides"),
         Study(
             "crossing",

@@ -136,6 +136,15 @@ def test_exact_families_are_cross_validated_together():
     assert all(np.isfinite(list(found.values())))
 
 
+def test_rows_without_columns_are_compared_beside_each_other_too():
+    """Every family makes a table of its own of them."""
+    data = sample()
+    plain = replace(data, x=as_table(data.x).matrix())
+    found = sw.compare(plain, model="gaussian,mixture", seeds=1).document["best"]
+    wanted = sw.compare(data, model="gaussian,mixture", seeds=1).document["best"]
+    assert found == wanted
+
+
 def test_families_use_the_columns_that_all_can_use():
     data = sample()
     x = as_table(data.x)

@@ -5,6 +5,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from sourcewise.families.gaussian import effects
 from sourcewise.families.gaussian.effects import (
     directions,
     random_effects,
@@ -59,6 +60,17 @@ def test_variance_of_equal_sizes_is_the_textbooks(K):
         assert torch.allclose(variance_between(z, v), wanted, atol=1e-12)
         common = (z.var(0).mean() - 0.3).clamp(min=0)
         assert torch.allclose(variance_between(z, v, common=True), common[None], atol=1e-12)
+
+
+def test_how_many_variances_are_tried_at_once_makes_no_difference(monkeypatch):
+    v = 0.05 + Noise(0).of("v").uniform(8)
+    for t in (0.0, 0.01, 0.4, 50.0):
+        _, z = sample(8, 3, t, v)
+        for common in (False, True):
+            many = variance_between(z, v, common)
+            monkeypatch.setattr(effects, "NUMBERS", 0)  # one by one
+            assert torch.allclose(variance_between(z, v, common), many, rtol=1e-12, atol=1e-14)
+            monkeypatch.undo()
 
 
 def test_posterior_is_that_of_a_normal_distribution_conditioned_densely():

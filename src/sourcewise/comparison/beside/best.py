@@ -161,18 +161,13 @@ class Contest:
         One repetition of an exact fit stands for all training seeds.
         """
         summary = self.summaries[pair[0]]
-        most = max(s.plan.repetitions for s in self._seeded) if self._seeded else 1
-        own = summary.plan.repetitions if self.whole or summary in self._seeded else 1
+        most = max((s.plan.repetitions for s in self.summaries.values() if _seeded(s)), default=1)
+        own = summary.plan.repetitions if self.whole or _seeded(summary) else 1
         rows = np.stack([summary.cell(pair[1], r).rows.numpy() for r in range(own)])
         rows = summary.plan.job.metric.sign * rows[:, self._scored]
         if self.whole:  # repetitions are other splits of the same rows
             rows = rows.mean(0, keepdims=True)
         return np.broadcast_to(rows, (most, rows.shape[1]))
-
-    @cached_property
-    def _seeded(self) -> list[Summary]:
-        """The families whose repetitions are training seeds."""
-        return [s for s in self.summaries.values() if s.plan.scope != "procedure"]
 
     @cached_property
     def _scores(self) -> np.ndarray:
@@ -221,6 +216,11 @@ class Contest:
             for group in (None, *range(self.plan.group_count))
         ]
         return jackknife(values[0], values[1:])
+
+
+def _seeded(summary: Summary) -> bool:
+    """Whether the repetitions of a family are training seeds."""
+    return summary.plan.scope != "procedure"
 
 
 def same_rows(plan: Plan, other: Plan) -> bool:

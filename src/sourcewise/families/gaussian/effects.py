@@ -20,6 +20,7 @@ K sources say little of d variances. So t is a mean of two: its own estimate, of
 freedom, and the one variance that fits all directions alike, which counts as d of them.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 LADDER, HALVINGS = 64, 80  # steps of a search for a variance: coarse, then to the last digit
+MOST, NUMBERS = 255, 2**12  # variances that are tried at once, of so many numbers together
 
 
 @dataclass(frozen=True)
@@ -107,36 +109,52 @@ def variance_between(z: Tensor, v: Tensor, common: bool = False) -> Tensor:
         return z.new_zeros(1 if common else z.shape[1])
 
     def summed(each: Tensor) -> Tensor:
-        return each.sum(0, keepdim=True) if common else each
+        return each.sum(1, keepdim=True) if common else each
 
     low, high = 1e-6 * v.min(), 2 * ((z - z.mean(0)).square().sum(0).max() + v.max())
     rungs = low * (high / low) ** torch.linspace(0, 1, LADDER, dtype=z.dtype)
-    ladder = torch.cat([torch.zeros_like(rungs[:1]), rungs])
-    best = torch.stack([summed(_restricted(z, v, t)) for t in ladder]).argmax(0)
+    ladder, most = torch.cat([torch.zeros_like(rungs[:1]), rungs]), _at_once(z)
+    each = [summed(_restricted(z, v, some[:, None])) for some in ladder.split(most)]
+    best = torch.cat(each).argmax(0)
     ends = ladder[(best - 1).clamp(min=0)], ladder[(best + 1).clamp(max=LADDER)]
-    return _root(lambda t: summed(_score(z, v, t)), *ends)
+    return _root(lambda t: summed(_score(z, v, t)), *ends, most)
+
+
+def _at_once(z: Tensor) -> int:
+    """How many variances are tried together: more where sources and directions are few."""
+    return max(1, min(MOST, NUMBERS // z.numel()))
 
 
 def _restricted(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    """(p,) twice the restricted log-likelihood of t, less a constant."""
-    w = 1 / (t + v)[:, None]
-    m = (w * z).sum(0) / w.sum()
-    return w.log().sum() - w.sum().log() - (w * (z - m).square()).sum(0)
+    """(G, p) twice the restricted log-likelihood of each t, (G, 1), less a constant."""
+    w, total, apart = _weighed(z, v, t)
+    likely = w.log().sum(1) - total.log()
+    return likely - (w * apart.square()).sum(1)
 
 
 def _score(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
-    """(p,) its derivative at t, (p,) or (1,)."""
-    w = 1 / (t + v[:, None])
-    total = w.sum(0)
-    m = (w * z).sum(0) / total
-    return (w.square() * (z - m).square()).sum(0) - w.sum(0) + w.square().sum(0) / total
+    """(G, p) its derivative at each t, (G, p) or (G, 1)."""
+    w, total, apart = _weighed(z, v, t)
+    square = w.square()
+    return (square * apart.square()).sum(1) - total + square.sum(1) / total
 
 
-def _root(score: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-    """Where a score falls through 0; low where it is not positive there."""
-    start, rises = low, score(low) > 0
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        up = score(middle) > 0
-        low, high = torch.where(up, middle, low), torch.where(up, high, middle)
+def _weighed(z: Tensor, v: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """w (G, K, p), their sum (G, p), and z less the mean that they make, (G, K, p)."""
+    w = 1 / (t[:, None, :] + v[:, None])
+    total = w.sum(1)
+    return w, total, z - ((w * z).sum(1) / total)[:, None]
+
+
+def _root(score: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, most: int) -> Tensor:
+    """Where a score falls through 0; low where it is not positive there.
+
+    The interval is cut into `most` + 1 parts at a time, of which that of the root is the next one.
+    """
+    start, rises = low, score(low[None])[0] > 0
+    cuts = torch.linspace(0, 1, most + 2, dtype=low.dtype)[:, None]
+    for _ in range(math.ceil(HALVINGS / math.log2(most + 1))):
+        grid = low + (high - low) * cuts
+        part = (score(grid[1:-1]) > 0).cumprod(0).sum(0, keepdim=True)
+        low, high = grid.gather(0, part)[0], grid.gather(0, part + 1)[0]
     return torch.where(rises, (low + high) / 2, start)

@@ -46,6 +46,7 @@ from sourcewise.families.gaussian.effects import random_effects, variances_betwe
 __all__ = ["Account", "Scatters", "accounts", "posterior"]
 
 STRENGTHS = tuple(2.0**i for i in range(-2, 21))  # rows that C may count as
+NUMBERS = 2**12  # that are taken together
 STEPS = 10  # of expectation and maximisation
 SMALLEST = 1e-6  # variance of a source, in units of that of all
 UNKNOWN = 1e12  # sampling variance of what a source says nothing of
@@ -86,7 +87,9 @@ class Scatters:
         nu, f = values.new_tensor(STRENGTHS), self.f[:, None]
         m = nu + size + 1
         gammas = _multigamma((m + f) / 2, size) - _multigamma(m / 2, size)
-        logs = torch.stack([(v + values).log().sum(1) for v in nu], 1)  # (K, G)
+        most = max(1, NUMBERS // values.numel())
+        some = (v[:, None] + values[:, None] for v in nu.split(most))  # (K, G, d)
+        logs = torch.cat([each.log().sum(2) for each in some], 1)
         each = copies * (gammas + m * size / 2 * nu.log()) - (m + f) / 2 * logs
         return (each - f / 2 * torch.logdet(common)).sum(0)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import cast
 
 import numpy as np
 
 from sourcewise.results.comparison import Difference
+from sourcewise.statistics import Verdict, judge_overall
 
 __all__ = ["Intervals", "Judged"]
 
@@ -19,18 +21,21 @@ class Judged:
     verdict: str
 
     @classmethod
-    def of(cls, differences: Sequence[Difference], verdict: str) -> "Judged":
-        """Of pooled minus separate."""
-        rows = [d for d in differences if d.strategy == "pooled"]
+    def of(cls, differences: Sequence[Difference], strategy: str) -> "Judged":
+        """Of a strategy minus separate; the average over the sources comes last."""
+        rows = [d for d in differences if d.strategy == strategy]
         low, high = (np.array([getattr(d, end) for d in rows], float) for end in ("low", "high"))
-        return cls(low, high, verdict)
+        *each, average = (d.verdict for d in rows)
+        return cls(low, high, judge_overall(cast(Verdict, average), each))
 
 
 @dataclass(frozen=True)
 class Intervals:
     """What was found of a difference; shares, but for what says otherwise."""
 
-    true_difference: float  # pooled minus separate, nats per row, on average over the sources
+    true_difference: (
+        float  # the strategy minus separate, nats per row, on average over the sources
+    )
     coverage: float  # of the sources' intervals
     above: float  # of the sources' intervals, that lie above the true difference
     below: float

@@ -16,8 +16,9 @@ from sourcewise.sources import Sources
 __all__ = ["POPULATIONS", "Likeness", "Population", "Tails", "chosen"]
 
 Likeness = Literal["equal", "opposite", "edge", "halves", "hidden"]
-Tails = Literal["normal", "t5", "t3", "lognormal", "outliers"]
+Tails = Literal["normal", "t5", "t3", "lognormal", "outliers", "peaks", "faint"]
 DEGREES = {"t5": 5, "t3": 3}  # of freedom
+PEAKS = {"peaks": 1.5, "faint": 0.8}  # how far two peaks of every column lie from their middle
 OUTLIERS, FAR = 0.02, 10.0  # their share, and how many times further out they lie
 
 
@@ -74,13 +75,16 @@ class Population(NamedTuple):
             return mean + scale, outer * (torch.exp(covariance) - 1)
         if self.tails == "outliers":
             covariance = covariance * (1 - OUTLIERS + OUTLIERS * FAR**2)
+        if self.tails in PEAKS:
+            covariance = covariance + PEAKS[self.tails] ** 2
         return mean, covariance
 
     def mixture(self, nodes: int = 64) -> Tensor | None:
         """(2, N) weights and scales of the normals of `moments` that rows are mixtures of.
 
         None: they are normal. Of t with f degrees of freedom the scale is (f - 2) / w^2, w a chi
-        variable: Gauss-Legendre nodes in w. Lognormal rows are no such mixture.
+        variable: Gauss-Legendre nodes in w. Lognormal rows, and those of two peaks, are no such
+        mixture.
         """
         if self.tails == "outliers":
             scales = torch.tensor([1.0, FAR**2], dtype=torch.float64)
@@ -116,6 +120,9 @@ class Population(NamedTuple):
             return x.exp()
         if self.tails == "outliers":
             return torch.where(noise.of("far").uniform(len(x), 1) < OUTLIERS, FAR * x, x)
+        if self.tails in PEAKS:
+            side = torch.where(noise.of("peak").uniform(len(x), 1) < 0.5, -1.0, 1.0)
+            return x + PEAKS[self.tails] * side
         if self.tails == "normal":
             return x
         df = DEGREES[self.tails]

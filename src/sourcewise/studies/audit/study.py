@@ -1,7 +1,8 @@
 """Do verdicts hold under a sceptic? Coverage, one-sided errors, wrong verdicts, power, regret.
 
 Each setting (`populations`) draws fresh data sets. Each goes through the whole of `compare`:
-pooled and separate, and where sources come in halves the two groups as well. The true value of a
+pooled and separate, where sources come in halves the two groups as well, and partial pooling if
+that is what is audited (`strategy`). The true value of a
 strategy (`truth`) is its expected log-likelihood over training samples of the size that a fold
 has. What a recommendation loses against the truly best strategy is its regret. Where `compare`
 looks at the rows that are not far out as well, their intervals are held against their own truth.
@@ -28,6 +29,7 @@ from sourcewise.studies.result import Result
 
 __all__ = ["Audit", "AuditPoint", "AuditSettings", "grid"]
 
+MISSED = "level_above", "level_below", "lead_above", "lead_below"
 FEWEST = 0.5  # of a setting's data sets compare typical rows, or nothing is said of these
 
 
@@ -45,6 +47,10 @@ class AuditSettings(Settings):
         default=(), description="settings whose names hold one of these; none: all"
     )
     metric: truth.Decides = Field(default="log-likelihood", description="what decides")
+    strategy: truth.Audited = Field(
+        default="pooled",
+        description="whose difference from separate is audited; partial is compared beside pooled",
+    )
     seeds: int = Field(default=1, ge=1, le=1000, description="repetitions of the cross-validation")
     seed: Seed = 0
 
@@ -65,6 +71,10 @@ class AuditPoint:
     claimed: bool  # whether coverage is: not where rows of a patient are taken for patients
     far_out: float  # rows that are not far out are compared as well
     typical: Intervals | None  # of such rows in these data sets; None: in few or none
+    level_above: float  # of the strategy's level on average, the interval lies above the true one
+    level_below: float
+    lead_above: float  # of what the recommended strategy gains over the next, likewise
+    lead_below: float
 
     def __str__(self) -> str:
         return (
@@ -73,6 +83,13 @@ class AuditPoint:
             f"| {self.regret:.4f} | {self.regret_best:.4f} "
             f"| {self.regret_fewest:.4f} |"
         )
+
+    @property
+    def others(self) -> str:
+        """A line of the other intervals: of the strategy's level, and of the lead."""
+        ends = (self.level_above, self.level_below), (self.lead_above, self.lead_below)
+        told = (f"{100 * (1 - a - b):.1f} | {100 * a:.1f} / {100 * b:.1f}" for a, b in ends)
+        return f"| {self.name} | {' | '.join(told)} |"
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,10 @@ class Audit(Result):
     points: tuple[AuditPoint, ...]
 
     def __str__(self) -> str:
-        """In Markdown: all rows, last the mean of claims of coverage; and rows not far out."""
+        """In Markdown: all rows, last the mean of claims of coverage; and rows not far out.
+
+        Of partial pooling also what else a result states of it, when three strategies are ranked.
+        """
         lines = [
             f"| setting | {Intervals.HEAD} | wrong outright | wrongly equivalent "
             "| conditional | regret | best estimate | fewest models |",
@@ -92,6 +112,18 @@ class Audit(Result):
         ]
         if claimed := self.select(claimed=True):
             lines.append(str(_mean(claimed)))
+        if self.settings.strategy == "partial":
+            lines += [
+                "",
+                "Its level on average, and the lead of the recommended strategy over the next:",
+                "",
+                "| setting | covers, level | above / below | covers, lead | above / below |",
+                "|---" * 5 + "|",
+                *(
+                    point.others
+                    for point in [*self.points, *([_mean(claimed)] if claimed else [])]
+                ),
+            ]
         typical = [point for point in self.points if point.typical]
         if typical:
             lines += [
@@ -135,14 +167,13 @@ def _measure(
 ) -> AuditPoint:
     """The true values, and what each data set's comparison makes of them."""
     noise = Noise(s.seed).of("audit", population.name)
-    first = within(progress, 0, 10)
-    values = truth.of_all_rows(population, s.metric, s.truth_samples, noise.of("truth"), first)
+    first, settings = within(progress, 0, 10), truth.compared(population, s.metric, s.strategy)
+    values = truth.of_all_rows(population, settings, s.truth_samples, noise.of("truth"), first)
     found = []
     for r in range(s.repetitions):
         data = population.draw(noise.of("data", r))
-        settings = truth.compared(population, s.metric)
         result = compare(data, settings, seeds=s.seeds, seed=r).result
-        found.append(_Outcome.of(result, values))
+        found.append(_Outcome.of(result, values, s.strategy))
         if progress:
             progress(s.repetitions + 9 * (r + 1), 10 * s.repetitions)
     return _point(s, population, values, found, noise.of("typical"))
@@ -158,24 +189,45 @@ class _Outcome:
     regrets: tuple[float, float, float]  # of the recommendation, the best estimate, the fewest
     contradicted: bool
     conditional: bool
+    missed: tuple[bool, bool, bool, bool]  # see `AuditPoint.level_above` and what follows
 
     @classmethod
-    def of(cls, result: ComparisonResult, values: Mapping[str, np.ndarray]) -> "_Outcome":
-        far = result.far_out
+    def of(
+        cls, result: ComparisonResult, values: Mapping[str, np.ndarray], audited: truth.Audited
+    ) -> "_Outcome":
+        far, true = result.far_out, {name: float(value.mean()) for name, value in values.items()}
         return cls(
-            Judged.of(result.differences, result.verdict.overall),
-            Judged.of(far.differences, far.verdict)
-            if far and far.differences and far.verdict
-            else None,
-            _wrongly_equivalent(result, truth.differences(values)),
-            _regrets(result, {name: float(value.mean()) for name, value in values.items()}),
+            Judged.of(result.differences, audited),
+            Judged.of(far.differences, audited) if far and far.differences else None,
+            _wrongly_equivalent(result, truth.differences(values, audited), audited),
+            _regrets(result, true),
             _contradicted(result),
             result.verdict.condition is not None,
+            (*_level_missed(result, true, audited), *_lead_missed(result, true)),
         )
 
 
-def _wrongly_equivalent(result: ComparisonResult, true: np.ndarray) -> bool:
-    rows = [d for d in result.differences if d.strategy == "pooled"]
+def _level_missed(
+    result: ComparisonResult, true: Mapping[str, float], audited: truth.Audited
+) -> tuple[bool, bool]:
+    """Whether the interval of a strategy's level lies above the true one, or below."""
+    level = result.strategies[audited].macro[result.primary_metric]
+    sign = 1 if result.metric.higher_is_better else -1
+    low, high = sorted(sign * end for end in (level.low or 0.0, level.high or 0.0))
+    return low > true[audited], high < true[audited]
+
+
+def _lead_missed(result: ComparisonResult, true: Mapping[str, float]) -> tuple[bool, bool]:
+    """Whether the interval of what the recommended strategy gains lies above that, or below."""
+    lead = result.verdict.lead
+    gain = true[lead.strategy] - true[lead.over]
+    return (lead.low or 0.0) > gain, (lead.high or 0.0) < gain
+
+
+def _wrongly_equivalent(
+    result: ComparisonResult, true: np.ndarray, audited: truth.Audited
+) -> bool:
+    rows = [d for d in result.differences if d.strategy == audited]
     called = np.array([d.verdict == "equivalent" for d in rows])
     outside = np.abs(true) > (result.metric.region or 0.0)
     return bool((called & outside)[:-1].any())
@@ -214,10 +266,13 @@ def _point(
 ) -> AuditPoint:
     typical, of_typical = [one.typical for one in found if one.typical], None
     if s.metric == "log-likelihood" and len(typical) >= FEWEST * len(found):
-        true = truth.of_typical_rows(population, s.truth_samples, noise, None)
-        of_typical = Intervals.of(truth.differences(true), typical)
-    all_rows = Intervals.of(truth.differences(values), [one.all_rows for one in found])
+        settings = truth.compared(population, s.metric, s.strategy)
+        true = truth.of_typical_rows(population, settings, s.truth_samples, noise, None)
+        of_typical = Intervals.of(truth.differences(true, s.strategy), typical)
+    true = truth.differences(values, s.strategy)
+    all_rows = Intervals.of(true, [one.all_rows for one in found])
     regret, regret_best, regret_fewest = np.mean([one.regrets for one in found], 0).tolist()
+    missed = np.mean([one.missed for one in found], 0).tolist()
     return AuditPoint(
         name=population.name,
         all_rows=all_rows,
@@ -231,4 +286,5 @@ def _point(
         claimed=population.declared,
         far_out=len(typical) / len(found),
         typical=of_typical,
+        **dict(zip(MISSED, missed, strict=True)),
     )

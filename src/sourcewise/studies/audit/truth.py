@@ -22,16 +22,22 @@ from sourcewise.sources import Sources
 from sourcewise.studies.audit.populations import Population
 from sourcewise.studies.grid import Progress
 
-__all__ = ["Decides", "compared", "differences", "of_all_rows", "of_typical_rows"]
+__all__ = ["Audited", "Decides", "compared", "differences", "of_all_rows", "of_typical_rows"]
 
 Values = Mapping[str, np.ndarray]  # (K,) of each strategy, higher is better; nats or distances
 Decides = Literal["log-likelihood", "energy-distance"]
+Audited = Literal["pooled", "partial"]  # less separate
 ROWS = 5000  # of each source, that models of a training sample are tried on
 
 
-def compared(population: Population, metric: Decides) -> CompareSettings:
-    """The defaults, but for logarithms: truths are known by the moments of the columns."""
-    names = _strategies(population)
+def compared(
+    population: Population, metric: Decides, audited: Audited = "pooled"
+) -> CompareSettings:
+    """The defaults, but for logarithms: truths are known by the moments of the columns.
+
+    Partial pooling is compared beside the others where it is what the audit is of.
+    """
+    names = _strategies(population) + (",partial" if audited == "partial" else "")
     return CompareSettings(model="gaussian", strategies=names, log=("none",), metric=metric)
 
 
@@ -46,17 +52,17 @@ def _strategies(population: Population) -> str:
 
 def of_all_rows(
     population: Population,
-    metric: Decides,
+    settings: CompareSettings,
     samples: int,
     noise: Noise,
     progress: Progress | None,
 ) -> Values:
     """By the moments exact for each training sample, but for what all strategies share."""
     total: dict[str, np.ndarray] = {}
-    expected = _log_likelihoods if metric == "log-likelihood" else _scores
+    expected = _log_likelihoods if settings.metric == "log-likelihood" else _scores
     for i in range(samples):
         data = population.draw(noise.of(i), (FOLDS - 1) / FOLDS)
-        job = prepare(data, compared(population, metric)).plan.job
+        job = prepare(data, settings).plan.job
         for name, fitted in _fitted(job, noise).items():
             total[name] = total.get(name, 0.0) + expected(population, fitted)
         if progress:
@@ -87,7 +93,11 @@ def _encoded(population: Population, fitted: TrainedStrategy) -> tuple[Tensor, T
 
 
 def of_typical_rows(
-    population: Population, samples: int, noise: Noise, progress: Progress | None
+    population: Population,
+    settings: CompareSettings,
+    samples: int,
+    noise: Noise,
+    progress: Progress | None,
 ) -> Values:
     """Rows inside the bounds of each sample, trained on four fifths of its own such rows."""
     total: dict[str, np.ndarray] = {}
@@ -97,7 +107,7 @@ def of_typical_rows(
         bounds = Bounds.of(data)
         data, new = (d.take(torch.from_numpy(~bounds.far(d))) for d in (data, new))
         some = data.take(data.folds(FOLDS, noise.of(i, "folds")) > 0)
-        job = prepare(some, compared(population, "log-likelihood")).plan.job
+        job = prepare(some, settings).plan.job
         for name, fitted in _fitted(job, noise).items():
             total[name] = total.get(name, 0.0) + _tried(job, fitted, new)
         if progress:
@@ -121,7 +131,7 @@ def _tried(job: Job, fitted: TrainedStrategy, new: Sources) -> np.ndarray:
     return np.bincount(new.y.numpy(), rows.numpy(), new.K) / new.counts.numpy()
 
 
-def differences(values: Values) -> np.ndarray:
-    """(K + 1,) pooled minus separate, per source and on average."""
-    found = values["pooled"] - values["separate"]
+def differences(values: Values, audited: Audited) -> np.ndarray:
+    """(K + 1,) a strategy minus separate, per source and on average."""
+    found = values[audited] - values["separate"]
     return np.append(found, found.mean())
