@@ -327,15 +327,7 @@ def test_energies_refuse_too_many_normalisers_before_they_train(monkeypatch):
 )
 def test_what_cannot_be_given_is_one_line(main, tmp_path, capsys, options, told):
     planted((1.0, 1.0), (0.0, 0.0), 20).to_csv(tmp_path / "a.csv", index=False)
-    args = [
-        "compare",
-        str(tmp_path / "a.csv"),
-        "--source",
-        "site",
-        *options,
-        "--model",
-        "gaussian",
-    ]
+    args = ["compare", str(tmp_path / "a.csv"), "--source", "site", *options]
     assert main([*args, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err.strip()
     assert told in said

@@ -106,21 +106,21 @@ def test_every_verb_shows_names_of_data_by_escapes(command):
         ["evaluate", "run", data[0]],
         ["evaluate", "run", data[0], "--json"],
         ["evaluate", "run", data[0], "--dry-run"],
-        ["compare", *data, "--dry-run", "--model", "gaussian"],
-        ["compare", *data, "--dry-run", "--json", "--model", "gaussian"],
+        ["compare", *data, "--dry-run"],
+        ["compare", *data, "--dry-run", "--json"],
     ):
         assert command(*verb)[0] == 0
 
 
 def test_json_keeps_every_name(command):
-    _, out = command("compare", *hostile("csv"), "--dry-run", "--json", "--model", "gaussian")
+    _, out = command("compare", *hostile("csv"), "--dry-run", "--json")
     assert {column["name"] for column in json.loads(out)["columns"]} == set(rows().columns[1:])
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "jsonl", "npz"])
 def test_every_reader_keeps_hostile_names_and_none_is_shown_raw(command, form):
     data = hostile(form)
-    assert command("compare", *data, "--dry-run", "--model", "gaussian")[0] == 0
+    assert command("compare", *data, "--dry-run")[0] == 0
     assert set(sw.read(data[0], source=data[2]).names) == set(HOSTILE)
 
 
@@ -145,7 +145,7 @@ def test_every_reader_keeps_hostile_names_and_none_is_shown_raw(command, form):
     ],
 )
 def test_what_was_typed_wrong_is_named_by_one_harmless_line(command, more):
-    code, out = command("compare", *hostile("csv"), *more, "--model", "gaussian")
+    code, out = command("compare", *hostile("csv"), *more)
     assert code == 2
     assert out.count("\n") == 1
     assert len(out) < 2200
@@ -157,19 +157,17 @@ def test_wrong_files_are_named_by_one_harmless_line(command):
     Path("c").mkdir()
     Path("c", "\u202e.txt").write_text("abc\n")
     for path in ("a\x1b.csv", "b.jsonl", "c", "no\x1b.csv", "no\udcff.csv"):
-        code, out = command("compare", path, "--dry-run", "--model", "gaussian")
+        code, out = command("compare", path, "--dry-run")
         assert (code, out.count("\n")) == (2, 1)
 
 
 def test_a_file_may_be_called_anything(command):
     text = "source,a\n" + "".join(f"{i % 2},{i * 7 % 11}.{i % 3}\n" for i in range(40))
+    plain = ("--seeds", 1, "--model", "gaussian")
     for name in ("caf\udce9\x1b", "z" * 250):
         Path(f"{name}.csv").write_text(text)
-        assert command("compare", f"{name}.csv", "--seeds", 1, "--model", "gaussian")[0] == 0
-        assert (
-            command("compare", f"{name}.csv", "--seeds", 1, "--json", "--model", "gaussian")[0]
-            == 0
-        )  # read again
+        assert command("compare", f"{name}.csv", *plain)[0] == 0
+        assert command("compare", f"{name}.csv", "--json", *plain)[0] == 0  # read again
     assert not raw("".join(path.name for path in Path("runs").iterdir()))
 
 

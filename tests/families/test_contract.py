@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -275,3 +277,30 @@ def test_it_can_be_fine_tuned(family, data, tmp_path):
     loaded = sw.load(tmp_path / "fine-tuned").models["fine-tuned"]
     again = deciding.measure(loaded, held_out(loaded, data), Noise(3))
     assert torch.equal(found.rows, again.rows)
+
+
+LOADED_FIRST = """
+import sys
+from pathlib import Path
+import torch
+from sourcewise.fitting.saved import load_models
+(model,) = load_models(Path(sys.argv[1])).values()
+held = [
+    (module.__name__, name)
+    for module in list(sys.modules.values())
+    if module.__name__.startswith("sourcewise")
+    for name, value in vars(module).items()
+    if isinstance(value, torch.Tensor) and value.device.type == "meta"
+]
+assert not held, held
+"""
+
+
+def test_a_process_that_only_loads_has_numbers_in_its_tensors(case, family, data, tmp_path):
+    """A model's modules are imported before its outline, of tensors without numbers, is drawn."""
+    if case == STRANGER:
+        pytest.skip("it is not installed for other processes")
+    train(family, data, out=tmp_path / "run")
+    command = [sys.executable, "-c", LOADED_FIRST, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

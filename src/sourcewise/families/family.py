@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from sourcewise.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sourcewise.families.base import ConditionalModel
     from sourcewise.families.settings import FamilySettings
     from sourcewise.settings import Settings
@@ -101,16 +103,21 @@ class Family:
         with torch.random.fork_rng(devices=()):  # layers of torch draw as they are made
             return self.model_class(settings, K=K, **sizes)  # pyright: ignore[reportCallIssue]
 
+    def outline(self, settings: "Settings", *, K: int, **sizes: Any) -> "Mapping[str, Tensor]":
+        """The state of a model for K sources, in tensors without numbers; none is built."""
+        import torch
+
+        _ = self.model_class  # imported before: tensors that its modules make must have numbers
+        with torch.device("meta"):
+            return self.build(settings, K=K, **sizes).state_dict()
+
     def refuse_large(self, settings: "Settings", *, K: int, **sizes: Any) -> None:
         """Raise if a model for K sources would hold too many numbers; none is built.
 
         Raises:
             InputError: their number, and how many may be.
         """
-        import torch
-
-        with torch.device("meta"):
-            state = self.build(settings, K=K, **sizes).state_dict()
+        state = self.outline(settings, K=K, **sizes)
         numbers = sum(tensor.numel() for tensor in state.values())
         if numbers > MOST_NUMBERS:
             raise InputError(
