@@ -97,10 +97,13 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
         return Outcome(replace(plan, job=job), found)
 
     def write(self, folder: Path, outcome: Outcome) -> None:
+        """All files of a finished run."""
+        self.put(folder, outcome, self.found(outcome, str(folder)))
+
+    def put(self, folder: Path, outcome: Outcome, found: ComparisonResult) -> None:
         """Samples, times, numbers, and `result.json`."""
         data, noise = outcome.plan.job.data, Noise(outcome.plan.seed).of("samples")
         save_samples(folder, outcome.models, data, noise)
-        found = self.found(outcome, str(folder))
         wall, cpu = self.started
         spent = f"{time.perf_counter() - wall},{time.process_time() - cpu}"
         write_atomic(folder / "log.csv", f"wall_seconds,cpu_seconds\r\n{spent}\r\n")

@@ -39,7 +39,7 @@ class FamilyRun(Protocol):
         """All cells, and the models to keep, going on from what fewer repetitions gave."""
         ...
 
-    def write(self, folder: Path, outcome: Outcome) -> None:
+    def put(self, folder: Path, outcome: Outcome, found: ComparisonResult) -> None:
         """All its files."""
         ...
 
@@ -56,14 +56,17 @@ class Outcomes:
     outcomes: Mapping[str, Outcome]
     notes: tuple[str, ...]
 
-    def found(self, folder: Path | None, run: str | None) -> tuple[str, ComparisonResult]:
+    def each(self, folder: Path | None) -> dict[str, ComparisonResult]:
+        """The result of every family, by its name."""
+        places = {name: folder and str(folder / FAMILIES / name) for name in self.outcomes}
+        return {name: self.runs[name].found(self.outcomes[name], places[name]) for name in places}
+
+    def found(
+        self, each: Mapping[str, ComparisonResult], run: str | None
+    ) -> tuple[str, ComparisonResult]:
         """The best family, and the result: its own, with all families beside each other."""
-        results, summaries = {}, {}
-        for name, outcome in self.outcomes.items():
-            where = None if folder is None else str(folder / FAMILIES / name)
-            results[name] = self.runs[name].found(outcome, where)
-            summaries[name] = Summary(outcome.plan, outcome.results)
-        best, result = beside(results, summaries, self.notes)
+        summaries = {name: Summary(o.plan, o.results) for name, o in self.outcomes.items()}
+        best, result = beside(each, summaries, self.notes)
         return best, replace(result, run=run)
 
 
@@ -118,16 +121,17 @@ class FamiliesRun(Runnable[PreparedFamilies, Outcomes, Comparison]):
 
     def write(self, folder: Path, outcome: Outcomes) -> None:
         """Every family's files in its folder; those of the best, and the result, in the run's."""
+        each = outcome.each(folder)
         for name, run in outcome.runs.items():
-            run.write(folder / FAMILIES / name, outcome.outcomes[name])
-        best, result = outcome.found(folder, str(folder))
+            run.put(folder / FAMILIES / name, outcome.outcomes[name], each[name])
+        best, result = outcome.found(each, str(folder))
         for name in self.own:
             _copy(folder / FAMILIES / best / name, folder / name)
         write_json(folder / "result.json", to_json(result))
 
     def result(self, outcome: Outcomes) -> Comparison:
         """In memory."""
-        best, result = outcome.found(None, None)
+        best, result = outcome.found(outcome.each(None), None)
         return Comparison(result, lambda: outcome.outcomes[best].models)
 
     def finished(self, path: Path) -> Comparison:
