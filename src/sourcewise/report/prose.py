@@ -52,7 +52,9 @@ MISSING = {
     "drop": "rows that have any are dropped",
     "impute": "imputed, as fitted on the training rows",
     "own": "a value of their own",
+    "unscored": "left out of scores; draws have none",
 }
+GAPS = ("own", "impute", "unscored")  # policies under which cells stay missing
 ERRORS = {
     "quadrature error": "Normalisers are sums by quadrature, with errors of",
     "annealing error": "Normalisers are simulated, log-likelihoods overstated by at most about",
@@ -107,6 +109,8 @@ def _line(result: ComparisonResult) -> str:
         line = f"Of these trained models, use {best}." if these else f"Use {best}."
     elif overall == "undecided":
         line = f"{line[:-1]}; they lean to {best} ({lead.surely})."
+    if result.best is not None and overall in USUAL:
+        line = f"{line[:-1]}, of the family {result.best.family}."
     if verdict.condition:
         line = sentence(f"{verdict.condition}: {line[0].lower()}{line[1:]}")
     return line
@@ -231,8 +235,10 @@ def _missing(result: ComparisonResult) -> str:
     """What became of missing values, and how many there are."""
     about = result.data
     policy = "own" if any(column.missing for column in about.columns) else about.missing
+    if policy == "impute" and about.missing_cells and not about.imputed_cells:
+        policy = "unscored"
     text, cells = MISSING.get(policy, policy), about.missing_cells
-    return f"{text} ({number(cells)} cells)" if cells and policy in ("own", "impute") else text
+    return f"{text} ({number(cells)} cells)" if cells and policy in GAPS else text
 
 
 def column_note(column: Column) -> str:

@@ -98,6 +98,8 @@ def test_it_prints_and_reports_all_of_them(run, tmp_path):
     page = sw.report(result, tmp_path / "page.html").read_text()
     assert "Families beside each other" in page
     assert "Alone it says" in page
+    decided = result.document["verdict"]["overall"] in ("pool", "separate")
+    assert (f"of the family {best['family']}." in page) == decided
 
 
 def test_a_finished_run_is_read_and_a_killed_one_goes_on(run, tmp_path, monkeypatch):
