@@ -112,7 +112,7 @@ def test_families_that_are_fitted_exactly_refuse_it():
     with pytest.raises(
         InputError, match=r"gaussian is fitted exactly.* has partial instead"
     ) as told:
-        sw.compare(sw.read("wine"), strategies="separate,fine-tuned")
+        sw.compare(sw.read("wine"), model="gaussian", strategies="separate,fine-tuned")
     assert "\n" not in str(told.value)
     with pytest.raises(InputError, match=r"strategy partial: arm .*allowed are .*fine-tuned"):
         compare("separate,partial")

@@ -37,9 +37,11 @@ def compare(
     ] = 10,
     model: o.Models = "auto",
     budget: Annotated[
-        float,
-        typer.Option(help="Minutes that the families of --model auto may take together."),
-    ] = 2.0,
+        float | None,
+        typer.Option(
+            help="Minutes that the families of --model auto may take together.", show_default="2"
+        ),
+    ] = None,
     set_: o.Set = None,
     metric: o.Metric = "auto",
     strategies: Annotated[

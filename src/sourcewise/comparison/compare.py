@@ -7,6 +7,7 @@ from sourcewise.comparison.beside.prepare import named_families, prepare_familie
 from sourcewise.comparison.beside.run import FamiliesRun
 from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.comparison.run import ComparisonRun
+from sourcewise.errors import InputError
 from sourcewise.execution import Execution
 from sourcewise.fitting.execute import execute
 from sourcewise.fitting.job import Progress
@@ -63,6 +64,11 @@ def ready(
         InputError: whatever is wrong with the data or settings.
     """
     refuse_other_data("compare", data)
+    if settings.budget is not None and settings.model != "auto":
+        raise InputError(
+            f"--budget {settings.budget:g}: it is of --model auto; families that are named take "
+            "what they take"
+        )
     chosen = named_families(data, settings)
     if len(chosen) == 1:
         if settings.model != "auto":

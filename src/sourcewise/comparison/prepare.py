@@ -36,11 +36,12 @@ SOME = 2000  # rows that tell the time of a fit whose work grows with their numb
 class CompareSettings(FitSettings):
     """All that determines a comparison, beside the data."""
 
-    budget: float = Field(
-        default=2.0,
+    budget: float | None = Field(
+        default=None,
         gt=0,
         le=1e6,
-        description="minutes that the families of model=auto may take; the first always runs",
+        description="minutes that the families of model=auto may take, None: 2; the first always "
+        "runs",
     )
     strategies: str = Field(
         default="pooled,separate",
@@ -183,9 +184,9 @@ def _one_split(plan: Plan, cell: Cell) -> float:
     shared = plan.shared(0)
 
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         evaluate_cell(plan, cell, shared, splits=1)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     took = once()
     # The first of a process loads what later ones find there.

@@ -1,5 +1,7 @@
 """Before a training starts: find what cannot be trained, and guess how long it takes.
 
+Times are of the processor, so that other work on the machine does not count.
+
 All models are built, and each takes one loss and gradient on a few rows of its own. The time is
 that of a few updates and of one look at the validation rows, times their planned numbers, and what
 recipes do before and after the updates, of each model.
@@ -213,10 +215,10 @@ def _row_seconds(block: _Block, batch: int) -> float:
     index = block.short(noise.of("rows").permutation(len(block.rows))[:batch])
     rows = block.batch(index)
     block.update(rows, noise)
-    start = time.perf_counter()
+    start = time.process_time()
     for t in range(TIMED):
         block.update(rows, noise.of(t))
-    return (time.perf_counter() - start) / TIMED / len(rows)
+    return (time.process_time() - start) / TIMED / len(rows)
 
 
 def _look_seconds(block: _Block, share: float) -> float:
@@ -227,11 +229,11 @@ def _look_seconds(block: _Block, share: float) -> float:
     index, noise = block.short(block.index(min(n, MOST))), Noise(0).of("timing")
     rows = block.batch(index)
     block.model.eval()
-    start = time.perf_counter()
+    start = time.process_time()
     with torch.no_grad():
         block.loss(rows, noise)
     block.model.train()
-    return (time.perf_counter() - start) * n / len(rows)
+    return (time.process_time() - start) * n / len(rows)
 
 
 def _phase_seconds(blocks: list[_Block]) -> float:
@@ -252,8 +254,8 @@ def _phase_seconds(blocks: list[_Block]) -> float:
 
 def _ends_seconds(block: _Block) -> float:
     """The beginning and the end of a model's training."""
-    noise, rows, start = Noise(0).of("timing"), block.first, time.perf_counter()
+    noise, rows, start = Noise(0).of("timing"), block.first, time.process_time()
     block.model.reset(noise)
     block.recipe.begin(block.model, rows, noise)
     block.recipe.finish(block.model, rows, block.carried, noise)
-    return time.perf_counter() - start
+    return time.process_time() - start

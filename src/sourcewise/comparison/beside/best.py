@@ -158,11 +158,12 @@ class Contest:
     def _of(self, pair: Pair) -> np.ndarray:
         """(R, m) what the scored rows contribute, signed so that more is better.
 
-        One repetition of an exact fit stands for all training seeds.
+        One repetition of an exact fit stands for all training seeds; of these, those count that
+        all trained families have.
         """
         summary = self.summaries[pair[0]]
-        most = max((s.plan.repetitions for s in self.summaries.values() if _seeded(s)), default=1)
-        own = summary.plan.repetitions if self.whole or _seeded(summary) else 1
+        most = min((s.plan.repetitions for s in self.summaries.values() if _seeded(s)), default=1)
+        own = summary.plan.repetitions if self.whole else most if _seeded(summary) else 1
         rows = np.stack([summary.cell(pair[1], r).rows.numpy() for r in range(own)])
         rows = summary.plan.job.metric.sign * rows[:, self._scored]
         if self.whole:  # repetitions are other splits of the same rows
@@ -220,7 +221,7 @@ class Contest:
 
 def _seeded(summary: Summary) -> bool:
     """Whether the repetitions of a family are training seeds."""
-    return summary.plan.scope != "procedure"
+    return summary.plan.scope != "procedure" and summary.plan.job.family.trained
 
 
 def same_rows(plan: Plan, other: Plan) -> bool:

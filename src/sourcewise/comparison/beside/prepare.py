@@ -1,12 +1,15 @@
 """Several families made ready for one comparison: the same rows, columns, splits and scope."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sourcewise.comparison.beside.best import same_rows
+from sourcewise.comparison.beside.budget import FAILURES, in_order
+from sourcewise.comparison.plan import BASELINE
 from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
-from sourcewise.errors import InputError, TrainingFailed, listing, unknown
+from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, suiting
 from sourcewise.files import plain
@@ -20,6 +23,7 @@ from sourcewise.strategies import without
 __all__ = ["OPEN", "PreparedFamilies", "named_families", "prepare_families"]
 
 OPEN = ("auto", "all")  # what leaves families open
+USUAL_MINUTES = 2.0
 ROWS = 100_000  # of which several families can be begun in a minute
 EARLIEST = 0.1  # of its planned work, that a training does at least as a rule
 
@@ -64,23 +68,30 @@ class PreparedFamilies:
     def alone(self) -> Prepared:
         """The only family, with what became of the others."""
         only = self.members[0]
-        only.screened.warnings.extend(self.made_alike)
-        return replace(only, config=self.config)
-
-    @cached_property
-    def planned(self) -> dict[str, float]:
-        """Seconds of one repetition of each family, if no training stops early."""
-        return {name: member.seconds() / _rounds(member) for name, member in self.by_name.items()}
+        screened = copy(only.screened)  # whose notes are of the data already
+        screened.warnings = [*only.screened.warnings, *self.made_alike]
+        return replace(only, config=self.config, screened=screened)
 
     @property
-    def order(self) -> list[str]:
-        """The families' names: the first, then quicker ones first."""
-        first, *others = self.planned
-        return [first, *sorted(others, key=self.planned.__getitem__)]
+    def planned(self) -> dict[str, float]:
+        """Seconds of one repetition of each family, if no training stops early."""
+        return self._planned
 
-    def least(self, name: str) -> float:
-        """Seconds that one repetition of a family takes if all its trainings stop early."""
-        return self.planned[name] * (EARLIEST if self.by_name[name].job.family.trained else 1)
+    @cached_property
+    def _planned(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, member in self.by_name.items():
+            try:
+                found[name] = member.seconds() / _rounds(member)
+            except FAILURES:
+                if self.minutes is None or not found:
+                    raise
+                found[name] = 0.0  # its turn tells what is wrong
+        return found
+
+    def early(self, name: str) -> float:
+        """The share of its plan that is the least that a repetition of a family takes."""
+        return EARLIEST if self.by_name[name].job.family.trained else 1.0
 
     def rounds(self, name: str) -> int:
         """How often a family is fitted one time after another; a cross-validation is one."""
@@ -89,7 +100,7 @@ class PreparedFamilies:
     def foreseen(self) -> Json:
         """What settings come to, and the seconds of each family."""
         resolved = {n: member.foreseen()["resolved"] for n, member in self.by_name.items()}
-        seconds = {name: round(self.planned[name], 2) for name in self.order}
+        seconds = {name: round(self.planned[name], 2) for name in in_order(self.planned)}
         reason = "if no training stops early"
         if self.minutes is not None:
             reason += f"; at most {2 * self.minutes:g} min, for what --budget leaves room for"
@@ -101,8 +112,14 @@ class PreparedFamilies:
 
     def seconds(self) -> float:
         """That all will take, if no training stops early."""
-        every = sum(self.rounds(name) * self.planned[name] for name in self.order)
+        every = sum(self.rounds(name) * s for name, s in self.planned.items())
         return every if self.minutes is None else min(every, 120 * self.minutes)
+
+
+def minutes_of(settings: CompareSettings) -> float | None:
+    """The budget; None where families are named, and take what they take."""
+    usual = USUAL_MINUTES if settings.budget is None else settings.budget
+    return usual if settings.model == "auto" else None
 
 
 def _rounds(member: Prepared) -> int:
@@ -140,23 +157,23 @@ def prepare_families(
     """
     if settings.trials and not any(item.trained for item in chosen):
         raise InputError("--trials: these families are fitted exactly, there is nothing to try")
-    timed = settings.model == "auto"
-    most, late = int(ROWS * settings.budget), []
-    if timed and len(data) > most:
-        chosen, others = chosen[:1], listing([item.name for item in chosen[1:]])
-        late = [
-            f"no time for other families ({others}): {len(data)} rows, and --budget "
-            f"{settings.budget:g} looks at them for {most} rows at most: --model all"
-        ]
-    asked = _asked(settings, chosen)
-    found, notes = _ready(data, asked, optional=settings.model in OPEN)
+    minutes, open_ = minutes_of(settings), settings.model in OPEN
+    asked, late = _with_rivals(settings, _asked(settings, chosen), open_)
+    if minutes is not None and len(data) > ROWS * minutes:
+        (first, *others), most = asked, int(ROWS * minutes)
+        asked = {first: asked[first]}
+        late.append(
+            f"no time for other families ({listing(others)}): {len(data)} rows, and --budget "
+            f"{minutes:g} looks at them for {most} rows at most: --model all"
+        )
+    found, notes = _ready(data, asked, optional=open_)
     if isinstance(data.x, Table):
         found, less = _on_common_columns(data, data.x, asked, found)
         notes += less
     _check_alike(found)
     members = _same_jackknife(found)
     config = _config(data, settings, members)
-    return PreparedFamilies(members, (*late, *notes), settings.budget if timed else None, config)
+    return PreparedFamilies(members, (*late, *notes), minutes, config)
 
 
 def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, CompareSettings]:
@@ -176,6 +193,30 @@ def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, Com
         )
         for item in chosen
     }
+
+
+def _with_rivals(
+    settings: CompareSettings, asked: dict[str, CompareSettings], optional: bool
+) -> tuple[dict[str, CompareSettings], list[str]]:
+    """Families that have more of the strategies asked for than the baseline, and who has not.
+
+    Raises:
+        InputError: a family that was named has not.
+    """
+    alone = {BASELINE, "shuffled"}
+    lone = [
+        name
+        for name, own in asked.items()
+        if own.strategies != settings.strategies
+        and {spec.strip() for spec in own.strategies.split(",")} <= alone
+    ]
+    if not lone or len(lone) == len(asked):
+        return asked, []
+    told = f"of {settings.strategies} it has {BASELINE} alone"
+    if not optional:
+        raise InputError(f"{lone[0]}: {told}: add pooled, or name families that have the others")
+    notes = [f"the family {name} was left out: {told}" for name in lone]
+    return {name: own for name, own in asked.items() if name not in lone}, notes
 
 
 def _settings_of(
@@ -211,9 +252,10 @@ def _ready(
     found: list[Prepared] = []
     notes: list[str] = []
     for name, settings in asked.items():
+        _check_settings(name, settings)
         try:
             found.append(prepare(data, settings))
-        except (InputError, TrainingFailed) as error:
+        except FAILURES as error:
             if not (optional and found):
                 if not isinstance(error, InputError):
                     raise
@@ -222,6 +264,14 @@ def _ready(
                 raise type(error)(told if own else f"{name}: {told}") from None
             notes.append(f"the family {name} was left out: {error}")
     return found, notes
+
+
+def _check_settings(name: str, settings: CompareSettings) -> None:
+    """Raise for a value that the family never takes, whatever the data."""
+    try:
+        family(name).parse(settings.set)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def _on_common_columns(

@@ -113,7 +113,7 @@ class FamiliesRun(Runnable[PreparedFamilies, Outcomes, Comparison]):
                 outcomes[name] = run.more(_own(home, name), told, outcomes.get(name))
                 runs[name] = run
         for name in self.runs:
-            if name not in runs and home is not None:
+            if name not in runs and home is not None and budget.processes.first:
                 shutil.rmtree(home / name, ignore_errors=True)
         runs = {name: runs[name] for name in self.runs if name in runs}
         outcomes = {name: outcomes[name] for name in runs}

@@ -23,7 +23,6 @@ class EnergySettings(TrainedSettings):
     DEFAULTS: ClassVar[Mapping[str, object]] = {
         "batch": 256,
         "updates": 2000,
-        "learning_rate": 1e-2,
         "schedule": "constant",
         "ema": 0.999,
         "check": 40,
@@ -34,6 +33,12 @@ class EnergySettings(TrainedSettings):
         "width": Choice((32, 64, 128)),
     }
 
+    learning_rate: float = Field(
+        default=1e-2,
+        gt=0,
+        description="the rate at its peak; unless given, 0.002 for pcd, denoising and sliced, "
+        "and for convolutions",
+    )
     embedding: int = Field(default=8, ge=1, le=4096, description="d_e, numbers per embedding")
     width: Annotated[int, Field(ge=1, le=16384)] | Literal["auto"] = Field(
         default="auto",
