@@ -102,6 +102,8 @@ def test_another_metric_is_held_against_its_own_truth():
     assert point.typical is None
     with pytest.raises(InputError, match="has no exact truth of lognormal rows"):
         grid(AuditSettings(metric="energy-distance"))
+    with pytest.raises(InputError, match="levels of energy-distance have no exact truth"):
+        grid(AuditSettings(metric="energy-distance", strategy="partial", only=("equal-normal",)))
 
 
 def test_rows_that_are_not_far_out_have_a_truth_of_their_own():

@@ -36,6 +36,7 @@ SOME = 2000  # rows that tell the time of a fit whose work grows with their numb
 class CompareSettings(FitSettings):
     """All that determines a comparison, beside the data."""
 
+    model: str = Field(default="auto", description="auto, all, or names of families: A,B")
     budget: float | None = Field(
         default=None,
         gt=0,

@@ -33,7 +33,7 @@ __all__ = ["FitSettings", "chosen_family", "configuration", "prepare_job", "refu
 class FitSettings(Settings):
     """What is fitted to the data, whatever for."""
 
-    model: str = Field(default="auto", description="auto, all, or names of families: A,B")
+    model: str = Field(default="auto", description="auto, or the name of a family")
     set: dict[str, Any] = Field(default_factory=dict, description="the family's settings")
     seed: Seed = Field(default=0, description="of all random choices")
     metric: str = Field(

@@ -71,7 +71,8 @@ class AuditPoint:
     claimed: bool  # whether coverage is: not where rows of a patient are taken for patients
     far_out: float  # rows that are not far out are compared as well
     typical: Intervals | None  # of such rows in these data sets; None: in few or none
-    level_above: float  # of the strategy's level on average, the interval lies above the true one
+    # Of the strategy's level on average, the interval lies above the true one; of log-likelihoods.
+    level_above: float
     level_below: float
     lead_above: float  # of what the recommended strategy gains over the next, likewise
     lead_below: float
@@ -151,6 +152,8 @@ def grid(settings: AuditSettings) -> Grid[Population, AuditPoint, Audit]:
     cells = chosen(POPULATIONS, s.only)
     if s.metric != "log-likelihood" and any(p.tails == "lognormal" for p in cells):
         raise InputError(f"setting metric: {s.metric} has no exact truth of lognormal rows")
+    if s.metric != "log-likelihood" and s.strategy == "partial":
+        raise InputError(f"setting metric: levels of {s.metric} have no exact truth")
     few = {"repetitions": 2, "truth_samples": 10}
     return Grid(
         cells=cells,
