@@ -39,10 +39,8 @@ def lead(result: ComparisonResult) -> str:
     best = result.best
     if best is None:
         return ""
-    told = f"{best.family}, {best.strategy}: {_ahead(best.runner_up, result.metric.unit)}"
-    if best.default is not None:
-        told += f"; {_ahead(best.default, result.metric.unit)}"
-    return f"{told}."
+    told = "; ".join(_ahead(ahead, result.metric.unit) for ahead in best.behind)
+    return f"{best.family}, {best.strategy}: {told}."
 
 
 def _ahead(ahead: Ahead, unit: str) -> str:

@@ -65,6 +65,12 @@ class Best:
     default: Sometimes[Ahead] = None  # what the first family alone would have recommended
 
     @property
+    def behind(self) -> tuple[Ahead, ...]:
+        """Those that a reader is told of: the next, and the default if that is another."""
+        others = [self.runner_up, *([self.default] if self.default else [])]
+        return tuple({(ahead.family, ahead.strategy): ahead for ahead in others}.values())
+
+    @property
     def told_apart(self) -> bool:
         """Whether the interval of its lead is above 0."""
         return self.low is not None and self.low > 0

@@ -31,9 +31,10 @@ def families_lines(result: ComparisonResult) -> Iterator[str]:
         for verdict in verdicts
     ]
     yield from text.aligned(("family", *strategies, "alone"), rows)
-    yield from text.wrapped(f"best: {best.strategy} {best.family}, {lead_words(best.runner_up)}")
-    if best.default is not None:
-        yield from text.wrapped(f"  {lead_words(best.default)}")
+    first, *others = map(lead_words, best.behind)
+    yield from text.wrapped(f"best: {best.strategy} {best.family}, {first}")
+    for words in others:
+        yield from text.wrapped(f"  {words}")
 
 
 def alone(verdict: FamilyVerdict) -> str:

@@ -95,6 +95,12 @@ def test_it_prints_and_reports_all_of_them(run, tmp_path):
     text, best = str(result), result.document["best"]
     assert f"recommended: {best['strategy']} {best['family']}" in text
     assert "families on the same test rows" in text
+    told = result.result.best
+    pairs = [(ahead.family, ahead.strategy) for ahead in told.behind]
+    assert pairs[0] == (told.runner_up.family, told.runner_up.strategy)
+    assert len(set(pairs)) == len(pairs)
+    same = replace(told, default=replace(told.runner_up, p=0.5))
+    assert len(same.behind) == 1
     page = sw.report(result, tmp_path / "page.html").read_text()
     assert "Families beside each other" in page
     assert "Alone it says" in page

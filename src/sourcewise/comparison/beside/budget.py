@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import torch
+
 from sourcewise.documents import reading
 from sourcewise.errors import InputError, TrainingFailed, counted
 from sourcewise.files import read_json, write_json
@@ -82,14 +84,17 @@ class Budget:
         self.path, self.processes = path, Processes.found()
         self.seconds = 60 * prepared.minutes
         self.spent: list[_Spent] = []
+        planned = None
         if path is not None and path.exists():
             with reading(path):
                 document = read_json(path)
-                self.planned = {name: float(s) for name, s in document["planned"].items()}
+                planned = {name: float(s) for name, s in document["planned"].items()}
                 self.spent = [_Spent(*each) for each in document["spent"]]
-        else:
-            self.planned = dict(prepared.planned)
-            self._save()
+        planned = planned or prepared.planned
+        times = torch.tensor([*planned.values()], dtype=torch.float64)
+        self.processes.send(times, 0)  # clocks of several processes differ: the first one's count
+        self.planned = dict(zip(planned, times.tolist(), strict=True))
+        self._save()
 
     @property
     def order(self) -> list[str]:
