@@ -484,7 +484,8 @@ DAMAGE = {
 def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
     """Every file that is read back: refused in one line when used, made again by the same run."""
     data, run = gaussians(30), tmp_path / "run"
-    sw.compare(data, seeds=1, out=run, model="gaussian")
+    quick = {"model": "gaussian", "scope": "these models", "out": run}
+    sw.compare(data, **quick)
     files = sorted(p for p in run.rglob("*") if p.suffix in (".json", ".safetensors"))
     before = {path: path.read_bytes() for path in files}
     for path in files:
@@ -495,7 +496,7 @@ def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
             with pytest.raises(sw.InputError, match="is damaged"):
                 _ = sw.load(run).models
         with pytest.warns(UserWarning, match="is not as it was written: made again"):
-            sw.compare(data, seeds=1, out=run, model="gaussian")
+            sw.compare(data, **quick)
         assert path.name == "manifest.json" or path.read_bytes() == before[path], path
 
 
