@@ -14,9 +14,9 @@ from sourcewise.randomness import Noise
 from sourcewise.results.families import Ahead, Best
 from sourcewise.statistics import Familywise
 from sourcewise.studies.audit.populations import Population
-from sourcewise.studies.contest.leads import Chosen, Covered, Gap
-from sourcewise.studies.contest.study import POPULATIONS, BestSettings, grid
-from sourcewise.studies.contest.truth import Truth, best_of
+from sourcewise.studies.best.leads import Chosen, Covered, Gap
+from sourcewise.studies.best.study import POPULATIONS, BestSettings, grid
+from sourcewise.studies.best.truth import Truth, best_of
 
 POPULATION = Population("opposite", "peaks", (40,) * 3, d=2)
 

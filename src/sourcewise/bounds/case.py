@@ -4,6 +4,7 @@ A class of bounds is a dataclass of its own options, with a method `case`. See `
 for what is made of a case.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,12 +39,12 @@ class Common:
 
 
 @dataclass(frozen=True)
-class BoundClass:
+class BoundClass(ABC):
     """The own options of a class, which derives from this."""
 
+    @abstractmethod
     def case(self, common: Common) -> "Case":
         """What is known at these sizes; an `InputError` for options that do not go together."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

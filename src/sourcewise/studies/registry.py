@@ -51,7 +51,7 @@ STUDIES = {
         Study("audit", "audit.study", "AuditSettings", "whether verdicts hold, on known truths"),
         Study(
             "best",
-            "contest.study",
+            "best.study",
             "BestSettings",
             "whether the best pair of family and strategy leads as its intervals say",
         ),

@@ -23,8 +23,8 @@ from sourcewise.randomness import Noise
 from sourcewise.settings import Seed, Settings
 from sourcewise.sources import Sources
 from sourcewise.studies.audit.populations import Population, chosen
-from sourcewise.studies.contest.leads import Chosen, Covered, commonest
-from sourcewise.studies.contest.truth import Truth, best_of
+from sourcewise.studies.best.leads import Chosen, Covered, commonest
+from sourcewise.studies.best.truth import Truth, best_of
 from sourcewise.studies.grid import Grid, Progress, Work
 from sourcewise.studies.result import Result
 
