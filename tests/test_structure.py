@@ -30,6 +30,7 @@ ROWS = [
     "quadrature",
     "forms",
     "batch",
+    "gaps",
     "moments",
     "splits",
     "places",

@@ -39,6 +39,7 @@ from sourcewise.encoders.base import (
     TensorRows,
 )
 from sourcewise.forms import Column, Table, X, as_table
+from sourcewise.gaps import patterns
 from sourcewise.moments import MomentParts, Moments
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
@@ -129,8 +130,8 @@ class NumericEncoder(Encoder):
         if rows.fill is None or self.fill_mean is None or self.fill_covariance is None:
             return z
         d, z, means = z.shape[1], rows.known(z).clone(), self.fill_mean[y]
-        patterns, which = z.isnan().unique(dim=0, return_inverse=True)
-        for p, gap in enumerate(patterns):
+        gaps, which = patterns(z.isnan())
+        for p, gap in enumerate(gaps):
             if bool(gap.any()):
                 at = (which == p).nonzero().squeeze(1)
                 z[at] = _draw_gaps(z[at], gap, means[at], self.fill_covariance, rows.fill[at])

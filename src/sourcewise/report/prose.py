@@ -109,7 +109,7 @@ def _line(result: ComparisonResult) -> str:
         line = f"Of these trained models, use {best}." if these else f"Use {best}."
     elif overall == "undecided":
         line = f"{line[:-1]}; they lean to {best} ({lead.surely})."
-    if result.best is not None and overall in USUAL:
+    if result.best is not None and overall in (*USUAL, "undecided"):
         line = f"{line[:-1]}, of the family {result.best.family}."
     if verdict.condition:
         line = sentence(f"{verdict.condition}: {line[0].lower()}{line[1:]}")

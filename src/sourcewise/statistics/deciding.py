@@ -141,4 +141,4 @@ def _seeds(interval: Interval, region: float, tests: int) -> str:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if decided(middle) else (middle, high)
-    return f"about {high} training seeds (--seeds {high})"
+    return f"about {high} training seeds"

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.gaps import patterns
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = ["GaussianTruth", "gaussian_log_prob", "gaussian_sample", "paper_gaussian"]
+
+HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+AT_ONCE = 2**21  # numbers of covariances of what is observed
 
 
 def gaussian_log_prob(
@@ -31,16 +35,20 @@ def gaussian_log_prob(
     Returns:
         (B,) natural log.
     """
-    M, d = len(scale_tril), x.shape[1]
+    M = len(scale_tril)
     if which is None:
         which = torch.arange(len(mean)) if M > 1 else torch.zeros(len(mean), dtype=torch.int64)
-    if bool(x.isnan().any()):
-        return _observed_log_prob(x, y, mean, scale_tril, which)
-    out, eye = x.new_empty(len(x)), torch.eye(d, dtype=x.dtype)
     own = which[y]
+    if not bool((gap := x.isnan()).any()):
+        return _log_prob(x, y, mean, scale_tril, own) - x.shape[1] * HALF_LOG_2_PI
+    return _observed_log_prob(x, y, mean, scale_tril, own, gap)
+
+
+def _log_prob(x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor, own: Tensor) -> Tensor:
+    """The density (B,) less its constant, with the L of each row (B,)."""
+    out, eye = x.new_empty(len(x)), torch.eye(x.shape[1], dtype=x.dtype)
     inverse = torch.linalg.solve_triangular(scale_tril, eye, upper=False)
     log_det = scale_tril.diagonal(dim1=1, dim2=2).log().sum(1)
-    constant = 0.5 * d * math.log(2 * math.pi)
     order = torch.argsort(own, stable=True)
     used, counts = torch.unique_consecutive(own[order], return_counts=True)
     parts = (x[order] - mean.index_select(0, y[order])).split(counts.tolist())
@@ -48,24 +56,34 @@ def gaussian_log_prob(
     # One product for all rows of a covariance; there may be thousands of these.
     each = zip(used.tolist(), parts, strict=True)
     z = torch.cat([part @ factors[m].T for m, part in each]) if len(parts) else x  # (B, d)
-    out[order] = -0.5 * (z * z).sum(1) - log_det[own[order]] - constant
+    out[order] = -0.5 * (z * z).sum(1) - log_det[own[order]]
     return out
 
 
 def _observed_log_prob(
-    x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor, which: Tensor
+    x: Tensor, y: Tensor, mean: Tensor, scale_tril: Tensor, own: Tensor, gap: Tensor
 ) -> Tensor:
-    """The density of the observed coordinates, (B,): a marginal for each pattern of NaN."""
-    out = x.new_zeros(len(x))
-    covariance = scale_tril @ scale_tril.mT
-    patterns, pattern = (~x.isnan()).unique(dim=0, return_inverse=True)
-    for p, observed in enumerate(patterns):
-        rows = (pattern == p).nonzero().squeeze(1)
-        seen = observed.nonzero().squeeze(1)
-        if len(seen):
-            factor = torch.linalg.cholesky(covariance[:, seen][:, :, seen])
-            out[rows] = gaussian_log_prob(x[rows][:, seen], y[rows], mean[:, seen], factor, which)
-    return out
+    """The density of the observed coordinates, (B,): a marginal for each covariance and pattern.
+
+    What is not observed is put at its mean, under a variance of 1 by itself: its factor is the
+    constant alone.
+    """
+    d, covariance = x.shape[1], scale_tril @ scale_tril.mT
+    out, eye = x.new_empty(len(x)), torch.eye(d, dtype=x.dtype)
+    x = torch.where(gap, mean[y], x)
+    missing, pattern = patterns(gap)
+    pairs, pair = (own * len(missing) + pattern).unique(return_inverse=True)
+    order = torch.argsort(pair, stable=True)
+    ends = torch.bincount(pair).cumsum(0).tolist()
+    start = 0
+    for part in torch.arange(len(pairs)).split(max(1, AT_ONCE // (d * d))):
+        rows = order[start : (start := ends[int(part[-1])])]
+        seen = ~missing[pairs[part] % len(missing)]
+        S = covariance[pairs[part] // len(missing)]
+        S = torch.where(seen[:, :, None] & seen[:, None], S, eye)
+        L = torch.linalg.cholesky(S)
+        out[rows] = _log_prob(x[rows], y[rows], mean, L, pair[rows] - part[0])
+    return out - (~gap).sum(1).to(out.dtype) * HALF_LOG_2_PI
 
 
 def gaussian_sample(

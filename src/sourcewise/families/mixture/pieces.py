@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sourcewise.gaps import patterns
+
 __all__ = ["Pieces", "features", "symmetric"]
 
 LENGTHS = tuple(2**i for i in range(3, 11))  # of pieces
@@ -91,11 +93,8 @@ class Pieces:
     @classmethod
     def of(cls, z: Tensor, y: Tensor, K: int) -> "Pieces":
         """Of rows (n, D) with gaps (NaN) and their sources y (n,)."""
-        gap = z.isnan()
-        if bool(gap.any()):
-            observed, which = (~gap).unique(dim=0, return_inverse=True)
-        else:
-            observed, which = torch.ones_like(gap[:1]), torch.zeros_like(y)
+        missing, which = patterns(z.isnan())
+        observed = ~missing
         pairs, pair = (y * len(observed) + which).unique(return_inverse=True)
         counts = torch.bincount(pair, minlength=len(pairs))
         L = _length(counts)
