@@ -35,7 +35,7 @@ __all__ = [
     "variances_between",
 ]
 
-LADDER, HALVINGS = 64, 80  # steps of a search for a variance: coarse, then to the last digit
+LADDER, HALVINGS = 64, 53  # steps of a search for a variance: coarse, then to the last digit
 MOST, NUMBERS = 255, 2**12  # variances that are tried at once, of so many numbers together
 
 
@@ -135,8 +135,7 @@ def _restricted(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
 def _score(z: Tensor, v: Tensor, t: Tensor) -> Tensor:
     """(G, p) its derivative at each t, (G, p) or (G, 1)."""
     w, total, apart = _weighed(z, v, t)
-    square = w.square()
-    return (square * apart.square()).sum(1) - total + square.sum(1) / total
+    return (w * apart).square().sum(1) - total + w.square().sum(1) / total
 
 
 def _weighed(z: Tensor, v: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:

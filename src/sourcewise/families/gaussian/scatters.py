@@ -37,6 +37,7 @@ with d = 1, of one nu.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -82,25 +83,36 @@ class Scatters:
 
     def log_likely(self, common: Tensor) -> Tensor:
         """(G,) log p(A | C, nu) of each of `STRENGTHS`, less a constant; C is (d, d)."""
-        values, d = self._values(common), len(common)
+        values, log_det = self._values(common)
+        most = max(1, NUMBERS // values.numel())
+        some = (v[:, None] + values[:, None] for v in self._strengths.split(most))  # (K, G, d)
+        logs = torch.cat([each.log().sum(2) for each in some], 1)
+        first, rows = self._sizes
+        return (first - rows * logs).sum(0) - self.f.sum() / 2 * log_det
+
+    @cached_property
+    def _strengths(self) -> Tensor:
+        """(G,) nu."""
+        return self.A.new_tensor(STRENGTHS)
+
+    @cached_property
+    def _sizes(self) -> tuple[Tensor, Tensor]:
+        """(K, G) what numbers of rows alone say in `log_likely`, and (K, G) `(m + f) / 2`."""
+        nu, f, d = self._strengths, self.f[:, None], self.A.shape[1]
         size, copies = (1, d) if self.diagonal else (d, 1)
-        nu, f = values.new_tensor(STRENGTHS), self.f[:, None]
         m = nu + size + 1
         gammas = _multigamma((m + f) / 2, size) - _multigamma(m / 2, size)
-        most = max(1, NUMBERS // values.numel())
-        some = (v[:, None] + values[:, None] for v in nu.split(most))  # (K, G, d)
-        logs = torch.cat([each.log().sum(2) for each in some], 1)
-        each = copies * (gammas + m * size / 2 * nu.log()) - (m + f) / 2 * logs
-        return (each - f / 2 * torch.logdet(common)).sum(0)
+        return copies * (gammas + m * size / 2 * nu.log()), (m + f) / 2
 
-    def _values(self, common: Tensor) -> Tensor:
-        """(K, d) the eigenvalues of A_k in units of C."""
+    def _values(self, common: Tensor) -> tuple[Tensor, Tensor]:
+        """(K, d) the eigenvalues of A_k in units of C, and log det C."""
         if self.diagonal:
-            return self.A.diagonal(dim1=1, dim2=2) / common.diagonal()
+            scale = common.diagonal()
+            return self.A.diagonal(dim1=1, dim2=2) / scale, scale.log().sum()
         L = torch.linalg.cholesky(common)
         half = torch.linalg.solve_triangular(L, self.A, upper=False)
         whole = torch.linalg.solve_triangular(L, half.mT, upper=False)
-        return torch.linalg.eigvalsh(whole).clamp(min=0)
+        return torch.linalg.eigvalsh(whole).clamp(min=0), 2 * L.diagonal().log().sum()
 
 
 @dataclass(frozen=True)

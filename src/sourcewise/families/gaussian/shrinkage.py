@@ -75,14 +75,6 @@ class Shrinkage:
     target: Literal["sphere", "diagonal"] = "sphere"
     share: float | None = None
 
-    def intensity(self, of: Covariances) -> Tensor:
-        """(M,) a of each covariance."""
-        if self.share is not None:
-            return torch.full_like(of.n, self.share)
-        if self.rows is None:
-            return ledoit_wolf_intensity(of.S, of.fourth, of.n)
-        return self.rows / (self.rows + of.n)
-
 
 ROWS = tuple(4.0**i for i in range(-1, 7))  # 1/4 to 4096
 
@@ -130,10 +122,9 @@ def _held_out(
 ) -> Tensor:
     """(C, M) see `held_out`, where there are rows."""
     S, d = known.S, known.S.shape[1]
-    a = torch.stack([way.intensity(known) for way in ways])
+    a = intensities(ways, known)
     scores = torch.empty_like(a)
-    for target in dict.fromkeys(way.target for way in ways):
-        mine = [i for i, way in enumerate(ways) if way.target == target]
+    for target, mine in _by_target(ways).items():
         scale = _target(S, target).sqrt()
         outer = scale[:, :, None] * scale[:, None, :]
         values, vectors = torch.linalg.eigh((S / outer).nan_to_num(0.0, 0.0, 0.0))
@@ -150,6 +141,26 @@ def _held_out(
             scores[i, ~sound(full, *torch.linalg.cholesky_ex(full))] = -torch.inf
     scores = scores.nan_to_num(-torch.inf, -torch.inf, -torch.inf)
     return scores.masked_fill(~scores.isfinite().any(0), torch.nan)
+
+
+def intensities(ways: tuple[Shrinkage, ...], of: Covariances) -> Tensor:
+    """(C, M) a of each covariance under each choice."""
+    rows = of.n.new_tensor([[0.0 if way.rows is None else way.rows] for way in ways])
+    a = rows / (rows + of.n)
+    for i, way in enumerate(ways):
+        if way.share is not None:
+            a[i] = way.share
+        elif way.rows is None:
+            a[i] = ledoit_wolf_intensity(of.S, of.fourth, of.n)
+    return a
+
+
+def _by_target(ways: tuple[Shrinkage, ...]) -> dict[str, list[int]]:
+    """The numbers of the choices of each target."""
+    found: dict[str, list[int]] = {}
+    for i, way in enumerate(ways):
+        found.setdefault(way.target, []).append(i)
+    return found
 
 
 def _target(S: Tensor, target: str) -> Tensor:
@@ -172,12 +183,12 @@ def weights(scores: Tensor) -> Tensor:
 
 def shrunk(ways: tuple[Shrinkage, ...], weighed: Tensor, of: Covariances) -> tuple[Tensor, Tensor]:
     """Covariances (M, d, d) shrunk as `weights` (C, M) say, and the share of all targets, (M,)."""
-    total, added = torch.zeros_like(of.n), torch.zeros_like(of.S.diagonal(dim1=1, dim2=2))
-    for way, weight in zip(ways, weighed, strict=True):
-        share = weight * way.intensity(of)
-        total, added = total + share, added + share[:, None] * _target(of.S, way.target)
-    if not bool(total.any()):
-        return of.S, total
+    share = weighed * intensities(ways, of)
+    if not bool(share.any()):
+        return of.S, share.sum(0)
+    total, added = share.sum(0), torch.zeros_like(of.S.diagonal(dim1=1, dim2=2))
+    for target, mine in _by_target(ways).items():
+        added = added + share[mine].sum(0)[:, None] * _target(of.S, target)
     return (1 - total)[:, None, None] * of.S + torch.diag_embed(added), total
 
 
