@@ -44,6 +44,7 @@ SMALL = {
     "audit": {"repetitions": 2, "truth_samples": 2, "only": "normal-4x30-d3"},
     "best": {"repetitions": 2, "rows": 100, "scope": "these models", "only": "3x60-d2"},
     "advice": {"repetitions": 1, "only": "normal-4x30-d3", "most": 3},
+    "samplers": {"steps": "2,3,4", "chain": "20,21,22"},
     "crossing": {"repetitions": 2, "sizes": 3, "min_rows": 40, "largest": 40},
 }
 SHORT_TRIALS = ("fig1", "arm-K", "ebm", "advice", "crossing")

@@ -57,7 +57,7 @@ def reproduce(
         raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
     given = {"seeds": seeds, "paper_estimator": paper_estimator or None}
     given["log"] = o.named(log, "--log") or None
-    values: dict[str, Any] = o.pairs(set_, "--set") | {"seed": seed}
+    values: dict[str, Any] = o.pairs(set_, "--set") | ({"seed": seed} if seed else {})
     values |= {key: value for key, value in given.items() if value is not None}
     sources = None if data is None else o.read_data(context.params)
     from sourcewise.run_folders import default_folder

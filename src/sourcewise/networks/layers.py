@@ -21,7 +21,16 @@ from torch import Tensor, nn
 
 from sourcewise.randomness import Noise
 
-__all__ = ["Conv2d", "Embedding", "LayerNorm", "Linear", "bounded", "per_member", "reset"]
+__all__ = [
+    "Conv2d",
+    "Embedding",
+    "LayerNorm",
+    "Linear",
+    "bounded",
+    "convolve",
+    "per_member",
+    "reset",
+]
 
 
 class Linear(nn.Module):
@@ -111,22 +120,8 @@ class Conv2d(nn.Module):
         return self.convolve(x, self.kernel, self.bias)
 
     def convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Likewise, by another kernel, of some of the inputs say; S kernels are S groups."""
-        S = kernel.shape[:-4]
-        images = x.reshape(*S, -1, *x.shape[-3:])  # (*S, B, C, H, W)
-        if S:
-            images, kernel = images.transpose(0, 1).flatten(1, 2), kernel.flatten(0, 1)
-        out = nn.functional.conv2d(
-            images,
-            kernel,
-            None if bias is None else bias.flatten(),
-            self.stride,
-            padding=kernel.shape[-1] // 2,
-            groups=math.prod(S),
-        )
-        if S:
-            out = out.unflatten(1, (*S, -1)).transpose(0, 1)
-        return out.reshape(*x.shape[:-3], *out.shape[-3:])
+        """Likewise, by another kernel, of some of the inputs say."""
+        return convolve(x, kernel, bias, self.stride)
 
     def reset(self, noise: Noise) -> None:
         """Draw the parameters."""
@@ -184,6 +179,32 @@ class LayerNorm(nn.Module):
         """Begin as plain normalisation."""
         self.gain.data.fill_(1.0)
         self.bias.data.fill_(0.0)
+
+
+def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None, stride: int = 1) -> Tensor:
+    """A convolution on the last three axes, with zeros around; S kernels are S groups.
+
+    Args:
+        x: (..., inputs, H, W), or (S, ..., inputs, H, W).
+        kernel: (outputs, inputs, size, size), or (S, outputs, inputs, size, size); size is odd.
+        bias: (outputs,), or (S, outputs).
+        stride: the result has `ceil(side / stride)` pixels per side.
+    """
+    S = kernel.shape[:-4]
+    images = x.reshape(*S, -1, *x.shape[-3:])  # (*S, B, C, H, W)
+    if S:
+        images, kernel = images.transpose(0, 1).flatten(1, 2), kernel.flatten(0, 1)
+    out = nn.functional.conv2d(
+        images,
+        kernel,
+        None if bias is None else bias.flatten(),
+        stride,
+        padding=kernel.shape[-1] // 2,
+        groups=math.prod(S),
+    )
+    if S:
+        out = out.unflatten(1, (*S, -1)).transpose(0, 1)
+    return out.reshape(*x.shape[:-3], *out.shape[-3:])
 
 
 def bounded(weight: Tensor, c: float) -> Tensor:

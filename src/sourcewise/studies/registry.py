@@ -57,6 +57,12 @@ STUDIES = {
         ),
         Study("advice", "advice", "AdviceSettings", "whether the advice of more rows decides"),
         Study(
+            "samplers",
+            "samplers.study",
+            "SamplersSettings",
+            "errors of all samplers against their steps, and their orders",
+        ),
+        Study(
             "crossing",
             "crossing.study",
             "CrossingSettings",

@@ -1,0 +1,1 @@
+"""The orders of the samplers, on truths of which everything is known."""
