@@ -28,9 +28,12 @@ from sourcewise.training.recipes.registry import recipe
 from sourcewise.training.stack import StepNoise
 
 STRANGER = "generator"
-OF_IMAGES = ("gaussian of images", "energy of images")
+OF_IMAGES = ("gaussian of images", "energy of images", "diffusion of images")
 QUICK = {"updates": 12, "passes": 1, "batch": 32}
-ANNEALED = {"temperatures": 2, "particles": 16}  # as quick, of what is normalised by that
+OF_IMAGES_QUICK = {  # as quick, of images
+    "energy": {"temperatures": 2, "particles": 16},
+    "diffusion": {"width": 4, "levels": "1,2", "bound_draws": 2},
+}
 N = 120  # rows per source
 
 
@@ -54,7 +57,7 @@ def texts() -> pd.DataFrame:
 
 
 def images() -> sw.Sources:
-    pixels = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2 * N, 1, 4, 3)))
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2 * N, 1, 4, 4)))
     pixels[N:] //= 2
     y = torch.arange(2 * N) // N
     return sw.Sources(Images.of(pixels.to(torch.uint8)), y, ("north", "south"))
@@ -104,10 +107,15 @@ def trained(case, family, data, kept) -> TrainedStrategy:
     return copy.deepcopy(kept[case])
 
 
+def quick(family: Family, data: sw.Sources) -> dict[str, object]:
+    """Settings under which it trains in no time."""
+    if not family.trained:
+        return {}
+    return QUICK | (OF_IMAGES_QUICK[family.name] if isinstance(data.x, Images) else {})
+
+
 def train(family: Family, data: sw.Sources, **more):
-    options = QUICK if family.trained else {}
-    if options and isinstance(data.x, Images):
-        options = QUICK | ANNEALED
+    options = quick(family, data)
     return sw.train(data, model=family.name, strategy="separate", set=options, **more)
 
 
@@ -235,7 +243,7 @@ def test_one_source_of_several_begins_alone_where_it_was(family, trained, data):
     sizes = trained.encoders.sizes(family)
 
     def build(K: int) -> ConditionalModel:
-        return family.build(family.parse(QUICK), K=K, **sizes)
+        return family.build(family.parse(quick(family, data)), K=K, **sizes)
 
     whole = PartitionedModel(Partition.pooled(2), build, names)
     whole.reset(Noise(4))
@@ -259,7 +267,7 @@ def test_it_can_be_fine_tuned(family, data, tmp_path):
     """Each model goes on from the pooled weights, ends no worse, and is kept as others are."""
     if not family.trained:
         pytest.skip("it is solved, and begins nowhere")
-    options = QUICK | (ANNEALED if isinstance(data.x, Images) else {}) | {"check": 4}
+    options = quick(family, data) | {"check": 4}
     pooled, tuned = (
         sw.train(data, model=family.name, strategy=name, set=options, out=tmp_path / name)
         for name in ("pooled", "fine-tuned")

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import sourcewise as sw
+from sourcewise.batch import Batch
 from sourcewise.errors import InputError
+from sourcewise.families.base import HasBound
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged
@@ -47,6 +49,14 @@ def held_out(strategy: TrainedStrategy, data: sw.Sources) -> HeldOut:
     return strategy.held_out(data, rows, coding.sizes(data.x))
 
 
+def scored(strategy: TrainedStrategy, batch: Batch, index: torch.Tensor | None = None):
+    """What rows are judged by, of a density or its bound; which rows they are of a whole."""
+    if isinstance(strategy.model.block(0), HasBound):
+        batch = batch.to("cpu", torch.float32)
+        return strategy.model.bound(batch, Noise(2).each(batch.y, index))
+    return density(strategy.model, batch, Noise(2)).value
+
+
 def rows_of(drawn) -> list[list[float]]:
     """Samples one by one, whatever their form; padding is left out."""
     drawn = drawn.padded() if isinstance(drawn, Ragged) else drawn
@@ -73,11 +83,11 @@ def test_scores_and_draws_depend_on_c_and_not_on_their_batch(family, data):
     batch = held_out(trained, data).batch
     some, c = torch.tensor([7, 3, 100]), batch.c
     assert c is not None
-    whole, part = (density(trained.model, b, Noise(2)).value for b in (batch, batch.take(some)))
+    whole, part = scored(trained, batch), scored(trained, batch.take(some), some)
     torch.testing.assert_close(whole[some], part, rtol=1e-5, atol=1e-5)
     other = c.roll(1, 0)
-    moved = density(trained.model, type(batch)(batch.x, batch.y, other, batch.size), Noise(2))
-    assert not torch.allclose(moved.value, whole, atol=1e-3)
+    moved = scored(trained, Batch(batch.x, batch.y, other, batch.size))
+    assert not torch.allclose(moved, whole, atol=1e-3)
     noise, y = Noise(5).each(batch.y), batch.y
     with torch.no_grad():
         drawn = rows_of(trained.model.sample(y, noise, c))
@@ -96,14 +106,14 @@ def test_what_is_planted_is_learned(family):
         data = read(family.coding, given)
         found = sw.train(data, model=family.name, strategy="pooled", set=more).models["pooled"]
         rows = held_out(found, data)
-        values.append(float((density(found.model, rows.batch, Noise(0)).value).mean()))
+        values.append(float(scored(found, rows.batch).mean()))
     assert values[0] > values[1] + 0.5
 
 
 def test_saved_and_loaded_it_is_the_same(family, data, tmp_path):
     trained = train(family.name, data, out=tmp_path / "run").models["pooled"]
     loaded = sw.load(tmp_path / "run").models["pooled"]
-    found = [density(m.model, held_out(m, data).batch, Noise(3)).value for m in (trained, loaded)]
+    found = [scored(m, held_out(m, data).batch) for m in (trained, loaded)]
     assert torch.equal(*found)
     draws = [sw.sample(tmp_path / "run", n=4).plain() for _ in range(2)]
     assert draws[0] == draws[1]

@@ -21,7 +21,7 @@ from sourcewise.errors import InputError, Unsuited
 from sourcewise.forms import Images, X
 from sourcewise.randomness import ExampleNoise
 
-__all__ = ["ImageCoding", "ImageRows", "as_images"]
+__all__ = ["ImageCoding", "ImageRows", "SpreadImageCoding", "as_images"]
 
 TOGETHER = 1 << 22  # draws of noise that are made at once
 BELOW_1 = 1 - 2.0**-24  # the largest float32 below 1
@@ -76,21 +76,13 @@ class ImageCoding(Coding):
         """Channels, height and width."""
         return self.shape
 
-    def prepare(self, x: X, noise: ExampleNoise) -> ImageRows:
-        """The noise of each pixel; pixels themselves are not copied.
+    def checked(self, x: X) -> Images:
+        """The images as they are.
 
         Raises:
             InputError: no images, or of another shape or of larger values than those trained on.
         """
         images = as_images(x)
-        self._check(images)
-        D = self.coordinates
-        drawn = torch.empty(len(images), D)
-        for part in torch.arange(len(images)).split(max(1, TOGETHER // D)):
-            drawn[part] = noise.take(part).of("dequantise").uniform(D).float()
-        return ImageRows(images, drawn.clamp_(max=BELOW_1))
-
-    def _check(self, images: Images) -> None:
         if images.shape != self.shape:
             found, wanted = ("x".join(map(str, s)) for s in (images.shape, self.shape))
             sides = [] if images.shape[1:] == self.shape[1:] else [f"--size {self.shape[1]}"]
@@ -104,6 +96,7 @@ class ImageCoding(Coding):
             raise InputError(
                 f"pixels from 0 to {images.top}, the models are of pixels from 0 to {self.top}"
             )
+        return images
 
     def sizes(self, x: X) -> Tensor:
         """(n,) float64, D for each image."""
@@ -113,6 +106,23 @@ class ImageCoding(Coding):
         """The images whose cells values (n, D) lie in; those beyond the ends go to the ends."""
         pixels = values.floor().clamp(0, self.top).to(torch.uint8)
         return Images.of(pixels.unflatten(-1, self.shape), self.top)
+
+
+class SpreadImageCoding(ImageCoding):
+    """Each pixel is spread over its own cell."""
+
+    def prepare(self, x: X, noise: ExampleNoise) -> ImageRows:
+        """The noise of each pixel; pixels themselves are not copied.
+
+        Raises:
+            InputError: those of `checked`.
+        """
+        images = self.checked(x)
+        D = self.coordinates
+        drawn = torch.empty(len(images), D)
+        for part in torch.arange(len(images)).split(max(1, TOGETHER // D)):
+            drawn[part] = noise.take(part).of("dequantise").uniform(D).float()
+        return ImageRows(images, drawn.clamp_(max=BELOW_1))
 
 
 def as_images(x: X) -> Images:

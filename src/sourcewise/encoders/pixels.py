@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sourcewise.documents import Size, typed
 from sourcewise.encoders.base import Document, Encoder, Sizes
-from sourcewise.encoders.images import ImageCoding, ImageRows
+from sourcewise.encoders.images import ImageRows, SpreadImageCoding
 from sourcewise.forms import Images
 from sourcewise.screening.base import Screened
 from sourcewise.screening.options import BoxOptions
@@ -39,7 +39,7 @@ def plan(screened: Screened, options: BoxOptions | None = None) -> "PixelCoding"
 
 
 @dataclass(frozen=True)
-class PixelCoding(ImageCoding):
+class PixelCoding(SpreadImageCoding):
     """Every pixel value is a coordinate of the cube."""
 
     def fit(self, rows: ImageRows, y: Tensor, K: int) -> "PixelEncoder":

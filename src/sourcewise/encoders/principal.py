@@ -27,7 +27,7 @@ from torch import Tensor
 
 from sourcewise.documents import Positive, Real, Size, typed
 from sourcewise.encoders.base import Document, Encoder, Sizes
-from sourcewise.encoders.images import ImageCoding, ImageRows
+from sourcewise.encoders.images import ImageRows, SpreadImageCoding
 from sourcewise.forms import Images
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
@@ -46,7 +46,7 @@ def plan(screened: Screened, options: NumericOptions | None = None) -> "Principa
 
 
 @dataclass(frozen=True)
-class PrincipalCoding(ImageCoding):
+class PrincipalCoding(SpreadImageCoding):
     """At most so many components are modelled, and half as many as there are training images.
 
     Args:

@@ -24,6 +24,7 @@ PLANS = {
     ("box", "table"): "sourcewise.encoders.box:plan",
     ("numeric", "images"): "sourcewise.encoders.principal:plan",
     ("box", "images"): "sourcewise.encoders.pixels:plan",
+    ("normal-scores", "images"): "sourcewise.encoders.standard_images:plan",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {
@@ -35,6 +36,7 @@ ENCODERS = {
     "box": "sourcewise.encoders.box:BoxEncoder",
     "principal": "sourcewise.encoders.principal:PrincipalEncoder",
     "pixels": "sourcewise.encoders.pixels:PixelEncoder",
+    "standard-images": "sourcewise.encoders.standard_images:StandardImageEncoder",
 }
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Density",
     "Diagnosed",
     "Diagnostic",
+    "HasBound",
     "HasDensity",
     "HasMoments",
     "Occasion",
@@ -199,7 +200,7 @@ class Occasion:
     region: float
     coordinates: int
     misfits: Mapping[str, str] = field(default_factory=dict)
-    scored_by: Literal["density", "samples"] = "density"
+    scored_by: Literal["density", "bound", "samples"] = "density"
 
     @property
     def told_misfits(self) -> str:
@@ -263,6 +264,18 @@ class HasDensity(Protocol):
 
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Log densities of rows under their sources; `noise` is of what is simulated."""
+        ...
+
+
+@runtime_checkable
+class HasBound(Protocol):
+    """A model with a bound of its density."""
+
+    def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
+        """(B,) numbers whose expectations are at most the log densities of rows.
+
+        The noise of a row does not depend on the model: two models differ by what they know.
+        """
         ...
 
 

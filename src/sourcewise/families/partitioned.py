@@ -14,6 +14,7 @@ from sourcewise.families.base import (
     ConditionalModel,
     Density,
     Diagnostic,
+    HasBound,
     HasDensity,
     SharedError,
 )
@@ -155,6 +156,14 @@ class PartitionedModel(ConditionalModel):
         value = self._gather(of_block, batch)
         kind = max(kinds, key=KINDS.index)
         return Density(value, kind, SharedError.of(columns) if known else None)
+
+    def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
+        """See `HasBound`, of each row under its block's model; the noise is numbered before."""
+        out = torch.empty(len(batch), dtype=torch.float64, device=batch.device)
+        for j, rows, local in self.route(batch.y.cpu()):
+            own = replace(batch.take(rows), y=local.to(batch.device))
+            out[rows] = cast(HasBound, self.block(j)).bound(own, noise.take(rows)).double()
+        return out
 
     def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """Loss of each row under its block's model, (B,)."""

@@ -31,6 +31,7 @@ OURS = (
     "sourcewise.families.arm.family",
     "sourcewise.families.transformer.family",
     "sourcewise.families.energy.family",
+    "sourcewise.families.diffusion.family",
 )
 
 

@@ -99,7 +99,7 @@ class Metric:
 
     name: str
     about: str
-    needs: Literal["density", "samples"]
+    needs: Literal["density", "bound", "samples"]
     higher_is_better: bool
     home: str
     unit: Callable[[Coding], str]

@@ -15,7 +15,11 @@ from sourcewise.metrics.base import Metric
 __all__ = ["metric", "metrics", "metrics_of"]
 
 GROUP = "sourcewise.metrics"
-OURS = ("sourcewise.metrics.log_likelihood", "sourcewise.metrics.energy_distance")
+OURS = (
+    "sourcewise.metrics.log_likelihood",
+    "sourcewise.metrics.likelihood_bound",
+    "sourcewise.metrics.energy_distance",
+)
 
 
 @cache

@@ -21,9 +21,12 @@ from sourcewise.networks.layers import convolve, per_member
 from sourcewise.randomness import Noise
 
 __all__ = [
+    "START",
     "Condition",
     "Fourier",
+    "Uncertainty",
     "UnitConv2d",
+    "UnitEmbedding",
     "UnitLinear",
     "concat",
     "mix",
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 SMALLEST = 1e-4  # magnitude that is added, so that nothing divides by zero
+START = 0.01  # of gains: next to nothing, and every parameter learns from the first update on
 SILU = 0.596  # the magnitude of silu of a standard normal number
 
 
@@ -176,10 +180,34 @@ def scaled(weight: Tensor, axes: int, gain: Tensor | None) -> Tensor:
     return W * (per_member(gain, W) if gain.ndim else gain)
 
 
+class UnitEmbedding(nn.Module):
+    """A row of unit magnitude for each label.
+
+    Args:
+        rows: number of labels.
+        width: size of a row.
+    """
+
+    axes = 1
+
+    def __init__(self, rows: int, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, width))
+
+    def forward(self, label: Tensor) -> Tensor:
+        """(..., B, width) sum of rows, weighed by label (..., B, K): one-hot, or 0."""
+        return label @ unit(self.weight)
+
+    def reset(self, noise: Noise) -> None:
+        """Draw the rows, standard normal, and normalise them."""
+        draws = noise.normal(*self.weight.shape, dtype=self.weight.dtype)
+        self.weight.data.copy_(unit(draws))
+
+
 class Condition(nn.Module):
     """The embedding of a noise level, a label and given columns.
 
-        e = silu(mix(W_u fourier(u), W_y sqrt(K) label; .5))
+        e = silu(mix(W_u fourier(u), label W_y; .5))
 
     Given columns are mixed in likewise. Where no label is told, its part is 0.
 
@@ -193,12 +221,33 @@ class Condition(nn.Module):
     def __init__(self, channels: int, width: int, *, K: int, C: int = 0):
         super().__init__()
         self.fourier, self.noise = Fourier(channels), UnitLinear(channels, width)
-        self.label, self.given = UnitLinear(K, width), UnitLinear(C, width) if C else None
+        self.label, self.given = UnitEmbedding(K, width), UnitLinear(C, width) if C else None
 
     def forward(self, u: Tensor, label: Tensor, c: Tensor | None) -> Tensor:
         """(..., B, width) of u (..., B), label (..., B, K) and given columns (..., B, C)."""
         e = self.noise(self.fourier(u))
-        e = mix(e, self.label(label * math.sqrt(label.shape[-1])), 0.5)
+        e = mix(e, self.label(label.to(e)), 0.5)
         if self.given is not None:
             e = mix(e, self.given(needed(c).to(e)), 0.5)
         return silu(e)
+
+
+class Uncertainty(nn.Module):
+    """A number that depends on the noise level alone: how uncertain a denoiser is there.
+
+    Args:
+        channels: of the Fourier features of u.
+    """
+
+    def __init__(self, channels: int = 32):
+        super().__init__()
+        self.fourier, self.out = Fourier(channels), nn.Parameter(torch.empty(channels))
+
+    def forward(self, u: Tensor) -> Tensor:
+        """(..., B) of u (..., B)."""
+        out = per_member(self.out, u[..., None]) if self.out.ndim == 2 else self.out
+        return (self.fourier(u) * out).sum(-1)
+
+    def reset(self, noise: Noise) -> None:
+        """Begin at 0."""
+        self.out.data.zero_()

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from sourcewise.networks.magnitude import (
+    START,
     Condition,
     UnitConv2d,
     UnitLinear,
@@ -151,8 +152,8 @@ class Block(nn.Module):
         return x.clamp(-LARGEST, LARGEST)
 
     def reset(self, noise: Noise) -> None:
-        """Begin without the embedding."""
-        self.gain.data.zero_()
+        """Begin almost without the embedding."""
+        self.gain.data.fill_(START)
 
 
 class UNet(nn.Module):
@@ -206,8 +207,8 @@ class UNet(nn.Module):
         return self.last(h, self.gain)
 
     def reset(self, noise: Noise) -> None:
-        """Begin with nothing as the result."""
-        self.gain.data.zero_()
+        """Begin with next to nothing as the result."""
+        self.gain.data.fill_(START)
 
 
 def _heads(width: int, side: int, sizes: UNetSizes, attends: bool = False) -> int:

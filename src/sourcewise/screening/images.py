@@ -12,7 +12,7 @@ from sourcewise.screening.base import Image, Screened, refuse_table_options
 from sourcewise.screening.options import USUAL, BoxOptions, NumericOptions, Rules
 from sourcewise.sources import Sources
 
-__all__ = ["MOST_PRODUCTS", "components", "screen", "screen_box"]
+__all__ = ["MOST_PRODUCTS", "components", "screen", "screen_box", "screen_whole"]
 
 TRAINED = 0.7  # of all images train a fold, one of ten groups left out
 MOST_PRODUCTS = 5000  # images or pixel values, the fewer of them, for a matrix of all their pairs
@@ -81,6 +81,15 @@ def screen_box(data: Sources, rules: Rules = USUAL, options: BoxOptions | None =
     if options.nodes is not None:
         raise InputError(f"setting rule: a grid of {D} axes has too many cells to sum over")
     return screened
+
+
+def screen_whole(data: Sources, rules: Rules = USUAL) -> Screened:
+    """Check images whose pixels are modelled as they are.
+
+    Raises:
+        InputError: those of `_usable`.
+    """
+    return _usable(data, rules)[0]
 
 
 def _usable(data: Sources, rules: Rules) -> tuple[Screened, int]:

@@ -22,6 +22,7 @@ SCREENS = {
     ("box", "table"): "sourcewise.screening.box:screen",
     ("numeric", "images"): "sourcewise.screening.images:screen",
     ("box", "images"): "sourcewise.screening.images:screen_box",
+    ("normal-scores", "images"): "sourcewise.screening.images:screen_whole",
 }
 
 

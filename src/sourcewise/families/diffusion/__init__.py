@@ -1,0 +1,1 @@
+"""Class-conditional diffusion, of images and of columns of numbers."""

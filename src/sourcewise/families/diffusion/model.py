@@ -1,0 +1,260 @@
+"""Diffusion: p(x | y, c) by a denoiser of x plus Gaussian noise of every level.
+
+    z = x + sigma n,   D(z; sigma, y, c) ~ E[x | z, y, c]
+
+Encoded data have a standard deviation of about 1. The denoiser is preconditioned (Karras et al.,
+"Elucidating the design space of diffusion-based generative models", 2022, table 1, with
+sigma_data = 1),
+
+    D = c_skip z + c_out F(c_in z; log(sigma) / 4, y, c),
+    c_skip = 1 / (sigma^2 + 1),  c_out = sigma / sqrt(sigma^2 + 1),  c_in = 1 / sqrt(sigma^2 + 1),
+
+so that F has a target of unit magnitude. Its loss at each noise level is weighed by a learned
+uncertainty u(sigma) (Karras et al., "Analyzing and improving the training dynamics of diffusion
+models", 2024, equation 21):
+
+    loss = exp(-u) |F - (x - c_skip z) / c_out|^2 + D u,   log sigma ~ N(m, s^2)
+
+Weights are held at unit magnitude after every update. `bound` is what models are judged by;
+`samplers.denoising` makes draws of D.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from sourcewise.batch import Batch
+from sourcewise.errors import InputError
+from sourcewise.families.base import BatchNoise, ConditionalModel
+from sourcewise.families.diffusion.bound import HIGHEST, likelihood_bound
+from sourcewise.families.diffusion.settings import DiffusionSettings
+from sourcewise.networks.magnitude import Uncertainty, unit
+from sourcewise.networks.unet import UNet, UNetSizes
+from sourcewise.networks.unit_mlp import UnitMLP
+from sourcewise.randomness import ExampleNoise, Noise
+from sourcewise.samplers import denoising
+from sourcewise.samplers.levels import power_levels
+
+__all__ = ["Diffusion"]
+
+LOOKS = 8  # noise levels of each validation row
+DRAWN = 1 << 20  # numbers drawn at once
+LOW = 5e-3  # where draws come to an end
+SAMPLERS: Mapping[str, Callable[[denoising.Denoiser, Tensor, Tensor], Tensor]] = {
+    "heun": denoising.heun,
+    "dpm-solver": denoising.dpm_solver,
+    "euler": denoising.euler,
+}
+
+
+class Diffusion(ConditionalModel):
+    """A diffusion model of images, or of columns of numbers.
+
+    Args:
+        settings: sizes, noise levels, dropout.
+        K: number of sources.
+        d: columns of a table.
+        shape: of images: channels, height and width; (): rows are columns of numbers.
+        values: of images: the lowest value of a pixel, encoded, and the highest.
+        top: of images: the number of steps between these.
+        C: given columns, encoded.
+
+    Raises:
+        InputError: images that cannot be halved as often as there are levels.
+    """
+
+    stackable = True
+    slow_draws = True
+    levels: Tensor
+
+    def __init__(
+        self,
+        settings: DiffusionSettings,
+        *,
+        K: int,
+        d: int = 0,
+        shape: tuple[int, ...] = (),
+        values: tuple[float, float] = (0.0, 0.0),
+        top: int = 0,
+        C: int = 0,
+    ):
+        super().__init__()
+        self.settings, self.K, self.C = settings, K, C
+        self.shape, self.values, self.top = shape or (d,), values, top
+        s, self.uncertainty = settings, Uncertainty()
+        if not shape:
+            self.network = UnitMLP(d, s.width or 128, 1 + s.blocks, K=K, C=C)
+            return
+        channels, height, width = shape
+        if height != width or height % 2 ** (len(s.levels) - 1):
+            raise InputError(
+                f"setting levels: images of {height} x {width} pixels cannot be squares that are "
+                f"halved {len(s.levels) - 1} times: --size N, or fewer levels"
+            )
+        attention = tuple(height >> i for i in range(len(s.levels)))
+        sizes = UNetSizes(
+            s.width or 16,
+            s.levels,
+            s.blocks,
+            tuple(side for side in attention if side <= s.attention),
+        )
+        self.network = UNet(channels, height, sizes, K=K, C=C)
+
+    @property
+    def free_parameters(self) -> int:
+        """Number of entries of all parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def validated_by(self) -> str:
+        """See `ConditionalModel`."""
+        return "its denoising loss"
+
+    @torch.no_grad()
+    def constrain(self, parameters: Mapping[str, Tensor]) -> None:
+        """Weights of unit magnitude: each output's by itself."""
+        for name, part in self.named_modules():
+            if axes := getattr(part, "axes", 0):
+                weight = parameters[f"{name}.weight"]
+                weight.copy_(unit(weight, axes))
+
+    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
+        """(B,) see the module; with S models at once (S, B).
+
+        Validation rows are seen at several noise levels each, evenly in what training draws.
+        """
+        if self.training:
+            return self._loss(batch, noise, noise.of("level").normal(len(batch)))
+        share = noise.of("level").uniform(len(batch))
+        each = []
+        for i in range(LOOKS):
+            level = torch.special.ndtri((i + share.clamp(1e-6, 1 - 1e-6)) / LOOKS)
+            each.append(self._loss(batch, noise.of("look", i), level))
+        return torch.stack(each).mean(0)
+
+    def _loss(self, batch: Batch, noise: BatchNoise, level: Tensor) -> Tensor:
+        s, x = self.settings, self._rows(batch)
+        rows = x.shape[-len(self.shape) - 1]
+        label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
+        if self.training:
+            x, label = self._varied(x, label, noise)
+        sigma = (s.noise_mean + s.noise_sd * level).exp().to(x)
+        wide = self._wide(sigma)
+        z = x + wide * noise.of("noise").normal(rows, *self.shape).to(x)
+        F, u = self._network(z, sigma, label, batch.c, self._drops(noise))
+        target = (x * wide.square() - (z - x)) / (wide * (1 + wide.square()).sqrt())
+        error = (F - target).square().flatten(-len(self.shape)).mean(-1)
+        return math.prod(self.shape) * (error * (-u).exp() + u)
+
+    def _rows(self, batch: Batch) -> Tensor:
+        x = batch.tensor.to(next(self.parameters()).dtype)
+        return x.unflatten(-1, self.shape) if len(self.shape) > 1 else x
+
+    def _varied(self, x: Tensor, label: Tensor, noise: BatchNoise) -> tuple[Tensor, Tensor]:
+        """As training sees rows: some mirrored, some without their label."""
+        s, rows = self.settings, label.shape[-2]
+        if s.flips and len(self.shape) > 1:
+            mirrored = noise.of("flip").uniform(rows) < 0.5
+            x = torch.where(self._wide(mirrored), x.flip(-1), x)
+        if s.unlabelled:
+            told = noise.of("label").uniform(rows) >= s.unlabelled
+            label = label * told[..., None].to(label)
+        return x, label
+
+    def _drops(self, noise: BatchNoise) -> Callable[[int, Tensor], Tensor] | None:
+        share, event = self.settings.dropout, len(self.shape)
+        if not (self.training and share):
+            return None
+
+        def drop(number: int, h: Tensor) -> Tensor:
+            shape = h.shape[-event - 1 :]
+            kept = noise.of("dropout", number).uniform(*shape, dtype=h.dtype) >= share
+            return h * kept.to(h) / (1 - share)
+
+        return drop
+
+    def _wide(self, v: Tensor) -> Tensor:
+        """(..., B, 1, ...) that broadcasts against rows."""
+        return v.view(*v.shape, *[1] * len(self.shape))
+
+    def _network(
+        self,
+        z: Tensor,
+        sigma: Tensor,
+        label: Tensor,
+        c: Tensor | None,
+        drop: Callable[[int, Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """F, and u (..., B)."""
+        level = sigma.log() / 4
+        scaled = z / (1 + self._wide(sigma).square()).sqrt()
+        return self.network(scaled, level, label, c, drop), self.uncertainty(level)
+
+    def denoise(self, z: Tensor, sigma: Tensor, label: Tensor, c: Tensor | None = None) -> Tensor:
+        """D, of the shape of z.
+
+        Args:
+            z: (B, *shape).
+            sigma: (B,).
+            label: (B, K) one-hot, or 0 where none is told.
+            c: (B, C) given columns.
+        """
+        F, _ = self._network(z, sigma, label, c)
+        wide = self._wide(sigma)
+        return (z + wide * (1 + wide.square()).sqrt() * F) / (1 + wide.square())
+
+    @torch.no_grad()
+    def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
+        """See `families.base.HasBound`."""
+        x = self._rows(batch)
+        label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
+        values = None
+        if self.top:
+            values = torch.linspace(*self.values, self.top + 1, dtype=torch.float64).to(x.device)
+
+        def denoise(z: Tensor, sigma: Tensor) -> Tensor:
+            return self.denoise(z, sigma, label, batch.c)
+
+        return likelihood_bound(denoise, x, noise, self.settings.bound_draws, values)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        y: Tensor,
+        noise: Noise | ExampleNoise,
+        c: Tensor | None = None,
+        steps: int = 32,
+        guidance: float = 1.0,
+        sampler: str = "heun",
+    ) -> Tensor:
+        """One row per entry of y, flat (B, D).
+
+        Args:
+            y: (B,) sources.
+            noise: of the rows.
+            c: (B, C) given columns.
+            steps: of the sampler.
+            guidance: w; see `samplers.denoising.guided`.
+            sampler: one of `SAMPLERS`.
+        """
+        each, first = noise.each(y), next(self.parameters())
+        levels = power_levels(steps, LOW, HIGHEST)
+        parts = []
+        for rows in torch.arange(len(y)).split(max(1, DRAWN // math.prod(self.shape))):
+            n = each.take(rows).of("start").normal(*self.shape)
+            label = torch.nn.functional.one_hot(y[rows], self.K).to(first)
+            given = None if c is None else c[rows]
+            denoiser = denoising.guided(
+                self._denoiser(label, given), self._denoiser(0 * label, given), guidance
+            )
+            z = HIGHEST * n.to(first)
+            parts.append(SAMPLERS[sampler](denoiser, z, levels.to(first)).flatten(1))
+        return torch.cat(parts) if parts else first.new_empty(0, math.prod(self.shape))
+
+    def _denoiser(self, label: Tensor, c: Tensor | None) -> denoising.Denoiser:
+        def denoise(z: Tensor, sigma: Tensor) -> Tensor:
+            return self.denoise(z, sigma.expand(len(z)), label, c)
+
+        return denoise
