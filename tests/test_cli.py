@@ -506,7 +506,7 @@ def test_a_model_is_trained_sampled_and_evaluated(command, here):
         (("sample", "run", "--source", "2"), "no source '2'"),
         (("sample", "run", "--strategy", "pooled"), "no strategy in this run 'pooled'"),
         (("sample", "run", "--out", "new.doc"), "samples go to .csv"),
-        (("sample", "run", "--temperature", "2"), "has no temperature"),
+        (("sample", "run", "--set", "temperature=2"), "has no options of drawing"),
         (("evaluate", "run", "absent.csv"), "no file absent.csv"),
         (("evaluate", "run", "new.csv", "--unknown", "drop"), "allowed are refuse, skip"),
     ):

@@ -31,13 +31,15 @@ def told(
     y = torch.cat([torch.full((n,), k) for k, n in enumerate(counts)])
     x = apart * y[:, None] + Noise(0).normal(len(y), 1)
 
-    def density(batch: Batch, noise: Noise) -> Tensor:
+    def density(batch: Batch, at: Tensor, noise: Noise) -> Tensor:
+        assert torch.equal(batch.tensor, x[at])
         z = (batch.tensor[:, 0] - means[batch.y]) / scales[batch.y]
         return -z.square() / 2 - scales[batch.y].log() - math.log(2 * math.pi) / 2
 
     batch = Batch.of(x, y)
     rows = HeldOut(x, batch, torch.zeros(len(y), dtype=torch.float64))
-    found = label_effect(partition, density, density(batch, Noise(0)), rows, Noise(1))
+    own = density(batch, torch.arange(len(y)), Noise(0))
+    found = label_effect(partition, density, own, rows, Noise(1))
     return found[2].item(), found[3].item()
 
 

@@ -36,12 +36,14 @@ def test_temperature_is_for_families_that_have_it(texts):
         text = "".join(sw.sample(texts, n=40, sources=["one"], **options).plain()["one"])
         return max(map(text.count, "abcdexyz")) / len(text)
 
-    assert commonest(temperature=0.1) > commonest() > commonest(temperature=5.0)
-    assert commonest(temperature=1.0) == commonest()
-    with pytest.raises(InputError, match="no temperature .those that have: transformer"):
-        sw.sample(sw.train(sw.read("wine")), temperature=0.5)
-    with pytest.raises(InputError, match="must be above 0, not 0"):
-        sw.sample(texts, temperature=0.0)
+    assert commonest(set={"temperature": 0.1}) > commonest() > commonest(set={"temperature": 5.0})
+    assert commonest(set={"temperature": 1.0}) == commonest()
+    with pytest.raises(InputError, match="'gaussian' has no options of drawing"):
+        sw.sample(sw.train(sw.read("wine")), set={"temperature": 0.5})
+    with pytest.raises(
+        InputError, match="setting temperature: not 0.0 .allowed: a number above 0"
+    ):
+        sw.sample(texts, set={"temperature": 0.0})
 
 
 def test_names_that_are_not_there(texts):

@@ -43,8 +43,13 @@ def sample(
             "sources; by default as training rows have.",
         ),
     ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Below 1: likelier draws; of families that have it.")
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="KEY=VALUE, an option of drawing that the family has, such as temperature=0.8 "
+            "(likelier draws) or guidance=2; repeat for more.",
+        ),
     ] = None,
     seed: Seed = 0,
     out: Annotated[
@@ -66,7 +71,7 @@ def sample(
         plan = {"strategy": opened.strategy(strategy), "sources": source, "n": number}
         plan |= {
             "given": asked,
-            "temperature": temperature,
+            "set": pairs(set_, "--set"),
             "seed": seed,
             "out": out and str(out),
         }
@@ -79,7 +84,7 @@ def sample(
         sources=source,
         n=number,
         seed=seed,
-        temperature=temperature,
+        set=pairs(set_, "--set"),
         given=asked,
     )
     if out is not None:

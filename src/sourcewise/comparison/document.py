@@ -48,7 +48,7 @@ __all__ = ["Finished", "comparison_result"]
 
 NO_LABEL = {  # why models were not asked what labels are worth, by what the metric needs
     "density": "no test row has another label",
-    "bound": "asked where densities decide",
+    "bound": "no test row has another label",
     "samples": "asked where densities decide",
 }
 

@@ -12,12 +12,14 @@ from sourcewise.comparison.scores import Cell, CellScores, Scores
 from sourcewise.comparison.summed import source_scores, summed_scores
 from sourcewise.encoders.base import Rows
 from sourcewise.execution import Execution
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Progress, Split, Work
-from sourcewise.fitting.label_probe import label_effect
+from sourcewise.fitting.label_probe import BOUNDED, PROBED, label_effect
 from sourcewise.fitting.strategy import Encoded, TrainedStrategy, encoded_batch, fit_strategies
 from sourcewise.forms import take
 from sourcewise.memory import give_back
-from sourcewise.metrics.base import HeldOut
+from sourcewise.metrics.base import HeldOut, Metric
+from sourcewise.metrics.likelihood_bound import bound
 from sourcewise.metrics.log_likelihood import density
 from sourcewise.randomness import Noise
 from sourcewise.statistics import averaged_errors
@@ -140,14 +142,8 @@ def _score(
     found = job.metric.measure(trained, held_out, noise)
     shown = [metric.values(trained, held_out, noise.of(metric.name)) for metric in job.shown]
     label = torch.full((4,), torch.nan, dtype=torch.float64)
-    if work.probe and job.metric.needs == "density":
-        model = trained.model
-
-        def log_density(batch: Batch, noise: Noise) -> Tensor:
-            return density(model, batch, noise).value
-
-        probe = work.noise.of("probe")
-        label = label_effect(model.partition, log_density, found.rows, held_out, probe)
+    if work.probe and job.metric.needs != "samples":
+        label = _label(trained.model, job.metric, found.rows, held_out, work)
     empty = torch.empty(0, job.data.K, dtype=torch.float64)
     return Scores(
         found.rows,
@@ -158,6 +154,20 @@ def _score(
         label=label,
         shared_error=found.shared,
     )
+
+
+def _label(
+    model: PartitionedModel, metric: Metric, own: Tensor, held_out: HeldOut, work: Work
+) -> Tensor:
+    """What labels are worth, by log densities or by bounds; of few rows where these take long."""
+    bounds = metric.needs == "bound"
+    each = work.noise.of("metric").each(held_out.batch.y)  # what the rows' own bounds were by
+
+    def scored(batch: Batch, at: Tensor, noise: Noise) -> Tensor:
+        return bound(model, batch, each.take(at)) if bounds else density(model, batch, noise).value
+
+    probe, most = work.noise.of("probe"), BOUNDED if bounds else PROBED
+    return label_effect(model.partition, scored, own, held_out, probe, most)
 
 
 def _own_rows(job: Job, trained: TrainedStrategy, encoded: Encoded, train: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from sourcewise.forms import take
 from sourcewise.metrics.base import HeldOut
 from sourcewise.moments import Moments
 from sourcewise.partition import Partition
+from sourcewise.randomness import Noise
 
 __all__ = ["source_scores", "summed_scores"]
 
@@ -127,6 +128,10 @@ def summed_scores(
 
 def _scores(fit: SummedFit, held_out: HeldOut, work: Work) -> Scores:
     model, noise = fit.model, work.noise
+
+    def scored(batch: Batch, at: Tensor, noise: Noise) -> Tensor:
+        return model.log_density(batch, noise)
+
     rows = model.log_density(held_out.batch, noise.of("metric")) + held_out.log_det
     probe = noise.of("probe")
     none = torch.zeros_like(fit.seen)
@@ -142,6 +147,6 @@ def _scores(fit: SummedFit, held_out: HeldOut, work: Work) -> Scores:
         best=unknown,
         validation=unknown,
         parameters=model.free_parameters,
-        label=label_effect(fit.partition, model.log_density, rows, held_out, probe),
+        label=label_effect(fit.partition, scored, rows, held_out, probe),
         shared_error=shared_error,
     )

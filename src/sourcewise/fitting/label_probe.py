@@ -33,15 +33,21 @@ from sourcewise.metrics.base import HeldOut
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 
-__all__ = ["label_effect"]
+__all__ = ["BOUNDED", "PROBED", "label_effect"]
 
-LogDensity = Callable[[Batch, Noise], Tensor]
-PROBED, OTHERS = 2000, 4  # rows, and other labels for each, at most
+Scored = Callable[[Batch, Tensor, Noise], Tensor]
+PROBED, BOUNDED = 2000, 200  # rows, at most; where they are scored by bounds, which take long
+OTHERS = 4  # other labels for each, at most
 MOST, BEYOND = 10.0, 1e9  # nats: 22000 to 1, and what stands for certainty
 
 
 def label_effect(
-    partition: Partition, density: LogDensity, own: Tensor, held_out: HeldOut, noise: Noise
+    partition: Partition,
+    scored: Scored,
+    own: Tensor,
+    held_out: HeldOut,
+    noise: Noise,
+    most: int = PROBED,
 ) -> Tensor:
     """(4,) effect, change, told (see above) and its standard error, all in nats per unit.
 
@@ -49,10 +55,12 @@ def label_effect(
 
     Args:
         partition: the blocks of the models.
-        density: theirs, of encoded rows.
+        scored: their log densities, or bounds of these, of encoded rows with some labels; it is
+            told which of the rows they are, (m,).
         own: (n,) the rows' log densities under their own label, in original units.
         held_out: the rows.
         noise: of the rows and labels that are chosen.
+        most: rows that are asked.
     """
     batch, y = held_out.batch, held_out.batch.y
     circles = _circles(partition)
@@ -60,7 +68,7 @@ def label_effect(
     rows = known[y].nonzero().squeeze(1)
     if not len(rows):
         return torch.full((4,), torch.nan, dtype=torch.float64)
-    rows = rows[noise.of("rows").permutation(len(rows))[:PROBED]].sort().values
+    rows = rows[noise.of("rows").permutation(len(rows))[:most]].sort().values
     batch, y, own = batch.take(rows), y[rows], (own - held_out.log_det)[rows]
     gaps = torch.full((len(rows), OTHERS), torch.nan, dtype=torch.float64)
     for turn in range(OTHERS):
@@ -68,7 +76,7 @@ def label_effect(
         some = other.ge(0).nonzero().squeeze(1)
         if len(some):
             relabelled = replace(batch.take(some), y=other[some])
-            gaps[some, turn] = own[some] - density(relabelled, noise.of("density"))
+            gaps[some, turn] = own[some] - scored(relabelled, rows[some], noise.of("density"))
     total = batch.size.sum()
     effect, change = (each.nanmean(1).sum() / total for each in (gaps, gaps.abs()))
     return torch.stack([effect, change, *_told(gaps, y) * len(rows) / total])

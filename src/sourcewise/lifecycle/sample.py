@@ -125,7 +125,7 @@ def sample(
     sources: Sequence[str] | None = None,
     n: int | None = None,
     seed: int = 0,
-    temperature: float | None = None,
+    set: Mapping[str, Any] | None = None,
     given: Given | None = None,
 ) -> Samples:
     """Draw from the models of a run.
@@ -144,16 +144,16 @@ def sample(
         given: a value of each given column, for all draws; or rows of them: a path or a
             DataFrame, which may have the source's column too, otherwise every source gets every
             row. None: those of training rows of the source, at random.
-        temperature: divides the logits, above 0, for families that have it; 1 if None.
+        set: options of drawing that the family has, by name: `{"temperature": 0.8}`.
 
     Raises:
-        InputError: no such run, strategy or source; a family without temperature; given columns
-            or values that the models do not know, or not all of them.
+        InputError: no such run, strategy or source; an option that the family does not have; given
+            columns or values that the models do not know, or not all of them.
     """
     run = run if isinstance(run, Run) else load(run)
     strategy = run.strategy(strategy)
     trained = run.models[strategy]
-    model, options = trained.model, _options(run.settings.model, temperature)
+    model, options = trained.model, _options(run.settings.model, set or {})
     known = {model.names[k]: k for k in sorted(model.partition.sources)}
     rows = None if given is None else asked(given, trained.given, run.settings.data, known)
     plan = _plan(trained, strategy, sources, n, rows)
@@ -174,7 +174,8 @@ def sample(
         family=run.settings.model,
         seed=seed,
         n=plan.n,
-        temperature=temperature,
+        temperature=options.get("temperature"),
+        options=options or None,
         given=rows.fixed if rows is not None else None,
         given_rows=len(rows.c) if rows is not None and rows.fixed is None else None,
         resolved=trained.diagnosed.resolved,
@@ -244,26 +245,18 @@ def _sources(trained: TrainedStrategy, strategy: str, wanted: Sequence[str] | No
     return [names.index(name) for name in dict.fromkeys(wanted or allowed)]
 
 
-def _options(name: str, temperature: float | None) -> Json:
-    """What the `sample` of a family takes besides."""
-    if temperature is None:
-        return {}
-    allowed = [
-        f.name for f in families().values() if "temperature" in f.sampling_class.model_fields
-    ]
-    if name not in allowed:
-        raise InputError(
-            f"the family {name!r} has no temperature (those that have: {listing(allowed)})"
-        )
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise InputError(f"temperature must be above 0, not {temperature:g}")
-    return {"temperature": temperature}
+def _options(name: str, chosen: Mapping[str, Any]) -> Json:
+    """What the `sample` of a family takes besides, where it is not the usual."""
+    options = families()[name].sampling_class
+    if chosen and not options.model_fields:
+        raise InputError(f"the family {name!r} has no options of drawing: --set has none to set")
+    return options.parse(chosen).model_dump(include={*chosen})
 
 
 def _lines(samples: Samples) -> Iterator[str]:
     result = samples.result
-    hot = "" if result.temperature is None else f", temperature {result.temperature:g}"
-    yield f"{result.family}, {result.strategy}; seed {result.seed}{hot}{_given_words(result)}"
+    more = "".join(f", {key} {value}" for key, value in (result.options or {}).items())
+    yield f"{result.family}, {result.strategy}; seed {result.seed}{more}{_given_words(result)}"
     yield from resolved_lines({result.strategy: result.resolved})
     yield from note_lines(result.warnings)
     for name in dict.fromkeys(samples.labels):

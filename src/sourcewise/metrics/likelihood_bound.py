@@ -6,14 +6,15 @@ what a row's number has of its own noise is in the spread of rows, from which in
 """
 
 import torch
+from torch import Tensor
 
-from sourcewise.batch import chunks
+from sourcewise.batch import Batch, chunks
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.metrics.base import Contributions, HeldOut, Metric, Trained
 from sourcewise.metrics.log_likelihood import PER_ROW, PER_VARIABLE
-from sourcewise.randomness import Noise
+from sourcewise.randomness import ExampleNoise, Noise
 
-__all__ = ["METRIC", "measure"]
+__all__ = ["METRIC", "bound", "measure"]
 
 METRIC = Metric(
     name="likelihood-bound",
@@ -26,15 +27,21 @@ METRIC = Metric(
 )
 
 
-@torch.no_grad()
 def measure(trained: Trained, held_out: HeldOut, noise: Noise) -> Contributions:
-    """Bounds of log densities, float64, where the parameters are, chunk by chunk."""
+    """Bounds of log densities; rows are numbered as they stand."""
     model, batch = trained.model, held_out.batch
     assert isinstance(model, PartitionedModel)
-    first, each = next(model.parameters()), noise.of("bound").each(batch.y)
+    rows = bound(model, batch, noise.each(batch.y))
+    shared = torch.zeros(len(model.names), 3, dtype=torch.float64)
+    return Contributions(rows + held_out.log_det, shared)
+
+
+@torch.no_grad()
+def bound(model: PartitionedModel, batch: Batch, noise: ExampleNoise) -> Tensor:
+    """(B,) float64 of encoded rows, where the parameters are, chunk by chunk."""
+    first = next(model.parameters())
     rows = torch.empty(len(batch), dtype=torch.float64)
     for index in chunks(batch.x):
         part = batch.take(index).to(first.device, first.dtype)
-        rows[index] = model.bound(part, each.take(index)).double().cpu()
-    shared = torch.zeros(len(model.names), 3, dtype=torch.float64)
-    return Contributions(rows + held_out.log_det, shared)
+        rows[index] = model.bound(part, noise.take(index)).double().cpu()
+    return rows

@@ -55,6 +55,7 @@ class SamplesResult:
     resolved: Resolved
     warnings: tuple[str, ...]
     reading: Names
+    options: Sometimes[Mapping[str, str | float]] = None  # of drawing, that were set
     given_rows: Sometimes[int] = None  # how many were asked for; None: those of training rows
 
 
