@@ -100,10 +100,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The U-Net on this machine")
     parser.add_argument("--threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().threads)
-    print(
-        "| network | parameters | training images/s | GFLOP/s | of peak | drawing steps/s | bf16 |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    head = "network", "parameters", "training/s", "GFLOP/s", "of peak", "forward/s", "bf16"
+    print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|")
     for name, (sizes, channels, side, batch) in CASES.items():
         net, inputs = made(sizes, channels, side, batch)
         step = seconds(lambda net=net, inputs=inputs: train(net, inputs, torch.float32))
