@@ -14,7 +14,7 @@ from torch.distributions import MultivariateNormal
 
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder
-from sourcewise.encoders.images import ImageCoding, ImageRows
+from sourcewise.encoders.images import ImageRows, SpreadImageCoding
 from sourcewise.encoders.pixels import PixelEncoder
 from sourcewise.encoders.principal import PrincipalCoding, PrincipalEncoder
 from sourcewise.encoders.registry import load, plan
@@ -51,7 +51,7 @@ def encoded(
 ) -> tuple[Encoder, ImageRows, Tensor]:
     """An encoder fitted to all rows, these, and their sources."""
     data, chosen = sources(images), NumericOptions(**options) if options else None
-    planned = cast(ImageCoding, plan(coding, screen(coding, data, Rules(), chosen), chosen))
+    planned = cast(SpreadImageCoding, plan(coding, screen(coding, data, Rules(), chosen), chosen))
     rows = planned.prepare(images, Noise(3).each(data.y))
     return planned.fit(rows, data.y, 2), rows, data.y
 

@@ -111,7 +111,7 @@ def quick(family: Family, data: sw.Sources) -> dict[str, object]:
     """Settings under which it trains in no time."""
     if not family.trained:
         return {}
-    return QUICK | (OF_IMAGES_QUICK[family.name] if isinstance(data.x, Images) else {})
+    return {**QUICK, **(OF_IMAGES_QUICK[family.name] if isinstance(data.x, Images) else {})}
 
 
 def train(family: Family, data: sw.Sources, **more):

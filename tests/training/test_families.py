@@ -24,6 +24,7 @@ SMALL = {
     "transformer": {"width": 8, "heads": 2, "layers": 1},
     "table": {"width": 8, "layers": 1},
     "spline-flow": {"width": 8, "layers": 1, "bins": 4},
+    "diffusion": {"width": 8},
     "energy": {"embedding": 2, "width": 8, "depth": 3},
 }
 ENERGIES = {
@@ -64,7 +65,7 @@ def rows(family: str, y: torch.Tensor, D: int):
         return strings(y), {"vocabulary": 5}
     if family == "energy":
         return Noise(2).uniform(len(y), D), {"D": D}
-    if family == "spline-flow":
+    if family in ("spline-flow", "diffusion"):
         return Noise(2).normal(len(y), D), {"d": D}
     z = Noise(2).integers(3, len(y), 4)
     return z, {"M": 3, "D": 4} if family == "arm" else {"codes": [3, 3, 3, 3]}
