@@ -28,7 +28,7 @@ def _table(found: re.Match[str]) -> str:
             (
                 f"`{m.name}`",
                 m.about,
-                "draws" if m.needs == "samples" else "a density",
+                {"samples": "draws", "density": "a density", "bound": "a bound"}[m.needs],
                 "higher" if m.higher_is_better else "lower",
                 "decides" if m.decides else "is shown",
             )

@@ -17,9 +17,10 @@ from sourcewise.families.settings import TrainedSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, checkpoint, fit
+from sourcewise.training.averages import average
 from sourcewise.training.data import Batches
 from sourcewise.training.log import Log, tracker, whole_lines
-from sourcewise.training.optimizer import Adam, average, rate
+from sourcewise.training.optimizer import Adam, rate
 
 K, M, D = 3, 3, 4
 NAMES = ("a", "b", "c")

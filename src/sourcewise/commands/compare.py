@@ -68,6 +68,7 @@ def compare(
         ),
     ] = None,
     seed: o.Seed = 0,
+    workers: o.Workers = 1,
     device: o.Device = "auto",
     track: o.Track = "none",
     checkpoint: o.Checkpoint = 60,

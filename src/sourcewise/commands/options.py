@@ -11,6 +11,7 @@ import typer
 
 from sourcewise.commands.progress import late
 from sourcewise.commands.screen import show
+from sourcewise.commands.workers import spread
 from sourcewise.errors import InputError, listing, shortened, visible
 from sourcewise.families.registry import families
 from sourcewise.readers.registry import BUILT_IN, PLAIN, readable
@@ -139,7 +140,20 @@ Stacked = Annotated[
     bool, typer.Option(help="Train the models of a partition at the same time, or in turn.")
 ]
 Shard = Annotated[
-    bool, typer.Option(help="Under torchrun, spread each model's parameters over the processes.")
+    bool,
+    typer.Option(help="With --workers or torchrun, spread each model's parameters."),
+]
+
+
+def _workers(value: int) -> int:
+    code = spread(value)
+    if code is not None:
+        raise typer.Exit(code)
+    return value
+
+
+Workers = Annotated[
+    int, typer.Option(callback=_workers, help="Processes that share the work, one core each.")
 ]
 Metric = Annotated[
     str, typer.Option(help="What decides: auto (the family's first metric) or another of its own.")

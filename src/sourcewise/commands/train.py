@@ -41,6 +41,7 @@ def train(
         ),
     ] = "pooled",
     seed: o.Seed = 0,
+    workers: o.Workers = 1,
     device: o.Device = "auto",
     track: o.Track = "none",
     checkpoint: o.Checkpoint = 60,

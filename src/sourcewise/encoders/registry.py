@@ -36,6 +36,7 @@ ENCODERS = {
     "box": "sourcewise.encoders.box:BoxEncoder",
     "principal": "sourcewise.encoders.principal:PrincipalEncoder",
     "pixels": "sourcewise.encoders.pixels:PixelEncoder",
+    "latents": "sourcewise.encoders.latents:LatentEncoder",
     "standard-images": "sourcewise.encoders.standard_images:StandardImageEncoder",
 }
 

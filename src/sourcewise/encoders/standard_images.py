@@ -18,17 +18,27 @@ from torch import Tensor
 from sourcewise.documents import Positive, Real, Size, typed
 from sourcewise.encoders.base import Document, Encoder, Sizes
 from sourcewise.encoders.images import ImageCoding
+from sourcewise.encoders.latents import LatentCoding, latent_coding
 from sourcewise.forms import Images, X
 from sourcewise.randomness import ExampleNoise
 from sourcewise.screening.base import Screened
+from sourcewise.screening.options import LatentOptions
 
 __all__ = ["StandardImageCoding", "StandardImageEncoder", "plan"]
 
 
-def plan(screened: Screened) -> "StandardImageCoding":
-    """The coding of a sample of images."""
+def plan(
+    screened: Screened, options: LatentOptions | None = None
+) -> "StandardImageCoding | LatentCoding":
+    """The coding of a sample of images, by latents if an autoencoder is named.
+
+    Raises:
+        InputError: those of `latents.latent_coding`.
+    """
     x = screened.data.x
     assert isinstance(x, Images)
+    if options is not None:
+        return latent_coding(x, options.autoencoder)
     return StandardImageCoding(x.shape, x.top)
 
 

@@ -88,6 +88,16 @@ class ConditionalModel(nn.Module, ABC):
         """
 
     @property
+    def copied(self) -> bool:
+        """Whether copies of it help to stop where validation rows are few: see `training`."""
+        return self.stackable
+
+    @property
+    def fills_core(self) -> bool:
+        """Whether one model's batch keeps a core busy, so that a stack on a CPU gains nothing."""
+        return False
+
+    @property
     def constrained(self) -> bool:
         """Whether its parameters are held somewhere by `constrain`."""
         return type(self).constrain is not ConditionalModel.constrain
@@ -110,9 +120,7 @@ class ConditionalModel(nn.Module, ABC):
     ) -> "Iterator[Caution]":
         """What a reader must know before believing numbers of these models, one line each.
 
-        Args:
-            strategies: of this family, by name.
-            occasion: what they are used for.
+        The strategies are of this family, by name; the occasion is what they are used for.
         """
         yield from ()
 
@@ -284,10 +292,7 @@ class HasMoments(Protocol):
     """A model that says where each source is: what tables of estimates show."""
 
     def source_moments(self) -> tuple[Tensor, Tensor]:
-        """(K, d) means of each source's coordinates, encoded, and (K, d) standard deviations.
-
-        Given columns are at their means.
-        """
+        """Encoded means and standard deviations, (K, d) each; given columns are at their means."""
         ...
 
 

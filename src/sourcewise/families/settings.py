@@ -186,6 +186,17 @@ class TrainedSettings(FamilySettings):
         several; none, unless its settings say so."""
         return ()
 
+    @property
+    def ema_lengths(self) -> tuple[float, ...]:
+        """Relative lengths of averages of the weights, of which the one that loses least on the
+        validation rows is kept (see `training.averages`); none: `ema` says."""
+        return ()
+
+    @property
+    def early_share(self) -> float:
+        """The share of the updates whose average is kept beside the weights; 0: none is."""
+        return 0.0
+
     def rows_per_update(self, n: int) -> int:
         """Of a model with n training rows."""
         return n if self.batch == "all" else min(self.batch, n)

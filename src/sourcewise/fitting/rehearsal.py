@@ -100,7 +100,7 @@ class Rehearsal:
         """Copies that train beside a model of these sources, of some of the training rows."""
         valid = torch.isin(self.job.data.y[self.split.valid], torch.tensor(block))
         splits = further_splits(self.split.turn[rows], int(valid.sum()))
-        return len(splits) if model.stackable else 0
+        return len(splits) if model.copied else 0
 
     def _batch(self, count: int) -> int:
         """Rows of an update of a model of so many; an exact fit has none."""

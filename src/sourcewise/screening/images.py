@@ -9,7 +9,7 @@ import math
 from sourcewise.errors import InputError, Unsuited, counted
 from sourcewise.forms import Images
 from sourcewise.screening.base import Image, Screened, refuse_table_options
-from sourcewise.screening.options import USUAL, BoxOptions, NumericOptions, Rules
+from sourcewise.screening.options import USUAL, BoxOptions, LatentOptions, NumericOptions, Rules
 from sourcewise.sources import Sources
 
 __all__ = ["MOST_PRODUCTS", "components", "screen", "screen_box", "screen_whole"]
@@ -83,8 +83,10 @@ def screen_box(data: Sources, rules: Rules = USUAL, options: BoxOptions | None =
     return screened
 
 
-def screen_whole(data: Sources, rules: Rules = USUAL) -> Screened:
-    """Check images whose pixels are modelled as they are.
+def screen_whole(
+    data: Sources, rules: Rules = USUAL, options: LatentOptions | None = None
+) -> Screened:
+    """Check images that are modelled whole: by their pixels, or by latents of an autoencoder.
 
     Raises:
         InputError: those of `_usable`.

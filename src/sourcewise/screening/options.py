@@ -12,6 +12,7 @@ __all__ = [
     "USUAL",
     "BoxOptions",
     "CodingOptions",
+    "LatentOptions",
     "Missing",
     "MixedOptions",
     "NumericOptions",
@@ -66,6 +67,13 @@ class NumericOptions(CodingOptions):
 
     components: int | Literal["auto"] = "auto"
     standardise: bool = True
+
+
+@dataclass(frozen=True)
+class LatentOptions(CodingOptions):
+    """Which autoencoder makes images latents."""
+
+    autoencoder: str  # a folder, or OWNER/NAME of the hub
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from sourcewise.execution import Execution
+from sourcewise.execution import Execution, device_of
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.forms import content
 from sourcewise.randomness import Noise
@@ -50,7 +50,7 @@ def groups(
     if execution.shard and processes.count > 1:
         how = f"gradient, sharded over {processes.count} processes"
         for i in share:
-            copies = members[i].model.stackable and bool(members[i].data.further())
+            copies = members[i].model.copied and bool(members[i].data.further())
             yield [i], "gradient, not sharded: it has copies" if copies else how
         return
     note = ", not sharded: one process" if execution.shard else ""
@@ -62,15 +62,18 @@ def _stacks(
     members: Sequence[Member], share: Sequence[int], execution: Execution
 ) -> Iterator[tuple[list[int], str]]:
     """Members of equal size as one stack, if that is wanted."""
-    left = list(share)
+    left, on_cpu = list(share), device_of(execution.device).type == "cpu"
     while left:
         first = members[left[0]].model
         group = [i for i in left if same_shapes(first, members[i].model)]
-        if not (execution.stacked and first.stackable):
+        alone = on_cpu and first.fills_core
+        if alone or not (execution.stacked and first.stackable):
             group = group[:1]
         left = [i for i in left if i not in group]
         if len(group) > 1:
             yield group, f"gradient, {len(group)} models at once"
+        elif len(members) > 1 and execution.stacked and alone:
+            yield group, "gradient, one after another: each keeps a core busy"
         elif len(members) > 1 and execution.stacked and not first.stackable:
             yield group, "gradient, one after another: this family cannot be stacked"
         elif len(members) > 1 and execution.stacked:

@@ -1,4 +1,4 @@
-"""Adam on the rows of a matrix, with a learning rate of each row's own; schedules; averages.
+"""Adam on the rows of a matrix, with a learning rate of each row's own; schedules.
 
     m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2,
     theta <- theta - lr [ m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + e) + decay theta ]
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sourcewise.families.settings import TrainedSettings
 
-__all__ = ["Adam", "Averages", "average", "clip", "rate"]
+__all__ = ["Adam", "clip", "rate"]
 
 BETA1, EPSILON = 0.9, 1e-8
 
@@ -68,41 +68,6 @@ class Adam:
 def clip(grad: Tensor, norms: Tensor, largest: float) -> None:
     """Scale each row (P,) of a gradient, of norms (S,), to at most this norm, in place."""
     grad.mul_((largest / norms.clamp(min=largest))[:, None])
-
-
-class Averages:
-    """Averages of S models' weights over their updates, each with its own decay.
-
-    Args:
-        flat: (S, P) the parameters.
-        settings: which; `ema` is the one that is evaluated, `kept_averages` are kept beside it.
-    """
-
-    def __init__(self, flat: Tensor, settings: TrainedSettings):
-        decays = {"ema": settings.ema} if settings.ema else {}
-        decays |= {f"average/{i}": d for i, d in enumerate(settings.kept_averages)}
-        self.decays = decays
-        self.rows = {name: flat.clone() for name in decays}  # (S, P) each
-
-    @property
-    def evaluated(self) -> Tensor | None:
-        """(S, P), if there is such an average."""
-        return self.rows.get("ema")
-
-    def kept(self, s: int) -> Tensor:
-        """(A, P) of model s, those that are kept beside it."""
-        every = [rows[s].clone() for name, rows in self.rows.items() if name != "ema"]
-        return torch.stack(every) if every else torch.empty(0)
-
-    def update(self, flat: Tensor, t: int) -> None:
-        """After update t = 1, 2, ..."""
-        for name, decay in self.decays.items():
-            average(self.rows[name], flat, decay, t)
-
-
-def average(ema: Tensor, flat: Tensor, decay: float, t: int) -> None:
-    """`ema <- d ema + (1 - d) flat` in place, d = min(decay, t / (t + 9)): early weights fade."""
-    ema.lerp_(flat, 1 - min(decay, t / (t + 9)))
 
 
 def rate(settings: TrainedSettings, t: int, total: int) -> float:

@@ -21,8 +21,9 @@ from sourcewise.batch import Batch, chunks, joined
 from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
+from sourcewise.training.averages import Averages
 from sourcewise.training.looks import Best, look_gap
-from sourcewise.training.optimizer import Adam, Averages, clip, rate
+from sourcewise.training.optimizer import Adam, clip, rate
 from sourcewise.training.processes import Processes
 from sourcewise.training.resumed import check_tensors, checked_values
 from sourcewise.training.stack import Stack, StepNoise
@@ -216,7 +217,8 @@ class StackTraining:
         """Of all models asked for that still train: None of those that are not chosen."""
         losses: list[float | None] = []
         for s, i in enumerate(self.led):
-            loss = self._validation_loss(self.places[i]) if s in chosen else None
+            rows = self.places[i]
+            loss = self._validation_loss(rows, self.weights[rows]) if s in chosen else None
             losses.append(loss)
             if loss is None:
                 continue
@@ -237,17 +239,18 @@ class StackTraining:
         """Whether a model's loss can be believed."""
         return True
 
-    def _validation_loss(self, rows: Sequence[int]) -> float | None:
-        """Of a model and its copies, each on the validation rows of its split."""
+    def _validation_loss(self, rows: Sequence[int], weights: Tensor) -> float | None:
+        """Of a model and its copies with such weights (N, P), each on its validation rows."""
         tasks = [self.tasks[self.active[s]] for s in rows]
         if not len(tasks[0].data.valid):
             return None
-        total = sum(self._validation_sum(s, task) for s, task in zip(rows, tasks, strict=True))
+        total = 0.0
+        for n, (s, task) in enumerate(zip(rows, tasks, strict=True)):
+            total += self._validation_sum(self.stack.member(n, weights), s, task)
         return total / sum(float(task.data.valid.size.sum()) for task in tasks)
 
-    def _validation_sum(self, s: int, task: Task) -> float:
-        valid = task.data.valid
-        model, share = self.stack.member(s, self.weights), self.processes.share
+    def _validation_sum(self, model: ConditionalModel, s: int, task: Task) -> float:
+        valid, share = task.data.valid, self.processes.share
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         with torch.no_grad(), self._autocast():
             for number, index in enumerate(chunks(valid.x)):
@@ -272,11 +275,22 @@ class StackTraining:
             or (self._due(i) and self.best.stale(s, self.step, self.settings))
         ]
         for s in over:
+            self._choose_length(s)
             self.done[self.active[s]] = self._outcome(s)
         if over:
             rows = enumerate(self.active)
             self.keep([s for s, i in rows if self.leader[i] not in self.done])
         return over
+
+    def _choose_length(self, s: int) -> None:
+        """Take an average of another length near the best update of model s, if it is better."""
+        places, best = self.places[self.active[s]], self.best
+        if not best.found(s):
+            return
+        for _, t, weights in self.averages.afterwards(places, self.step, best.steps[s]):
+            loss = self._validation_loss(places, weights)
+            if loss is not None and loss < best.losses[s]:
+                best.note(s, loss, t, weights[0])
 
     def _outcome(self, s: int) -> Outcome:
         """What model s leaves with."""
@@ -290,7 +304,7 @@ class StackTraining:
             best.steps[s] if looked else None,
             best.losses[s] if looked else None,
             best.refused[s],
-            self.averages.kept(s),
+            self.averages.kept(s, best.steps[s] if looked else self.step),
         )
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -299,7 +313,7 @@ class StackTraining:
         self.active = [self.active[s] for s in rows]
         at = torch.tensor(rows, dtype=torch.int64, device=self.device)
         self.adam.keep(at)
-        self.averages.rows = {name: v[at] for name, v in self.averages.rows.items()}
+        self.averages.keep(at)
         self.best.keep(asked_for, at[: len(asked_for)])
         if rows:
             self.stack.bind(self.stack.flat[at])
@@ -337,6 +351,7 @@ class StackTraining:
         counts = {"best": len(found.active)}
         rows = len(self._with_copies(found.active))
         wanted = {name: v[: counts.get(name, rows)] for name, v in self._carried_on().items()}
+        wanted |= self.averages.wanted(tensors, self.stack.flat[:rows])
         for i in found.done:
             wanted |= self._left(i)
         more = [f"done averages/{i}" for i in found.done]
@@ -352,7 +367,7 @@ class StackTraining:
     def _carried_on(self) -> dict[str, Tensor]:
         """Tensors of the state, of all tasks."""
         own = {"flat": self.stack.flat, "m": self.adam.m, "v": self.adam.v}
-        return own | {"best": self.best.weights} | self.averages.rows
+        return own | {"best": self.best.weights} | self.averages.tensors()
 
     def _left(self, i: int) -> dict[str, Tensor]:
         """Tensors like those that task i leaves."""
@@ -374,7 +389,7 @@ class StackTraining:
             for i, outcome in values["done"].items()
         }
         self.adam.m, self.adam.v, best.weights = on["m"], on["v"], on["best"]
-        self.averages.rows = {name: on[name] for name in self.averages.rows}
+        self.averages.restore(on)
         if self.active:
             self.stack.bind(on["flat"])
             self._gather()

@@ -54,8 +54,8 @@ class Task:
     """One model's data and plan, on the device.
 
     Where its validation rows are few, copies of it train on further splits of its rows: what all
-    of them lose on the rows that they do not see tells when to stop. A model that cannot be
-    stacked has none: they train side by side.
+    of them lose on the rows that they do not see tells when to stop. Only a model that is `copied`
+    has such: they train side by side.
 
     Args:
         key: names the block; its batches and noise depend on no other.
@@ -89,7 +89,7 @@ class Task:
         self.all = torch.arange(len(self.rows))
         size = len(self.rows) if settings.batch == "all" else settings.batch
         self.batches = Batches(self.rows.y, size, settings.mixing, self.noise)
-        splits = data.further() if model.stackable else []
+        splits = data.further() if model.copied else []
         self.further = [
             Task(f"{key}, split {i}", copy.deepcopy(model), split, settings, noise, device)
             for i, split in enumerate(splits, 2)

@@ -83,6 +83,35 @@ def test_guidance_leads_away_from_what_knows_no_label():
     assert torch.allclose(none, other)  # w = 0 is without any label
 
 
+def test_early_weights_guide_draws_and_are_asked_for_where_there_are_none():
+    model, y = made(TABLE), torch.zeros(5, dtype=torch.int64)
+    with pytest.raises(InputError, match="guide=early: no early weights"):
+        model.sample(y, Noise(3).each(y), guide="early", guidance=2.0)
+    same = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    model.averages = (same,)
+    plain = model.sample(y, Noise(3).each(y))
+    alike = model.sample(y, Noise(3).each(y), guide="early", guidance=2.0)
+    assert torch.allclose(plain, alike, atol=1e-5)  # from itself nothing leads away
+    model.averages = ({name: 0.5 * value for name, value in same.items()},)
+    other = model.sample(y, Noise(3).each(y), guide="early", guidance=2.0)
+    assert not torch.allclose(plain, other)
+
+
+def test_training_keeps_early_weights_and_an_average_of_the_best_length():
+    """Of the lengths asked for, none is better on the validation rows than the one kept."""
+    data = two_rings(60)
+    options = {"updates": 60, "passes": 1, "batch": 32, "width": 16, "check": 20}
+    losses = {}
+    for lengths in [(0.05, 0.1, 0.2), (0.05,), (0.1,), (0.2,)]:
+        run = sw.train(
+            data, model="diffusion", strategy="pooled", set=options | {"lengths": lengths}
+        )
+        (effort,) = run.models["pooled"].efforts
+        losses[lengths] = effort.validation
+        assert len(run.models["pooled"].model.block(0).averages) == 1
+    assert losses[0.05, 0.1, 0.2] == min(losses.values())
+
+
 def two_rings(n):
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, 2 * np.pi, 2 * n)
@@ -93,7 +122,13 @@ def two_rings(n):
 
 def test_it_learns_rings_that_no_gaussian_knows_and_keeps_unit_weights():
     data = two_rings(600)
-    options = {"updates": 700, "passes": 1, "batch": 128, "width": 48, "ema": 0.0}
+    options = {
+        "updates": 700,
+        "passes": 1,
+        "batch": 128,
+        "width": 48,
+        "lengths": (),
+    }  # no averages
     run = sw.train(data, model="diffusion", strategy="pooled", set=options)
     model = run.models["pooled"].model.block(0)
     for name, part in model.named_modules():

@@ -1,8 +1,20 @@
 """The record of the diffusion family."""
 
+from typing import TYPE_CHECKING
+
 from sourcewise.families.family import Family
 
+if TYPE_CHECKING:
+    from sourcewise.sources import Sources
+
 __all__ = ["FAMILY"]
+
+
+def _suits(data: "Sources") -> bool:
+    from sourcewise.screening.base import content
+
+    return content(data) == "images"
+
 
 FAMILY = Family(
     name="diffusion",
@@ -12,7 +24,8 @@ FAMILY = Family(
     model="sourcewise.families.diffusion.model:Diffusion",
     coding="normal-scores",
     recipe="gradient",
-    metrics=("likelihood-bound", "energy-distance"),
+    metrics=("likelihood-bound", "energy-distance", "kernel-distance"),
     takes_given=True,
+    suits=_suits,
     sampling="sourcewise.families.diffusion.settings:DiffusionSampling",
 )

@@ -19,6 +19,7 @@ Weights are held at unit magnitude after every update. `bound` is what models ar
 `samplers.denoising` makes draws of D.
 """
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 
@@ -29,17 +30,17 @@ from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.base import BatchNoise, ConditionalModel
 from sourcewise.families.diffusion.bound import HIGHEST, likelihood_bound
+from sourcewise.families.diffusion.network import network
 from sourcewise.families.diffusion.settings import DiffusionSettings
 from sourcewise.networks.magnitude import Uncertainty, unit
-from sourcewise.networks.unet import UNet, UNetSizes
-from sourcewise.networks.unit_mlp import UnitMLP
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.samplers import denoising
+from sourcewise.samplers.flow_likelihood import MOST_EXACT, FlowDensity, flow_log_density
 from sourcewise.samplers.levels import power_levels
 
 __all__ = ["Diffusion"]
 
-LOOKS = 8  # noise levels of each validation row
+LOOKS = 4  # noise levels of each validation row
 DRAWN = 1 << 20  # numbers drawn at once
 LOW = 5e-3  # where draws come to an end
 SAMPLERS: Mapping[str, Callable[[denoising.Denoiser, Tensor, Tensor], Tensor]] = {
@@ -62,7 +63,7 @@ class Diffusion(ConditionalModel):
         C: given columns, encoded.
 
     Raises:
-        InputError: images that cannot be halved as often as there are levels.
+        InputError: of `network`.
     """
 
     stackable = True
@@ -83,29 +84,23 @@ class Diffusion(ConditionalModel):
         super().__init__()
         self.settings, self.K, self.C = settings, K, C
         self.shape, self.values, self.top = shape or (d,), values, top
-        s, self.uncertainty = settings, Uncertainty()
-        if not shape:
-            self.network = UnitMLP(d, s.width or 128, 1 + s.blocks, K=K, C=C)
-            return
-        channels, height, width = shape
-        if height != width or height % 2 ** (len(s.levels) - 1):
-            raise InputError(
-                f"setting levels: images of {height} x {width} pixels cannot be squares that are "
-                f"halved {len(s.levels) - 1} times: --size N, or fewer levels"
-            )
-        attention = tuple(height >> i for i in range(len(s.levels)))
-        sizes = UNetSizes(
-            s.width or 16,
-            s.levels,
-            s.blocks,
-            tuple(side for side in attention if side <= s.attention),
-        )
-        self.network = UNet(channels, height, sizes, K=K, C=C)
+        self.uncertainty = Uncertainty()
+        self.network = network(settings, self.shape, K=K, C=C)
 
     @property
     def free_parameters(self) -> int:
         """Number of entries of all parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def copied(self) -> bool:
+        """A validation image tells by hundreds of pixels at several levels: few are enough."""
+        return len(self.shape) == 1
+
+    @property
+    def fills_core(self) -> bool:
+        """Convolutions of a batch of images do."""
+        return len(self.shape) > 1
 
     @property
     def validated_by(self) -> str:
@@ -219,15 +214,36 @@ class Diffusion(ConditionalModel):
 
         return likelihood_bound(denoise, x, noise, self.settings.bound_draws, values)
 
+    def flow_log_density(
+        self, batch: Batch, noise: ExampleNoise, steps: int = 32, probes: int | None = None
+    ) -> FlowDensity:
+        """Log densities of encoded rows under the law of its own draws, not a bound.
+
+        Images count as rows of numbers: it is no log-likelihood of pixels, which are whole.
+
+        Args:
+            batch: the rows.
+            noise: of the probes.
+            steps: see `samplers.flow_likelihood.flow_log_density`.
+            probes: likewise; None: none up to `MOST_EXACT` numbers a row, otherwise 8.
+        """
+        x = self._rows(batch)
+        label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
+        if probes is None:
+            probes = 0 if math.prod(self.shape) <= MOST_EXACT else 8
+        denoise = self._denoiser(label, batch.c)
+        return flow_log_density(denoise, x, steps, probes=probes, noise=noise, low=LOW)
+
     @torch.no_grad()
     def sample(
         self,
         y: Tensor,
         noise: Noise | ExampleNoise,
         c: Tensor | None = None,
-        steps: int = 32,
+        steps: int = 18,
         guidance: float = 1.0,
         sampler: str = "heun",
+        guide: str = "unlabelled",
     ) -> Tensor:
         """One row per entry of y, flat (B, D).
 
@@ -238,7 +254,15 @@ class Diffusion(ConditionalModel):
             steps: of the sampler.
             guidance: w; see `samplers.denoising.guided`.
             sampler: one of `SAMPLERS`.
+            guide: what draws are led away from: "unlabelled", or "early": its own weights after a
+                share of the updates (Karras et al., "Guiding a diffusion model with a bad version
+                of itself", 2024).
+
+        Raises:
+            InputError: no early weights were kept.
         """
+        weak = self._early() if guide == "early" else self
+        told = float(guide == "early")
         each, first = noise.each(y), next(self.parameters())
         levels = power_levels(steps, LOW, HIGHEST)
         parts = []
@@ -246,12 +270,20 @@ class Diffusion(ConditionalModel):
             n = each.take(rows).of("start").normal(*self.shape)
             label = torch.nn.functional.one_hot(y[rows], self.K).to(first)
             given = None if c is None else c[rows]
-            denoiser = denoising.guided(
-                self._denoiser(label, given), self._denoiser(0 * label, given), guidance
-            )
+            other = weak._denoiser(told * label, given)
+            denoiser = denoising.guided(self._denoiser(label, given), other, guidance)
             z = HIGHEST * n.to(first)
             parts.append(SAMPLERS[sampler](denoiser, z, levels.to(first)).flatten(1))
         return torch.cat(parts) if parts else first.new_empty(0, math.prod(self.shape))
+
+    def _early(self) -> "Diffusion":
+        """The same model with the weights of early on."""
+        if not self.averages:
+            raise InputError("guide=early: no early weights were kept (setting early=0)")
+        early = copy.deepcopy(self)
+        for name, parameter in early.named_parameters():
+            parameter.data.copy_(self.averages[-1][name])
+        return early
 
     def _denoiser(self, label: Tensor, c: Tensor | None) -> denoising.Denoiser:
         def denoise(z: Tensor, sigma: Tensor) -> Tensor:

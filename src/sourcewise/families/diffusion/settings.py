@@ -1,36 +1,46 @@
 """Settings of the diffusion family, and of its draws."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from sourcewise.errors import InputError
 from sourcewise.families.settings import Choice, Range, TrainedSettings
+from sourcewise.screening.options import LatentOptions
 from sourcewise.settings import Settings
 
 __all__ = ["DiffusionSampling", "DiffusionSettings"]
 
 Multiple = Annotated[int, Field(ge=1, le=64)]
+Length = Annotated[float, Field(gt=0.001, lt=0.28)]
 
 
 class DiffusionSettings(TrainedSettings):
     """Settings of diffusion; the defaults are for 100 to 1000 examples a source on a CPU.
 
-    Noise levels sigma are in units of the data's standard deviation.
+    Noise levels sigma are in units of the data's standard deviation. Images have defaults of their
+    own: `IMAGES`.
     """
 
     DEFAULTS: ClassVar[Mapping[str, object]] = {
         "batch": 64,
         "passes": 100,
         "updates": 2000,
-        "learning_rate": 1e-2,
+        "learning_rate": 2e-2,
         "schedule": "inverse-sqrt",
-        "ema": 0.999,
         "weight_decay": 0.0,
         "check": 50,
     }
+    IMAGES: ClassVar[Mapping[str, object]] = {
+        "batch": 32,
+        "passes": 20,
+        "updates": 400,
+        "learning_rate": 7e-2,
+        "dropout": 0.1,
+    }
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
-        "learning_rate": Range(2e-3, 3e-2, log=True),
+        "learning_rate": Range(1e-2, 0.1, log=True),
         "dropout": Range(0.0, 0.3),
     }
 
@@ -48,10 +58,10 @@ class DiffusionSettings(TrainedSettings):
     )
     blocks: int = Field(default=1, ge=1, le=64, description="residual blocks, of each level")
     attention: int = Field(
-        default=8, ge=0, le=4096, description="pixels per side up to which blocks attend"
+        default=4, ge=0, le=4096, description="pixels per side up to which blocks attend"
     )
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="share of activations set to zero in training"
+        default=0.0, ge=0, lt=1, description="share of activations set to zero in training"
     )
     noise_mean: float = Field(
         default=-0.5, ge=-20, le=20, description="mean of log sigma in training"
@@ -68,17 +78,65 @@ class DiffusionSettings(TrainedSettings):
         lt=1,
         description="share of examples trained on without their label, which guidance needs",
     )
+    autoencoder: str = Field(
+        default="",
+        max_length=4096,
+        description="folder, or OWNER/NAME of the hub, of an AutoencoderKL whose latents are "
+        "modelled; empty: pixels are",
+    )
+    lengths: tuple[Length, ...] = Field(
+        default=(0.05, 0.075, 0.1, 0.15, 0.2),
+        max_length=20,
+        description="relative lengths of averages of the weights, of which the one that loses "
+        "least on the validation rows is kept; (): the setting ema alone",
+    )
+    early: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of the updates after which weights are kept that guide draws; 0: none",
+    )
     bound_draws: int = Field(
         default=16, ge=1, le=100_000, description="noise levels that a row's bound is taken at"
     )
+
+    def suited(self, form: str) -> Self:
+        """With the defaults of images for images; of other data there are no latents."""
+        if form == "images":
+            given = self.model_dump(include=self.model_fields_set)
+            return self.parse({**self.IMAGES, **given})
+        if self.autoencoder:
+            raise InputError("setting autoencoder: only images have latents")
+        return self
+
+    def coding_options(self) -> LatentOptions | None:
+        """The autoencoder, if there is one."""
+        return LatentOptions(self.autoencoder) if self.autoencoder else None
+
+    @property
+    def ema_lengths(self) -> tuple[float, ...]:
+        """See `TrainedSettings`."""
+        return self.lengths
+
+    @property
+    def early_share(self) -> float:
+        """See `TrainedSettings`."""
+        return self.early
 
 
 class DiffusionSampling(Settings):
     """Options of its draws."""
 
-    steps: int = Field(default=32, ge=2, le=100_000, description="steps of the sampler")
+    steps: int = Field(default=18, ge=2, le=100_000, description="steps of the sampler")
     guidance: float = Field(
-        default=1.0, ge=0, le=1000, description="weight w of the label, u + w (c - u); 1: as it is"
+        default=1.0,
+        ge=0,
+        le=1000,
+        description="weight w of what is learned, u + w (c - u); 1: off",
+    )
+    guide: Literal["unlabelled", "early"] = Field(
+        default="unlabelled",
+        description="u: without the label, or early: weights after a share of the updates",
     )
     sampler: Literal["heun", "dpm-solver", "euler"] = Field(
         default="heun", description="heun, dpm-solver, euler"
