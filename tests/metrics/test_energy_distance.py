@@ -14,7 +14,6 @@ from sourcewise.encoders.numeric import NumericCoding
 from sourcewise.forms import as_table
 from sourcewise.metrics.energy_distance import (
     METRIC,
-    TOGETHER,
     contributions,
     energy_distance,
     permutation_test,
@@ -23,6 +22,7 @@ from sourcewise.metrics.energy_distance import (
 from sourcewise.metrics.expected_distance import expected_energy_score, mean_length
 from sourcewise.metrics.features.columns import ColumnFeatures
 from sourcewise.metrics.pairs import NARROW, apart, distances, within
+from sourcewise.metrics.projections import TOGETHER
 from sourcewise.randomness import Noise
 from sourcewise.screening.recorded import NumericColumn
 from sourcewise.statistics import Interval, with_shared_errors

@@ -1,13 +1,19 @@
-"""Mean distances between points, in blocks, by matrix products.
+"""Distances between points, their means and the nearest of them, in blocks, by matrix products.
 
 `|x - y|^2 = |x|^2 + |y|^2 - 2 x.y` costs one product for a whole block, and loses digits where
 points are close: such pairs are computed again, one by one. Few columns are subtracted instead.
+
+Means may be of any other function of pairs, such as minus a kernel.
 """
+
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-__all__ = ["apart", "distances", "within"]
+__all__ = ["Pairs", "apart", "blocks", "distances", "nearest", "radii", "within"]
+
+Pairs = Callable[[Tensor, Tensor], Tensor]  # (n, D) and (m, D) -> (n, m); symmetric
 
 BLOCK = 1 << 21  # distances that are held at once
 SIDE = 1 << 10  # points of a block on either side, within one sample
@@ -39,23 +45,52 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
     return square.sqrt_()
 
 
-def apart(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def blocks(x: Tensor, y: Tensor, pairs: Pairs = distances) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some rows at a time: which they are (b,), and their pairs (b, m) with all of y."""
+    for part in torch.arange(len(x)).split(max(1, BLOCK // max(1, len(y)))):
+        yield part, pairs(x[part], y)
+
+
+def apart(x: Tensor, y: Tensor, pairs: Pairs = distances) -> tuple[Tensor, Tensor]:
     """(n,) the mean distance of each point of x to those of y, and (m,) of each of y to x."""
     rows, columns = [], y.new_zeros(len(y))
-    for part in x.split(max(1, BLOCK // len(y))):
-        block = distances(part, y)
+    for _, block in blocks(x, y, pairs):
         rows.append(block.mean(1))
         columns += block.sum(0)
     return torch.cat(rows), columns / len(x)
 
 
-def within(x: Tensor) -> Tensor:
+def within(x: Tensor, pairs: Pairs = distances) -> Tensor:
     """(n,) the mean distance of each point to the others; 0 if there are none."""
     total, parts = x.new_zeros(len(x)), torch.arange(len(x)).split(SIDE)
     for i, one in enumerate(parts):
         for other in parts[i:]:
-            block = distances(x[one], x[other])
+            block = pairs(x[one], x[other])
+            if other is one:
+                block.fill_diagonal_(0)
             total[one] += block.sum(1)
             if other is not one:
                 total[other] += block.sum(0)
     return total / max(len(x) - 1, 1)
+
+
+def nearest(x: Tensor, y: Tensor) -> Tensor:
+    """(n,) the distance of each point of x to the nearest of y.
+
+    >>> nearest(torch.tensor([[0.0], [5.0]]), torch.tensor([[1.0], [7.0]])).tolist()
+    [1.0, 2.0]
+    """
+    return torch.cat([block.amin(1) for _, block in blocks(x, y)])
+
+
+def radii(x: Tensor, k: int) -> Tensor:
+    """(n,) the distance of each point to its k-th nearest other point, k < n.
+
+    >>> radii(torch.tensor([[0.0], [1.0], [3.0]]), 1).tolist()
+    [1.0, 1.0, 2.0]
+    """
+    out = torch.empty_like(x[:, 0])
+    for part, block in blocks(x, x):
+        block[torch.arange(len(part)), part] = torch.inf
+        out[part] = block.kthvalue(k).values
+    return out

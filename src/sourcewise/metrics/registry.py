@@ -19,6 +19,7 @@ OURS = (
     "sourcewise.metrics.log_likelihood",
     "sourcewise.metrics.likelihood_bound",
     "sourcewise.metrics.energy_distance",
+    "sourcewise.metrics.kernel_distance",
 )
 
 

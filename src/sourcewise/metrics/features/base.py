@@ -1,13 +1,13 @@
 """What rows are as points, for metrics that measure distances between rows."""
 
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from torch import Tensor
 
-from sourcewise.encoders.base import Coding
+from sourcewise.encoders.base import Coding, Document
 from sourcewise.forms import X
 
-__all__ = ["Features", "Fitted"]
+__all__ = ["Features", "Fitted", "Kept"]
 
 
 class Features(Protocol):
@@ -17,12 +17,21 @@ class Features(Protocol):
         """(n, D) float64."""
         ...
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Document:
         """All of it as plain values, with its "kind"."""
         ...
 
 
-class Fitted(Features, Protocol):
+class Kept(Features, Protocol):
+    """Features that are read back from their documents."""
+
+    @classmethod
+    def from_json(cls, document: Document) -> Self:
+        """The inverse of `to_json`."""
+        ...
+
+
+class Fitted(Kept, Protocol):
     """Features that are fitted to rows of one form."""
 
     @classmethod
@@ -32,9 +41,4 @@ class Fitted(Features, Protocol):
         Raises:
             InputError: such rows are no points.
         """
-        ...
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> Self:
-        """The inverse of `to_json`."""
         ...

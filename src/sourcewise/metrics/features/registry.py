@@ -1,19 +1,26 @@
 """Features by the form of the data, and by the "kind" of their documents."""
 
-from typing import Any
+from importlib import import_module
 
-from sourcewise.encoders.base import Coding
+from sourcewise.encoders.base import Coding, Document
 from sourcewise.errors import InputError, listing
 from sourcewise.forms import X, form
-from sourcewise.metrics.features.base import Features, Fitted
+from sourcewise.metrics.features.base import Features, Fitted, Kept
 from sourcewise.metrics.features.columns import ColumnFeatures
 from sourcewise.metrics.features.images import ImageFeatures
 
 __all__ = ["fit", "load"]
 
-# The form of rows: their features. The "kind" of a document: likewise.
+# The form of rows: their features. The "kind" of a document: "module:class" of its features.
 FORMS: dict[str, type[Fitted]] = {"table": ColumnFeatures, "images": ImageFeatures}
-KINDS: dict[str, type[Fitted]] = {"columns": ColumnFeatures, "images": ImageFeatures}
+KINDS = {
+    "columns": "sourcewise.metrics.features.columns:ColumnFeatures",
+    "images": "sourcewise.metrics.features.images:ImageFeatures",
+    "principal": "sourcewise.metrics.features.principal:PrincipalFeatures",
+    "classifier": "sourcewise.metrics.features.classified:ClassifierFeatures",
+    "torchscript": "sourcewise.metrics.features.script:ScriptFeatures",
+    "transformers": "sourcewise.metrics.features.pretrained:PretrainedFeatures",
+}
 
 
 def fit(x: X, coding: Coding) -> Features:
@@ -29,14 +36,17 @@ def fit(x: X, coding: Coding) -> Features:
     return FORMS[form(x)].fit(x, coding)
 
 
-def load(document: dict[str, Any]) -> Features:
+def load(document: Document) -> Features:
     """The inverse of `to_json`.
 
     Raises:
         InputError: it is no document of features.
     """
-    if document.get("kind") not in KINDS:
+    home = KINDS.get(document.get("kind", ""))
+    if home is None:
         raise InputError(
             f"no features of kind {document.get('kind')!r} (known: {', '.join(KINDS)})"
         )
-    return KINDS[document["kind"]].from_json(document)
+    module, name = home.split(":")
+    kind: type[Kept] = getattr(import_module(module), name)  # networks take long to import
+    return kind.from_json(document)
