@@ -31,7 +31,9 @@ def crosses(n: int = 160, gap: int = 90) -> Sources:
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    return sw.compare(crosses(), seeds=1, out=tmp_path_factory.mktemp("images") / "run")
+    return sw.compare(
+        crosses(), seeds=1, model="gaussian", out=tmp_path_factory.mktemp("images") / "run"
+    )
 
 
 def test_a_family_is_found_and_scores_are_per_pixel_value(compared):
@@ -80,12 +82,14 @@ def test_the_report_shows_a_sheet_of_each(compared, tmp_path):
 
 
 def test_without_a_folder_a_report_has_no_sheets(tmp_path):
-    result = sw.compare(crosses(60), seeds=1, scope="these models")
+    result = sw.compare(crosses(60), seeds=1, model="gaussian", scope="these models")
     assert "data:image/png" not in report(result, tmp_path / "r.html").read_text()
 
 
 def test_the_energy_distance_decides_by_images_not_by_pixel_values():
-    result = sw.compare(crosses(), seeds=1, scope="these models", metric="energy-distance").result
+    result = sw.compare(
+        crosses(), seeds=1, model="gaussian", scope="these models", metric="energy-distance"
+    ).result
     levels = [s.macro["energy_distance"].mean for s in result.strategies.values()]
     assert all(level is not None and level < 1.0 for level in levels)
     assert result.metric.unit == "standard deviations"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.studies.test_table1 import photographs
 
 from sourcewise.files import read_json
 from sourcewise.readers.read import read
@@ -45,14 +46,26 @@ SMALL = {
     "best": {"repetitions": 2, "rows": 100, "scope": "these models", "only": "3x60-d2"},
     "advice": {"repetitions": 1, "only": "normal-4x30-d3", "most": 3},
     "samplers": {"steps": "2,3,4", "chain": "20,21,22"},
+    "table1": {
+        "hierarchy": str(Path(__file__).with_name("tree.csv")),
+        "K": "2",
+        "levels": "2",
+        "rows": "8",
+        "seeds": 1,
+        "passes": 1,
+        "updates": 4,
+        "width": 4,
+        "draws": 2,
+        "features": "principal",
+    },
     "crossing": {"repetitions": 2, "sizes": 3, "min_rows": 40, "largest": 40},
 }
+DATA = {"crossing": lambda: read("wine"), "table1": photographs}
 SHORT_TRIALS = ("fig1", "arm-K", "ebm", "advice", "crossing")
 
 
 def planned(name):
-    data = read("wine") if STUDIES[name].takes_data else None
-    return plan_study(name, SMALL[name], data)
+    return plan_study(name, SMALL[name], DATA.get(name, lambda: None)())
 
 
 @pytest.mark.parametrize("name", STUDIES)

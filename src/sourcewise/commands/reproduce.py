@@ -28,6 +28,8 @@ def reproduce(
     columns: o.Columns = None,
     ignore: o.Ignore = None,
     log: o.Log = None,
+    size: o.Size = None,
+    channels: o.Channels = None,
     seeds: Annotated[
         int | None,
         typer.Option(help="Runs per cell: the setting `seeds`; --dry-run shows its default."),
@@ -41,6 +43,7 @@ def reproduce(
         typer.Option("--set", help="A setting of the study, KEY=VALUE; repeat for more."),
     ] = None,
     seed: o.Seed = 0,
+    workers: o.Workers = 1,
     out: o.Out = None,
     overwrite: o.Overwrite = False,
     dry_run: o.DryRun = False,
@@ -53,8 +56,11 @@ def reproduce(
     if name is None:
         _list(as_json)
         return
-    if data is None and (unused := [typed for typed in (source, columns, ignore, log) if typed]):
-        raise InputError(f"{unused[0]!r}: --source, --columns, --ignore and --log need DATA")
+    of_data = source, columns, ignore, log, size, channels
+    if data is None and (unused := [typed for typed in of_data if typed]):
+        raise InputError(f"{unused[0]!r}: an option of how DATA is read, and there is no DATA")
+    if workers > 1 and name in STUDIES and not STUDIES[name].spreads:
+        raise InputError(f"--workers {workers}: the work of {name} is not shared by processes")
     given = {"seeds": seeds, "paper_estimator": paper_estimator or None}
     given["log"] = o.named(log, "--log") or None
     values: dict[str, Any] = o.pairs(set_, "--set") | ({"seed": seed} if seed else {})

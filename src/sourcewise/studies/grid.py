@@ -21,6 +21,7 @@ from sourcewise.errors import InputError
 from sourcewise.files import read_json, write_json
 from sourcewise.studies.pictures import Picture
 from sourcewise.studies.result import Result
+from sourcewise.training.processes import Processes
 
 __all__ = ["SHORT", "Cell", "Grid", "Progress", "Work", "estimate", "pace", "within"]
 
@@ -100,13 +101,17 @@ class Grid(Generic[C, F, R]):
         if folder is None:
             return self.compute(cell, progress, None)
         path, unfinished = folder / f"{cell.name}.json", folder / cell.name
-        kind = TypeAdapter(self.found)
+        kind, processes = TypeAdapter(self.found), Processes.found()
+        found = None
         with contextlib.suppress(InputError, KeyError, ValidationError):  # or it is made again
-            return kind.validate_python(read_json(path)["found"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = self.compute(cell, progress, unfinished)
-        write_json(path, {"found": kind.dump_python(found)})
-        shutil.rmtree(unfinished, ignore_errors=True)
+            found = kind.validate_python(read_json(path)["found"]) if processes.first else None
+        if not processes.agreed(found is not None):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made = self.compute(cell, progress, unfinished)
+            if processes.first:
+                write_json(path, {"found": kind.dump_python(made)})
+                shutil.rmtree(unfinished, ignore_errors=True)
+            processes.meet()
         return kind.validate_python(read_json(path)["found"])
 
 

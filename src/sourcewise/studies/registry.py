@@ -23,6 +23,7 @@ class Study:
     settings: str  # the name of its settings class in that module
     about: str  # one line for help and tables
     takes_data: bool = False  # whether it is about a data set of the user's choice
+    spreads: bool = False  # whether several processes share its work
 
     def load(self, what: str) -> Any:
         """Something in its module."""
@@ -61,6 +62,14 @@ STUDIES = {
             "samplers.study",
             "SamplersSettings",
             "errors of all samplers against their steps, and their orders",
+        ),
+        Study(
+            "table1",
+            "table1.study",
+            "Table1Settings",
+            "the paper's table 1 and figure 3, diffusion on classes of DATA",
+            takes_data=True,
+            spreads=True,
         ),
         Study(
             "crossing",

@@ -13,6 +13,7 @@ from sourcewise.run_folders import MANIFEST, RunFolder
 from sourcewise.sources import Sources
 from sourcewise.studies import registry
 from sourcewise.studies.grid import Grid, Progress, estimate
+from sourcewise.training.processes import Processes
 
 __all__ = ["PlannedStudy", "plan_study"]
 
@@ -49,16 +50,22 @@ class PlannedStudy:
     ) -> Finished:
         """The result document and its table; from the folder if they are there already."""
         content = (CELLS, TABLE, *self.pictures, RESULT, MANIFEST)
+        processes = Processes.found()
+        if not processes.first:  # of several processes the first one writes
+            if not processes.agreed(False):
+                self.grid.run(None, out / CELLS)
+            processes.meet()
+            return _finished(out)
         with RunFolder(out, self.config, overwrite, content) as folder:
-            if folder.changed() is not None:
+            if not processes.agreed(folder.changed() is None):
                 try:
                     self._run(folder, progress)
                 except InputError:
                     folder.discard()  # it can never be finished
                     raise
                 folder.finish([TABLE, RESULT])
-            table = (folder / TABLE).read_text(encoding="utf-8")
-            return Finished(read_json(folder / RESULT), table)
+            processes.meet()
+            return _finished(out)
 
     def _run(self, folder: RunFolder, progress: Progress | None) -> None:
         start = time.perf_counter()
@@ -71,6 +78,10 @@ class PlannedStudy:
         first = {"seconds": spent, "run": str(folder.path), "name": self.study}
         write_json(folder / RESULT, {**first, **result.to_json()})
         shutil.rmtree(folder / CELLS, ignore_errors=True)
+
+
+def _finished(out: Path) -> Finished:
+    return Finished(read_json(out / RESULT), (out / TABLE).read_text(encoding="utf-8"))
 
 
 def plan_study(

@@ -13,6 +13,6 @@ FAMILY = Family(
     coding="box",
     recipe="phased",
     takes_given=True,
-    metrics=("log-likelihood", "energy-distance"),
+    metrics=("log-likelihood", "energy-distance", "kernel-distance"),
     primary={"images": "energy-distance"},
 )

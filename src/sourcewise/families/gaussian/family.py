@@ -13,7 +13,7 @@ __all__ = ["FAMILY"]
 def _suits(data: "Sources") -> bool:
     from sourcewise.screening.base import content
 
-    return content(data) in ("numbers", "images")
+    return content(data) == "numbers"
 
 
 FAMILY = Family(
@@ -24,7 +24,7 @@ FAMILY = Family(
     model="sourcewise.families.gaussian.model:Gaussian",
     coding="numeric",
     recipe="exact",
-    metrics=("log-likelihood", "energy-distance"),
+    metrics=("log-likelihood", "energy-distance", "kernel-distance"),
     takes_given=True,
     partial=True,
     widest=2000,  # a covariance has their square, 32 MB

@@ -24,7 +24,7 @@ FAMILY = Family(
     model="sourcewise.families.table.model:TableModel",
     coding="mixed",
     recipe="gradient",
-    metrics=("log-likelihood", "energy-distance"),
+    metrics=("log-likelihood", "energy-distance", "kernel-distance"),
     takes_given=True,
     suits=_suits,
 )

@@ -1,0 +1,172 @@
+"""What table 1 finds: a point for each cell and budget, beside the paper's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sourcewise.studies.result import Result
+from sourcewise.studies.table1.settings import Budget, Table1Settings
+
+__all__ = ["PAPER", "Spread", "Table1", "Table1Point"]
+
+# The paper's average FID, separate and pooled, by (N, level, K).
+PAPER = {
+    (500, 1, 3): (30.03, 29.94),
+    (500, 1, 10): (30.18, 29.28),
+    (500, 2, 3): (32.69, 30.69),
+    (500, 2, 10): (30.54, 28.75),
+    (1000, 1, 3): (28.01, 26.41),
+    (1000, 1, 10): (27.49, 25.84),
+    (1000, 2, 3): (30.58, 29.35),
+    (1000, 2, 10): (29.01, 27.81),
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A value over sets of draws.
+
+    Args:
+        mean: over the sets.
+        sd: of one set; 0 of a single one.
+    """
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Table1Point:
+    """One cell at one budget. Bounds are of log-likelihoods, in the metric's unit."""
+
+    n: int  # training images of a class
+    level: int
+    K: int
+    budget: Budget
+    classes: tuple[str, ...]
+    similarity: float  # mean depth of the lowest common ancestor of two classes
+    unit: str
+    separate: float | None  # bound, averaged over classes
+    pooled: float | None
+    gain: float | None  # pooled less separate, with its 95 % interval
+    low: float | None
+    high: float | None
+    verdict: str
+    per_class: dict[str, float | None]  # gains
+    frechet: dict[str, Spread]  # by strategy: average over classes
+    floor: float  # of real images against others
+    updates: dict[str, tuple[int, int]]  # by strategy: least and most of a model
+    improving: dict[str, int]  # by strategy: models whose best weights were their last
+
+    @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """The gain and the ends of its interval, if all are known."""
+        if self.gain is None or self.low is None or self.high is None:
+            return None
+        return self.gain, self.low, self.high
+
+    @property
+    def advantage(self) -> float:
+        """`(separate - pooled) / separate` of Frechet distances, as in the paper's figure 3."""
+        separate, pooled = self.frechet["separate"].mean, self.frechet["pooled"].mean
+        return (separate - pooled) / separate if separate else 0.0
+
+
+@dataclass(frozen=True)
+class Table1(Result):
+    """All points."""
+
+    settings: Table1Settings  # that they were computed for
+    points: tuple[Table1Point, ...]
+    data: str  # the name of the data
+
+    def __str__(self) -> str:
+        """A Markdown table for each budget, and what it says of the paper's two claims."""
+        parts = [f"{self.data}: average over classes; bounds in {self.points[0].unit}"]
+        for budget in dict.fromkeys(point.budget for point in self.points):
+            mine = self.select(budget=budget)
+            parts += ["", f"budget {budget}:", "", *_table(mine), "", *_claims(mine)]
+        return "\n".join([*parts, "", *_of_paper()])
+
+
+def _table(points: Sequence[Table1Point]) -> list[str]:
+    head = (
+        "N", "similarity", "K", "separate", "pooled", "gain", "95 % interval", "verdict",
+        "Frechet separate", "pooled", "floor", "advantage", "updates separate", "pooled",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return [*lines, *(f"| {' | '.join(_cells(point))} |" for point in points)]
+
+
+def _cells(p: Table1Point) -> list[str]:
+    interval = "-" if p.interval is None else "{1:+.4f} to {2:+.4f}".format(*p.interval)
+    return [
+        f"{p.n}",
+        f"{p.level} ({p.similarity:.1f})",
+        f"{p.K}",
+        _number(p.separate),
+        _number(p.pooled),
+        _number(p.gain, "+.4f"),
+        interval,
+        p.verdict,
+        *(f"{p.frechet[s].mean:.3f} ({p.frechet[s].sd:.3f})" for s in ("separate", "pooled")),
+        f"{p.floor:.3f}",
+        f"{p.advantage:+.1%}",
+        *(_updates(p, s) for s in ("separate", "pooled")),
+    ]
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _updates(p: Table1Point, strategy: str) -> str:
+    low, high = p.updates[strategy]
+    text = f"{low}" if low == high else f"{low} to {high}"
+    late = p.improving[strategy]
+    return f"{text}, {late} still improving" if late else text
+
+
+def _claims(points: Sequence[Table1Point]) -> list[str]:
+    """Whether more classes, and more similar ones, gain more by pooling."""
+    told = []
+    for name, key in (("more sources", "K"), ("more similarity", "level")):
+        pairs = _pairs(points, key)
+        if not pairs:
+            continue
+        found = []
+        for what in ("gain", "advantage"):
+            values = [(getattr(a, what), getattr(b, what)) for a, b in pairs]
+            known = [b > a for a, b in values if a is not None and b is not None]
+            found.append(f"the {what} is larger in {sum(known)} of {len(known)} pairs")
+        apart = sum(_apart(a, b) for a, b in pairs)
+        told.append(f"- {name}: {', '.join(found)}; {apart} with intervals of the gain apart")
+    return told
+
+
+def _pairs(points: Sequence[Table1Point], key: str) -> list[tuple[Table1Point, Table1Point]]:
+    """Cells that differ in one thing alone, the smaller first."""
+    fixed = [name for name in ("n", "level", "K") if name != key]
+    found = []
+    for a in points:
+        for b in points:
+            same = all(getattr(a, name) == getattr(b, name) for name in fixed)
+            if same and getattr(a, key) < getattr(b, key):
+                found.append((a, b))
+    return found
+
+
+def _apart(a: Table1Point, b: Table1Point) -> bool:
+    if a.interval is None or b.interval is None:
+        return False
+    return a.interval[2] < b.interval[1] or b.interval[2] < a.interval[1]
+
+
+def _of_paper() -> list[str]:
+    """The paper's table."""
+    head = "N", "similarity", "K", "FID separate", "pooled", "advantage"
+    lines = ["the paper (ImageNet at 256 x 256):", "", f"| {' | '.join(head)} |"]
+    lines.append("|---" * len(head) + "|")
+    for (n, level, K), (separate, pooled) in PAPER.items():
+        gain = f"{(separate - pooled) / separate:+.1%}"
+        lines.append(f"| {n} | {level} | {K} | {separate:.2f} | {pooled:.2f} | {gain} |")
+    return lines

@@ -1,0 +1,153 @@
+"""Table 1: which classes and images its cells take, and what it says of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sourcewise.errors import InputError
+from sourcewise.forms import Images
+from sourcewise.randomness import Noise
+from sourcewise.sources import Sources
+from sourcewise.studies.runner import plan_study
+from sourcewise.studies.table1 import study
+from sourcewise.studies.table1.points import PAPER, Spread, Table1, Table1Point
+from sourcewise.studies.table1.settings import Table1Settings
+
+NAMES = ("cat", "lion", "dog", "car", "bus", "tree")
+TREE = Path(__file__).with_name("tree.csv")
+
+
+def photographs(each: int = 20) -> Sources:
+    """Images that are all different, those of a class of one shade."""
+    y = torch.arange(len(NAMES)).repeat_interleave(each)
+    pixels = Noise(0).integers(60, len(y), 1, 4, 4) + 30 * y[:, None, None, None]
+    pixels[:, 0, 0, 0] = torch.arange(len(y))  # its number
+    return Sources(Images.of(pixels.to(torch.uint8)), y, NAMES, name="photographs")
+
+
+def whole_pixels(data: Sources) -> torch.Tensor:
+    assert isinstance(data.x, Images)
+    return data.x.pixels()
+
+
+def small(**changes: object) -> Table1Settings:
+    few = {"K": (2, 3), "rows": (8,), "seeds": 1, "passes": 1, "updates": 4, "width": 4}
+    few |= {"sampling_seeds": 2, "draws": 4, "features": "principal"}
+    return Table1Settings.parse({"hierarchy": str(TREE), **few, **changes})
+
+
+def test_the_cells_are_all_combinations_equal_budgets_first():
+    cells = study.grid(small(rows=(4, 8)), photographs()).cells
+    assert len(cells) == 16
+    assert [cell.budget for cell in cells] == ["equal"] * 8 + ["converged"] * 8
+    assert len({cell.name for cell in cells}) == 16
+
+
+def test_classes_hang_on_the_level_and_never_on_the_budget():
+    settings, data = small(), photographs()
+    hierarchy = study.read_hierarchy(TREE)
+    found = {
+        (cell.level, cell.K, cell.budget): study._classes(data, hierarchy, settings, cell)
+        for cell in study.grid(settings, data).cells
+    }
+    for level in (1, 2):
+        for K in (2, 3):
+            assert found[level, K, "equal"] == found[level, K, "converged"]
+    alike = {frozenset(("cat", "lion")), frozenset(("car", "bus"))}
+    assert frozenset(found[2, 2, "equal"]) in alike
+    assert set(found[2, 3, "equal"]) == {"cat", "lion", "dog"}
+    apart = hierarchy.average_similarity(found[1, 3, "equal"])
+    assert apart == 0 < hierarchy.average_similarity(found[2, 3, "equal"])
+
+
+def test_images_are_drawn_without_replacement_and_the_others_are_spare():
+    data = photographs()
+    sample, spare = study._sample(data, ("lion", "bus"), 8, Noise(3))
+    number = [whole_pixels(part)[:, 0, 0, 0].tolist() for part in (sample, spare)]
+    assert len(set(number[0])) == len(number[0]) == 2 * 10  # 8 train, a fifth tests
+    assert sorted(number[0] + number[1]) == [*range(20, 40), *range(80, 100)]
+    assert sample.counts.tolist() == [10, 10]
+
+
+@pytest.mark.parametrize("n", [1, 4, 8, 16, 100, 400])
+def test_as_many_images_are_sampled_as_leave_n_to_train(n):
+    sampled = study._sampled(n)
+    assert sampled - -(-sampled // 5) <= n <= sampled - sampled // 5
+
+
+def test_a_small_table_runs_and_is_taken_up(tmp_path):
+    settings = small(K=(2,), levels=(2,)).model_dump(mode="json")
+    planned = plan_study("table1", settings, photographs())
+    document, table = planned.run(tmp_path / "run")
+    assert document["data"] == "photographs"
+    points = document["cells"]
+    assert [point["budget"] for point in points] == ["equal", "converged"]
+    for point in points:
+        assert point["separate"] < 0
+        assert point["gain"] == pytest.approx(point["pooled"] - point["separate"])
+        assert point["low"] < point["gain"] < point["high"]
+        assert set(point["frechet"]) == {"pooled", "separate"}
+    # 8 images a class, of which one validates: a pass of 16 and two of 8
+    assert points[0]["updates"] == {"pooled": [1, 1], "separate": [1, 1]}
+    assert points[1]["updates"]["separate"][1] <= 4
+    assert "budget converged" in table
+    assert "the paper (ImageNet at 256 x 256)" in table
+    assert (tmp_path / "run" / "table1.svg").exists()
+    again = plan_study("table1", settings, photographs()).run(tmp_path / "run")
+    assert again.document == document
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"rows": (17,)}, "17 training images of a class take 22"),
+        ({"K": (9,)}, "got 9 of 6 classes"),
+        ({"hierarchy": "nowhere.csv"}, "cannot read nowhere.csv"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(changes, told):
+    with pytest.raises(InputError, match=told):
+        study.grid(small(**changes), photographs())
+
+
+def test_tables_are_refused():
+    numbers = Sources(torch.zeros(6, 2), torch.arange(6), NAMES, name="numbers")
+    with pytest.raises(InputError, match="table1 is of images"):
+        study.grid(small(), numbers)
+
+
+def point(**changes: object) -> Table1Point:
+    plain = Table1Point(
+        n=100, level=1, K=3, budget="equal", classes=("a", "b", "c"), similarity=1.0,
+        unit="nats per pixel value", separate=-4.0, pooled=-3.9, gain=0.1, low=0.08, high=0.12,
+        verdict="pool", per_class={}, frechet={"separate": Spread(40.0, 1.0),
+        "pooled": Spread(30.0, 1.0)}, floor=5.0, updates={"separate": (10, 20),
+        "pooled": (30, 30)}, improving={"separate": 2, "pooled": 0},
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def test_the_claims_are_counted_in_pairs_that_differ_in_one_thing():
+    points = (
+        point(),
+        point(K=10, gain=0.3, low=0.25, high=0.35),
+        point(level=2, gain=0.05, low=0.03, high=0.11),
+        point(level=2, K=10, gain=0.31, low=0.24, high=0.38),
+    )
+    text = str(Table1(Table1Settings(hierarchy="tree.csv"), points, "photographs"))
+    assert "- more sources: the gain is larger in 2 of 2 pairs" in text
+    assert "2 with intervals of the gain apart" in text
+    assert "- more similarity: the gain is larger in 1 of 2 pairs" in text
+    assert "0 with intervals of the gain apart" in text
+    assert "10 to 20, 2 still improving" in text
+    assert points[0].advantage == 0.25
+
+
+def test_the_papers_table_is_as_published():
+    """Its claims hold in it: of eight pairs each, all but one."""
+    gains = {key: (a - b) / a for key, (a, b) in PAPER.items()}
+    more_sources = [gains[n, s, 10] > gains[n, s, 3] for n in (500, 1000) for s in (1, 2)]
+    assert len(PAPER) == 8
+    assert sum(more_sources) == 3
