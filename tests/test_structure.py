@@ -51,6 +51,7 @@ ROWS = [
     "fitting",
     "comparison",
     "lifecycle",
+    "similarity",
     "bounds",
     "studies",
     "report",

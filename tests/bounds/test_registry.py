@@ -40,6 +40,12 @@ BAD = [
     ("got 1e-400, which rounds to 0", "gaussian", {"mean_bound": "1e-400"}),
     ("--width must be at least --dim", "energy", {"width": 9}),
     ("--weight-bound must be at least 1", "energy", {"weight_bound": 0.5}),
+    ("--intrinsic must be at most --dim, 10, got 11", "sampling", {"intrinsic": 11}),
+    ("--score-error must be at least 0 and", "sampling", {"score_error": "-1"}),
+    ("--order must be a whole number from 1", "sampling", {"order": 0.5}),
+    ("--constant must be above 0", "sampling", {"constant": 0}),
+    ("bound sampling needs --steps: a whole number from 2", "sampling", {"steps": None}),
+    ("--delta is no option of bound sampling", "sampling", {"delta": 0.1}),
     ("--shared and --specific must not both be 0", "general", {"shared": 0, "specific": 0}),
 ]
 

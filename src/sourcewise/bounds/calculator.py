@@ -15,11 +15,12 @@ the best eps and s, log N and the terms.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sourcewise.bounds.base import Curves
 from sourcewise.bounds.case import Case
 from sourcewise.errors import InputError
 from sourcewise.theory import general
@@ -31,7 +32,7 @@ from sourcewise.theory.sharing import parameters, predicted_ratio, similarity
 if TYPE_CHECKING:
     from sourcewise.bounds.case import Form
 
-__all__ = ["Curves", "Document", "Strategy", "curves", "document"]
+__all__ = ["Document", "Strategy", "curves", "document"]
 
 _MOST = 1e15  # examples, as in `planning.sample_size`
 
@@ -51,7 +52,7 @@ class Strategy:
         bounds = {form: _or_none(bound.value) for form, bound in self.bounds.items()}
         return {"paper": None} | bounds | dict(self.expected)
 
-    def details(self) -> dict[str, Any]:
+    def details(self) -> Mapping[str, object]:
         """{form: what the bound is made of}."""
         known = {form: b for form, b in self.bounds.items() if _or_none(b.value) is not None}
         return {form: asdict(b) | {"vacuous": bool(b.vacuous)} for form, b in known.items()}
@@ -79,9 +80,9 @@ class Document:
         """Predicted ratio of pooled to separate errors."""
         return predicted_ratio(self.beta, self.case.K)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Mapping[str, object]:
         """The document of the file's head."""
-        found: dict[str, Any] = {"settings": self.case.settings()}
+        found: dict[str, object] = {"settings": self.case.settings()}
         for name, s in self.strategies.items():
             found[name] = {"blocks": s.blocks, "parameters": s.parameters} | s.values()
         found |= {"ratio": self.ratio, "beta": self.beta}
@@ -169,20 +170,8 @@ def _sample_sizes(case: Case, J: int, target: float) -> dict[str, int | None]:
     return found | {"asymptotic": math.ceil(by_law) if by_law <= _MOST else None}
 
 
-@dataclass(frozen=True)
-class Curves:
-    """Bounds and laws of a case along one axis, for a plot."""
-
-    over: Literal["n", "K"]
-    places: list[float]  # values of it
-    at: int  # the case's own
-    lines: Mapping[str, Mapping[str, list[float]]]  # {strategy: {form: values}}
-
-
 def curves(case: Case, over: str) -> Curves:
     """Bounds and laws of a case over n or K; its own place lies among the places."""
-    if over != "n" and over != "K":
-        raise InputError(f"--over must be n or K, got {over}")
     if over == "K" and (case.unequal or case.common.groups is not None):
         raise InputError(
             "--over K is for equal sources, pooled and separate: no --shares, --groups"

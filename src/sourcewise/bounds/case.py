@@ -1,15 +1,24 @@
-"""A case: a class of models at given sizes, and all that is known of it.
+"""The kind of bounds that is about several sources: pooled, separate, or in groups.
 
-A class of bounds is a dataclass of its own options, with a method `case`. See `bounds.calculator`
+A case is a class of models at given sizes, and all that is known of it. See `bounds.calculator`
 for what is made of a case.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from sourcewise.bounds.options import COUNT, FRACTION, Groups, Option
+from sourcewise.bounds.base import Asked, BoundClass, Kind
+from sourcewise.bounds.options import (
+    COUNT,
+    FRACTION,
+    Groups,
+    Option,
+    count,
+    group_sizes,
+    groups_in_words,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -19,28 +28,46 @@ if TYPE_CHECKING:
 
     Form = Callable[[ArrayLike, ArrayLike, ArrayLike], Bound]
 
-__all__ = ["BoundClass", "Case", "Common"]
+__all__ = ["SOURCES", "Case", "Common", "SourcesClass"]
 
 
 @dataclass(frozen=True)
-class Common:
+class Common(Asked):
     """What is asked of every class; groups are sizes of consecutive groups of sources."""
 
-    family: str
-    sources: Annotated[int, Option("K", "Number of sources.", COUNT)]
-    samples: Annotated[int, Option("n", "Number of examples, of all sources together.", COUNT)]
+    sources: Annotated[int, Option("K", "number of sources", COUNT)]
+    samples: Annotated[int, Option("n", "number of examples, of all sources together", COUNT)]
     delta: Annotated[
-        float, Option("P", "Probability that a bound fails; the default is .05.", FRACTION)
+        float, Option("P", "probability that a bound fails; the default is .05", FRACTION)
     ] = 0.05
     groups: Annotated[
         list[int] | None,
-        Option("J", "Also with the sources in J groups, or in groups of sizes 3,2.", Groups()),
+        Option("J", "also with the sources in J groups, or in groups of sizes 3,2", Groups()),
     ] = None
+
+    @classmethod
+    def of(cls, family: str, **values: Any) -> "Common":
+        """A number of groups becomes their sizes."""
+        if "groups" in values:
+            values["groups"] = group_sizes(values["groups"], values["sources"])
+        return cls(family, **values)
+
+
+SOURCES = Kind(
+    asked=Common,
+    target=Option("TV", "also how many examples this average TV needs", FRACTION, "target"),
+    axes=("n", "K"),
+    document="calculator:document",
+    curves="calculator:curves",
+    table="table:table",
+)
 
 
 @dataclass(frozen=True)
-class BoundClass(ABC):
-    """The own options of a class, which derives from this."""
+class SourcesClass(BoundClass[Common]):
+    """The own options of a class of this kind."""
+
+    kind = SOURCES
 
     @abstractmethod
     def case(self, common: Common) -> "Case":
@@ -52,7 +79,7 @@ class Case:
     """A class at given sizes. J blocks: 1 is pooled, K separate, the number of groups these."""
 
     common: Common  # what is asked of every class
-    own: BoundClass  # the class's own options
+    own: SourcesClass  # the class's own options
     words: str  # the sizes of one model, in words
     shared: float  # P_shared
     specific: float  # P_src
@@ -90,7 +117,21 @@ class Case:
         between = {} if groups is None else {"grouped": len(groups)}
         return {"pooled": 1, **between, "separate": self.K}
 
-    def settings(self) -> dict[str, Any]:
+    @property
+    def title(self) -> str:
+        """One line that says which case a plot shows.
+
+        >>> from sourcewise.bounds.registry import build
+        >>> sizes = {"sources": 5, "samples": 500, "shared": 5, "specific": 5}
+        >>> build("general", sizes).title
+        'general: 5 sources, 500 examples, delta = 0.05'
+        """
+        sizes = f"{self.common.family}: {count(self.K)} sources, {count(self.n)} examples"
+        groups = self.common.groups
+        between = "" if groups is None else f", {groups_in_words(groups)}"
+        return f"{sizes}{between}, delta = {self.delta:g}"
+
+    def settings(self) -> Mapping[str, object]:
         """All options with their values, as JSON has them; without those that are not set."""
         first = {"family": self.common.family, "delta": self.delta}
         both = first | asdict(self.common) | asdict(self.own)

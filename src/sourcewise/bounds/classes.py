@@ -6,7 +6,7 @@ Declaring them is light: NumPy and the theory are imported by the cases.
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from sourcewise.bounds.case import BoundClass, Case, Common
+from sourcewise.bounds.case import Case, Common, SourcesClass
 from sourcewise.bounds.options import (
     COUNT,
     DIM,
@@ -40,7 +40,7 @@ ENCODER = "weights of the encoder, per-position (the default) or shared"
 
 
 @dataclass(frozen=True)
-class Gaussian(BoundClass):
+class Gaussian(SourcesClass):
     """Conditional Gaussians (section 4.1), of which most is known, with shares of the sources."""
 
     dim: Annotated[int, DIM]
@@ -79,7 +79,7 @@ class Gaussian(BoundClass):
 
 
 @dataclass(frozen=True)
-class Arm(BoundClass):
+class Arm(SourcesClass):
     """Conditional autoregressive models (section 4.2)."""
 
     vocabulary: Annotated[int, Option("M", "number of symbols", Range(2, whole=True))]
@@ -108,7 +108,7 @@ class Arm(BoundClass):
 
 
 @dataclass(frozen=True)
-class Energy(BoundClass):
+class Energy(SourcesClass):
     """Conditional energy-based models on the cube (section 4.3)."""
 
     dim: Annotated[int, DIM]
@@ -132,7 +132,7 @@ class Energy(BoundClass):
 
 
 @dataclass(frozen=True)
-class General(BoundClass):
+class General(SourcesClass):
     """Any class of which a bracketing number is known, `log N(eps) = m log(c/eps)` (section 3)."""
 
     shared: Annotated[
@@ -169,7 +169,7 @@ def _nonzero_entries(S: int | None, P: int) -> int:
 
 
 def _case(
-    common: Common, own: BoundClass, words: str, sizes: "Embedded", one: "Bracketing"
+    common: Common, own: SourcesClass, words: str, sizes: "Embedded", one: "Bracketing"
 ) -> Case:
     """The case from the sizes and the bracketing of a single model; words say what x is."""
     import numpy as np

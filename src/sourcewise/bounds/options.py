@@ -5,7 +5,7 @@ imported: the command line's help is made of these declarations.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal
 from typing import Any, Protocol, get_args
@@ -24,8 +24,10 @@ __all__ = [
     "Option",
     "Range",
     "Values",
+    "count",
     "declared",
     "group_sizes",
+    "groups_in_words",
 ]
 
 _MOST = 1e15  # of anything: larger whole numbers are not exact
@@ -197,6 +199,22 @@ def group_sizes(groups: int | list[int], sources: int) -> list[int]:
         given = ",".join(map(str, groups))
         raise InputError(f"--groups {given} must sum to --sources, {sources}, got {sum(groups)}")
     return groups
+
+
+def groups_in_words(sizes: Sequence[int]) -> str:
+    """How many groups, or their sizes where these differ and fit in a column."""
+    listed = "groups " + ",".join(map(str, sizes))
+    return listed if len(set(sizes)) > 1 and len(listed) <= 12 else f"{len(sizes)} groups"
+
+
+def count(value: float) -> str:
+    """A whole number that leaves a gap in its column.
+
+    >>> count(957647), count(123456789012345)
+    ('957,647', '1.235e+14')
+    """
+    shown = f"{value:,.0f}"
+    return shown if len(shown) <= 11 else f"{value:.4g}"
 
 
 COUNT, POSITIVE = Range(1, whole=True), Range(0, open=True)

@@ -1,12 +1,12 @@
-"""The document of `sourcewise bound` as a readable table, and the title of its plot."""
+"""The document of bounds for several sources as a readable table."""
 
 from collections.abc import Mapping, Sequence
 
 from sourcewise.bounds.calculator import Document
-from sourcewise.bounds.case import Case
+from sourcewise.bounds.options import count, groups_in_words
 from sourcewise.theory.planning import Change
 
-__all__ = ["LABELS", "table", "title"]
+__all__ = ["LABELS", "table"]
 
 LABELS = {
     "paper": "the paper's Theorem 3.2",
@@ -22,25 +22,11 @@ LABELS = {
 _ROWS = {"localized_drawn": "drawn"}  # short names of rows; the others are the forms
 
 
-def title(case: Case) -> str:
-    """One line that says which case a plot shows.
-
-    >>> from sourcewise.bounds.registry import build
-    >>> sizes = {"sources": 5, "samples": 500, "shared": 5, "specific": 5}
-    >>> title(build("general", sizes))
-    'general: 5 sources, 500 examples, delta = 0.05'
-    """
-    common = case.common
-    sizes = f"{common.family}: {_count(case.K)} sources, {_count(case.n)} examples"
-    between = "" if common.groups is None else f", {_groups(common.groups)}"
-    return f"{sizes}{between}, delta = {case.delta:g}"
-
-
 def table(found: Document) -> str:
     """The document as a readable table; a bound of 1 or more says nothing and is marked."""
     case = found.case
     names = [name for name in ("separate", "grouped", "pooled") if name in found.strategies]
-    titles = [_groups(case.common.groups or []) if n == "grouped" else n for n in names]
+    titles = [groups_in_words(case.common.groups or []) if n == "grouped" else n for n in names]
     strategies = [found.strategies[name] for name in names]
     values = [strategy.values() for strategy in strategies]
     lines = [
@@ -53,7 +39,7 @@ def table(found: Document) -> str:
             lines += ["", "average TV to expect if the model is right and n is large"]
         if form in values[0]:
             lines += _form(form, [row[form] for row in values], found.reasons.get(form))
-    counts = [_count(strategy.parameters) for strategy in strategies]
+    counts = [count(strategy.parameters) for strategy in strategies]
     lines += ["", _line("parameters", counts, "")]
     lines.append(f"predicted ratio {found.ratio:.4f} at similarity beta = {found.beta:.4f}")
     if found.target is not None:
@@ -76,12 +62,6 @@ def _form(form: str, values: Sequence[float | None], reason: str | None) -> list
     return lines
 
 
-def _groups(sizes: Sequence[int]) -> str:
-    """How many groups, or their sizes where these differ and fit in a column."""
-    listed = "groups " + ",".join(map(str, sizes))
-    return listed if len(set(sizes)) > 1 and len(listed) <= 12 else f"{len(sizes)} groups"
-
-
 def _line(title: str, cells: list[str], last: str) -> str:
     return f"{title:<44}" + "".join(f"{cell:>13}" for cell in cells) + f"{last:>9}".rstrip()
 
@@ -89,16 +69,6 @@ def _line(title: str, cells: list[str], last: str) -> str:
 def _row(title: str, values: list[float]) -> str:
     ratio = f"{values[-1] / values[0]:.4f}" if values[0] > 0 and max(values) < 1 else ""
     return _line(title, [_number(value) for value in values], ratio)
-
-
-def _count(value: float) -> str:
-    """A whole number that leaves a gap in its column.
-
-    >>> _count(957647), _count(123456789012345)
-    ('957,647', '1.235e+14')
-    """
-    shown = f"{value:,.0f}"
-    return shown if len(shown) <= 11 else f"{value:.4g}"
 
 
 def _number(value: float) -> str:
@@ -110,7 +80,7 @@ def _sizes(sizes: Sequence[Mapping[str, int | None]]) -> list[str]:
     lines = []
     for form in sizes[0]:
         values = [row[form] for row in sizes]
-        cells = ["over 1e15" if value is None else _count(value) for value in values]
+        cells = ["over 1e15" if value is None else count(value) for value in values]
         lines.append(_line(f"{_ROWS.get(form, form):<11}{LABELS[form]}", cells, ""))
     return lines
 

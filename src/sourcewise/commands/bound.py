@@ -1,15 +1,14 @@
 """`sourcewise bound`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sourcewise.bounds.case import Common
-from sourcewise.bounds.options import FRACTION, Option, declared
-from sourcewise.bounds.registry import CLASSES, bound_class, build
+from sourcewise.bounds.options import Option
+from sourcewise.bounds.registry import CLASSES, bound_class, build, options_of
 from sourcewise.commands.options import DryRun, Json, print_config, print_json
 from sourcewise.commands.screen import show
 from sourcewise.errors import InputError, listing
@@ -17,34 +16,25 @@ from sourcewise.outputs import check_output
 
 __all__ = ["bound"]
 
-TARGET = Option("TV", "Also how many examples this average TV needs.", FRACTION, "target")
 
-
-def _typed(option: Option, help: str) -> Parameter:
+def _typed(same: Mapping[Option, Sequence[str]]) -> Parameter:
+    """An option of a name, with what it says for the classes that take it."""
     # Texts, so that what is wrong with one is said in one line that names its range.
-    how = typer.Option(option.written, metavar=option.metavar, help=help, show_default=False)
+    first = next(iter(same))
+    help = "; ".join(f"{', '.join(names)}: {option.help}" for option, names in same.items())
+    how = typer.Option(first.written, metavar=first.metavar, help=f"{help}.", show_default=False)
     kind = Annotated[str | None, how]
-    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-
-
-def _of_classes() -> list[Parameter]:
-    """An option for each that a class declares, with the classes that take it."""
-    takers: dict[str, dict[Option, list[str]]] = {}
-    for name in CLASSES:
-        for option in declared(bound_class(name)):
-            takers.setdefault(option.name, {}).setdefault(option, []).append(name)
-    found = []
-    for same in takers.values():
-        texts = [f"{', '.join(names)}: {option.help}" for option, names in same.items()]
-        found.append(_typed(next(iter(same)), "; ".join(texts) + "."))
-    return found
+    return Parameter(first.name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 
 def _with_options(verb: Callable[..., None]) -> Callable[..., None]:
     """The verb, with what the classes declare in place of its `**given`."""
+    takers: dict[str, dict[Option, list[str]]] = {}
+    for name in CLASSES:
+        for option in options_of(name):
+            takers.setdefault(option.name, {}).setdefault(option, []).append(name)
     family, *own, _ = signature(verb).parameters.values()
-    common = [_typed(option, option.help) for option in declared(Common)]
-    parameters = [family, *common, *_of_classes(), _typed(TARGET, TARGET.help), *own]
+    parameters = [family, *map(_typed, takers.values()), *own]
     verb.__signature__ = signature(verb).replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
     return verb
 
@@ -59,7 +49,7 @@ def bound(
         Path | None, typer.Option(help="Draw the bounds to this .svg, .png or .pdf file.")
     ] = None,
     over: Annotated[
-        str | None, typer.Option(help="Axis of the plot: n (the default) or K.")
+        str | None, typer.Option(help="Axis of the plot: n (the default) or K; T of sampling.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write the JSON document to this file.")
@@ -68,10 +58,10 @@ def bound(
     as_json: Json = False,
     **given: str | None,
 ) -> None:
-    """Compute the theory's bounds and laws for given sizes, pooled and separate."""
-    typed = given.pop("target")
+    """Compute the theory's bounds and laws for given sizes, and rates of samplers."""
+    typed, kind = given.pop("target"), bound_class(family).kind
     case = build(family, given)
-    target = None if typed is None else TARGET.read(typed)
+    target = None if typed is None else kind.target.read(typed)
     if over is not None and plot is None:
         raise InputError("--over is the axis of the plot: give --plot FILE too")
     for file in (out, plot):
@@ -82,10 +72,7 @@ def bound(
         untimed = {"seconds": None, "seconds_reason": "numbers only: a few seconds at most"}
         print_config({"settings": case.settings(), "target": target} | files | untimed, as_json)
         return
-    from sourcewise.bounds.calculator import curves, document
-    from sourcewise.bounds.table import table
-
-    found = document(case, target)
+    found = kind.answer(case, target)
     if out is not None:
         from sourcewise.files import write_json
 
@@ -93,8 +80,8 @@ def bound(
     if plot is not None:
         from sourcewise.report.bounds_plot import draw_bounds
 
-        draw_bounds(case, curves(case, over or "n"), plot)
+        draw_bounds(case, kind.along(case, over), plot)
     if as_json:
         print_json(found.to_json())
     else:
-        show(*table(found).rstrip("\n").split("\n"))
+        show(*kind.text(found).rstrip("\n").split("\n"))

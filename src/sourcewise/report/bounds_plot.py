@@ -1,13 +1,12 @@
-"""The picture of the theory: bounds and laws over n or K."""
+"""The picture of the theory: bounds and laws over n or K, and rates of samplers over T."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sourcewise.bounds.calculator import Curves
-from sourcewise.bounds.case import Case
-from sourcewise.bounds.table import title
+from sourcewise.bounds.base import Case, Curves
 from sourcewise.errors import InputError
 from sourcewise.files import write_atomic
 
@@ -18,6 +17,8 @@ __all__ = ["draw_bounds", "write_picture"]
 
 # Blue and vermilion of Okabe and Ito: told apart by colour-blind readers, and in grey.
 _COLOURS = {"separate": "#0072B2", "grouped": "#009E73", "pooled": "#D55E00"}
+# Okabe and Ito's others, and three more, for what has no colour of its own.
+_MORE = (*_COLOURS.values(), "#CC79A7", "#E69F00", "#56B4E9", "0.2", "0.6", "#8B4513", "#BBBB00")
 # Bounds are thin to thick as they get sharper; what to expect is dashed, and exact in dots.
 _LINES: dict[str, dict[str, Any]] = {
     "paper": {"linewidth": 0.8, "dashes": (1, 1.5)},
@@ -27,6 +28,7 @@ _LINES: dict[str, dict[str, Any]] = {
     "localized_drawn": {"linewidth": 1.4, "dashes": (9, 1.5)},
     "asymptotic": {"linewidth": 0.9, "dashes": (6, 2, 1, 2)},
     "law": {"linewidth": 1.1, "dashes": (3, 2)},
+    "rate": {"linewidth": 1.2},
     "exact": {"linestyle": "none", "marker": "o", "markersize": 3.2, "markeredgewidth": 0},
 }
 _EXPECTED = ("asymptotic", "law", "exact")
@@ -39,23 +41,24 @@ _STYLE: Any = {
     "svg.hashsalt": "sourcewise",  # the same element names in each run
     "svg.fonttype": "path",
 }
-_AXES = {"n": "examples $n$", "K": "sources $K$"}
+_AXES = {"n": "examples $n$", "K": "sources $K$", "T": "steps $T$"}
 
 
 def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
-    """Write the bounds and the laws over n or K, one colour per strategy."""
+    """Write the bounds and the laws along an axis, one colour for each strategy or sampler."""
     places, over = curves.places, curves.over
+    colours = _colours(curves.lines)
 
     def fill(figure: "Figure") -> None:
         axes = figure.subplots()
         for name, forms in curves.lines.items():
             for form, values in forms.items():
                 every = (len(places) % 5, 5) if form == "exact" else None
-                style = _LINES[form] | {"color": _COLOURS[name], "markevery": every}
+                style = _LINES[form] | {"color": colours[name], "markevery": every}
                 axes.plot(places, values, **style)
         lines = [line for forms in curves.lines.values() for line in forms.values()]
         known = [value for line in lines for value in line if value > 0]
-        axes.set(xscale="log", yscale="log", xlabel=_AXES[over], ylabel="average TV")
+        axes.set(xscale="log", yscale="log", xlabel=_AXES[over], ylabel=curves.error)
         axes.set(xlim=(min(places), max(places)), ylim=(max(1e-6, min(known) * 0.8), 4))
         axes.yaxis.set_major_formatter("{x:g}")
         if over == "K":
@@ -63,29 +66,37 @@ def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter("")
         axes.axhspan(1, 100, color="0.93", zorder=0, linewidth=0)
-        # the corner that the curves leave free: they fall with n and rise with K
-        corner, side, shift = (1, "right", -4) if over == "n" else (0, "left", 4)
+        # the corner that the curves leave free: they fall with n and T and rise with K
+        corner, side, shift = (1, "right", -4) if over != "K" else (0, "left", 4)
         inside: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
         inside |= {"bbox": {"facecolor": "0.93", "edgecolor": "none", "pad": 1}, "color": "0.3"}
         says = "1 or more: says nothing"
         axes.annotate(says, (corner, 1), xytext=(shift, -4), ha=side, va="top", **inside)
         axes.axvline(curves.at, color="0.7", linewidth=0.6, zorder=0)
-        axes.set_title(title(case), loc="left", fontweight="bold", fontsize=10, pad=19)
+        axes.set_title(case.title, loc="left", fontweight="bold", fontsize=10, pad=19)
         place: Any = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
         axes.annotate(case.words, xytext=(0, 6), fontsize=8, color="0.3", **place)
-        names = [name for name in _COLOURS if name in curves.lines]
-        _legend(figure, names, list(curves.lines["pooled"]))
+        _legend(figure, colours, list(next(iter(curves.lines.values()))))
 
     write_picture(path, (6.4, 3.8), fill)
 
 
-def _legend(figure: "Figure", names: Iterable[str], forms: Iterable[str]) -> None:
-    """Colours are strategies; lines are bounds, then what to expect."""
+def _colours(names: Collection[str]) -> dict[str, str]:
+    """A colour for each name, in the order of the legend."""
+    others = [name for name in names if name not in _COLOURS]
+    own = {name: colour for name, colour in _COLOURS.items() if name in names}
+    return own | dict(zip(others, cycle(_MORE), strict=False))
+
+
+def _legend(figure: "Figure", colours: Mapping[str, str], forms: Sequence[str]) -> None:
+    """Colours are strategies or samplers; of several lines, bounds come before what to expect."""
     from matplotlib.lines import Line2D
 
-    rows = [(name, Line2D([], [], color=_COLOURS[name], linewidth=3)) for name in names]
+    width = 3 if len(forms) > 1 else 1.2
+    rows = [(name, Line2D([], [], linewidth=width, color=c)) for name, c in colours.items()]
     expected = [form for form in forms if form in _EXPECTED]
     groups = {"bounds": [form for form in forms if form not in _EXPECTED], "to expect": expected}
+    groups = groups if len(forms) > 1 else {}
     for heading, group in groups.items():
         rows.append((heading, Line2D([], [], linestyle="none")))
         lines = [Line2D([], [], color="0.3", **_LINES[form]) for form in group]
