@@ -25,10 +25,21 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["Denoiser", "Normal", "churn", "dpm_solver", "euler", "guided", "heun"]
+__all__ = [
+    "Denoiser",
+    "Normal",
+    "churn",
+    "churned_share",
+    "dpm_solver",
+    "euler",
+    "guided",
+    "heun",
+    "raised",
+]
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # z and sigma (one number) to D, the shape of z
 Normal = Callable[[int], Tensor]  # standard normal draws of the shape of z, for each step
+CHURNED = (0.05, 50.0)  # levels between which noise is added
 
 
 def _steps(levels: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -68,7 +79,7 @@ def churn(
     levels: Tensor,
     normal: Normal,
     amount: float = 40.0,
-    between: tuple[float, float] = (0.05, 50.0),
+    between: tuple[float, float] = CHURNED,
     spread: float = 1.003,
 ) -> Tensor:
     """Heun's method with noise added before every step, which makes good for errors so far.
@@ -80,18 +91,31 @@ def churn(
         z: noise of the highest level.
         levels: (N + 1,) sigma.
         normal: draws for step i.
-        amount: each step raises sigma by the share `min(amount / N, sqrt(2) - 1)`.
+        amount: of all steps together; see `churned_share`.
         between: the levels at which it does.
         spread: standard deviation of the noise, in units of what would be right.
     """
-    share = min(amount / (len(levels) - 1), math.sqrt(2) - 1)
+    share = churned_share(amount, len(levels) - 1)
     for i, sigma, after in _steps(levels):
-        if between[0] <= float(sigma) <= between[1]:
-            raised = sigma * (1 + share)
-            z = z + (raised**2 - sigma**2).sqrt() * spread * normal(i)
-            sigma = raised
-        z = _heun(denoiser, z, sigma, after)
+        higher = raised(sigma, share, between)
+        if higher > sigma:
+            z = z + (higher**2 - sigma**2).sqrt() * spread * normal(i)
+        z = _heun(denoiser, z, higher, after)
     return z
+
+
+def churned_share(amount: float, steps: int) -> float:
+    """By which each of N steps raises sigma: `min(amount / N, sqrt(2) - 1)`.
+
+    >>> churned_share(4.0, 40), round(churned_share(40.0, 2), 4)
+    (0.1, 0.4142)
+    """
+    return min(amount / steps, math.sqrt(2) - 1)
+
+
+def raised(sigma: Tensor, share: float, between: tuple[float, float] = CHURNED) -> Tensor:
+    """The level that noise is added up to: `sigma (1 + share)` between two levels, else sigma."""
+    return sigma * (1 + share) if between[0] <= float(sigma) <= between[1] else sigma
 
 
 def dpm_solver(denoiser: Denoiser, z: Tensor, levels: Tensor) -> Tensor:

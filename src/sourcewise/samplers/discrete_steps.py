@@ -9,7 +9,7 @@ data. With a = alpha_t:
 | `ddpm` | log T / T | 1 |
 | `probability_flow` | 1 / T | 1 |
 | `accelerated_flow` | 1 / T^2 | 2 |
-| `accelerated_ddpm` | 1 / T^2 here, 1 / T in the worst case | 1 |
+| `accelerated_ddpm` | 1 / T, on normal laws 1 / T^2 | 1 |
 
 up to constants and powers of log T (Li and Yan, "O(d/T) convergence theory for diffusion
 probabilistic models", 2024; Li, Wei, Chen and Chi, "Towards non-asymptotic convergence for

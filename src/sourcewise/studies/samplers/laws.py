@@ -3,12 +3,12 @@
 A truth is a mixture of normals; with noise it is another one, whose score and denoiser have closed
 forms. What law a sampler's last point has is computed, not drawn:
 
-- A sampler without draws is a map that rises, f. Under the law p of where it starts the distances
-  to a truth q are integrals over x: `W2^2 = int (f(x) - Q(P(x)))^2 p dx`, Q the quantiles of q,
-  and `TV = 1/2 int |f'(x) q(f(x)) - p(x)| dx`.
-- A step that is linear in x and in its draws takes a normal law to a normal law.
-- Otherwise densities on a grid go through a step's kernel: given x and all draws but the last, the
-  result is normal, and a quadrature rule takes the place of these.
+- A sampler without draws is a map that rises, f. Under the law p of where it starts the distance
+  to a truth q is an integral over x: `W2^2 = int (f(x) - Q(P(x)))^2 p dx`, Q the quantiles of q.
+- A step that is linear in x and in its normal draws takes a normal law to a normal law
+  (`Moments`).
+- Otherwise densities go through the steps (`densities.Density`): given x and all draws but the
+  last, the result is normal, and a quadrature rule takes the place of these.
 """
 
 import math
@@ -26,9 +26,6 @@ __all__ = [
     "Line",
     "Moments",
     "Step",
-    "kernel_step",
-    "moment_step",
-    "of_density",
     "of_map",
 ]
 
@@ -100,47 +97,26 @@ class Line:
         return (self.weight * torch.special.ndtr(z)).sum(-1)
 
     def quantiles_like(self, other: "Line", x: Tensor) -> Tensor:
-        """Where this law has as much below as another has below x; by bisection."""
+        """Where this law has as much below as another has below x."""
+        return self.quantiles(other.distribution(x), other._mirrored.distribution(-x))
+
+    def quantiles(self, below: Tensor, above: Tensor) -> Tensor:
+        """Where this law has given shares below and above, which sum to 1; by bisection."""
         m, s = self.moments
         wide = SPAN * s + float((self.mean - m).abs().max())
-        low, high = torch.full_like(x, m - wide), torch.full_like(x, m + wide)
-        upper = x > other.moments[0]
-        below = torch.where(upper, other._mirrored.distribution(-x), other.distribution(x))
+        low, high = torch.full_like(below, m - wide), torch.full_like(below, m + wide)
+        upper = below > above
         for _ in range(60):
             middle = (low + high) / 2
             # The shares above are compared in the upper half, where those below are too near 1.
-            mine = torch.where(
-                upper, self._mirrored.distribution(-middle), self.distribution(middle)
-            )
-            right = torch.where(upper, mine > below, mine < below)
+            left = self.distribution(middle) < below
+            right = torch.where(upper, self._mirrored.distribution(-middle) > above, left)
             low, high = torch.where(right, middle, low), torch.where(right, high, middle)
         return (low + high) / 2
 
     @property
     def _mirrored(self) -> "Line":
         return Line(self.weight, -self.mean, self.variance)
-
-
-@dataclass(frozen=True)
-class Moments:
-    """A normal law."""
-
-    mean: float
-    variance: float
-
-    def wasserstein(self, other: "Moments") -> float:
-        """W2."""
-        spread = math.sqrt(self.variance) - math.sqrt(other.variance)
-        return math.hypot(self.mean - other.mean, spread)
-
-    def total_variation(self, other: "Moments") -> float:
-        """TV of two normal laws with the same mean; see algorithms.md, section 9."""
-        a, b = sorted((self.variance, other.variance))
-        if a == b:
-            return 0.0
-        x = math.sqrt(math.log(b / a) * a * b / (b - a))
-        share = [math.erf(x / math.sqrt(2 * v)) / 2 for v in (a, b)]
-        return 2 * (share[0] - share[1])
 
 
 @dataclass(frozen=True)
@@ -164,50 +140,60 @@ class Drawn:
         return [(float(a), (float(b) + 1) / 2, float(p * q / total)) for (a, p), (b, q) in pairs]
 
 
-def moment_step(step: Step, drawn: Drawn, law: Moments) -> Moments:
-    """The law after a step that is linear in x and in its normal draws."""
-    x, first, last = torch.eye(4, dtype=torch.float64)[:, 1:].T
-    mean = second = 0.0
-    for _, u, w in Drawn(uniform=drawn.uniform).nodes():
-        at = step(x, (first, last), u)
-        shift = float(at[0])
-        a, b, c = (at[1:] - shift).tolist()
-        m = a * law.mean + shift
-        mean, second = mean + w * m, second + w * (a * a * law.variance + b * b + c * c + m * m)
-    return Moments(mean, second - mean * mean)
+@dataclass(frozen=True)
+class Moments:
+    """A normal law."""
+
+    mean: float
+    variance: float
+
+    @classmethod
+    def of(cls, law: Line) -> "Moments":
+        """With the moments of a law."""
+        mean, spread = law.moments
+        return cls(mean, spread**2)
+
+    def noisy(self, variance: float) -> "Moments":
+        """The law of `x + sqrt(variance) n`."""
+        return Moments(self.mean, self.variance + variance)
+
+    def through(self, step: Step, drawn: Drawn, near: Line) -> "Moments":
+        """The law after a step that is linear in x and in its normal draws.
+
+        With a uniform draw the law is a mixture of normal ones: this is the one of its moments,
+        whose W2 to a normal law is a lower bound.
+        """
+        x, first, last = torch.eye(4, dtype=torch.float64)[:, 1:].T
+        mean = second = 0.0
+        for _, u, w in Drawn(uniform=drawn.uniform).nodes():
+            at = step(x, (first, last), u)
+            shift = float(at[0])
+            a, b, c = (at[1:] - shift).tolist()
+            m = a * self.mean + shift
+            mean, second = (
+                mean + w * m,
+                second + w * (a * a * self.variance + b * b + c * c + m * m),
+            )
+        return Moments(mean, second - mean * mean)
+
+    def wasserstein(self, other: Line) -> float:
+        """W2 to a normal law."""
+        mean, spread = other.moments
+        return math.hypot(self.mean - mean, math.sqrt(self.variance) - spread)
+
+    def total_variation(self, other: Line) -> float:
+        """TV to a normal law with the same mean: its densities cross at -x and x."""
+        a, b = sorted((self.variance, other.moments[1] ** 2))
+        if a == b:
+            return 0.0
+        x = math.sqrt(math.log(b / a) * a * b / (b - a))
+        share = [math.erf(x / math.sqrt(2 * v)) / 2 for v in (a, b)]
+        return 2 * (share[0] - share[1])
 
 
-def kernel_step(step: Step, drawn: Drawn, x: Tensor, p: Tensor) -> Tensor:
-    """Densities (G,) at the points x (G,), evenly spaced, after a step."""
-    width, out = x[1] - x[0], torch.zeros_like(p)
-    none, one = torch.zeros_like(x), torch.ones_like(x)
-    for z, u, w in drawn.nodes():
-        at = step(x, (z * one, none), u)
-        spread = step(x, (z * one, one), u) - at
-        apart = (x[:, None] - at) / spread
-        kernel = (-0.5 * apart.square()).exp() / (spread * math.sqrt(2 * math.pi))
-        out += w * width * (kernel @ p)
-    return out
-
-
-def of_map(f: Callable[[Tensor], Tensor], start: Line, end: Line) -> tuple[float, float]:
-    """W2 and TV between what a rising map f makes of a law, and another law; see the module."""
+def of_map(f: Callable[[Tensor], Tensor], start: Line, end: Line) -> float:
+    """W2 between what a rising map f makes of a law, and another law; see the module."""
     m, s = start.moments
     x = torch.linspace(m - SPAN * s, m + SPAN * s, POINTS, dtype=torch.float64)
-    p = start.density(x)
-    y = f(x)
-    W2 = torch.trapezoid((y - end.quantiles_like(start, x)).square() * p, x).sqrt()
-    slope = torch.gradient(y, spacing=(x,), edge_order=2)[0]
-    TV = torch.trapezoid((slope * end.density(y) - p).abs(), x) / 2
-    return float(W2), float(TV)
-
-
-def of_density(x: Tensor, p: Tensor, end: Line) -> float:
-    """W2 of a density (G,) at the points x (G,) to a law: distributions are inverted by lines."""
-    share = torch.cumulative_trapezoid(p, x)
-    share = torch.cat([share.new_zeros(1), share]) / share[-1]
-    u = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS
-    fine = torch.linspace(float(x[0]), float(x[-1]), 16 * len(x), dtype=torch.float64)
-    mine = np.interp(u.numpy(), share.numpy(), x.numpy())
-    theirs = np.interp(u.numpy(), end.distribution(fine).numpy(), fine.numpy())
-    return float(np.sqrt(np.mean((mine - theirs) ** 2)))
+    moved = (f(x) - end.quantiles_like(start, x)).square()
+    return float(torch.trapezoid(moved * start.density(x), x).sqrt())

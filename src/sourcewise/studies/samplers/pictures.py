@@ -1,4 +1,5 @@
-"""The picture of the samplers: error against evaluations of the network, a panel per process."""
+"""The picture of the samplers: error against evaluations of the network, a panel per process
+and truth."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -32,17 +33,18 @@ def _figure(result: object) -> "Figure":
 
     points: Sequence[Point] = result.points  # type: ignore[attr-defined]
     processes = list(dict.fromkeys(p.process for p in points))
-    figure = Figure(figsize=(8.4, 3.0), layout="constrained")
-    panels = figure.subplots(1, len(processes), squeeze=False)[0]
-    for axes, process in zip(panels, processes, strict=True):
-        mine = [p for p in points if p.process == process and p.truth != "mixture"]
-        _panel(axes, mine)
-        axes.set_title(process, fontsize=9)
-        axes.set_ylabel(f"{mine[0].distance} to the truth")
+    figure = Figure(figsize=(8.4, 5.6), layout="constrained")
+    rows = figure.subplots(2, len(processes), squeeze=False, sharex="col")
+    for mixed, row in zip((False, True), rows, strict=True):
+        for axes, process in zip(row, processes, strict=True):
+            mine = [p for p in points if p.process == process and (p.truth == "mixture") == mixed]
+            _panel(axes, mine, legend=not mixed)
+            axes.set_title(f"{process}, {mine[0].truth}", fontsize=9)
+            axes.set_ylabel(f"{mine[0].distance} to the truth")
     return figure
 
 
-def _panel(axes: "Axes", points: Sequence[Point]) -> None:
+def _panel(axes: "Axes", points: Sequence[Point], legend: bool) -> None:
     samplers = dict.fromkeys(p.sampler for p in points)
     for sampler, colour, marker in zip(samplers, COLOURS, MARKERS, strict=False):
         mine = [p for p in points if p.sampler == sampler]
@@ -50,7 +52,8 @@ def _panel(axes: "Axes", points: Sequence[Point]) -> None:
         axes.plot(x, y, f"{marker}-", color=colour, ms=3, lw=1, label=sampler.replace("_", " "))
     powers(axes)
     frame(axes, "evaluations")
-    axes.legend(fontsize=6)
+    if legend:
+        axes.legend(fontsize=6)
 
 
 PICTURE = Picture(_figure, STYLE)

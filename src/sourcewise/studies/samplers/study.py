@@ -120,12 +120,11 @@ class Cell(NamedTuple):
 
 
 def grid(settings: SamplersSettings) -> Grid[Cell, SamplerPoint, Samplers]:
-    """Every sampler on the truths that it is computed on."""
+    """Every sampler on a normal law and on a mixture."""
     cells = [
         Cell(method, truth, n)
         for method in METHODS
         for truth in (("wide normal" if method.process == CHAIN else "normal"), "mixture")
-        if truth != "mixture" or method.mixtures
         for n in sorted(set(settings.chain if method.process == CHAIN else settings.steps))
     ]
     return Grid(
