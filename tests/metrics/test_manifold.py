@@ -18,7 +18,7 @@ def by_force(x, y, k):
     xx, yy, xy = ((a[:, None] - b).norm(dim=2) for a, b in ((x, x), (y, y), (x, y)))
     around, among = (d.sort(1).values[:, k] for d in (xx, yy))
     inside, reached = xy <= around[:, None], xy <= among[None]
-    shares = inside.any(0), reached.any(1), inside.sum(0) / k, inside.any(1)
+    shares = inside.any(0), reached.any(1), inside.sum(0).double() / k, inside.any(1)
     return [float(share.double().mean()) for share in shares]
 
 

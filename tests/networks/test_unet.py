@@ -11,7 +11,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sourcewise.networks.layers import reset
-from sourcewise.networks.magnitude import UnitConv2d, UnitLinear, concat, mix, silu, unit
+from sourcewise.networks.magnitude import (
+    UnitConv2d,
+    UnitLinear,
+    concat,
+    fixed_weights,
+    mix,
+    silu,
+    unit,
+)
 from sourcewise.networks.unet import Block, UNet, UNetSizes
 from sourcewise.randomness import Noise
 
@@ -124,3 +132,18 @@ def test_zeros_around_an_image_cost_no_magnitude(size):
         layer.reset(Noise(seed))
         squares.append(layer(normal(20, 40, 4, 4, key=seed)).detach().square().mean())
     assert abs(float(torch.stack(squares).mean().sqrt()) - 1) < 0.02
+
+
+def test_fixed_weights_change_nothing_and_end_with_their_block():
+    net = UNet(1, 8, UNetSizes(8, (1, 2), 1, (4,)), K=2)
+    reset(nn.ModuleList([net]), Noise(0))
+    net.gain.data.fill_(1.0)
+    x, u = Noise(1).normal(3, 1, 8, 8).float(), torch.zeros(3)
+    label = torch.eye(2)[[0, 1, 0]]
+    with torch.no_grad():
+        plain = net(x, u, label)
+        with fixed_weights(net):
+            assert torch.equal(net(x, u, label), plain)
+        for parameter in net.parameters():
+            parameter.data.add_(0.1)
+        assert not torch.allclose(net(x, u, label), plain)

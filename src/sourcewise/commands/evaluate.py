@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sourcewise.commands import options as o
+from sourcewise.commands.progress import late
 from sourcewise.commands.screen import show
 from sourcewise.errors import InputError
 from sourcewise.outputs import check_output
@@ -45,6 +46,35 @@ def evaluate(
             "refuse, or skip them and score the rest."
         ),
     ] = "refuse",
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            help="Also draw N of each source from every strategy, and show how they stand beside "
+            "these rows: distances, precision, recall and more, none of which decides."
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="What makes rows and draws points: auto (the default), and of images principal, "
+            "classifier, a TorchScript file or a folder of transformers, PATH or PATH@SHA256."
+        ),
+    ] = None,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            help="The rows that the models were trained on, read like these: they tell whether "
+            "draws are copies of them, and what draws teach a classifier beside them."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="KEY=VALUE, an option of drawing that the family has, as for sample; repeat for "
+            "more.",
+        ),
+    ] = None,
     seed: o.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
     dry_run: o.DryRun = False,
@@ -62,18 +92,26 @@ def evaluate(
     given["types"] = None if types is None else o.pairs(o.names(types), "--types")
     given["na"] = None if na is None else o.names(na)
     from sourcewise.fitting.run import load
+    from sourcewise.lifecycle.draws.asked import DrawsAsked
     from sourcewise.lifecycle.evaluate import evaluate as score
     from sourcewise.lifecycle.new_rows import reading_options
 
     opened = load(run)
+    chosen = o.pairs(set_, "--set") or None
+    asked = {"draws": draws, "features": features, "training": training, "set": chosen}
     if dry_run:
+        DrawsAsked.of(opened.settings.model, draws, features, training, chosen)
         reading = reading_options(opened, data, given)
         plan = {"data": data, "reading": reading, "strategies": strategy or opened.strategies}
+        plan |= {name: value for name, value in asked.items() if value}
         untimed = {"seconds": None, "seconds_reason": "scoring is not timed in advance"}
         o.print_config({"run": str(run), **plan, "seed": seed, **untimed}, as_json)
         return
     options = {"missing": missing, "unknown": unknown, "seed": seed}
-    found = score(opened, data, strategies=strategy, **options, **given)
+    with late("drawing") as progress:
+        found = score(
+            opened, data, strategies=strategy, progress=progress, **options, **asked, **given
+        )
     document = {**found.document, "run": str(run)}
     if out is not None:
         from sourcewise.files import write_json

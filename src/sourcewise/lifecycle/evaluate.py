@@ -6,7 +6,7 @@ nothing about other training samples or seeds.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +16,10 @@ import numpy as np
 from sourcewise.errors import InputError, counted, listing
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
+from sourcewise.lifecycle.draws.asked import DrawsAsked, Rows
+from sourcewise.lifecycle.draws.document import Progress, draws_beside
+from sourcewise.lifecycle.draws.training_rows import training_rows
+from sourcewise.lifecycle.known_rows import known_rows
 from sourcewise.lifecycle.new_rows import (
     Unknown,
     known_part,
@@ -23,7 +27,7 @@ from sourcewise.lifecycle.new_rows import (
     reading_options,
     with_given,
 )
-from sourcewise.lifecycle.score import SMALLEST, Scored, known_rows, score_of
+from sourcewise.lifecycle.score import SMALLEST, Scored, baseline_of, score_of
 from sourcewise.metrics.registry import metric
 from sourcewise.readers.read import read
 from sourcewise.results.comparison import MACRO
@@ -46,7 +50,6 @@ from sourcewise.statistics import Interval
 __all__ = ["Evaluation", "evaluate"]
 
 SCOPE = "these models on these rows"
-BASELINE = "separate"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,11 @@ def evaluate(
     missing: Missing | None = None,
     unknown: Unknown = "refuse",
     seed: int = 0,
+    draws: int | None = None,
+    features: str | None = None,
+    training: Rows | None = None,
+    set: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
     **reading: Any,
 ) -> Evaluation:
     """Score new rows under the models of a run.
@@ -96,15 +104,25 @@ def evaluate(
         missing: "refuse", "drop" or "impute"; as the run if None.
         unknown: "refuse" rows of sources, and with categories or symbols, that the models do not
             know, or "skip" them, which the result states.
-        seed: of the uniform noise that ties in numbers are spread by.
+        seed: of the uniform noise that ties in numbers are spread by, and of draws.
+        draws: how many draws of each source are shown beside the rows; none if None.
+        features: what makes rows and draws points: "auto", "principal", "classifier", or the path
+            of a network.
+        training: the rows that the models were trained on, read like `data`.
+        set: options of drawing that the family has, by name.
+        progress: called with (done, in all) of what draws take.
         **reading: options of `sourcewise.read` that differ from those of the run.
 
     Raises:
         InputError: no such run or strategy; columns that its models do not know; sources,
-            categories or symbols likewise, unless they are skipped.
+            categories or symbols likewise, unless they are skipped; draws that cannot be had.
     """
     run = run if isinstance(run, Run) else load(run)
     names = dict.fromkeys(map(run.strategy, strategies or run.strategies))
+    first = run.models[next(iter(names))]  # all strategies of a run share encoders and names
+    asked = DrawsAsked.of(run.settings.model, draws, features, training, set)
+    missing = missing or run.settings.missing
+    known = None if asked is None else training_rows(run, first, asked, reading, missing)
     if not isinstance(data, Sources):
         data = read(data, **reading_options(run, str(data), reading))
     elif reading:
@@ -112,9 +130,8 @@ def evaluate(
     if unknown not in get_args(Unknown):
         raise InputError(f"unknown={unknown!r}: allowed are {listing(get_args(Unknown))}")
     fingerprint = data.fingerprint()
-    first = run.models[next(iter(names))]  # all strategies of a run share encoders and names
     data, skipped = known_part(with_given(data, first.given), first, unknown)
-    deciding, missing = metric(run.settings.metric), missing or run.settings.missing
+    deciding = metric(run.settings.metric)
     models = {name: run.models[name] for name in names}
     scored = {
         name: Scored.of(model, matched(data, model, missing), deciding, seed)
@@ -122,6 +139,10 @@ def evaluate(
     }
     settings = {"missing": missing, "unknown": unknown, "seed": seed}
     result = _result(run, scored, fingerprint, settings, skipped)
+    if asked is not None:
+        found = draws_beside(models, scored, known, asked, seed, progress)
+        notes = () if known is None or known.warning is None else (known.warning,)
+        result = replace(result, draws=found, warnings=(*result.warnings, *notes))
     return Evaluation(result, {name: item.rows for name, item in scored.items()})
 
 
@@ -206,7 +227,7 @@ def _apart(data: Sources, common: Sequence[int], scored: Mapping[str, Scored]) -
 
 def _differences(scored: Mapping[str, Scored], common: Sequence[int]) -> list[ScoreDifference]:
     """Each strategy minus the baseline, on the rows that both score."""
-    baseline = BASELINE if BASELINE in scored else next(iter(scored))
+    baseline = baseline_of(scored)
     differences = []
     for name, item in scored.items():
         if name == baseline:

@@ -141,7 +141,8 @@ def matched(data: Sources, fitted: TrainedStrategy, missing: Missing) -> Screene
     names = fitted.model.names
     number = torch.tensor([names.index(n) if n in names else -1 for n in data.names])
     coding = fitted.encoder.coding
-    data = replace(data, x=_columns(data, coding), y=number[data.y], names=names)
+    x = _known_categories(_columns(data, coding), coding)
+    data = replace(data, x=x, y=number[data.y], names=names)
     data, warnings = _all_given(data, fitted, missing)
     screened = Screened(data)
     screened.warnings += warnings
@@ -182,6 +183,21 @@ def _columns(data: Sources, coding: Coding) -> X:
                 f" read it with {as_option('--types', f'{found.name}={kind}')}"
             )
     return table
+
+
+def _known_categories(x: X, coding: Coding) -> X:
+    """Categories numbered as the models have them: rows are compared with draws by numbers."""
+    if not isinstance(x, Table) or not coding.coded_columns:
+        return x
+    columns, schema = dict(x.columns), []
+    for column, found in zip(coding.coded_columns, x.schema, strict=True):
+        if column.kind == found.kind == "category":
+            codes = {text: i for i, text in enumerate(column.categories)}
+            ours = torch.tensor([*(codes.get(text, -1) for text in found.categories), -1])
+            columns[found.name] = ours[columns[found.name]]  # -1, a gap, takes the last
+            found = Column(found.name, found.kind, column.categories)
+        schema.append(found)
+    return Table(columns, tuple(schema))
 
 
 def _named(data: Sources, wanted: list[str]) -> Table:

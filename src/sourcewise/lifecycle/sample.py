@@ -17,10 +17,10 @@ from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing, unknown, visible
 from sourcewise.families.base import Occasion
-from sourcewise.families.registry import families
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
 from sourcewise.forms import Images, Ragged, Table, X, as_table
+from sourcewise.lifecycle.drawing_options import drawing_options
 from sourcewise.lifecycle.given_values import Asked, Given, asked
 from sourcewise.randomness import Noise
 from sourcewise.results.contract import Json, to_json
@@ -153,7 +153,7 @@ def sample(
     run = run if isinstance(run, Run) else load(run)
     strategy = run.strategy(strategy)
     trained = run.models[strategy]
-    model, options = trained.model, _options(run.settings.model, set or {})
+    model, options = trained.model, drawing_options(run.settings.model, set or {})
     known = {model.names[k]: k for k in sorted(model.partition.sources)}
     rows = None if given is None else asked(given, trained.given, run.settings.data, known)
     plan = _plan(trained, strategy, sources, n, rows)
@@ -243,14 +243,6 @@ def _sources(trained: TrainedStrategy, strategy: str, wanted: Sequence[str] | No
         if name not in names:
             raise unknown("source", name, allowed)
     return [names.index(name) for name in dict.fromkeys(wanted or allowed)]
-
-
-def _options(name: str, chosen: Mapping[str, Any]) -> Json:
-    """What the `sample` of a family takes besides, where it is not the usual."""
-    options = families()[name].sampling_class
-    if chosen and not options.model_fields:
-        raise InputError(f"the family {name!r} has no options of drawing: --set has none to set")
-    return options.parse(chosen).model_dump(include={*chosen})
 
 
 def _lines(samples: Samples) -> Iterator[str]:

@@ -4,33 +4,30 @@ The score of a source is the sum of what its rows contribute to the metric, over
 sizes (rows or symbols). Errors that all rows of a source share widen its interval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from sourcewise.documents import reading
 from sourcewise.encoders.base import Rows
 from sourcewise.errors import listing
 from sourcewise.families.base import Diagnosed
-from sourcewise.files import read_tensors
 from sourcewise.fitting.facts import diagnostics_of, fitted_of
-from sourcewise.fitting.run import Run
 from sourcewise.fitting.strategy import TrainedStrategy
-from sourcewise.forms import Ragged
 from sourcewise.metrics.base import Metric
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import Worst
-from sourcewise.results.evaluation import Score, ScoredSource, ScoredStrategy
+from sourcewise.results.evaluation import ScoredSource, ScoredStrategy
+from sourcewise.results.evaluation_score import Score
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
 from sourcewise.statistics import Interval, rows_and_seeds, with_shared_errors
 
-__all__ = ["SMALLEST", "Scored", "known_rows", "rough", "score_of"]
+__all__ = ["SMALLEST", "Scored", "baseline_of", "rough", "score_of"]
 
 FEW = 10
+BASELINE = "separate"
 SMALLEST = 1e-6  # error of a normaliser that is worth a word, nats
 
 
@@ -50,35 +47,6 @@ def _new_characters(rows: Rows, fitted: TrainedStrategy) -> str | None:
     return (
         f"{unknown.count} of {unknown.among} characters are unknown to the models ({found}): each "
         "scored as any character outside the vocabulary, alike under all strategies"
-    )
-
-
-def known_rows(run: Run, data: Sources, fingerprint: str, metric: Metric) -> str | None:
-    """A warning if rows of the data were among those that the models come from."""
-    better = "high" if metric.higher_is_better else "low"
-    same = (
-        f"these are the very rows that the models come from: their {metric.name} is too {better} "
-        "for new rows"
-    )
-    if run.result.data.fingerprint == fingerprint:
-        return same
-    place = run.result.run and Path(run.result.run) / "rows.safetensors"
-    if not place or not place.exists():
-        return None
-    mine = data.marks
-    with reading(place):
-        theirs = read_tensors(place)["mark"].to(torch.int64).flatten()
-    # The fingerprint is of all columns; the marks are of those that the models use.
-    if torch.equal(mine.sort().values, theirs.sort().values):
-        return same
-    known = torch.isin(mine, theirs)
-    share = float(known.double().mean())
-    if not share:
-        return None
-    what = "texts" if isinstance(data.x, Ragged) else "rows"
-    return (
-        f"{int(known.sum())} of {len(data)} {what} ({share:.0%}) equal one of the same source "
-        "that the models come from: copies, or chance where few values are possible"
     )
 
 
@@ -194,3 +162,8 @@ def score_of(interval: Interval | float | None) -> Score:
         return Score(interval.value, interval.low, interval.high, interval.standard_error)
     reason = "no rows" if interval is None else "fewer than two different rows of a source"
     return Score(interval, None, None, None, reason)
+
+
+def baseline_of(scored: Mapping[str, Scored]) -> str:
+    """What other strategies are compared with: `separate`, or the first where it is not there."""
+    return BASELINE if BASELINE in scored else next(iter(scored))

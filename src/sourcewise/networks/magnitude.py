@@ -12,6 +12,8 @@ at any time. Every parameter may carry one leading axis S: see `layers`.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ __all__ = [
     "UnitEmbedding",
     "UnitLinear",
     "concat",
+    "fixed_weights",
     "mix",
     "pixel_norm",
     "silu",
@@ -119,14 +122,22 @@ class UnitLinear(nn.Module):
     """
 
     axes = 1  # of a row
+    fixed: Tensor | None = None  # W' / sqrt(inputs), within `fixed_weights`
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
 
+    def scaled(self, gain: Tensor | None) -> Tensor:
+        """The weight that x is multiplied with."""
+        W = scaled(self.weight, self.axes) if self.fixed is None else self.fixed
+        if gain is None:
+            return W
+        return W * (per_member(gain, W) if gain.ndim else gain)
+
     def forward(self, x: Tensor, gain: Tensor | None = None) -> Tensor:
         """(..., outputs) of x (..., inputs); stacked, x is (S, ..., inputs) and g (S,)."""
-        W = scaled(self.weight, self.axes, gain)
+        W = self.scaled(gain)
         if W.ndim == 2:
             return nn.functional.linear(x, W)
         return torch.bmm(x.flatten(1, -2), W.mT).unflatten(1, x.shape[1:-1])
@@ -159,7 +170,7 @@ class UnitConv2d(UnitLinear):
         """(..., outputs, H, W) of x (..., inputs, H, W); stacked, x is (S, ..., inputs, H, W)."""
         size = self.weight.shape[-1]
         inside = math.prod(within(side, size) for side in x.shape[-2:])
-        return convolve(x, scaled(self.weight, self.axes, gain) / math.sqrt(inside))
+        return convolve(x, self.scaled(gain) / math.sqrt(inside))
 
 
 def within(side: int, size: int) -> float:
@@ -172,12 +183,22 @@ def within(side: int, size: int) -> float:
     return 1 - 2 * beyond / (size * side)
 
 
-def scaled(weight: Tensor, axes: int, gain: Tensor | None) -> Tensor:
-    """The weight that x is multiplied with: `g W / sqrt(inputs)`."""
-    W = unit(weight, axes) / math.sqrt(math.prod(weight.shape[-axes:]))
-    if gain is None:
-        return W
-    return W * (per_member(gain, W) if gain.ndim else gain)
+def scaled(weight: Tensor, axes: int) -> Tensor:
+    """`W' / sqrt(inputs)`."""
+    return unit(weight, axes) / math.sqrt(math.prod(weight.shape[-axes:]))
+
+
+@contextmanager
+def fixed_weights(network: nn.Module) -> Iterator[None]:
+    """Within it weights must not change, and are normalised once for all evaluations."""
+    parts = [part for part in network.modules() if isinstance(part, UnitLinear)]
+    for part in parts:
+        part.fixed = scaled(part.weight, part.axes)
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.fixed = None
 
 
 class UnitEmbedding(nn.Module):

@@ -8,6 +8,8 @@ from sourcewise.results import text
 from sourcewise.results.comparison import MACRO, Gap, Worst
 from sourcewise.results.contract import Json, Sometimes
 from sourcewise.results.data import DiagnosticFacts, Fitted, Resolved, SourceFacts
+from sourcewise.results.evaluation_draws import DrawsResult, draws_lines
+from sourcewise.results.evaluation_score import Score
 
 __all__ = [
     "ALONE",
@@ -100,17 +102,6 @@ class ScoringMetric:
 
 
 @dataclass(frozen=True)
-class Score:
-    """Of a source or on average; the mean alone where there are too few rows."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
-    standard_error: float | None
-    reason: Sometimes[str] = None
-
-
-@dataclass(frozen=True)
 class ScoredSource:
     """A source under the models of a strategy."""
 
@@ -163,6 +154,7 @@ class EvaluationResult:
     differences: tuple[ScoreDifference, ...]
     settings: Json
     skipped: Sometimes[Skipped] = None
+    draws: Sometimes[DrawsResult] = None
 
 
 def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
@@ -193,6 +185,8 @@ def evaluation_lines(result: EvaluationResult) -> Iterator[str]:
                 for d in [*mine[:-1][: text.MOST_LINES], mine[-1]]
             ],
         )
+    if result.draws is not None:
+        yield from draws_lines(result.draws)
 
 
 def _bits(result: EvaluationResult) -> Iterator[str]:

@@ -32,7 +32,7 @@ from sourcewise.families.base import BatchNoise, ConditionalModel
 from sourcewise.families.diffusion.bound import HIGHEST, likelihood_bound
 from sourcewise.families.diffusion.network import network
 from sourcewise.families.diffusion.settings import DiffusionSettings
-from sourcewise.networks.magnitude import Uncertainty, unit
+from sourcewise.networks.magnitude import Uncertainty, fixed_weights, unit
 from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.samplers import denoising
 from sourcewise.samplers.flow_likelihood import MOST_EXACT, FlowDensity, flow_log_density
@@ -212,7 +212,8 @@ class Diffusion(ConditionalModel):
         def denoise(z: Tensor, sigma: Tensor) -> Tensor:
             return self.denoise(z, sigma, label, batch.c)
 
-        return likelihood_bound(denoise, x, noise, self.settings.bound_draws, values)
+        with fixed_weights(self.network):
+            return likelihood_bound(denoise, x, noise, self.settings.bound_draws, values)
 
     def flow_log_density(
         self, batch: Batch, noise: ExampleNoise, steps: int = 32, probes: int | None = None
@@ -273,7 +274,8 @@ class Diffusion(ConditionalModel):
             other = weak._denoiser(told * label, given)
             denoiser = denoising.guided(self._denoiser(label, given), other, guidance)
             z = HIGHEST * n.to(first)
-            parts.append(SAMPLERS[sampler](denoiser, z, levels.to(first)).flatten(1))
+            with fixed_weights(self.network), fixed_weights(weak.network):
+                parts.append(SAMPLERS[sampler](denoiser, z, levels.to(first)).flatten(1))
         return torch.cat(parts) if parts else first.new_empty(0, math.prod(self.shape))
 
     def _early(self) -> "Diffusion":

@@ -51,7 +51,7 @@ class DiffusionSettings(TrainedSettings):
         description="channels of the first level, or hidden units for tables; 0: 16, or 128",
     )
     levels: tuple[Multiple, ...] = Field(
-        default=(1, 2, 2),
+        default=(1, 1, 2),
         min_length=1,
         max_length=8,
         description="channels of each level of images, in multiples of width",

@@ -1,0 +1,1 @@
+"""Draws of saved models beside new rows: shown, and nothing is decided by them."""
