@@ -8,7 +8,7 @@ import pytest
 
 from sourcewise.errors import InputError
 from sourcewise.files import read_json
-from sourcewise.studies.grid import Grid, Work, estimate, pace, within
+from sourcewise.studies.grid import Grid, Trials, Work, estimate, pace, within
 
 
 class Letter(NamedTuple):
@@ -38,8 +38,7 @@ def letters(cells, computed=None, last=0) -> Grid[Letter, Value, Any]:
         compute=compute,
         found=Value,
         fold=dict,
-        work=lambda cell: Work(1, 1),
-        short=lambda: letters(cells),
+        time=Trials(lambda cell: Work(1, 1), lambda: letters(cells)),
         later=lambda found: [Letter(f"twice/{x}") for x in sorted(found)[len(found) - last :]],
     )
 
@@ -128,8 +127,7 @@ def sleeps(cells, tried, units=100) -> Grid[Sized, int, Any]:
         compute=compute,
         found=int,
         fold=dict,
-        work=lambda cell: Work(units, cell.size),
-        short=lambda: sleeps(cells, tried, units=2),
+        time=Trials(lambda cell: Work(units, cell.size), lambda: sleeps(cells, tried, units=2)),
     )
 
 

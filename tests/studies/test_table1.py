@@ -32,6 +32,11 @@ def whole_pixels(data: Sources) -> torch.Tensor:
     return data.x.pixels()
 
 
+def digests(x: object) -> list[bytes]:
+    assert isinstance(x, Images)
+    return list(x.keys())
+
+
 def small(**changes: object) -> Table1Settings:
     few = {"K": (2, 3), "rows": (8,), "seeds": 1, "passes": 1, "updates": 4, "width": 4}
     few |= {"sampling_seeds": 2, "draws": 4, "features": "principal"}
@@ -71,6 +76,14 @@ def test_images_are_drawn_without_replacement_and_the_others_are_spare():
     assert sample.counts.tolist() == [10, 10]
 
 
+def test_images_seen_are_as_planned():
+    """Of 8 images a class 7 train: a pass of the pooled model sees 14, of two separate ones 14."""
+    settings = small(passes=3, updates=5, seeds=2)
+    equal, converged = (study.Cell(8, 1, 2, budget) for budget in ("equal", "converged"))
+    assert study._images_seen(settings, equal) == 2 * (3 * 14 + 2 * 3 * 7)
+    assert study._images_seen(settings, converged) == 2 * (5 * 14 + 2 * 5 * 7)
+
+
 @pytest.mark.parametrize("n", [1, 4, 8, 16, 100, 400])
 def test_as_many_images_are_sampled_as_leave_n_to_train(n):
     sampled = study._sampled(n)
@@ -99,10 +112,33 @@ def test_a_small_table_runs_and_is_taken_up(tmp_path):
     assert again.document == document
 
 
+def test_what_is_held_out_was_never_seen_and_features_are_of_what_was(monkeypatch):
+    """A copy of a training image among the spare ones is held out by nobody."""
+    data, chosen = photographs(), {}
+
+    def noted(choice, x, coding, y, noise, cache):
+        chosen.update(x=x, y=y)
+        return "features"
+
+    monkeypatch.setattr(study, "features_of", noted)
+    sample, spare = study._sample(data, ("lion", "bus"), 8, Noise(3))
+    pixels = whole_pixels(spare)
+    pixels[0] = whole_pixels(sample)[0]
+    twice = replace(spare, x=Images.of(pixels))
+    run = study._ready(small(), sample, "equal")
+    real, _ = study._held_out(small(), run, twice, None)
+    known = set(digests(chosen["x"]))
+    assert len(known) == len(chosen["y"]) == 2 * 8
+    held = [key for x in real for key in digests(x)]
+    assert not known & set(held)
+    copied = digests(twice.x)[0] in known
+    assert len(held) == 2 * 12 - copied
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"rows": (17,)}, "17 training images of a class take 22"),
+        ({"rows": (17,)}, "17 training images of a class and 4 draws take 26 images"),
         ({"K": (9,)}, "got 9 of 6 classes"),
         ({"hierarchy": "nowhere.csv"}, "cannot read nowhere.csv"),
     ],
@@ -138,9 +174,9 @@ def test_the_claims_are_counted_in_pairs_that_differ_in_one_thing():
     )
     text = str(Table1(Table1Settings(hierarchy="tree.csv"), points, "photographs"))
     assert "- more sources: the gain is larger in 2 of 2 pairs" in text
-    assert "2 with intervals of the gain apart" in text
+    assert "intervals of the gain are apart in 2 for it and 0 against it" in text
     assert "- more similarity: the gain is larger in 1 of 2 pairs" in text
-    assert "0 with intervals of the gain apart" in text
+    assert "intervals of the gain are apart in 0 for it and 0 against it" in text
     assert "10 to 20, 2 still improving" in text
     assert points[0].advantage == 0.25
 

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
+from typing import IO
 
 from sourcewise.errors import InputError
 
@@ -32,9 +34,10 @@ def spread(workers: int) -> int | None:
         raise InputError(f"--workers must be a whole number from 1 to {MOST}, got {workers}")
     if workers == 1 or "WORLD_SIZE" in os.environ:
         return None
-    crew = _Crew(workers)
+    crew = _Crew()
     before = signal.signal(signal.SIGTERM, crew.end)
     try:
+        crew.start(workers)
         return crew.code()
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -43,10 +46,18 @@ def spread(workers: int) -> int | None:
 class _Crew:
     """The processes; the first of them is this command's own."""
 
-    def __init__(self, workers: int):
+    def __init__(self):
         self.ended = False  # by us
+        self.all: list[subprocess.Popen[bytes]] = []
+        self.told: list[IO[bytes]] = []  # what others than the first say of what is wrong
+
+    def start(self, workers: int) -> None:
+        """Start all, unless this command has been asked to end."""
         port = _free_port()
-        self.all = [_started(rank, workers, port) for rank in range(workers)]
+        for rank in range(workers):
+            if not self.ended:
+                self.told.append(tempfile.TemporaryFile())  # noqa: SIM115
+                self.all.append(_started(rank, workers, port, self.told[-1]))
 
     def end(self, *_: object) -> None:
         """Ask all to end that have not."""
@@ -61,20 +72,34 @@ class _Crew:
         try:
             while not self._over:
                 time.sleep(PAUSE)
-            killed = [i for i, p in enumerate(self.all) if (p.poll() or 0) < 0]
-            with suppress(subprocess.TimeoutExpired):
-                self.all[0].wait(SAYS if any(p.poll() for p in self.all) else GRACE)
-            spoke = self.ended or self.all[0].poll() is not None
+            if not self.ended:
+                killed = [i for i, p in enumerate(self.all) if (p.poll() or 0) < 0]
+            spoke = self.ended or self._first_is_over()
         except KeyboardInterrupt:  # all have heard it
             spoke = True
         self.end()
         self._wait()
+        if not self.all:
+            return 128 + signal.SIGTERM
         first, lost = self.all[0].returncode, [i for i, p in enumerate(self.all) if p.returncode]
         if killed or (lost and not (spoke and first)):  # what the first said is not the reason
-            told = f"failed: process {(killed or lost)[-1] + 1} of {len(self.all)} ended"
-            print(f"{told}; the same command goes on where this one stopped", file=sys.stderr)
+            self._tell((killed or lost)[-1])
             return 1
         return first if first >= 0 else 128 - first
+
+    def _first_is_over(self) -> bool:
+        """Whether it ends by itself, when another has failed."""
+        with suppress(subprocess.TimeoutExpired):
+            self.all[0].wait(SAYS)
+        return self.all[0].poll() is not None
+
+    def _tell(self, rank: int) -> None:
+        """What became of a process, with the last line that it said."""
+        self.told[rank].seek(0)
+        lines = self.told[rank].read().decode("utf-8", "replace").strip().splitlines()
+        last = f" ({lines[-1]})" if lines else ""
+        told = f"failed: process {rank + 1} of {len(self.all)} ended{last}"
+        print(f"{told}; the same command goes on where this one stopped", file=sys.stderr)
 
     @property
     def _over(self) -> bool:
@@ -97,10 +122,11 @@ def _free_port() -> int:
         return s.getsockname()[1]
 
 
-def _started(rank: int, workers: int, port: int) -> subprocess.Popen[bytes]:
+def _started(rank: int, workers: int, port: int, told: IO[bytes]) -> subprocess.Popen[bytes]:
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": workers}
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     environment = os.environ | {name: str(value) for name, value in (place | meeting).items()}
     command = [sys.executable, "-m", "sourcewise.cli", *sys.argv[1:]]
-    quiet = None if rank == 0 else subprocess.DEVNULL
-    return subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet)
+    if rank == 0:
+        return subprocess.Popen(command, env=environment)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=told)

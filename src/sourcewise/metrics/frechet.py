@@ -39,6 +39,7 @@ __all__ = [
     "floor",
     "frechet_between",
     "frechet_distance",
+    "real_floor",
     "refuse_few",
     "values",
 ]
@@ -161,6 +162,13 @@ class Floor:
     real: float
     drawn: float
     n: int
+
+
+def real_floor(x: Tensor, n: int, noise: Noise, halvings: int = HALVINGS) -> float:
+    """Mean D between n rows and n others of x (N, d), N >= 2 n, over some random choices."""
+    order = [noise.of(i).permutation(len(x)) for i in range(halvings)]
+    found = [frechet_distance(x[rows[:n]], x[rows[n : 2 * n]]) for rows in order]
+    return float(torch.tensor(found, dtype=torch.float64).mean())
 
 
 def floor(x: Tensor, draws: Tensor, noise: Noise, halvings: int = HALVINGS) -> Floor:

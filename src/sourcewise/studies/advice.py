@@ -25,7 +25,7 @@ from sourcewise.settings import Seed, Settings
 from sourcewise.sources import Sources
 from sourcewise.studies.audit.populations import Population, chosen
 from sourcewise.studies.audit.truth import compared
-from sourcewise.studies.grid import Grid, Progress, Work
+from sourcewise.studies.grid import Grid, Progress, Trials, Work
 from sourcewise.studies.result import Result
 
 __all__ = ["Advice", "AdvicePoint", "AdviceSettings", "advised", "grid"]
@@ -136,8 +136,10 @@ def grid(settings: AdviceSettings) -> Grid[Population, AdvicePoint, Advice]:
         compute=partial(_measure, settings),
         found=AdvicePoint,
         fold=lambda found: Advice(s, tuple(found[cell.name] for cell in cells)),
-        work=lambda cell: Work(s.repetitions, sum(cell.sizes)),
-        short=lambda: grid(s.model_copy(update={"repetitions": 2})),
+        time=Trials(
+            lambda cell: Work(s.repetitions, sum(cell.sizes)),
+            lambda: grid(s.model_copy(update={"repetitions": 2})),
+        ),
     )
 
 

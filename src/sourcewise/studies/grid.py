@@ -23,7 +23,7 @@ from sourcewise.studies.pictures import Picture
 from sourcewise.studies.result import Result
 from sourcewise.training.processes import Processes
 
-__all__ = ["SHORT", "Cell", "Grid", "Progress", "Work", "estimate", "pace", "within"]
+__all__ = ["SHORT", "Cell", "Grid", "Progress", "Trials", "Work", "estimate", "pace", "within"]
 
 Progress = Callable[[int, int], None]  # called with (done, in all)
 TRIAL = 60  # updates of a trial
@@ -53,6 +53,14 @@ R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True)
+class Trials(Generic[C]):
+    """How trials tell the time of a study."""
+
+    work: Callable[[C], Work]  # of a cell
+    short: "Callable[[], Grid[C, Any, Any]]"  # the same study with few units in each cell
+
+
+@dataclass(frozen=True)
 class Grid(Generic[C, F, R]):
     """The cells C of a study, of which each gives an F, and all together the result R."""
 
@@ -63,8 +71,8 @@ class Grid(Generic[C, F, R]):
     found: Any  # F, a type that pydantic can read from its plain values
     # the result, from what was found in all cells, by their names
     fold: Callable[[Mapping[str, F]], R]
-    work: Callable[[C], Work]  # of a cell
-    short: "Callable[[], Grid[C, F, R]]"  # the same study with few units in each cell, for trials
+    # how long all of it takes is found by trials, or told by the study itself
+    time: "Trials[C] | Callable[[], float]"
     picture: Picture | None = None  # how the result is drawn, if it is
     # cells that are chosen by what was found in the others
     later: Callable[[Mapping[str, F]], Sequence[C]] = lambda found: ()
@@ -108,6 +116,7 @@ class Grid(Generic[C, F, R]):
         if not processes.agreed(found is not None):
             path.parent.mkdir(parents=True, exist_ok=True)
             made = self.compute(cell, progress, unfinished)
+            processes.meet()  # none reads what is unfinished any more
             if processes.first:
                 write_json(path, {"found": kind.dump_python(made)})
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -150,16 +159,18 @@ def estimate(grid: Grid[Any, Any, Any]) -> float:
 
     Between them paces are taken to grow in proportion to the work of a unit.
     """
-    cells = {cell.name: cell for cell in (*grid.cells, *grid.later({}))}
+    if not isinstance(grid.time, Trials):
+        return grid.time()
+    cells, work = {cell.name: cell for cell in (*grid.cells, *grid.later({}))}, grid.time.work
     kinds = defaultdict(list)
-    for cell in sorted(cells.values(), key=lambda cell: grid.work(cell).each):
-        kinds[grid.work(cell).kind].append(cell)
-    return sum(_of_kind(grid, kind) for kind in kinds.values())
+    for cell in sorted(cells.values(), key=lambda cell: work(cell).each):
+        kinds[work(cell).kind].append(cell)
+    return sum(_of_kind(grid.time, kind) for kind in kinds.values())
 
 
-def _of_kind(grid: Grid[C, Any, Any], cells: Sequence[C]) -> float:
+def _of_kind(trials: Trials[C], cells: Sequence[C]) -> float:
     """Of cells in the order of their work."""
-    work, short = [grid.work(cell) for cell in cells], grid.short()
+    work, short = [trials.work(cell) for cell in cells], trials.short()
     ends = [0, -1] if work[0].each < work[-1].each else [0]
     each = [work[i].each for i in ends]
     paces = [_trial(short, cells[i]) for i in ends]
@@ -172,4 +183,5 @@ def _of_kind(grid: Grid[C, Any, Any], cells: Sequence[C]) -> float:
 
 def _trial(short: Grid[C, Any, Any], cell: C) -> Pace:
     """The pace of a cell."""
-    return pace(lambda report: short.compute(cell, report, None), short.work(cell).units)
+    assert isinstance(short.time, Trials)
+    return pace(lambda report: short.compute(cell, report, None), short.time.work(cell).units)

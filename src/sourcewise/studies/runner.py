@@ -54,6 +54,7 @@ class PlannedStudy:
         if not processes.first:  # of several processes the first one writes
             if not processes.agreed(False):
                 self.grid.run(None, out / CELLS)
+                processes.meet()
             processes.meet()
             return _finished(out)
         with RunFolder(out, self.config, overwrite, content) as folder:
@@ -61,7 +62,8 @@ class PlannedStudy:
                 try:
                     self._run(folder, progress)
                 except InputError:
-                    folder.discard()  # it can never be finished
+                    if not any((folder / CELLS).glob("*.json")):
+                        folder.discard()  # it can never be finished
                     raise
                 folder.finish([TABLE, RESULT])
             processes.meet()
@@ -70,6 +72,7 @@ class PlannedStudy:
     def _run(self, folder: RunFolder, progress: Progress | None) -> None:
         start = time.perf_counter()
         result = self.grid.run(progress, folder / CELLS)
+        Processes.found().meet()  # none reads cells any more
         if self.grid.picture:
             png, svg = self.pictures
             self.grid.picture.write(result, folder / png, folder / svg)

@@ -52,7 +52,7 @@ def exponent(length: float) -> float:
 def combination(
     steps: Sequence[float], lengths: Sequence[float], step: float, length: float
 ) -> np.ndarray:
-    """(N,) weights of N averages that come nearest to another one.
+    """(N,) weights of N averages that come nearest to another one, brought to a sum of 1.
 
     With profiles p_i, `A x = b` for the inner products `A_ij = <p_i, p_j>`, `b_i = <p_i, p>`:
 
@@ -71,7 +71,8 @@ def combination(
     both = g[:, None] + g + 1
     logs = np.log1p(g) - (g + 1) * np.log(t)
     inner = np.exp(logs[:, None] + logs + both * np.log(low)) / both
-    return np.linalg.lstsq(inner[:-1, :-1], inner[:-1, -1], rcond=1e-12)[0]
+    x = np.linalg.lstsq(inner[:-1, :-1], inner[:-1, -1], rcond=1e-12)[0]
+    return x / x.sum()
 
 
 class Averages:
@@ -105,7 +106,7 @@ class Averages:
         """(A, P) of model s, those that are kept beside it; `best` is the update that it is of."""
         every = [rows[s].clone() for name, rows in self.rows.items() if name.startswith("average")]
         if self.early and self.snapshots:
-            t = min(self.snapshots, key=lambda t: abs(t - self.early * best))
+            t = min(sorted(self.snapshots), key=lambda t: abs(t - self.early * best))
             every.append(self.snapshots[t][f"power/{STORED[-1]}"][s].clone())
         return torch.stack(every) if every else torch.empty(0)
 
@@ -175,11 +176,10 @@ class Averages:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `tensors`."""
         self.rows = {name: tensors[name] for name in self.rows}
-        self.snapshots = {}
-        for name, rows in tensors.items():
-            if name.startswith(SNAPSHOT):
-                _, t, own = name.split("/", 2)
-                self.snapshots.setdefault(int(t), {})[own] = rows
+        steps = sorted({int(name.split("/")[1]) for name in tensors if name.startswith(SNAPSHOT)})
+        self.snapshots = {
+            t: {name: tensors[f"{SNAPSHOT}{t}/{name}"] for name in self.powers} for t in steps
+        }
 
 
 def _nearest(steps: Mapping[int, object], best: int, side: int) -> int | None:

@@ -42,19 +42,22 @@ def run_to_end(
     place = folder if training.processes.rank == 0 else None
     curves = tracker(execution.track, place) if training.active else None
     log = Log(place, training.step, curves)
-    saved, start = time.monotonic(), count.done
+    saved, start, processes = time.monotonic(), count.done, training.processes
     with postponed() as end:
-        while training.active and not end.asked:
+        stops = False
+        while training.active and not stops:
             values = training.update()
             log.add(values)
+            stops = end.asked and processes.count == 1
             if training.due:
+                stops = end.asked = processes.agreed(end.asked)  # all leave at one update
                 _look(training, log)
                 late = time.monotonic() - saved >= execution.checkpoint
                 due = not training.active or late
                 if _save(training, folder if due else None, identity):
                     saved = time.monotonic()
             count.show(start + _seen(training))
-        if end.asked and training.active and training.processes.count == 1:
+        if stops and training.active:
             _save(training, folder, identity)
     done = [training.tasks[i] for i in training.done]
     count.done = start + sum(task.total * task.batch for task in done)

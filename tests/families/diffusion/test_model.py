@@ -15,6 +15,7 @@ from sourcewise.families.diffusion.settings import DiffusionSettings
 from sourcewise.forms import Images
 from sourcewise.networks.magnitude import UnitEmbedding, UnitLinear, unit
 from sourcewise.randomness import Noise
+from sourcewise.studies.table1.settings import SCALES
 
 TABLE = {"K": 2, "d": 3}
 IMAGES = {"K": 2, "shape": (1, 8, 8), "values": (-1.0, 2.0), "top": 16}
@@ -166,3 +167,23 @@ def test_images_come_back_as_the_pixels_that_they_were():
     back = encoder.decode(z)
     assert isinstance(back, Images)
     assert torch.equal(back.pixels(), images.pixels())
+
+
+def test_the_papers_scale_is_the_published_network():
+    """EDM2-XS on latents of 32 x 32 x 4: attention at 16 and 8 pixels, none at 4 but innermost."""
+    options = SCALES["paper"]["model"] | {"width": 32}
+    settings = DiffusionSettings.parse(options).suited("images")
+    model = Diffusion(settings, K=10, shape=(4, 32, 32))
+    assert sum(p.numel() for p in model.network.parameters()) == 7_421_765
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"ema": 0.99}, "ema is for lengths"),
+        ({"early": 0.01}, "allowed are 0, and .1 to 1"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(options, told):
+    with pytest.raises(InputError, match=told):
+        DiffusionSettings.parse(options)

@@ -281,7 +281,9 @@ class Diffusion(ConditionalModel):
     def _early(self) -> "Diffusion":
         """The same model with the weights of early on."""
         if not self.averages:
-            raise InputError("guide=early: no early weights were kept (setting early=0)")
+            raise InputError(
+                "guide=early: no early weights were kept (settings early=0 or lengths=())"
+            )
         early = copy.deepcopy(self)
         for name, parameter in early.named_parameters():
             parameter.data.copy_(self.averages[-1][name])

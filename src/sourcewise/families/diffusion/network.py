@@ -28,7 +28,5 @@ def network(
             f"setting levels: images of {height} x {width} pixels cannot be squares that are "
             f"halved {halvings} times: --size N, or fewer levels"
         )
-    sides = [height >> i for i in range(len(s.levels))]
-    attends = tuple(side for side in sides if side <= s.attention)
-    sizes = UNetSizes(s.width or CHANNELS, s.levels, s.blocks, attends)
+    sizes = UNetSizes(s.width or CHANNELS, s.levels, s.blocks, s.attention)
     return UNet(channels, height, sizes, K=K, C=C)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sourcewise.errors import InputError
 from sourcewise.families.settings import Choice, Range, TrainedSettings
@@ -34,8 +34,8 @@ class DiffusionSettings(TrainedSettings):
     }
     IMAGES: ClassVar[Mapping[str, object]] = {
         "batch": 32,
-        "passes": 20,
-        "updates": 400,
+        "passes": 14,
+        "updates": 300,
         "learning_rate": 7e-2,
         "dropout": 0.1,
     }
@@ -57,8 +57,10 @@ class DiffusionSettings(TrainedSettings):
         description="channels of each level of images, in multiples of width",
     )
     blocks: int = Field(default=1, ge=1, le=64, description="residual blocks, of each level")
-    attention: int = Field(
-        default=4, ge=0, le=4096, description="pixels per side up to which blocks attend"
+    attention: tuple[Multiple, ...] = Field(
+        default=(4,),
+        max_length=8,
+        description="pixels per side of the levels whose blocks attend; the innermost one always",
     )
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="share of activations set to zero in training"
@@ -94,11 +96,20 @@ class DiffusionSettings(TrainedSettings):
         default=0.1,
         ge=0,
         le=1,
-        description="share of the updates after which weights are kept that guide draws; 0: none",
+        description="share of the updates after which weights are kept that guide draws, .1 at "
+        "least; 0: none",
     )
     bound_draws: int = Field(
         default=16, ge=1, le=100_000, description="noise levels that a row's bound is taken at"
     )
+
+    @model_validator(mode="after")
+    def _check_averages(self) -> Self:
+        if self.ema and self.lengths:
+            raise ValueError("ema is for lengths=(), which has averages of its own")
+        if 0 < self.early < 0.1:
+            raise ValueError(f"early={self.early:g}: allowed are 0, and .1 to 1")
+        return self
 
     def suited(self, form: str) -> Self:
         """With the defaults of images for images; of other data there are no latents."""

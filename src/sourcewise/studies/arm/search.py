@@ -27,7 +27,7 @@ from sourcewise.studies.arm.settings import (
 from sourcewise.studies.arm.study import measure, work
 from sourcewise.studies.arm.table import Errors, distance
 from sourcewise.studies.curves import STRATEGIES, Strategy
-from sourcewise.studies.grid import SHORT, Grid, Work
+from sourcewise.studies.grid import SHORT, Grid, Trials, Work
 from sourcewise.studies.result import Result
 
 __all__ = ["ArmSearch", "ArmSearchSettings", "Found", "grid"]
@@ -168,8 +168,9 @@ def grid(
         compute=lambda cell, *more: measure(parsed[cell.candidate], cell.cell, *more),
         found=Errors,
         fold=fold,
-        work=lambda cell: _work(parsed[cell.candidate], cell.cell),
-        short=lambda: grid(settings, SHORT),
+        time=Trials(
+            lambda cell: _work(parsed[cell.candidate], cell.cell), lambda: grid(settings, SHORT)
+        ),
         later=lambda found: [_cell(text, sizes) for text in finalists(found) for sizes in every],
     )
 

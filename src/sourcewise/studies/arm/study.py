@@ -32,7 +32,7 @@ from sourcewise.studies.arm.settings import (
 from sourcewise.studies.arm.table import PICTURE, ArmPoint, ArmTable, Errors, point
 from sourcewise.studies.blocks import Block, all_blocks, blocks, member, sample, train
 from sourcewise.studies.curves import STRATEGIES, Fit, Strategy, fit
-from sourcewise.studies.grid import SHORT, Grid, Progress, Work
+from sourcewise.studies.grid import SHORT, Grid, Progress, Trials, Work
 from sourcewise.studies.result import select
 from sourcewise.training.data import TrainingData
 from sourcewise.truths.sequences import SequenceTruth, independent_sequences, shared_logits
@@ -55,8 +55,7 @@ def grid(settings: ArmStudySettings) -> Grid[Cell, Errors, ArmTable]:
         compute=partial(measure, settings),
         found=Errors,
         fold=partial(_fold, settings),
-        work=partial(work, settings),
-        short=lambda: grid(settings.model_copy(update=SHORT)),
+        time=Trials(partial(work, settings), lambda: grid(settings.model_copy(update=SHORT))),
         picture=PICTURE,
     )
 

@@ -24,7 +24,7 @@ from sourcewise.settings import Seed, Settings
 from sourcewise.studies.audit import truth
 from sourcewise.studies.audit.intervals import Intervals, Judged
 from sourcewise.studies.audit.populations import POPULATIONS, Population, chosen
-from sourcewise.studies.grid import Grid, Progress, Work, within
+from sourcewise.studies.grid import Grid, Progress, Trials, Work, within
 from sourcewise.studies.result import Result
 
 __all__ = ["Audit", "AuditPoint", "AuditSettings", "grid"]
@@ -160,8 +160,10 @@ def grid(settings: AuditSettings) -> Grid[Population, AuditPoint, Audit]:
         compute=partial(_measure, settings),
         found=AuditPoint,
         fold=lambda found: Audit(s, tuple(found[cell.name] for cell in cells)),
-        work=lambda cell: Work(s.repetitions, sum(cell.sizes) * cell.d**2),
-        short=lambda: grid(s.model_copy(update=few)),
+        time=Trials(
+            lambda cell: Work(s.repetitions, sum(cell.sizes) * cell.d**2),
+            lambda: grid(s.model_copy(update=few)),
+        ),
     )
 
 

@@ -25,7 +25,7 @@ from sourcewise.sources import Sources
 from sourcewise.studies.audit.populations import Population, chosen
 from sourcewise.studies.best.leads import Chosen, Covered, commonest
 from sourcewise.studies.best.truth import Truth, best_of
-from sourcewise.studies.grid import Grid, Progress, Work
+from sourcewise.studies.grid import Grid, Progress, Trials, Work
 from sourcewise.studies.result import Result
 
 __all__ = ["BestAudit", "BestPoint", "BestSettings", "grid"]
@@ -139,8 +139,10 @@ def grid(settings: BestSettings) -> Grid[Population, BestPoint, BestAudit]:
         compute=partial(_measure, settings),
         found=BestPoint,
         fold=lambda found: BestAudit(s, tuple(found[cell.name] for cell in cells)),
-        work=lambda cell: Work(s.repetitions, sum(cell.sizes)),
-        short=lambda: grid(s.model_copy(update={"repetitions": 3})),
+        time=Trials(
+            lambda cell: Work(s.repetitions, sum(cell.sizes)),
+            lambda: grid(s.model_copy(update={"repetitions": 3})),
+        ),
     )
 
 

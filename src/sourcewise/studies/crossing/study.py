@@ -44,7 +44,7 @@ from sourcewise.studies.crossing.points import (
     CrossingPoint,
     CrossingSettings,
 )
-from sourcewise.studies.grid import Grid, Progress, Work, within
+from sourcewise.studies.grid import Grid, Progress, Trials, Work, within
 from sourcewise.theory.gaussian.laws import expected_kl
 from sourcewise.training import TrainingData, fit
 
@@ -115,8 +115,10 @@ def grid(settings: CrossingSettings, data: Sources) -> Grid[Cell, CrossingPoint,
         fold=lambda found: Crossing(
             settings, tuple(found[cell.name] for cell in cells), data.name, K, d, harm
         ),
-        work=lambda cell: Work(settings.repetitions, cell.n_k),
-        short=lambda: grid(settings.model_copy(update={"repetitions": 2}), data),
+        time=Trials(
+            lambda cell: Work(settings.repetitions, cell.n_k),
+            lambda: grid(settings.model_copy(update={"repetitions": 2}), data),
+        ),
         picture=PICTURE,
     )
 

@@ -42,7 +42,7 @@ from sourcewise.studies.energy.points import Errors, Measured, point
 from sourcewise.studies.energy.settings import SWEEPS, Cell, EnergyStudySettings
 from sourcewise.studies.energy.table import PICTURE, EnergyStudy, Exponent
 from sourcewise.studies.energy.truth import GRID, apart, draw_truth, laws, log_densities
-from sourcewise.studies.grid import SHORT, Grid, Progress, Work
+from sourcewise.studies.grid import SHORT, Grid, Progress, Trials, Work
 from sourcewise.training.data import TrainingData
 from sourcewise.training.recipes.base import Member
 
@@ -58,8 +58,7 @@ def grid(settings: EnergyStudySettings) -> Grid[Cell, Errors, EnergyStudy]:
         compute=partial(measure, settings),
         found=Errors,
         fold=partial(_fold, settings),
-        work=partial(_work, settings),
-        short=lambda: grid(settings.model_copy(update=SHORT)),
+        time=Trials(partial(_work, settings), lambda: grid(settings.model_copy(update=SHORT))),
         picture=PICTURE,
     )
 

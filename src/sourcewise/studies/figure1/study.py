@@ -28,7 +28,7 @@ from sourcewise.studies.figure1.simulation import (
     paper_estimates,
 )
 from sourcewise.studies.figure1.table import PICTURE, Figure1, Measured, point
-from sourcewise.studies.grid import Grid, Progress, Work
+from sourcewise.studies.grid import Grid, Progress, Trials, Work
 
 __all__ = ["Figure1Settings", "grid"]
 
@@ -47,8 +47,10 @@ def grid(settings: Figure1Settings) -> Grid[Cell, Found, Figure1]:
         compute=partial(_measure, settings),
         found=Found,
         fold=partial(_fold, settings),
-        work=lambda cell: Work(settings.runs, cell.n * (settings.d + cell.K)),  # numbers drawn
-        short=lambda: grid(settings.model_copy(update={"seeds": 200})),
+        time=Trials(
+            lambda cell: Work(settings.runs, cell.n * (settings.d + cell.K)),
+            lambda: grid(settings.model_copy(update={"seeds": 200})),
+        ),  # numbers drawn
         picture=PICTURE,
     )
 

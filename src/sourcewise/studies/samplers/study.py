@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from sourcewise.settings import Many, Settings
-from sourcewise.studies.grid import Grid, Progress, Work
+from sourcewise.studies.grid import Grid, Progress, Trials, Work
 from sourcewise.studies.result import Result, select
 from sourcewise.studies.samplers.laws import Line
 from sourcewise.studies.samplers.methods import METHODS, Method
@@ -132,8 +132,10 @@ def grid(settings: SamplersSettings) -> Grid[Cell, SamplerPoint, Samplers]:
         compute=_measure,
         found=SamplerPoint,
         fold=lambda found: Samplers(settings, tuple(found[cell.name] for cell in cells)),
-        work=lambda cell: Work(cell.steps, cell.method.cost(TRUTHS[cell.truth])),
-        short=lambda: grid(SamplersSettings(steps=(1, 2, 3), chain=(20, 21, 22))),
+        time=Trials(
+            lambda cell: Work(cell.steps, cell.method.cost(TRUTHS[cell.truth])),
+            lambda: grid(SamplersSettings(steps=(1, 2, 3), chain=(20, 21, 22))),
+        ),
         picture=PICTURE,
     )
 

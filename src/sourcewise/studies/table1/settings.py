@@ -25,7 +25,7 @@ SCALES: dict[str, dict[str, Any]] = {
             "width": 128,
             "levels": "1,2,3,4",
             "blocks": 3,
-            "attention": 16,
+            "attention": "16,8",
             "batch": 2048,
             "precision": "bfloat16",
         },
@@ -76,10 +76,10 @@ class Table1Settings(Settings):
     )
     seeds: int = Field(default=3, ge=1, le=1000, description="training seeds")
     draws: int = Field(
-        default=0,
-        ge=0,
+        default=50,
+        ge=2,
         le=100_000,
-        description="draws of a class for Frechet distances; 0: as many as train",
+        description="draws of a class, and held-out images, that Frechet distances are between",
     )
     sampling_seeds: int = Field(default=3, ge=1, le=1000, description="sets of draws")
     features: str = Field(

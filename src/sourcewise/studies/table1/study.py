@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -22,29 +22,32 @@ from sourcewise.comparison.prepare import CompareSettings, prepare
 from sourcewise.comparison.run import ComparisonRun
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.comparison.scores import Cell as ComparedCell
-from sourcewise.encoders.base import Coding
 from sourcewise.errors import InputError
 from sourcewise.execution import Execution
+from sourcewise.families.registry import family
+from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.execute import execute
 from sourcewise.fitting.run import Comparison
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Images, take
 from sourcewise.metrics.features.base import Features
-from sourcewise.metrics.features.choice import features_of
-from sourcewise.metrics.frechet import equal_rows, floor, frechet_distance
+from sourcewise.metrics.features.choice import features_of, refuse_unknown
+from sourcewise.metrics.frechet import frechet_distance, real_floor
 from sourcewise.randomness import Noise
 from sourcewise.similarity.hierarchy import Hierarchy
 from sourcewise.similarity.hierarchy_files import read_hierarchy
 from sourcewise.similarity.levels import choose
 from sourcewise.sources import Sources
-from sourcewise.studies.grid import SHORT, Grid, Progress, Work
+from sourcewise.studies.grid import Grid, Progress
 from sourcewise.studies.table1.pictures import PICTURE
 from sourcewise.studies.table1.points import Spread, Table1, Table1Point
 from sourcewise.studies.table1.settings import Budget, Table1Settings
+from sourcewise.training.processes import Processes
 
 __all__ = ["Cell", "Table1Settings", "grid"]
 
 STRATEGIES = ("pooled", "separate")
-KEY = "likelihood_bound"
+FAMILY, KEY = "diffusion", "likelihood_bound"
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ def grid(settings: Table1Settings, data: Sources) -> Grid[Cell, Table1Point, Tab
     if not isinstance(data.x, Images):
         raise InputError(f"{data.name}: table1 is of images")
     tree = read_hierarchy(Path(settings.hierarchy))
+    refuse_unknown(settings.features)
     for n in settings.sizes:
-        _refuse_few(data, n)
+        _refuse_few(data, settings, n)
     sizes = [
         (n, level, K) for n in settings.sizes for level in settings.levels for K in settings.K
     ]
@@ -80,34 +84,54 @@ def grid(settings: Table1Settings, data: Sources) -> Grid[Cell, Table1Point, Tab
         compute=partial(_compute, settings, data, tree),
         found=Table1Point,
         fold=lambda found: Table1(settings, tuple(found[c.name] for c in cells), data.name),
-        work=lambda cell: _work(settings, cell),
-        short=lambda: grid(_short(settings), data),
+        time=lambda: _seconds(settings, data, tree, cells),
         picture=PICTURE,
     )
 
 
-def _short(settings: Table1Settings) -> Table1Settings:
-    few = {"passes": SHORT["passes"], "updates": SHORT["updates"], "seeds": 1, "draws": 2}
-    return settings.model_copy(update={**few, "sampling_seeds": 1})
+def _seconds(
+    settings: Table1Settings, data: Sources, tree: Hierarchy, cells: Sequence[Cell]
+) -> float:
+    """Of training and bounds, if no model stops early: the pace of the cell of fewest images."""
+    first = min(cells, key=lambda cell: _images_seen(settings, cell))
+    sample, _ = _sample(data, _classes(data, tree, settings, first), first.n, Noise(0))
+    took = _ready(settings, sample, first.budget).prepared.seconds()
+    every = sum(_images_seen(settings, cell) for cell in cells)
+    return took * every / _images_seen(settings, first)
 
 
-def _work(settings: Table1Settings, cell: Cell) -> Work:
-    """By images seen."""
-    family = settings.of_model(cell.budget)
-    if cell.budget == "equal":
-        seen = 2 * family["passes"] * cell.n * cell.K
-    else:
-        seen = (1 + cell.K) * family["updates"]
-    return Work(max(1, round(settings.seeds * seen)), 1.0, (cell.budget, cell.K))
+def _images_seen(settings: Table1Settings, cell: Cell) -> int:
+    """By all models of both strategies and all seeds."""
+    chosen = family(FAMILY)
+    trained = chosen.parse(settings.of_model(cell.budget)).suited("images")
+    assert isinstance(trained, TrainedSettings)
+    n = round(cell.n * (1 - trained.validation))
+    models = [n * cell.K, *[n] * cell.K]
+    return settings.seeds * sum(trained.planned(n) * trained.rows_per_update(n) for n in models)
 
 
-def _refuse_few(data: Sources, n: int) -> None:
-    least, wanted = int(data.counts.min()), _sampled(n)
+def _ready(settings: Table1Settings, sample: Sources, budget: Budget) -> ComparisonRun:
+    """The comparison of a cell."""
+    given = CompareSettings.parse(
+        {
+            "model": FAMILY,
+            "strategies": ",".join(STRATEGIES),
+            "set": settings.of_model(budget),
+            "seeds": settings.seeds,
+            "seed": settings.seed,
+        }
+    )
+    return ComparisonRun(prepare(sample, given), Execution())
+
+
+def _refuse_few(data: Sources, settings: Table1Settings, n: int) -> None:
+    least, name = int(data.counts.min()), data.names[int(data.counts.argmin())]
+    wanted = max(_sampled(n), _sampled(n) - _sampled(n) // FOLDS + 2 * settings.draws)
     if least < wanted:
-        name = data.names[int(data.counts.argmin())]
         raise InputError(
-            f"{data.name}: {n} training images of a class take {wanted} with those that test, and "
-            f"{name!r} has {least} (setting rows)"
+            f"{data.name}: {n} training images of a class and {settings.draws} draws take "
+            f"{wanted} images with those that are held out, and {name!r} has {least} (settings "
+            "rows, draws)"
         )
 
 
@@ -134,23 +158,18 @@ def _compute(
     """Compare, then draw."""
     classes = _classes(data, tree, settings, cell)
     sample, spare = _sample(data, classes, cell.n, Noise(settings.seed).of("table 1", cell.n))
-    given = CompareSettings.parse(
-        {
-            "model": "diffusion",
-            "strategies": ",".join(STRATEGIES),
-            "set": settings.of_model(cell.budget),
-            "seeds": settings.seeds,
-            "seed": settings.seed,
-        }
-    )
-    run = ComparisonRun(prepare(sample, given), Execution())
+    run = _ready(settings, sample, cell.budget)
     compared = execute(run, folder, progress=progress)
-    unseen = _unseen(run, sample, spare)
-    frechet, real = _frechet(
-        settings, cell, compared, run.prepared.plan.job.coding, sample, unseen
+    cache = None if folder is None else folder.parent / "classifiers"
+    real, features = _held_out(settings, run, spare, cache)
+    return replace(
+        _point(cell, classes, tree, compared),
+        frechet=_frechet(settings, compared, features, real),
+        floor=fmean(
+            real_floor(features(x), settings.draws, Noise(settings.seed).of("floor", k))
+            for k, x in enumerate(real)
+        ),
     )
-    point = _point(cell, classes, tree, compared)
-    return replace(point, frechet=frechet, floor=real)
 
 
 def _sample(
@@ -172,65 +191,70 @@ def _sample(
     return parts[0], parts[1]
 
 
-def _unseen(run: ComparisonRun, sample: Sources, spare: Sources) -> tuple[Images, Tensor]:
-    """Images that no model of a run has trained on, and their sources."""
+def _held_out(
+    settings: Table1Settings, run: ComparisonRun, spare: Sources, cache: Path | None
+) -> tuple[list[Images], Features]:
+    """Images of each class that no model has trained on, nor a copy of them, and the features of
+    those that models have trained on."""
     plan = run.prepared.plan
-    test = next(plan.splits(ComparedCell(0, None), plan.folds(0))).test
-    kept = plan.job.data
-    x, more = take(kept.x, test), spare.x
+    split, data = next(plan.splits(ComparedCell(0, None), plan.folds(0))), plan.job.data
+    seen = torch.cat([split.train, split.valid])
+    known, test, x = _images(data, seen), _images(data, split.test), _images(spare)
+    keys = set(known.keys())
+    fresh = torch.tensor([key not in keys for key in list(x.keys())], dtype=torch.bool)
+    real = []
+    for k in range(data.K):
+        own = test.take((data.y[split.test] == k).nonzero().squeeze(1))
+        more = x.take((fresh & (spare.y == k)).nonzero().squeeze(1))
+        real.append(Images.of(torch.cat([own.pixels(), more.pixels()]), known.top))
+    noise = Noise(settings.seed).of("table 1", "features")
+    y = data.y[seen]
+    return real, features_of(settings.features, known, plan.job.coding, y, noise, cache)
+
+
+def _images(data: Sources, index: Tensor | None = None) -> Images:
+    x = data.x if index is None else take(data.x, index)
     assert isinstance(x, Images)
-    assert isinstance(more, Images)
-    return Images.of(torch.cat([x.pixels(), more.pixels()])), torch.cat([kept.y[test], spare.y])
+    return x
 
 
 def _frechet(
     settings: Table1Settings,
-    cell: Cell,
     compared: Comparison,
-    coding: Coding,
-    sample: Sources,
-    unseen: tuple[Images, Tensor],
-) -> tuple[dict[str, Spread], float]:
-    """Averages over classes by strategy, and between two halves of the real images."""
-    noise = Noise(settings.seed).of("table 1", "draws")
-    features = features_of(settings.features, sample.x, coding, sample.y, noise.of("features"))
-    real = [
-        features(take(unseen[0], (unseen[1] == k).nonzero().squeeze(1))) for k in range(sample.K)
-    ]
-    counts = [min(settings.draws or cell.n, len(points)) for points in real]
-    found = {}
-    for name in STRATEGIES:
-        sets = [
-            _average(compared, name, features, real, counts, noise.of("set", i))
-            for i in range(settings.sampling_seeds)
-        ]
-        found[name] = Spread(fmean(sets), stdev(sets) if len(sets) > 1 else 0.0)
-    halves = [
-        floor(points, points, noise.of("floor", k)).real
-        for k, points in enumerate(real)
-        if len(points) > 3
-    ]
-    return found, fmean(halves) if halves else 0.0
+    features: Features,
+    real: Sequence[Images],
+) -> dict[str, Spread]:
+    """Averages over classes, of the models of the first training seed: sets of draws are dealt
+    out to the processes."""
+    noise, processes = Noise(settings.seed).of("table 1", "draws"), Processes.found()
+    points = [features(x) for x in real]
+    found = torch.zeros(len(STRATEGIES), settings.sampling_seeds, dtype=torch.float64)
+    for i in range(found.numel())[processes.share]:
+        name, number = STRATEGIES[i % len(STRATEGIES)], i // len(STRATEGIES)
+        own = noise.of("set", number)  # strategies draw by the same noise
+        found[i % len(STRATEGIES), number] = _average(
+            settings, compared.models[name], features, points, own
+        )
+    processes.add(found)
+    spread = found.std(1) if settings.sampling_seeds > 1 else found.new_zeros(len(found))
+    both = zip(STRATEGIES, found.mean(1).tolist(), spread.tolist(), strict=True)
+    return {name: Spread(mean, sd) for name, mean, sd in both}
 
 
 def _average(
-    compared: Comparison,
-    name: str,
+    settings: Table1Settings,
+    trained: TrainedStrategy,
     features: Features,
-    real: Sequence[Tensor],
-    counts: Sequence[int],
+    points: Sequence[Tensor],
     noise: Noise,
 ) -> float:
-    """The mean distance of one set of draws; strategies draw by the same noise."""
-    y = torch.arange(len(real)).repeat_interleave(torch.tensor(counts))
-    number = torch.cat([torch.arange(n) for n in counts])
-    x, _ = compared.models[name].draw(y, noise.each(y, number))
-    parts = features(x).split(list(counts))
-    pairs = zip(real, parts, strict=True)
-    return fmean(
-        frechet_distance(*equal_rows(points, drawn, noise.of("equal", k)))
-        for k, (points, drawn) in enumerate(pairs)
-    )
+    """The mean distance of one set of draws from as many images, of each class."""
+    K, m = len(points), settings.draws
+    y, number = torch.arange(K).repeat_interleave(m), torch.arange(m).repeat(K)
+    x, _ = trained.draw(y, noise.each(y, number))
+    parts = features(x).split(m)
+    chosen = [p[noise.of("real", k).permutation(len(p))[:m]] for k, p in enumerate(points)]
+    return fmean(frechet_distance(*pair) for pair in zip(chosen, parts, strict=True))
 
 
 def _point(
@@ -241,10 +265,11 @@ def _point(
     average = next(d for d in result.differences if d.average and d.strategy == "pooled")
     updates, improving = {}, {}
     for name in STRATEGIES:
-        efforts = result.strategies[name].training or ()
-        made = [effort.updates for effort in efforts]
+        found = result.strategies[name]
+        made = [round(source.updates) for source in found.per_source.values()]
+        late = set(found.still_improving)
         updates[name] = min(made), max(made)
-        improving[name] = len(result.strategies[name].still_improving)
+        improving[name] = sum(bool(late & set(block)) for block in found.blocks)
     return Table1Point(
         n=cell.n,
         level=cell.level,
