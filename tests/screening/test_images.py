@@ -80,9 +80,9 @@ def test_components_are_of_images():
 def test_a_family_suits_images_by_itself_and_others_refuse_them_by_its_name():
     data = images()
     assert content(data) == "images"
-    assert suited(data).name == "gaussian"
+    assert suited(data).name == "diffusion"
     chosen = families()["transformer"]
-    with pytest.raises(Unsuited, match="--model gaussian takes such data"):
+    with pytest.raises(Unsuited, match="--model diffusion takes such data"):
         screen_for(chosen, data, chosen.parse({}), Rules())
 
 

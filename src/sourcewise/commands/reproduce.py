@@ -58,7 +58,7 @@ def reproduce(
         return
     of_data = source, columns, ignore, log, size, channels
     if data is None and (unused := [typed for typed in of_data if typed]):
-        raise InputError(f"{unused[0]!r}: an option of how DATA is read, and there is no DATA")
+        raise InputError(f"{unused[0]!r}: options of how data are read need DATA")
     if workers > 1 and name in STUDIES and not STUDIES[name].spreads:
         raise InputError(f"--workers {workers}: the work of {name} is not shared by processes")
     given = {"seeds": seeds, "paper_estimator": paper_estimator or None}

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import IO
 
+from sourcewise.commands.screen import show
 from sourcewise.errors import InputError
 
 __all__ = ["spread"]
@@ -99,7 +100,7 @@ class _Crew:
         lines = self.told[rank].read().decode("utf-8", "replace").strip().splitlines()
         last = f" ({lines[-1]})" if lines else ""
         told = f"failed: process {rank + 1} of {len(self.all)} ended{last}"
-        print(f"{told}; the same command goes on where this one stopped", file=sys.stderr)
+        show(f"{told}; the same command goes on where this one stopped", file=sys.stderr)
 
     @property
     def _over(self) -> bool:

@@ -127,6 +127,7 @@ def test_fifty_thousand_rows_teach_eight_normals_on_a_circle():
         learning_rate=0.02,
         schedule="cosine",
         ema=0.99,
+        lengths=(),
         noise_mean=-1.0,
         noise_sd=1.2,
     )
