@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from sourcewise.errors import InputError
 from sourcewise.forms import Images
-from sourcewise.metrics.accuracy_score import accuracy_score, augmentation_score
+from sourcewise.metrics.accuracy_score import accuracy_score
 from sourcewise.metrics.classifiers import (
     Labelled,
     image_network,
@@ -135,7 +135,9 @@ def test_augmentation_joins_rows_and_draws():
     """Few real rows, many draws from the truth: the score is that of many rows."""
     real, held_out = rows(2), rows(3)
     few = real.take(torch.arange(40))
-    found = augmentation_score(rows(1), few, held_out, linear_discriminant, Noise(0), seeds=1)
+    found = accuracy_score(
+        few.joined(rows(1)), few, held_out, linear_discriminant, Noise(0), seeds=1
+    )
     assert float(found.score.overall) == pytest.approx(BEST, abs=2 * CLOSE)
     assert found.relative_drop < 0
     both = accuracy_score(few.joined(rows(1)), few, held_out, linear_discriminant, Noise(0), 1)

@@ -24,7 +24,7 @@ from sourcewise.metrics.classifiers import Classifier, Labelled
 from sourcewise.metrics.estimate import Estimate
 from sourcewise.randomness import Noise
 
-__all__ = ["Accuracy", "AccuracyScore", "accuracy", "accuracy_score", "augmentation_score"]
+__all__ = ["Accuracy", "AccuracyScore", "accuracy", "accuracy_score"]
 
 SEEDS = 3
 
@@ -80,7 +80,7 @@ def accuracy_score(
     noise: Noise,
     seeds: int = SEEDS,
 ) -> AccuracyScore:
-    """CAS.
+    """CAS; with `real.joined(draws)` in place of the draws it is NAS.
 
     Args:
         draws: with the labels they were drawn for; fairly, as many of each as there are in real.
@@ -93,31 +93,14 @@ def accuracy_score(
     Raises:
         InputError: one of the samples is empty.
     """
-    _refuse_empty(draws, real, held_out)
+    for name, sample in (("draws", draws), ("real rows", real), ("held-out rows", held_out)):
+        if not len(sample):
+            raise InputError(f"no {name}: an accuracy score needs some")
     labels = 1 + max(int(sample.y.max()) for sample in (draws, real, held_out))
     score, baseline = (
         accuracy(sample, held_out, classifier, labels, noise, seeds) for sample in (draws, real)
     )
     return AccuracyScore(score, baseline)
-
-
-def augmentation_score(
-    draws: Labelled,
-    real: Labelled,
-    held_out: Labelled,
-    classifier: Classifier,
-    noise: Noise,
-    seeds: int = SEEDS,
-) -> AccuracyScore:
-    """NAS, with the arguments of `accuracy_score`."""
-    _refuse_empty(draws, real, held_out)
-    return accuracy_score(real.joined(draws), real, held_out, classifier, noise, seeds)
-
-
-def _refuse_empty(draws: Labelled, real: Labelled, held_out: Labelled) -> None:
-    for name, sample in (("draws", draws), ("real rows", real), ("held-out rows", held_out)):
-        if not len(sample):
-            raise InputError(f"no {name}: an accuracy score needs some")
 
 
 def accuracy(
