@@ -14,8 +14,9 @@ import torch
 
 import sourcewise as sw
 from sourcewise.batch import Batch
-from sourcewise.families.base import Caution, ConditionalModel, HasDensity, Occasion
+from sourcewise.families.base import Caution, ConditionalModel, Occasion
 from sourcewise.families.family import Family
+from sourcewise.families.offers import HasDensity
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy

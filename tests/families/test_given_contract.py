@@ -8,7 +8,7 @@ import torch
 import sourcewise as sw
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import HasBound
+from sourcewise.families.offers import HasBound
 from sourcewise.families.registry import families
 from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Ragged
@@ -53,7 +53,7 @@ def scored(strategy: TrainedStrategy, batch: Batch, index: torch.Tensor | None =
     """What rows are judged by, of a density or its bound; which rows they are of a whole."""
     if isinstance(strategy.model.block(0), HasBound):
         batch = batch.to("cpu", torch.float32)
-        return strategy.model.bound(batch, Noise(2).each(batch.y, index))
+        return strategy.model.bound(batch, Noise(2).each(batch.y, index)).sum(1)
     return density(strategy.model, batch, Noise(2)).value
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import sourcewise as sw
+from sourcewise.families.offers import BOUND_TERMS
 from sourcewise.metrics import likelihood_bound
 from sourcewise.metrics.base import HeldOut
 from sourcewise.metrics.registry import metric
@@ -55,3 +56,10 @@ def test_a_comparison_is_decided_by_it_and_asks_what_labels_are_worth(runs):
     assert found.primary_metric == "likelihood_bound"
     assert found.metric.unit == "nats per row"
     assert found.strategies["pooled"].label_effect is not None
+    average = next(d for d in found.differences if d.average)
+    assert found.terms is not None
+    assert [term.name for term in found.terms] == list(BOUND_TERMS)
+    parts = [term.difference for term in found.terms]
+    assert sum(parts) == pytest.approx(average.difference, abs=1e-9)
+    assert all(term.low < term.difference < term.high for term in found.terms)
+    assert BOUND_TERMS[0] in str(found)

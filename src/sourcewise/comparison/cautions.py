@@ -10,7 +10,7 @@ from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.facts import longer
 from sourcewise.strategies import Strategy
 
-__all__ = ["cautions", "condition", "estimand"]
+__all__ = ["against_whole", "cautions", "condition", "estimand"]
 
 DEAF = 0.02  # of what the label changes in separate models
 HALF = 0.5  # of what the label tells separate models: less is little
@@ -26,6 +26,7 @@ def cautions(summary: Summary, strategy: str, baseline: str) -> list[str]:
         *_unfinished(summary),
         *_deaf(summary, baseline),
         *_dominated(summary, strategy, baseline),
+        *against_whole(summary, strategy, baseline),
     ]
 
 
@@ -133,6 +134,25 @@ def most_learnt(learnt: tuple[float, float], of: tuple[float, float]) -> float:
     if b <= 0 or whole <= 0:
         return math.inf
     return (a * b + math.sqrt(max((a * b) ** 2 - whole * (a**2 - (2 * da) ** 2), 0))) / whole
+
+
+def against_whole(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:
+    """Where the first term of the metric is surely for one strategy, and all together for the
+    other."""
+    terms = summary.plan.job.metric.terms
+    if not terms:
+        return
+    whole = summary.difference(strategy, baseline, summary.macro)
+    first = summary.term(0, strategy, baseline)
+    if whole.low <= 0 <= whole.high or first.low <= 0 <= first.high:
+        return
+    if (first.value > 0) != (whole.value > 0):
+        one, other = (strategy, baseline) if whole.value > 0 else (baseline, strategy)
+        name = terms[0].partition(":")[0]
+        yield (
+            f"{name} alone favour {other}, by {rounded(abs(first.value))}, though all together "
+            f"favours {one}: draws of {other} may look better; see them, and `evaluate --draws`"
+        )
 
 
 def _dominated(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """From the numbers of a comparison to its result: the contract of `compare --json`."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sourcewise.comparison.cautions import cautions, condition, estimand
@@ -35,6 +35,7 @@ from sourcewise.results.comparison import (
     SourceResult,
     Splits,
     StrategyResult,
+    Term,
     Trial,
     Verdict,
     Worst,
@@ -105,6 +106,7 @@ def comparison_result(finished: Finished, run: str | None) -> ComparisonResult:
         dependence=signs,
         far_out=finished.far_out,
         shrinkage=shrinkage(job, finished.models) or None,
+        terms=tuple(_terms(finished)) or None,
     )
 
 
@@ -129,6 +131,15 @@ def _warnings(finished: Finished, rival: str) -> tuple[str, ...]:
     said = _family_cautions(finished, finished.models)
     ours = cautions(finished.summary, rival, finished.baseline)
     return (*finished.warnings, *ours, *(caution.text for caution in said if caution.text))
+
+
+def _terms(finished: Finished) -> Iterator[Term]:
+    """Of the differences averaged over sources, what each term of the metric makes of them."""
+    averages = [d for d in finished.differences if d.average]
+    for d in averages:
+        for t, name in enumerate(finished.job.metric.terms):
+            found = finished.summary.term(t, d.strategy, d.baseline)
+            yield Term(name, d.strategy, d.baseline, found.value, found.low, found.high)
 
 
 def _conditional(finished: Finished, signs: Dependence) -> Verdict:

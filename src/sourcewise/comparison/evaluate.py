@@ -75,8 +75,9 @@ def _collected(
     """The scores of one strategy on all splits of a cell as one."""
     y, K, n = plan.job.data.y, plan.job.data.K, len(plan.job.data)
     by_row = torch.full((n,), torch.nan, dtype=torch.float64)
+    terms = by_row.new_full((n, len(plan.job.metric.terms)), torch.nan)
     for split, score in zip(splits, scores, strict=True):
-        by_row[split.test] = score.test
+        by_row[split.test], terms[split.test] = score.test, score.terms
     scored = torch.cat([split.test for split in splits]).sort().values
     if bad := int((~by_row[scored].isfinite()).sum()):
         raise FloatingPointError(f"{name}: {bad} of {len(scored)} scores are not finite")
@@ -93,6 +94,7 @@ def _collected(
 
     return CellScores(
         rows=by_row if cell.deletion is None else by_row[:0],
+        terms=terms if cell.deletion is None else terms[:0],
         test=sums / sizes,
         train=torch.stack([s.train for s in scores]).nanmean(0),
         n_train=count("train"),
@@ -153,6 +155,7 @@ def _score(
         parameters=trained.model.free_parameters,
         label=label,
         shared_error=found.shared,
+        terms=found.rows.new_empty(len(found.rows), 0) if found.terms is None else found.terms,
     )
 
 

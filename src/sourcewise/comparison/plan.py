@@ -21,7 +21,7 @@ from torch import Tensor
 from sourcewise.comparison.scores import FOLDS, Cell
 from sourcewise.comparison.sums import Sums
 from sourcewise.encoders.base import Rows
-from sourcewise.families.base import Solvable
+from sourcewise.families.offers import Solvable
 from sourcewise.fitting.job import Job, Split, prepared_rows, shuffled_labels
 from sourcewise.memory import give_back
 from sourcewise.randomness import Noise

@@ -35,6 +35,7 @@ class Scores:
     parameters: int  # free parameters of all models together
     label: Tensor  # (4,) from `label_effect`; NaN where not asked for
     shared_error: Tensor  # (K, 3) see `metrics.base.Contributions`
+    terms: Tensor  # (n_test, T) likewise; T = 0 where the metric tells none
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class CellScores:
     label: Tensor  # (4,) from `label_probe.label_effect`, averaged over folds
     shown: Tensor  # (M, K) metrics that are shown, averaged over folds
     shared_error: Tensor  # (K, 3) shared by a source's contributions, of their mean over folds
+    terms: Tensor  # (n, T) what `rows` are sums of, likewise; or (0, T)
 
     def ended_at_best(self, k: int) -> bool:
         """Whether the validation loss of source k's model was lowest after its last update."""
@@ -87,6 +89,7 @@ class CellScores:
             label=test.new_full((4,), torch.nan),
             shown=test.new_full((shown, len(test)), torch.nan),
             shared_error=test.new_zeros(len(test), 3),
+            terms=test.new_empty(0, 0),
         )
 
     @classmethod

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from sourcewise.families.base import HasMoments
+from sourcewise.families.offers import HasMoments
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import TrainedStrategy

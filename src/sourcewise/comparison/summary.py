@@ -71,6 +71,13 @@ class Summary:
             return Interval(0.0, 0.0, found.df)  # but for rounding
         return found
 
+    def term(self, t: int, strategy: str, baseline: str) -> Interval:
+        """Interval of what a term of the metric makes of a difference averaged over sources.
+
+        It is over test rows and training seeds, in either scope.
+        """
+        return self._rows_and_seeds(self._signs(strategy, baseline), self.macro, t)
+
     def same_model(self, strategy: str, baseline: str, k: int) -> bool:
         """Whether a source's model is trained alike in both: same block, same settings."""
         return bool(self._same_models(strategy, baseline)[k])
@@ -294,20 +301,23 @@ class Summary:
         scored = np.isin(data.y.numpy(), self.plan.job.tested)
         return Units.of(data.units.numpy()[scored], data.y.numpy()[scored], data.K)
 
-    def _rows(self, signs: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    def _rows(
+        self, signs: Mapping[str, float], term: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(R, n) what rows contribute in each repetition, NaN where never; (n,) which do."""
         seeds = range(self.plan.repetitions)
-        rows = np.sum(
-            [
-                sign * np.stack([self.cell(name, r).rows.numpy() for r in seeds])
-                for name, sign in signs.items()
-            ],
-            axis=0,
-        )
+        cells = {name: [self.cell(name, r) for r in seeds] for name in signs}
+        parts = {
+            name: torch.stack([c.rows if term is None else c.terms[:, term] for c in every])
+            for name, every in cells.items()
+        }
+        rows = np.sum([sign * parts[name].numpy() for name, sign in signs.items()], axis=0)
         return rows, ~np.isnan(rows[0])
 
-    def _rows_and_seeds(self, signs: Mapping[str, float], weights: np.ndarray) -> Interval:
-        rows, scored = self._rows(signs)
+    def _rows_and_seeds(
+        self, signs: Mapping[str, float], weights: np.ndarray, term: int | None = None
+    ) -> Interval:
+        rows, scored = self._rows(signs, term)
         y = self.plan.job.data.y.numpy()
         units = self.plan.job.data.units.numpy()[scored]
         sizes = self.plan.job.weights.numpy()[scored]

@@ -11,7 +11,7 @@ from sourcewise.batch import Batch
 from sourcewise.comparison.scores import FOLDS, Cell, CellScores, Scores
 from sourcewise.comparison.sums import Sums
 from sourcewise.encoders.base import MomentCoding, MomentEncoder, Rows
-from sourcewise.families.base import Solvable, Solved
+from sourcewise.families.offers import Solvable, Solved
 from sourcewise.fitting.job import Job, Split, Work
 from sourcewise.fitting.label_probe import label_effect
 from sourcewise.forms import take
@@ -149,4 +149,5 @@ def _scores(fit: SummedFit, held_out: HeldOut, work: Work) -> Scores:
         parameters=model.free_parameters,
         label=label_effect(fit.partition, scored, rows, held_out, probe),
         shared_error=shared_error,
+        terms=none.new_empty(len(rows), 0),
     )

@@ -62,9 +62,11 @@ def _check(scores: CellScores, cell: Cell, plan: Plan) -> None:
     """Raise unless scores are of the shapes that the plan gives them."""
     data, K = plan.job.data, plan.job.data.K
     shapes = {"parameters": (), "label": (4,), "shown": (len(plan.job.shown), K)}
+    rows = len(data) if cell.deletion is None else 0
     shapes |= {
         "shared_error": (K, 3 + plan.job.metric.parts),
-        "rows": (len(data) if cell.deletion is None else 0,),
+        "rows": (rows,),
+        "terms": (rows, len(plan.job.metric.terms)),
     }
     for name, tensor in vars(scores).items():
         if tensor.shape != shapes.get(name, (K,)) or tensor.dtype != torch.float64:

@@ -3,35 +3,26 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sourcewise.batch import Batch
 from sourcewise.errors import listing, rounded
-from sourcewise.moments import Moments
 from sourcewise.networks.layers import reset
-from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = [
     "BatchNoise",
     "Carried",
     "Caution",
-    "Choosing",
-    "ChoosingTogether",
     "ConditionalModel",
     "Density",
     "Diagnosed",
     "Diagnostic",
-    "HasBound",
-    "HasDensity",
-    "HasMoments",
     "Occasion",
     "SharedError",
-    "Solvable",
-    "Solved",
 ]
 
 Carried = dict[str, Tensor]  # what training takes along beside the parameters
@@ -264,117 +255,6 @@ class Density:
     value: Tensor
     kind: Literal["exact", "estimate", "lower bound"] = "exact"
     shared: SharedError | None = None
-
-
-@runtime_checkable
-class HasDensity(Protocol):
-    """A model with a density."""
-
-    def log_density(self, batch: Batch, noise: Noise) -> Density:
-        """Log densities of rows under their sources; `noise` is of what is simulated."""
-        ...
-
-
-@runtime_checkable
-class HasBound(Protocol):
-    """A model with a bound of its density."""
-
-    def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
-        """(B,) numbers whose expectations are at most the log densities of rows.
-
-        The noise of a row does not depend on the model: two models differ by what they know.
-        """
-        ...
-
-
-@runtime_checkable
-class HasMoments(Protocol):
-    """A model that says where each source is: what tables of estimates show."""
-
-    def source_moments(self) -> tuple[Tensor, Tensor]:
-        """Encoded means and standard deviations, (K, d) each; given columns are at their means."""
-        ...
-
-
-class Solved(Protocol):
-    """All models of a strategy, as sums over their training rows give them."""
-
-    @property
-    def free_parameters(self) -> int:
-        """Of all models together."""
-        ...
-
-    def log_density(self, batch: Batch, noise: Noise) -> Tensor:
-        """(B,) of rows under their sources."""
-        ...
-
-    def total_log_density(self, rows: Moments) -> Tensor:
-        """(K,) log densities summed over each source's rows; NaN for sources without a model."""
-        ...
-
-
-@runtime_checkable
-class Solvable(Protocol):
-    """A class of models whose fit and density depend on rows by their moments alone.
-
-    Training sets that differ in parts of their rows then cost one pass over the data together.
-    """
-
-    @staticmethod
-    def solve(
-        settings: Any,
-        moments: Moments,
-        partition: Partition,
-        names: tuple[str, ...],
-        parts: Moments | None = None,
-        partial: bool = False,
-    ) -> Solved:
-        """The exact fit of every block of the partition.
-
-        Args:
-            settings: the family's.
-            moments: of the encoded training rows of K sources.
-            partition: the blocks.
-            names: the K sources' names, for messages.
-            parts: of the same rows in P parts, (P K) groups: what settings leave open is chosen as
-                `Choosing` says.
-            partial: sources of a block are pooled partially; asked of families that can.
-
-        Raises:
-            InputError: what `fit_exactly` would refuse.
-        """
-        ...
-
-
-@runtime_checkable
-class Choosing(Protocol):
-    """A model that settles what its settings leave open by rows that a fit has not seen.
-
-    Its training rows come in parts, and each part is predicted by fits to the others: test rows
-    have no part in it. The rule is the same for every strategy and every block.
-    """
-
-    def choose(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
-        """Settle it, before the model is fitted to all rows.
-
-        Args:
-            rows: n training rows.
-            part: (n,) the part of each.
-            names: the sources' names, for messages.
-        """
-        ...
-
-
-@runtime_checkable
-class ChoosingTogether(Choosing, Protocol):
-    """A model that settles it for several blocks in one go, each by its own rows alone."""
-
-    @classmethod
-    def choose_together(
-        cls, models: Sequence[Any], rows: Sequence[Batch], parts: Sequence[Tensor]
-    ) -> None:
-        """What `choose` does for each of some models of this class, with its rows and parts."""
-        ...
 
 
 class BatchNoise(Protocol):

@@ -9,15 +9,8 @@ from torch import Tensor, nn
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import (
-    BatchNoise,
-    ConditionalModel,
-    Density,
-    Diagnostic,
-    HasBound,
-    HasDensity,
-    SharedError,
-)
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic, SharedError
+from sourcewise.families.offers import BOUND_TERMS, HasBound, HasDensity
 from sourcewise.forms import Ragged, take
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
@@ -159,7 +152,8 @@ class PartitionedModel(ConditionalModel):
 
     def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
         """See `HasBound`, of each row under its block's model; the noise is numbered before."""
-        out = torch.empty(len(batch), dtype=torch.float64, device=batch.device)
+        terms = len(batch), len(BOUND_TERMS)
+        out = torch.empty(terms, dtype=torch.float64, device=batch.device)
         for j, rows, local in self.route(batch.y.cpu()):
             own = replace(batch.take(rows), y=local.to(batch.device))
             out[rows] = cast(HasBound, self.block(j)).bound(own, noise.take(rows)).double()

@@ -86,7 +86,7 @@ class Split:
     train: Tensor  # that models are trained on, of all sources
     valid: Tensor  # that tell when to stop, likewise; none for an exact fit
     test: Tensor  # that models are scored on, of tested sources
-    part: Tensor  # (n_train,) of training rows: see `families.base.Choosing`; units are whole
+    part: Tensor  # (n_train,) of training rows: see `families.offers.Choosing`; units are whole
     turn: Tensor  # (n_train,) when further splits hold them out; see `TrainingData`
 
     @classmethod

@@ -10,8 +10,9 @@ from torch import Tensor
 from sourcewise.batch import Batch
 from sourcewise.encoders.base import Encoder, Rows, Sizes
 from sourcewise.encoders.given import GivenEncoder, GivenRows
-from sourcewise.families.base import Choosing, ChoosingTogether, Diagnosed
+from sourcewise.families.base import Diagnosed
 from sourcewise.families.family import Family
+from sourcewise.families.offers import Choosing, ChoosingTogether
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Split, Work, share, shuffled_labels
 from sourcewise.forms import Images, Table, X, as_table, take
@@ -280,7 +281,7 @@ def _with_those_before(
 
 
 def _choose(model: PartitionedModel, train: Batch, part: Tensor) -> None:
-    """What settings leave open is settled block by block; see `families.base.Choosing`."""
+    """What settings leave open is settled block by block; see `families.offers.Choosing`."""
     blocks, batches, parts = [], [], []
     for j, rows, local in model.route_known(train.y):
         block, names = model.block(j), (model.names[k] for k in model.partition.blocks[j])

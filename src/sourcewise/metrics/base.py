@@ -68,10 +68,12 @@ class Contributions:
         shared: (K, 3 + B) errors that all rows of a source share, of the value: the standard
             error, how much it may be overstated beyond that, what it may be wrong by either way;
             and what each of B equal parts of a simulation would make of it (none: B = 0).
+        terms: (n, T) what they are sums of, if the metric tells it apart.
     """
 
     rows: Tensor
     shared: Tensor
+    terms: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Metric:
             whatever it is made of.
         remedy: what makes the errors smaller that all rows of a source share, in words.
         parts: B, into which a simulation is parted that all strategies share the streams of.
+        terms: what a row's contribution is the sum of, in words, if that is told apart.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Metric:
     per_unit: bool = True
     remedy: str = "normalisers known better"
     parts: int = 0
+    terms: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import HasDensity
+from sourcewise.families.offers import HasDensity
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.metrics.estimate import Estimate, PerSource
 from sourcewise.randomness import ExampleNoise, Noise

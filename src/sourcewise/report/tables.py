@@ -28,7 +28,17 @@ from sourcewise.results.comparison import (
 )
 from sourcewise.results.text import few_degrees, metric_name
 
-__all__ = ["Cell", "Table", "budgets", "differences", "levels", "models", "seen", "sources"]
+__all__ = [
+    "Cell",
+    "Table",
+    "budgets",
+    "differences",
+    "levels",
+    "models",
+    "seen",
+    "sources",
+    "terms",
+]
 
 
 class Cell(NamedTuple):
@@ -86,6 +96,23 @@ def differences(result: ComparisonResult) -> Table | None:
     if not many:
         del columns["Strategy"]
     return _table(_caption(result, result.primary_metric), columns, range(2 + many))
+
+
+def terms(result: ComparisonResult) -> Table | None:
+    """What the parts of the metric make of the differences averaged over sources."""
+    found = result.terms or ()
+    if not found:
+        return None
+    places = decimals(found)
+    columns = {
+        "Part": [Cell(term.name) for term in found],
+        "Strategy": [Cell(term.strategy) for term in found],
+        "Difference": [Cell(signed(term.difference, places)) for term in found],
+        "95 % interval": [Cell(interval(term, places) or ABSENT) for term in found],
+    }
+    if len(result.rivals) == 1:
+        del columns["Strategy"]
+    return _table("Where the mean of the differences comes from", columns, (0,))
 
 
 def _order(records: Iterable[Difference]) -> dict[str, tuple[bool, float]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from sourcewise.errors import visible
-from sourcewise.results.comparison import BetaHat, Difference, Level
+from sourcewise.results.comparison import BetaHat, Difference, Level, Term
 from sourcewise.results.families import Ahead, FamilyLevel
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 ABSENT = "–"
-Ends = Level | Difference | BetaHat | FamilyLevel | Ahead  # has an interval
+Ends = Level | Difference | Term | BetaHat | FamilyLevel | Ahead  # has an interval
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -24,6 +24,7 @@ __all__ = [
     "SourceResult",
     "Splits",
     "StrategyResult",
+    "Term",
     "Trial",
     "Verdict",
     "Worst",
@@ -158,6 +159,18 @@ class Difference(Gap):
     p_outside: float | None  # against a difference outside the region, adjusted as well
     verdict: str
     would_decide: str | None
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a part of the metric makes of a difference averaged over sources."""
+
+    name: str
+    strategy: str
+    baseline: str
+    difference: float | None
+    low: float | None  # over test rows and training seeds, as the next
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -315,6 +328,7 @@ class ComparisonResult:
     family_verdicts: Sometimes[tuple[FamilyVerdict, ...]] = None
     best: Sometimes[Best] = None
     shrinkage: Sometimes[tuple[Shrinkage, ...]] = None  # no strategy pools partially
+    terms: Sometimes[tuple[Term, ...]] = None  # the metric is not told apart
 
     def __post_init__(self) -> None:
         key = self.primary_metric

@@ -31,6 +31,7 @@ def comparison_lines(result: ComparisonResult) -> Iterator[str]:
     for strategy in result.rivals:
         yield ""
         yield from _difference_lines(result, strategy)
+        yield from _term_lines(result, strategy)
     yield ""
     for name, strategy in result.strategies.items():
         yield from _budget_lines(result, name, strategy)
@@ -77,6 +78,16 @@ def _difference_lines(result: ComparisonResult, strategy: str) -> Iterator[str]:
     if more > 0:
         yield f"  ... {more} less certain ones in the report"
     yield from lines[len(sources) + 1 :]
+
+
+def _term_lines(result: ComparisonResult, strategy: str) -> Iterator[str]:
+    """What the mean of the sources is the sum of."""
+    terms = [term for term in result.terms or () if term.strategy == strategy]
+    if terms:
+        rows = [
+            (t.name, text.figure(t.difference, "+.4f"), text.ends(t.low, t.high)) for t in terms
+        ]
+        yield from text.aligned((f"{MACRO}, of which", "difference", "95 % interval"), rows)
 
 
 def _cells(result: ComparisonResult, d: Difference) -> tuple[str, ...]:

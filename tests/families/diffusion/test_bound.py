@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sourcewise.families.diffusion.bound import likelihood_bound
+from sourcewise.families.diffusion.bound import HIGHEST, LOWEST, TERMS, likelihood_bound
 from sourcewise.randomness import Noise
 
 N = 3000
@@ -29,10 +29,27 @@ def of_normal(sd):
 def test_of_the_best_denoiser_it_is_the_log_likelihood(sd):
     x = normal(sd)
     exact = torch.distributions.Normal(0.0, sd).log_prob(x).sum(1)
-    gap = (likelihood_bound(of_normal(sd), x, numbered(N), 16) - exact) / x.shape[1]
+    gap = (likelihood_bound(of_normal(sd), x, numbered(N), 16).sum(1) - exact) / x.shape[1]
     error = float(gap.std()) / N**0.5
     assert -0.01 - 3 * error < float(gap.mean()) < 3 * error
     assert error < 0.01
+
+
+def test_its_terms_are_what_the_levels_between_their_limits_lose():
+    """Of standard normals `sigma^-2 E(x - D)^2 = 1 / (1 + sigma^2)`, whose integral is known."""
+    found = likelihood_bound(of_normal(1.0), normal(1.0), numbered(N), 16) / 3
+    ends = [HIGHEST, *TERMS, LOWEST]
+    whole = [0.5 * math.log1p(low**-2) - 0.5 * math.log1p(high**-2) for high, low in pairs(ends)]
+    whole[0] += 0.5 * math.log1p(HIGHEST**-2)
+    whole[-1] += 0.5 / (1 + LOWEST**2) + math.log(LOWEST * math.sqrt(2 * math.pi))
+    error = found.std(0) / N**0.5
+    gap = found.mean(0) + torch.tensor(whole, dtype=torch.float64)
+    assert (gap.abs() < 4 * error + 1e-3).all()
+    assert (error < 0.02).all()
+
+
+def pairs(ends):
+    return zip(ends[:-1], ends[1:], strict=True)
 
 
 def test_a_worse_denoiser_has_a_lower_bound_and_noise_cancels_between_them():
@@ -41,7 +58,7 @@ def test_a_worse_denoiser_has_a_lower_bound_and_noise_cancels_between_them():
     def worse(z, sigma):
         return 0.97 * exact(z, sigma)
 
-    best, other = (likelihood_bound(d, x, numbered(N), 16) for d in (exact, worse))
+    best, other = (likelihood_bound(d, x, numbered(N), 16).sum(1) for d in (exact, worse))
     difference = best - other
     assert float(difference.mean()) > 0.01
     # Both are judged by the same noise: their difference is better known than either.
@@ -60,7 +77,7 @@ def test_of_pixels_it_bounds_the_probability_of_what_they_are():
         log = p.log() - 0.5 * ((z[..., None] - values) / sigma[:, None, None]).square()
         return log.softmax(-1) @ values
 
-    found = likelihood_bound(best, x, numbered(N), 16, values) / 4
+    found = likelihood_bound(best, x, numbered(N), 16, values).sum(1) / 4
     exact = p.log()[at].view(N, 4).mean(1)
     gap = found - exact
     error = float(gap.std()) / N**0.5
@@ -87,7 +104,7 @@ def test_a_row_has_the_same_noise_in_every_batch():
 
 def test_more_draws_change_the_noise_and_not_the_mean():
     x = normal(1.0)
-    few, many = (likelihood_bound(of_normal(0.7), x, numbered(N), m) for m in (4, 64))
+    few, many = (likelihood_bound(of_normal(0.7), x, numbered(N), m).sum(1) for m in (4, 64))
     error = float((few - many).std()) / N**0.5
     assert abs(float((few - many).mean())) < 4 * error
     assert float(many.std()) < float(few.std())

@@ -15,6 +15,9 @@ For z = x + sigma n, n standard normal, any denoiser D and any law of x given z 
 - R is `-E log p(x | z)` at sigma_min. Of numbers p(x | z) is N(D, sigma_min^2). Of pixels, which
   are whole, it is `exp(-(x - D)^2 / 2 sigma_min^2)` over its sum over all values that a pixel can
   have: the bound is then one of the probability of the pixels themselves.
+
+Its terms are told apart, by the levels that they come from: `TERMS`. A likelihood counts all of
+them alike, however small the detail, while what a draw shows is settled at the high levels.
 """
 
 import math
@@ -25,11 +28,12 @@ from torch import Tensor
 
 from sourcewise.randomness import ExampleNoise
 
-__all__ = ["HIGHEST", "likelihood_bound"]
+__all__ = ["HIGHEST", "TERMS", "likelihood_bound"]
 
 HIGHEST = 80.0  # sigma_max
 LOWEST = 5e-3  # sigma_min of numbers
 OF_CELL = 0.5  # sigma_min of pixels, in steps between their values
+TERMS = (0.5, 0.05)  # sigma from which up errors are of a term; the last takes all below, and R
 VALUES = 1 << 22  # distances of pixels to values that are taken at once
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # z (B, ...) and sigma (B,) to D (B, ...)
@@ -42,7 +46,7 @@ def likelihood_bound(
     draws: int,
     values: Tensor | None = None,
 ) -> Tensor:
-    """(B,) float64, at most log p(x) in expectation: nats per row.
+    """(B, T) float64 terms, of sum at most log p(x) in expectation: nats per row.
 
     Args:
         denoise: D.
@@ -54,17 +58,20 @@ def likelihood_bound(
     low = LOWEST if values is None else OF_CELL * float(values[1] - values[0])
     span = math.log(HIGHEST / low)
     shift = noise.of("levels").uniform(draws).to(x)  # (B, M)
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    terms = torch.zeros(len(x), len(TERMS) + 1, dtype=torch.float64, device=x.device)
+    limits = torch.tensor(TERMS, dtype=x.dtype, device=x.device)
     for m in range(draws):
         sigma = low * torch.exp(span * (m + shift[:, m]) / draws)
         D, usual = _denoised(denoise, x, sigma, noise.of("noise", m))
         error = ((x - D) / _over(sigma, x)).square() - usual
-        total += error.flatten(1).sum(1).double()
-    integral = span / draws * total
+        which = (sigma[:, None] < limits).sum(1, keepdim=True)
+        terms.scatter_add_(1, which, span / draws * error.flatten(1).sum(1, keepdim=True).double())
     ones = torch.ones(len(x), dtype=x.dtype, device=x.device)
     last, usual = _denoised(denoise, x, low * ones, noise.of("last"))
     rest = _numbers(x, last, low, usual) if values is None else _pixels(x, last, low, values)
-    return -(_from_prior(x) + integral + rest)
+    terms[:, 0] += _from_prior(x)
+    terms[:, -1] += rest
+    return -terms
 
 
 def _denoised(

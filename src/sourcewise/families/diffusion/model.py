@@ -202,7 +202,7 @@ class Diffusion(ConditionalModel):
 
     @torch.no_grad()
     def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
-        """See `families.base.HasBound`."""
+        """See `families.offers.HasBound`."""
         x = self._rows(batch)
         label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
         values = None

@@ -38,6 +38,8 @@ class DiffusionSettings(TrainedSettings):
         "updates": 300,
         "learning_rate": 7e-2,
         "dropout": 0.1,
+        "noise_mean": -1.0,
+        "noise_sd": 1.8,
     }
     SPACE: ClassVar[Mapping[str, Range | Choice]] = {
         "learning_rate": Range(1e-2, 0.1, log=True),

@@ -89,7 +89,7 @@ def solve_moments(
     names: tuple[str, ...],
     parts: Moments | None = None,
 ) -> Solution:
-    """See `families.base.Solvable`."""
+    """See `families.offers.Solvable`."""
     weighed = weights_by_parts(settings, moments, parts, partition)
     return solve(settings, MomentSums(moments), partition, names, weighed)
 

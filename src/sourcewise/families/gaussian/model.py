@@ -169,7 +169,7 @@ class Gaussian(ConditionalModel):
         return x if self.slopes is None else moved(x, y, c, -self.slopes)
 
     def source_moments(self) -> tuple[Tensor, Tensor]:
-        """See `families.base.HasMoments`."""
+        """See `families.offers.HasMoments`."""
         spread = self.scale_tril.square().sum(2).sqrt()
         return self.mean, spread.expand_as(self.mean)
 
@@ -213,7 +213,7 @@ class Gaussian(ConditionalModel):
 
     @torch.no_grad()
     def choose(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
-        """See `families.base.Choosing`: the weights of ways to shrink."""
+        """See `families.offers.Choosing`: the weights of ways to shrink."""
         if len(self.weights) == 1:
             return
         numbers, part = part.unique(return_inverse=True)
@@ -267,7 +267,7 @@ class Gaussian(ConditionalModel):
         parts: Moments | None = None,
         partial: bool = False,
     ) -> Solution:
-        """See `families.base.Solvable`."""
+        """See `families.offers.Solvable`."""
         if partial:
             return partial_moments(settings, moments, partition, names, parts)
         return solve_moments(settings, moments, partition, names, parts)

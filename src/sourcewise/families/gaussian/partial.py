@@ -79,7 +79,7 @@ def partial_moments(
     names: tuple[str, ...],
     parts: Moments | None = None,
 ) -> Solution:
-    """See `families.base.Solvable`."""
+    """See `families.offers.Solvable`."""
     settings = pooled_settings(settings, moments.first.shape[1])
     weighed = weights_by_parts(settings, moments, parts, partition)
     return solve_partial(settings, MomentSums(moments), partition, names, weighed).solution

@@ -154,7 +154,7 @@ class Mixture(ConditionalModel):
 
     @torch.no_grad()
     def choose(self, rows: Batch, part: Tensor, names: tuple[str, ...]) -> None:
-        """See `families.base.Choosing`: components, form, sharing and strength of the prior."""
+        """See `families.offers.Choosing`: components, form, sharing and strength of the prior."""
         self.choose_together([self], [rows], [part])
 
     @classmethod
@@ -162,7 +162,7 @@ class Mixture(ConditionalModel):
     def choose_together(
         cls, models: "Sequence[Mixture]", rows: Sequence[Batch], parts: Sequence[Tensor]
     ) -> None:
-        """See `families.base.ChoosingTogether`: models of one source each are grown together."""
+        """See `families.offers.ChoosingTogether`: models of one source each are grown together."""
         if models[0].settings.choice == "bic":
             return
         for stack, left_out in _stacks(models, rows, parts):
