@@ -1,12 +1,15 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
+from sourcewise import files
 from sourcewise.errors import InputError
 from sourcewise.files import (
     plain,
@@ -91,3 +94,67 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_plain_keeps_what_json_has():
     assert plain({1: {"a": {2, 3} & {2}}, "b": None}) == {"1": {"a": [2]}, "b": None}
+
+
+KINDS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool, torch.uint8]
+KINDS += [torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+def test_tensors_of_all_types_and_shapes_are_what_safetensors_reads(tmp_path):
+    tensors = {
+        f"{kind} {shape}": torch.arange(12).reshape(3, 4)[: shape[0], : shape[1]].T.to(kind)
+        for kind in KINDS
+        for shape in ((3, 4), (0, 4), (1, 3))
+    }
+    tensors |= {"one": torch.tensor(2.5), '"é\\': torch.ones(1, requires_grad=True)}
+    write_tensors(tmp_path / "a", tensors)
+    with safe_open(tmp_path / "a", "pt") as file:
+        other = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for found in (read_tensors(tmp_path / "a"), other):
+        assert found.keys() == tensors.keys()
+        for name, value in tensors.items():
+            assert found[name].dtype == value.dtype
+            assert torch.equal(found[name], value)
+
+
+def test_offsets_go_beyond_what_four_bytes_hold(tmp_path):
+    """As 80 averages of 119 million numbers have them: 38 GB, of which no byte is written."""
+    n = 119_000_000
+    head = files._header({f"{i:02d}": torch.empty(n, device="meta") for i in range(80)})
+    path = tmp_path / "a"
+    path.write_bytes(head)
+    with path.open("r+b") as file:
+        file.truncate(len(head) + 80 * 4 * n)  # a hole
+    assert path.stat().st_size < files.MOST_OF_TENSORS
+    assert files._layout(path)[-1] == ("79", "float32", [n])
+    with path.open("r+b") as file:
+        file.truncate(len(head) + 79 * 4 * n)
+    with pytest.raises(InputError, match="a is damaged: Error while deserializing header"):
+        read_tensors(path)
+
+
+def test_the_limit_of_documents_is_not_that_of_tensors(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_BYTES", 1000)
+    write_tensors(tmp_path / "a", {"x": torch.arange(1000)})
+    assert torch.equal(read_tensors(tmp_path / "a")["x"], torch.arange(1000))
+    write_json(tmp_path / "b", {"x": [0] * 1000})
+    with pytest.raises(InputError, match=r"b is damaged: \d+ bytes \(at most 1000\)"):
+        read_json(tmp_path / "b")
+    with (tmp_path / "c").open("wb") as file:
+        file.truncate(files.MOST_OF_TENSORS + 1)
+    with pytest.raises(InputError, match=r"c is damaged: 274877906945 bytes \(at most"):
+        read_tensors(tmp_path / "c")
+
+
+def test_tensors_are_not_copied_to_be_written(tmp_path):
+    """Memory beside them, as Python has it, is a part of what they take (torch has its own)."""
+    tensors = {name: torch.ones(4_000_000) for name in "ab"}
+    for work in (
+        lambda: write_tensors(tmp_path / "a", tensors),
+        lambda: read_tensors(tmp_path / "a"),
+    ):
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2_000_000

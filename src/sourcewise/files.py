@@ -3,19 +3,22 @@
 Nothing is pickled: arrays are safetensors, everything else is JSON, YAML or CSV. What is read
 back is *sealed*: it carries a digest of all of its bytes, with zeros where the digest stands, so
 that no byte can change without notice.
+
+Tensors may take many times what is left of the memory: they are written one by one, as they are,
+and what is read is held once.
 """
 
+import hashlib
 import json
 import math
 import os
 import platform
 import re
 import tempfile
-from collections.abc import Mapping
-from hashlib import blake2b
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from sourcewise.errors import Damaged
 
@@ -42,19 +45,23 @@ ASIDE = ".partial"
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that it is at every moment the old one or the whole new one."""
     data = content.encode() if isinstance(content, str) else content
+    _write_whole(path, lambda file: file.write(data))
+
+
+def _write_whole(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     try:
-        _write_aside(path, data)
+        _write_aside(path, fill)
     except OSError as error:
         error.filename = str(path)  # a full disk does not say which file
         raise
     _sync_folder(path.parent)
 
 
-def _write_aside(path: Path, data: bytes) -> None:
+def _write_aside(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=ASIDE, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(aside, 0o644)
@@ -106,29 +113,98 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
-    """Write named tensors as safetensors, sealed and atomically; equal ones give equal bytes."""
-    from safetensors.torch import save
+    """Write named tensors as safetensors, sealed and atomically; equal ones give equal bytes.
 
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, _sealed(save(whole, {DIGEST: ZEROS})))
+    Not by safetensors' own writer, which holds all bytes at once or hides why a disk refuses them.
+    """
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
+    head = _header({name: tensors[name] for name in names})
+    place = _seal(head)
+    assert place is not None
+
+    def fill(file: IO[bytes]) -> None:
+        digest = _begun(head)
+        file.write(head)
+        for name in names:
+            raw = _bytes(tensors[name])
+            digest.update(raw)
+            file.write(raw)
+        file.seek(place[0])
+        file.write(digest.hexdigest().encode())
+
+    _write_whole(path, fill)
+
+
+def _header(tensors: Mapping[str, "Tensor"]) -> bytes:
+    """Of a file that holds these tensors one after another, with zeros for the digest."""
+    document: dict[str, Any] = {"__metadata__": {DIGEST: ZEROS}}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        kind, shape = KINDS[str(tensor.dtype).removeprefix("torch.")], list(tensor.shape)
+        document[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    raw = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    raw += b" " * (-len(raw) % 8)
+    return len(raw).to_bytes(8, "little") + raw
+
+
+def _bytes(tensor: "Tensor") -> Any:
+    """The numbers of a tensor as they lie in memory."""
+    import torch
+
+    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
 
 
 def read_tensors(path: Path) -> dict[str, "Tensor"]:
-    """Read named tensors; a damaged or missing file is a `Damaged` that names it."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+    """Read named tensors; a damaged or missing file is a `Damaged` that names it.
 
-    raw = _read(path)
-    _verify(path, raw)
+    Not by safetensors' own reader, which asks for as much memory again as the file takes.
+    """
+    import torch
+
+    _check_place(path, MOST_OF_TENSORS)
+    layout = _layout(path)
+    with path.open("rb") as file:
+        head = file.read(8)
+        head += file.read(int.from_bytes(head, "little"))
+        place = _seal(head)
+        if place is None:
+            raise _changed(path)
+        digest, found = _begun(_blank(head, place)), {}
+        for name, kind, shape in layout:
+            found[name] = torch.empty(shape, dtype=getattr(torch, kind))
+            raw = _bytes(found[name])
+            file.readinto(raw)
+            digest.update(raw)
+    if digest.hexdigest().encode() != head[slice(*place)]:
+        raise _changed(path)
+    return found
+
+
+def _layout(path: Path) -> list[tuple[str, str, list[int]]]:
+    """Names, types and shapes of the tensors in a file that is as long as they take together."""
+    from safetensors import SafetensorError, safe_open
+
+    kinds = {short: kind for kind, short in KINDS.items()}
     try:
-        return load(raw)
-    except SafetensorError as error:
+        with safe_open(path, "np") as file:
+            slices = {name: file.get_slice(name) for name in file.offset_keys()}
+            return [(n, kinds[s.get_dtype()], s.get_shape()) for n, s in slices.items()]
+    except (SafetensorError, KeyError) as error:
         raise Damaged(f"{path} is damaged: {error}") from None
 
 
 DIGEST, ZEROS = "digest", "0" * 32
 _SEAL = re.compile(rb'"digest": ?"([0-9a-f]{32})"')
-MOST_BYTES = 1 << 32
+MOST_BYTES = 1 << 32  # of a document, which is read whole
+MOST_OF_TENSORS = 1 << 38  # of tensors: 600 networks of 10^8 numbers, or what is no such file
+KINDS = {  # names of types of numbers in such a file
+    **{f"float{bits}": f"F{bits}" for bits in (16, 32, 64)},
+    **{f"int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
+    "bfloat16": "BF16",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
 
 
 def exists(path: Path) -> bool:
@@ -144,12 +220,21 @@ def exists(path: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
+    _check_place(path, MOST_BYTES)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Damaged(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _check_place(path: Path, most: int) -> None:
+    """Raise unless a file is there, of at most so many bytes."""
     try:
         if not path.is_file() and path.exists():  # reading a pipe would never end
             raise Damaged(f"{path} is no file")
-        if path.stat().st_size > MOST_BYTES:
-            raise Damaged(f"{path} is damaged: {path.stat().st_size} bytes")
-        return path.read_bytes()
+        if path.stat().st_size > most:
+            raise Damaged(f"{path} is damaged: {path.stat().st_size} bytes (at most {most})")
+        path.open("rb").close()
     except FileNotFoundError:
         raise Damaged(f"no file {path}") from None
     except OSError as error:
@@ -172,21 +257,32 @@ def _sealed(raw: bytes) -> bytes:
 
 def _verify(path: Path, raw: bytes) -> None:
     place = _seal(raw)
-    if place is not None:
-        start, end = place
-        blank = raw[:start] + ZEROS.encode() + raw[end:]
-        if _digest(blank).encode() == raw[start:end]:
-            return
-    raise Damaged(f"{path} is damaged: its bytes are not those that were written")
+    if place is None or _digest(_blank(raw, place)).encode() != raw[slice(*place)]:
+        raise _changed(path)
+
+
+def _changed(path: Path) -> Damaged:
+    return Damaged(f"{path} is damaged: its bytes are not those that were written")
+
+
+def _blank(raw: bytes, place: tuple[int, int]) -> bytes:
+    """With zeros where the digest stands."""
+    return raw[: place[0]] + ZEROS.encode() + raw[place[1] :]
+
+
+def _begun(raw: bytes = b"") -> hashlib.blake2b:
+    """A digest that begins with some bytes."""
+    return hashlib.blake2b(raw, digest_size=16)
 
 
 def _digest(raw: bytes) -> str:
-    return blake2b(raw, digest_size=16).hexdigest()
+    return _begun(raw).hexdigest()
 
 
 def file_digest(path: Path) -> str:
     """32 hexadecimal digits that change with any byte of a file."""
-    return _digest(path.read_bytes())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _begun).hexdigest()
 
 
 def versions() -> dict[str, str]:

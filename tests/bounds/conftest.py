@@ -16,6 +16,8 @@ SIZES = {
     },
     "energy": {"dim": 2, "embedding": 8, "width": 64, "depth": 3, "weight_bound": 1},
     "general": {"shared": 8, "specific": 2, "constant": 100},
+    "jko": {"W2": 3, "eps": 0.01, "gamma": 0.5},
+    "reflow": {"lipschitz": 1, "gamma2": 3, "steps": 100, "eps": 0.01},
     "sampling": {"dim": 10, "steps": 1000, "score_error": 0.01, "intrinsic": 4},
 }
 

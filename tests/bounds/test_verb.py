@@ -57,6 +57,10 @@ def test_the_verb_prints_the_document_or_the_table(monkeypatch, capsys, family):
         (["sampling", *flags("sampling"), "--plot", "x.svg", "--over", "n"], "--over must be T"),
         (["sampling", *flags("sampling", steps=1)], "--steps must be a whole number from 2"),
         (["sampling", *flags("sampling"), "--target", "0"], "--target must be above 0"),
+        (["jko", *flags("jko"), "--plot", "x.svg", "--over", "T"], "--over must be N"),
+        (["jko", *flags("jko", lam=0)], "--lam must be above 0"),
+        (["reflow", *flags("reflow", eps=-1)], "--eps must be at least 0"),
+        (["reflow", *flags("reflow", gamma2=0, eps=0), "--plot", "x.svg"], "nothing to plot"),
         (["sampling", *flags("sampling"), "--sources", "2"], "--sources is no option of bound"),
     ],
 )
@@ -70,7 +74,8 @@ def test_the_verb_refuses_nonsense_in_one_line(monkeypatch, capsys, tmp_path, ar
 
 
 @pytest.mark.parametrize(
-    ("family", "over"), [("gaussian", "n"), ("gaussian", "K"), ("sampling", "T")]
+    ("family", "over"),
+    [("gaussian", "n"), ("gaussian", "K"), ("sampling", "T"), ("jko", "N"), ("reflow", "T")],
 )
 def test_the_verb_draws(monkeypatch, capsys, tmp_path, family, over):
     pages = [tmp_path / "a.svg", tmp_path / "b.svg"]
@@ -98,7 +103,7 @@ def test_dry_run_writes_nothing_and_out_writes_the_document(tmp_path, monkeypatc
     assert [json.loads(file.read_text()) for file in tmp_path.iterdir()] == [found]
 
 
-@pytest.mark.parametrize("family", ["gaussian", "sampling"])
+@pytest.mark.parametrize("family", ["gaussian", "sampling", "jko", "reflow"])
 def test_the_verb_is_light(family):
     line = ["bound", family, *flags(family), "--json"]
     code = (

@@ -1,6 +1,7 @@
 """What is said where a part of the metric favours one strategy, and the whole another one."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from sourcewise.comparison.cautions import against_whole
 from sourcewise.statistics import Interval
 
 
-def summary(whole: float, first: float, terms=("shapes: high noise", "detail")):
+def summary(whole: float, first: float, terms=("shapes: high noise", "detail")) -> Any:
     metric = SimpleNamespace(terms=terms)
     return SimpleNamespace(
         plan=SimpleNamespace(job=SimpleNamespace(metric=metric)),

@@ -1,8 +1,11 @@
 import json
 import math
+import shutil
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +27,8 @@ from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 
 PLAIN = {"shrinkage": "none"}
+# Of what does not depend on the scope: one split is a twentieth of the work of all deletions.
+QUICK: dict[str, Any] = {"model": "gaussian", "scope": "these models", "seeds": 1}
 
 
 def gaussians(n_k: int, K: int = 3, d: int = 3, opposite: bool = False, seed: int = 0) -> Sources:
@@ -36,6 +41,24 @@ def gaussians(n_k: int, K: int = 3, d: int = 3, opposite: bool = False, seed: in
     x[:, :1] += sign * shared
     x[:, 1:] += shared
     return Sources(x + y[:, None], y, [f"s{k}" for k in range(K)])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[sw.Comparison, Path]:
+    """A comparison of `gaussians(30)` and its folder: to be read, and copied before any change."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return sw.compare(gaussians(30), seeds=1, out=folder, model="gaussian"), folder
+
+
+@pytest.fixture(scope="module")
+def wine() -> sw.Sources:
+    return sw.read("wine", columns=["ash", "hue"])
+
+
+@pytest.fixture(scope="module")
+def of_wine(wine) -> sw.Comparison:
+    """Two repetitions, with densities as they are."""
+    return sw.compare(wine, seeds=2, model="gaussian")
 
 
 def test_scores_are_those_of_a_plain_loop():
@@ -85,9 +108,9 @@ def test_opposite_sources_separate_and_equal_small_ones_pool():
 
 def test_groups_find_the_truth_between():
     """Sources 0 and 2 are alike, 1 and 3 their opposite: the right groups win."""
-    data = gaussians(60, K=4, opposite=True)
+    data = gaussians(300, K=4, opposite=True)
     strategies = ["pooled", "separate", "groups:s0+s2|s1+s3", "groups:s0+s1|s2+s3", "shuffled"]
-    result = sw.compare(data, strategies=strategies, seeds=1, model="gaussian")
+    result = sw.compare(data, strategies=strategies, **QUICK)
     macro = {
         row["strategy"]: row["difference"]
         for row in result.document["differences"]
@@ -159,7 +182,7 @@ def test_near_copies_are_reported():
     data = gaussians(40)
     x = as_table(data.x).matrix()
     x[1] = x[0] + 1e-5  # rows 0 and 1 belong to different sources
-    result = sw.compare(Sources(x, data.y, data.names), seeds=1, model="gaussian")
+    result = sw.compare(Sources(x, data.y, data.names), **QUICK)
     assert any("2 rows have a near copy" in text for text in result.document["warnings"])
     assert any("2 of them in another source" in text for text in result.document["warnings"])
 
@@ -213,10 +236,7 @@ def test_a_redundant_column_changes_nothing():
     data = gaussians(40)
     x = as_table(data.x).matrix()
     copy = torch.cat([x, (x[:, :1] - 2 * x[:, 1:2])], 1)
-    one, two = (
-        sw.compare(Sources(v, data.y, data.names), seeds=1, model="gaussian").document
-        for v in (x, copy)
-    )
+    one, two = (sw.compare(Sources(v, data.y, data.names), **QUICK).document for v in (x, copy))
     assert [item["column"] for item in two["data"]["left_out"]] == ["x4"]
     assert one["differences"] == two["differences"]
 
@@ -258,8 +278,7 @@ def test_holm_counts_all_rivals_but_no_controls():
     document = sw.compare(
         gaussians(40),
         strategies="pooled,separate,groups:s0+s1,shuffled",
-        seeds=1,
-        model="gaussian",
+        **QUICK,
     ).document
     rows = document["differences"]
     for macro, tests in ((False, 3 + 2), (True, 2)):  # s2 has one model in two strategies
@@ -273,16 +292,15 @@ def test_holm_counts_all_rivals_but_no_controls():
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tmp_path):
     data = gaussians(30)
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
-        sw.compare(data, seed=seed, seeds=2, out=tmp_path / name, model="gaussian")
+        sw.compare(data, seed=seed, out=tmp_path / name, **{**QUICK, "seeds": 2})
     for file in ("results.csv", "scores.safetensors"):
         one, two, three = ((tmp_path / n / file).read_bytes() for n in ("one", "two", "three"))
         assert one == two != three
 
 
-def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
-    data = gaussians(30)
-    result = sw.compare(data, seeds=1, out=tmp_path / "run", model="gaussian")
-    files = {path.name for path in (tmp_path / "run").iterdir()}
+def test_a_run_folder_holds_everything_and_is_loaded(finished):
+    data, (result, run) = gaussians(30), finished
+    files = {path.name for path in run.iterdir()}
     assert files == {
         "config.yaml",
         "results.csv",
@@ -294,28 +312,27 @@ def test_a_run_folder_holds_everything_and_is_loaded(tmp_path):
         "result.json",
         "manifest.json",
     }
-    loaded = sw.load(tmp_path / "run")
+    loaded = sw.load(run)
     in_memory = sw.compare(data, seeds=1, model="gaussian")
-    assert (
-        loaded.document == result.document == {**in_memory.document, "run": str(tmp_path / "run")}
-    )
+    assert loaded.document == result.document == {**in_memory.document, "run": str(run)}
     for name, fitted in in_memory.models.items():
         again = loaded.models[name]
         drawn = [m.model.sample(data.y, noise=Noise(0)) for m in (fitted, again)]
         assert torch.equal(*drawn)
         assert again.encoder.to_json() == fitted.encoder.to_json()
-    drawn = pd.read_csv(tmp_path / "run" / "samples" / "separate.csv")
+    drawn = pd.read_csv(run / "samples" / "separate.csv")
     assert drawn.groupby("source").size().to_dict() == {"s0": 100, "s1": 100, "s2": 100}
     middle = drawn.groupby("source")[["x1", "x2", "x3"]].mean().to_numpy()
     assert np.abs(middle - np.arange(3)[:, None]).max() < 1
-    table = pd.read_csv(tmp_path / "run" / "results.csv")
+    table = pd.read_csv(run / "results.csv")
     assert len(table) == 2 * 3 * 1 * 2  # strategies, sources, seeds, metrics
     assert not table.isna().any().any()
 
 
-def test_finished_cells_are_not_computed_again_and_damaged_ones_are(tmp_path, monkeypatch):
-    data, run = gaussians(30), tmp_path / "run"
-    whole = sw.compare(data, seeds=1, out=tmp_path / "whole", model="gaussian")
+def test_finished_cells_are_not_computed_again_and_damaged_ones_are(
+    finished, tmp_path, monkeypatch
+):
+    data, (whole, _), run = gaussians(30), finished, tmp_path / "run"
     broken = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
     monkeypatch.setattr(sys.modules["sourcewise.comparison.run"], "write_tables", broken)
     with pytest.raises(KeyboardInterrupt):
@@ -390,7 +407,7 @@ def test_an_exact_fit_that_ignores_its_label_is_an_answer():
     x = Noise(0).of("test").normal(400, 2)
     x[:, 1] = torch.where(y == 0, 1.0, -1.0) * x[:, 0] + 0.3 * x[:, 1]
     means = torch.stack([x[y == k].mean(0) for k in range(2)])
-    result = sw.compare(Sources(x - means[y], y, ["a", "b"]), seeds=1, model="gaussian").document
+    result = sw.compare(Sources(x - means[y], y, ["a", "b"]), **QUICK).document
     effects = {n: s["label_effect"] for n, s in result["strategies"].items()}
     assert abs(effects["pooled"]) < 0.02 * effects["separate"]
     assert not any("ignores" in text for text in result["warnings"])
@@ -443,15 +460,15 @@ def test_edited_groups_are_another_run(tmp_path, monkeypatch):
     groups = tmp_path / "groups.csv"
     groups.write_text("source,group\ns0,x\ns1,x\n")
     run, strategies = tmp_path / "run", f"separate,groups:{groups}"
-    sw.compare(gaussians(30), strategies=strategies, seeds=1, out=run, model="gaussian")
+    sw.compare(gaussians(30), strategies=strategies, out=run, **QUICK)
     groups.write_text("source,group\ns0,x\ns2,x\n")
     with pytest.raises(sw.InputError, match="holds another run"):
-        sw.compare(gaussians(30), strategies=strategies, seeds=1, out=run, model="gaussian")
+        sw.compare(gaussians(30), strategies=strategies, out=run, **QUICK)
 
 
-def test_a_run_that_lost_a_file_is_finished_again(tmp_path):
+def test_a_run_that_lost_a_file_is_finished_again(finished, tmp_path):
     data, run = gaussians(30), tmp_path / "run"
-    sw.compare(data, seeds=1, out=run, model="gaussian")
+    shutil.copytree(finished[1], run)
     before = (run / "scores.safetensors").read_bytes()
     (run / "scores.safetensors").unlink()
     with pytest.warns(UserWarning, match=r"scores.safetensors is not as it was written"):
@@ -484,7 +501,7 @@ DAMAGE = {
 def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
     """Every file that is read back: refused in one line when used, made again by the same run."""
     data, run = gaussians(30), tmp_path / "run"
-    quick = {"model": "gaussian", "scope": "these models", "out": run}
+    quick = {**QUICK, "out": run}
     sw.compare(data, **quick)
     files = sorted(p for p in run.rglob("*") if p.suffix in (".json", ".safetensors"))
     before = {path: path.read_bytes() for path in files}
@@ -501,21 +518,20 @@ def test_no_damage_to_a_finished_run_is_used(tmp_path, damage):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_no_damage_to_a_finished_cell_is_used(tmp_path, damage):
+def test_no_damage_to_a_finished_cell_is_used(finished, tmp_path, damage):
     """Between a kill and the resume: the cell is computed again, to the same result."""
     data, run = gaussians(30), tmp_path / "run"
-    whole = sw.compare(data, seeds=2, out=tmp_path / "whole", model="gaussian").document
 
     def kill(done: int, total: int) -> None:
         if (run / "cells").is_dir() and len(list((run / "cells").iterdir())) >= 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sw.compare(data, seeds=2, out=run, progress=kill, model="gaussian")
+        sw.compare(data, seeds=1, out=run, progress=kill, model="gaussian")
     for path in (run / "cells").iterdir():
         path.write_bytes(DAMAGE[damage](path.read_bytes()))
-    found = sw.compare(data, seeds=2, out=run, model="gaussian").document
-    assert found == {**whole, "run": str(run)}
+    found = sw.compare(data, seeds=1, out=run, model="gaussian").document
+    assert found == {**finished[0].document, "run": str(run)}
 
 
 def test_what_cannot_be_fitted_leaves_no_folder(tmp_path):
@@ -536,13 +552,13 @@ def test_missing_cells_are_imputed_without_nan():
     frame = pd.DataFrame(as_table(gaussians(40).x).matrix().numpy(), columns=list("abc"))
     frame["source"] = gaussians(40).y.numpy()
     frame.loc[::7, "a"] = np.nan
-    result = sw.compare(sw.read(frame), missing="impute", seeds=1, model="gaussian")
+    result = sw.compare(sw.read(frame), missing="impute", **QUICK)
     assert any("filled in for training" in text for text in result.document["warnings"])
     assert result.document["data"]["imputed_cells"] == 18
 
 
 def test_the_time_estimate_is_of_the_right_size():
-    prepared = prepare(gaussians(200), CompareSettings())
+    prepared = prepare(gaussians(200), CompareSettings(seeds=1))
     prepared.seconds()  # warm
     start = time.process_time()
     plan = prepared.plan
@@ -553,11 +569,9 @@ def test_the_time_estimate_is_of_the_right_size():
 
 
 @pytest.mark.parametrize("scope", ["procedure", "these models"])
-def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, monkeypatch):
+def test_errors_of_densities_widen_every_interval_and_never_average_out(scope, wine, monkeypatch):
     def macro() -> dict:
-        result = sw.compare(
-            sw.read("wine", columns=["ash", "hue"]), scope=scope, seeds=1, model="gaussian"
-        )
+        result = sw.compare(wine, scope=scope, seeds=1, model="gaussian")
         (found,) = [d for d in result.document["differences"] if d["source"] == "macro"]
         return found
 
@@ -615,22 +629,20 @@ def test_errors_of_a_model_in_both_arms_cancel(monkeypatch):
     assert width(after["class_0"]) - width(before["class_0"]) == pytest.approx(2 * 2 * 9)
 
 
-def test_holm_counts_tests_that_normalisers_hide(monkeypatch):
+def test_holm_counts_tests_that_normalisers_hide(wine, monkeypatch):
     families = []
     whole = verdict.holm
     monkeypatch.setattr(verdict, "holm", lambda p: families.append(len(p)) or whole(p))
     wrong_by(monkeypatch, 0.0, 0.0, 9.0)
-    data = sw.read("wine", columns=["ash", "hue"])
-    sw.compare(data, seeds=1, strategies=["groups:class_0+class_1", "separate"], model="gaussian")
+    sw.compare(wine, strategies=["groups:class_0+class_1", "separate"], **QUICK)
     # Of differences and of equivalences; class_2 is in the same model in both.
     assert sorted(families) == [1, 1, 2, 2]
 
 
-def test_errors_of_normalisers_widen_beta(monkeypatch):
-    data = sw.read("wine", columns=["ash", "hue"])
-    before = sw.compare(data, seeds=2, model="gaussian").document
+def test_errors_of_normalisers_widen_beta(wine, of_wine, monkeypatch):
+    before = of_wine.document
     wrong_by(monkeypatch, 0.0, 0.1, 0.0)
-    after = sw.compare(data, seeds=2, model="gaussian").document
+    after = sw.compare(wine, seeds=2, model="gaussian").document
     assert after["beta_hat"]["value"] == pytest.approx(before["beta_hat"]["value"])
     records = before["strategies"]["separate"]["per_source"]
     sizes = np.array([r["n_test"] for r in records.values()])
@@ -643,11 +655,10 @@ def test_errors_of_normalisers_widen_beta(monkeypatch):
     assert wider == pytest.approx(2 * 0.1 * per_gain)
 
 
-def test_folds_have_normalisers_of_their_own(monkeypatch):
+def test_folds_have_normalisers_of_their_own(wine, of_wine, monkeypatch):
     """Five folds and two repetitions: ten simulations in each arm; biases stay."""
-    data = sw.read("wine", columns=["ash", "hue"])
-    before = of_all(sw.compare(data, seeds=2, model="gaussian"), "pooled")
+    before = of_all(of_wine, "pooled")
     wrong_by(monkeypatch, 3.0, 0.0, 0.0)
-    after = of_all(sw.compare(data, seeds=2, model="gaussian"), "pooled")
+    after = of_all(sw.compare(wine, seeds=2, model="gaussian"), "pooled")
     more = after["class_0"]["standard_error"] ** 2 - before["class_0"]["standard_error"] ** 2
     assert more == pytest.approx(2 * 3.0**2 / 10)

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -126,6 +127,12 @@ def run(data: Sources | None = None, **changes):
     return sw.compare(words() if data is None else data, **(options | changes))
 
 
+@cache
+def usual() -> sw.Comparison:
+    """What many tests read; the families of this file are there within tests alone."""
+    return run()
+
+
 def test_scores_are_total_nats_over_total_symbols(tmp_path):
     result = run(out=tmp_path / "run")
     document = result.document
@@ -149,7 +156,7 @@ def test_scores_are_total_nats_over_total_symbols(tmp_path):
 
 def test_kept_models_are_the_tested_ones_and_are_loaded(tmp_path):
     data = words()
-    saved, kept = run(data, out=tmp_path / "run"), run(data)
+    saved, kept = run(data, out=tmp_path / "run"), usual()
     assert saved.document == {**kept.document, "run": str(tmp_path / "run")}
     loaded = sw.load(tmp_path / "run")
     plan = prepare(data, CompareSettings(model="unigram", set=FAST, seeds=2)).plan
@@ -185,7 +192,7 @@ def test_validation_rows_are_apart_and_stratified():
 
 def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
     module = sys.modules["sourcewise.comparison.run"]
-    whole, original = run(), module.evaluate_cell
+    whole, original = usual(), module.evaluate_cell
     computed = []
 
     def run_and_note(plan, cell, *args, **how):
@@ -206,7 +213,7 @@ def test_a_finished_seed_survives_a_kill(tmp_path, monkeypatch):
 
 
 def test_a_model_that_ignores_its_label_is_caught():
-    deaf, hearing = run(model="deaf"), run()
+    deaf, hearing = run(model="deaf"), usual()
     told = [w for w in deaf.document["warnings"] if "ignores its source label" in w]
     assert len(told) == 1
     assert "the pooled model" in told[0]
@@ -241,7 +248,7 @@ def test_sources_that_are_alike_need_no_label():
 
 
 def test_budgets_tell_what_training_cost():
-    document = run().document
+    document = usual().document
     entry = document["strategies"]["pooled"]["per_source"]["s0"]
     assert entry["updates"] > 0
     assert entry["examples_seen"] == 16 * entry["updates"]
@@ -253,7 +260,7 @@ def test_budgets_tell_what_training_cost():
 
 
 def test_one_seed_is_said_and_three_are_not():
-    one, several = run(seeds=1).document, run().document
+    one, several = run(seeds=1).document, usual().document
     assert "what another seed would give is not covered" in one["estimand"]
     assert "training seeds" in several["estimand"]
     told = [w for w in one["warnings"] if w.startswith("one training seed")]
@@ -315,7 +322,7 @@ def test_texts_in_several_sources_stay_together_and_are_counted():
 
 
 def test_words_of_the_table_are_those_of_the_unit(tmp_path: Path):
-    result = run()
+    result = usual()
     text = str(result)
     assert "nats per symbol" in text
     assert "symbols" in text.splitlines()[0]

@@ -4,8 +4,9 @@ import copy
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,11 +30,23 @@ from sourcewise.training.recipes.registry import recipe
 from sourcewise.training.stack import StepNoise
 
 STRANGER = "generator"
-OF_IMAGES = ("gaussian of images", "energy of images", "diffusion of images")
+OF_IMAGES = (
+    "gaussian of images",
+    "energy of images",
+    "diffusion of images",
+    "flow of images",
+)
 QUICK = {"updates": 12, "passes": 1, "batch": 32}
 OF_IMAGES_QUICK = {  # as quick, of images
-    "energy": {"temperatures": 2, "particles": 16},
+    "energy": {
+        "width": 4,
+        "components": 2,
+        "sampler": "mala",  # chains of one step where the default takes several
+        "temperatures": 2,
+        "particles": 16,
+    },
     "diffusion": {"width": 4, "levels": "1,2", "bound_draws": 2},
+    "flow": {"width": 4, "levels": "1,2", "bound_draws": 2},
 }
 N = 120  # rows per source
 
@@ -68,6 +81,7 @@ def images() -> sw.Sources:
 ROWS: dict[str, Callable[[], pd.DataFrame]] = {
     "numeric": numbers,
     "normal-scores": numbers,
+    "smooth": numbers,
     "mixed": numbers,
     "box": numbers,
     "tokens": symbols,
@@ -95,17 +109,23 @@ def data(case, family) -> sw.Sources:
 
 
 @pytest.fixture(scope="module")
-def kept() -> dict[str, TrainedStrategy]:
-    """What was trained for an earlier test."""
+def kept() -> dict[str, tuple[TrainedStrategy, Path]]:
+    """What was trained for an earlier test, and the run folder."""
     return {}
 
 
 @pytest.fixture
-def trained(case, family, data, kept) -> TrainedStrategy:
-    """Its own copy: some tests draw parameters anew."""
+def once(case, family, data, kept, tmp_path_factory) -> tuple[TrainedStrategy, Path]:
     if case not in kept:
-        kept[case] = train(family, data).models["separate"]
-    return copy.deepcopy(kept[case])
+        run = tmp_path_factory.mktemp("trained") / "run"
+        kept[case] = train(family, data, out=run).models["separate"], run
+    return kept[case]
+
+
+@pytest.fixture
+def trained(once) -> TrainedStrategy:
+    """Its own copy: some tests draw parameters anew."""
+    return copy.deepcopy(once[0])
 
 
 def quick(family: Family, data: sw.Sources) -> dict[str, object]:
@@ -181,9 +201,8 @@ def test_a_score_does_not_depend_on_the_batch_it_is_taken_in(family, trained, da
     torch.testing.assert_close(found.value[some], part.value, rtol=1e-5, atol=1e-5)
 
 
-def test_saved_and_loaded_it_is_the_same(family, data, trained, tmp_path):
-    train(family, data, out=tmp_path / "run")
-    loaded = sw.load(tmp_path / "run").models["separate"]
+def test_saved_and_loaded_it_is_the_same(family, data, trained, once):
+    loaded = sw.load(once[1]).models["separate"]
     measured = [
         metric(family.metrics[0]).measure(item, held_out(item, data), Noise(3))
         for item in (trained, loaded)
@@ -289,27 +308,52 @@ def test_it_can_be_fine_tuned(family, data, tmp_path):
 
 
 LOADED_FIRST = """
+import os
 import sys
 from pathlib import Path
 import torch
 from sourcewise.fitting.saved import load_models
-(model,) = load_models(Path(sys.argv[1])).values()
-held = [
-    (module.__name__, name)
-    for module in list(sys.modules.values())
-    if module.__name__.startswith("sourcewise")
-    for name, value in vars(module).items()
-    if isinstance(value, torch.Tensor) and value.device.type == "meta"
-]
-assert not held, held
+
+def check(run):
+    (model,) = load_models(Path(run)).values()
+    held = [
+        (module.__name__, name)
+        for module in list(sys.modules.values())
+        if module.__name__.startswith("sourcewise")
+        for name, value in vars(module).items()
+        if isinstance(value, torch.Tensor) and value.device.type == "meta"
+    ]
+    assert not held, held
+
+for line in sys.stdin:
+    if not (child := os.fork()):  # in which no family's module was imported before
+        check(line.rstrip())
+        sys.stderr.flush()
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
 
 
-def test_a_process_that_only_loads_has_numbers_in_its_tensors(case, family, data, tmp_path):
+@pytest.fixture(scope="module")
+def loading() -> Iterator[Callable[[Path], bool]]:
+    """Whether a new process can load the models of a run. It is a copy of one that has torch."""
+    how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", LOADED_FIRST], **how) as process:
+        asked, told = process.stdin, process.stdout
+        assert asked is not None
+        assert told is not None
+
+        def load(run: Path) -> bool:
+            print(run, file=asked, flush=True)
+            return told.readline() == "0\n"
+
+        yield load
+        asked.close()
+
+
+def test_a_process_that_only_loads_has_numbers_in_its_tensors(case, request):
     """A model's modules are imported before its outline, of tensors without numbers, is drawn."""
     if case == STRANGER:
         pytest.skip("it is not installed for other processes")
-    train(family, data, out=tmp_path / "run")
-    command = [sys.executable, "-c", LOADED_FIRST, str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    _, run = request.getfixturevalue("once")
+    assert request.getfixturevalue("loading")(run)

@@ -22,7 +22,7 @@ TAKERS = [name for name, item in families().items() if item.takes_given]
 QUICK = {"updates": 12, "passes": 1, "batch": 32}
 N = 150  # rows per source
 SIZES = {"text": {"vocabulary": 3}, "mixed": {"codes": (3, 2)}, "numeric": {"d": 2}}
-SIZES |= {"box": {"D": 1}, "normal-scores": {"d": 2}}
+SIZES |= {"box": {"D": 1}, "normal-scores": {"d": 2}, "smooth": {"d": 2}}
 
 
 def planted(coding: str) -> pd.DataFrame:

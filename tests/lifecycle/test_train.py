@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -177,10 +179,10 @@ def test_no_room_for_any_of_the_files(symbols, tmp_path, monkeypatch, name):
 
     write = files._write_aside
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         if path.name == name and "training" not in path.parts:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data)
+        write(path, fill)
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch:

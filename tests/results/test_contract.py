@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import sourcewise as sw
+from sourcewise import cli
 from sourcewise.documents import from_json
 from sourcewise.errors import InputError
 from sourcewise.files import read_json, write_json
@@ -101,18 +102,22 @@ def refusal(document) -> str:
         (("run",), "\x1b[2J", None),
     ],
 )
-def test_whatever_is_wrong_is_one_line(run, document, path, value, message, tmp_path):
+def test_whatever_is_wrong_is_one_line(
+    document, path, value, message, tmp_path, capsys, monkeypatch
+):
     write_json(tmp_path / "result.json", damaged(document, path, value))
-    command = [sys.executable, "-m", "sourcewise.cli", "report", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    monkeypatch.setattr(sys, "argv", ["sourcewise", "report", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    told = capsys.readouterr().err
     if message is None:
-        assert done.returncode == 0
+        assert not stop.value.code
         assert "\x1b" not in (tmp_path / "report.html").read_text()
         return
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert f"{tmp_path / 'result.json'} is damaged: " in done.stderr
-    assert message in done.stderr
+    assert stop.value.code == 2
+    assert told.count("\n") == 1
+    assert f"{tmp_path / 'result.json'} is damaged: " in told
+    assert message in told
 
 
 def test_any_key_may_hold_anything_and_still_there_is_one_line(document):

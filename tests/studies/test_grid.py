@@ -1,6 +1,7 @@
 """The cells of a study: computed once, kept, taken up; times, from trials of a few of them."""
 
 import time
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,13 @@ def test_sweeps_that_cross_share_what_is_found():
     assert reports == [0.5, 1.0]
 
 
+def test_progress_counts_cells_by_their_weight():
+    reports = []
+    study = replace(letters(CELLS), weight=lambda cell: {"a": 3.0, "b": 1.0}[cell.name])
+    study.run(lambda done, total: reports.append(done / total))
+    assert reports == [0.75, 1.0]
+
+
 def test_what_is_computed_once_is_kept(tmp_path):
     folder, computed = tmp_path / "cells", []
     assert letters(CELLS[:1]).run(folder=folder) == {"a": Value(9.7)}
@@ -85,7 +93,7 @@ def test_no_cells_are_refused():
 def test_progress_of_parts_is_that_of_the_whole():
     reports = []
     for part in range(4):
-        report = within(lambda done, total: reports.append(done / total), part, 4)
+        report = within(lambda done, total: reports.append(done / total), part / 4, (part + 1) / 4)
         assert report is not None
         report(0, 5)
         report(5, 5)

@@ -158,7 +158,8 @@ def point(**changes: object) -> Table1Point:
     plain = Table1Point(
         n=100, level=1, K=3, budget="equal", classes=("a", "b", "c"), similarity=1.0,
         unit="nats per pixel value", separate=-4.0, pooled=-3.9, gain=0.1, low=0.08, high=0.12,
-        verdict="pool", per_class={}, frechet={"separate": Spread(40.0, 1.0),
+        verdict="pool", per_class={}, terms={"shapes": -0.01, "detail": 0.11},
+        frechet={"separate": Spread(40.0, 1.0),
         "pooled": Spread(30.0, 1.0)}, floor=5.0, updates={"separate": (10, 20),
         "pooled": (30, 30)}, improving={"separate": 2, "pooled": 0},
     )  # fmt: skip
@@ -178,6 +179,7 @@ def test_the_claims_are_counted_in_pairs_that_differ_in_one_thing():
     assert "- more similarity: the gain is larger in 1 of 2 pairs" in text
     assert "intervals of the gain are apart in 0 for it and 0 against it" in text
     assert "10 to 20, 2 still improving" in text
+    assert "| 100 | 2 | 10 | -0.0100 | +0.1100 |" in text
     assert points[0].advantage == 0.25
 
 

@@ -16,8 +16,9 @@ from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
-from sourcewise.training import TrainingData, checkpoint, fit
+from sourcewise.training import TrainingData, fit
 from sourcewise.training.averages import average
+from sourcewise.training.checkpoint import Checkpoints
 from sourcewise.training.data import Batches
 from sourcewise.training.log import Log, tracker, whole_lines
 from sourcewise.training.optimizer import Adam, rate
@@ -161,13 +162,13 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path):
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path):
     for step in (1, 2, 3):
-        checkpoint.save(tmp_path, step, {"x": torch.tensor([step])}, {"step": step}, "me")
+        Checkpoints(tmp_path, "me").save(step, {"x": torch.tensor([step])}, {"step": step})
     assert len(list(tmp_path.glob("*.json"))) == 2
-    assert checkpoint.load(tmp_path, "other") is None
+    assert Checkpoints(tmp_path, "other").load() is None
     newest = tmp_path / "checkpoint-000000003.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1] + b"!")
     with pytest.warns(UserWarning, match="damaged: .* going back"):
-        found = checkpoint.load(tmp_path, "me")
+        found = Checkpoints(tmp_path, "me").load()
     assert found is not None
     assert found[1] == {"step": 2}
     assert found[0]["x"].item() == 2

@@ -25,6 +25,7 @@ SMALL = {
     "table": {"width": 8, "layers": 1},
     "spline-flow": {"width": 8, "layers": 1, "bins": 4},
     "diffusion": {"width": 8, "ema": 0.0},  # by averages of its own
+    "flow": {"width": 8, "ema": 0.0},  # likewise
     "energy": {"embedding": 2, "width": 8, "depth": 3},
 }
 ENERGIES = {
@@ -65,7 +66,7 @@ def rows(family: str, y: torch.Tensor, D: int):
         return strings(y), {"vocabulary": 5}
     if family == "energy":
         return Noise(2).uniform(len(y), D), {"D": D}
-    if family in ("spline-flow", "diffusion"):
+    if family in ("spline-flow", "diffusion", "flow"):
         return Noise(2).normal(len(y), D), {"d": D}
     z = Noise(2).integers(3, len(y), 4)
     return z, {"M": 3, "D": 4} if family == "arm" else {"codes": [3, 3, 3, 3]}

@@ -18,7 +18,8 @@ from sourcewise.files import read_json, read_tensors
 from sourcewise.metrics.distributions import log_prob
 from sourcewise.networks.layers import Conv2d, Linear
 from sourcewise.randomness import Noise
-from sourcewise.training import checkpoint, fit
+from sourcewise.training import fit
+from sourcewise.training.checkpoint import Checkpoints
 from sourcewise.training.recipes.phased import PhasedGradient
 from sourcewise.training.recipes.registry import recipe
 
@@ -128,7 +129,8 @@ def test_chains_make_a_difference_to_what_follows(tmp_path: Path):
     note = read_json(last)
     tensors = read_tensors(last.with_suffix(".safetensors"))
     tensors["carried/chains"] = tensors["carried/chains"].flip(2)
-    checkpoint.save(place, note["values"]["step"], tensors, note["values"], note["identity"])
+    kept = Checkpoints(place, note["identity"])
+    kept.save(note["values"]["step"], tensors, note["values"])
     other, _ = trained(chosen, folder=tmp_path)
     assert not same(whole, other)
 

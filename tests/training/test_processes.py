@@ -27,7 +27,7 @@ from sourcewise.training import TrainingData, fit
 torch.set_num_threads(1)
 folder, how, kill = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 settings = ArmSettings(embedding=4, width=8, depth=2, batch=33, passes=4, check=3,
-                       precision="float64")
+                       precision="float64", microbatch=5 if how == "pooled" else 0)
 partition = Partition.pooled(3) if how == "pooled" else Partition.separate(3)
 model = PartitionedModel(partition, lambda K: Arm(settings, K=K, M=3, D=4), ("a", "b", "c"))
 y = torch.cat([torch.full((n,), k) for k, n in enumerate((101, 60, 37))])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sourcewise.training import checkpoint
+from sourcewise.training.checkpoint import Checkpoints
 from sourcewise.training.resumed import check_tensors, checked_values
 
 VALUES = {"step": 4, "active": [1], "best_loss": [0.5], "best_step": [2], "refused": [0]}
@@ -50,12 +50,12 @@ def test_tensors_are_those_wanted():
 
 def test_a_checkpoint_that_does_not_suit_gives_way_to_the_one_before(tmp_path):
     for step in (1, 2):
-        checkpoint.save(tmp_path, step, {"flat": torch.zeros(step)}, {"step": step}, "one")
+        Checkpoints(tmp_path, "one").save(step, {"flat": torch.zeros(step)}, {"step": step})
 
     def check(tensors, values):
         check_tensors(tensors, {"flat": torch.zeros(1)})
 
     with pytest.warns(UserWarning, match="000000002.json is damaged: .* going back"):
-        found = checkpoint.load(tmp_path, "one", check)
+        found = Checkpoints(tmp_path, "one").load(check)
     assert found is not None
     assert found[1] == {"step": 1}

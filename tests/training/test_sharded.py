@@ -129,7 +129,7 @@ def same(one: Result | None, several: Result | None, rtol: float = 1e-9) -> None
 
 def test_a_transformer_on_two_processes_one_of_them_killed(tmp_path: Path):
     one = run(tmp_path / "one", "transformer", 1, **HARD)
-    two = run(tmp_path / "two", "transformer", 2, kill=True, **HARD)
+    two = run(tmp_path / "two", "transformer", 2, kill=True, microbatch=7, **HARD)
     same(one, two)
     assert one is not None
     assert two is not None

@@ -64,6 +64,7 @@ class Curves:
     at: int  # the case's own
     lines: Mapping[str, Mapping[str, list[float]]]  # {what has a colour: {form: values}}
     error: str = "average TV"  # what the values are of
+    limit: float | None = 1.0  # values of so much say nothing; None if all say something
 
 
 @dataclass(frozen=True)

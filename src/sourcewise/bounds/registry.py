@@ -6,6 +6,7 @@ from typing import Any
 from sourcewise.bounds.base import BoundClass
 from sourcewise.bounds.classes import Arm, Energy, Gaussian, General
 from sourcewise.bounds.convergence import Sampling
+from sourcewise.bounds.flows import Jko, Reflow
 from sourcewise.bounds.options import Option, declared
 from sourcewise.errors import InputError, listing, unknown
 
@@ -17,6 +18,8 @@ CLASSES: Mapping[str, type[BoundClass[Any]]] = {
     "energy": Energy,
     "general": General,
     "sampling": Sampling,
+    "jko": Jko,
+    "reflow": Reflow,
 }
 
 

@@ -49,7 +49,10 @@ def bound(
         Path | None, typer.Option(help="Draw the bounds to this .svg, .png or .pdf file.")
     ] = None,
     over: Annotated[
-        str | None, typer.Option(help="Axis of the plot: n (the default) or K; T of sampling.")
+        str | None,
+        typer.Option(
+            help="Axis of the plot: n (the default) or K; T of sampling and reflow, N of jko."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Also write the JSON document to this file.")
@@ -58,7 +61,7 @@ def bound(
     as_json: Json = False,
     **given: str | None,
 ) -> None:
-    """Compute the theory's bounds and laws for given sizes, and rates of samplers."""
+    """Compute the theory's bounds and laws for given sizes, of flows too; rates of samplers."""
     typed, kind = given.pop("target"), bound_class(family).kind
     case = build(family, given)
     target = None if typed is None else kind.target.read(typed)

@@ -11,7 +11,7 @@ from sourcewise.comparison.plan import Plan, Shared
 from sourcewise.comparison.scores import Cell, CellScores, Scores
 from sourcewise.comparison.summed import source_scores, summed_scores
 from sourcewise.encoders.base import Rows
-from sourcewise.execution import Execution
+from sourcewise.execution import Execution, device_of
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.fitting.job import Job, Progress, Split, Work
 from sourcewise.fitting.label_probe import BOUNDED, PROBED, label_effect
@@ -126,7 +126,8 @@ def evaluate(
     held_out = HeldOut(take(job.data.x, split.test), *test)
     out = {}
     for strategy, trained in fit_strategies(job, encoded, split, shuffled, work):
-        out[strategy.name] = _score(job, trained, encoded, split, held_out, work)
+        with trained.on(device_of(work.execution.device)):
+            out[strategy.name] = _score(job, trained, encoded, split, held_out, work)
         if keep is not None:
             keep(strategy.name, trained)
     return out

@@ -103,7 +103,7 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
     def put(self, folder: Path, outcome: Outcome, found: ComparisonResult) -> None:
         """Samples, times, numbers, and `result.json`."""
         data, noise = outcome.plan.job.data, Noise(outcome.plan.seed).of("samples")
-        save_samples(folder, outcome.models, data, noise)
+        save_samples(folder, outcome.models, data, noise, self.execution)
         wall, cpu = self.started
         spent = f"{time.perf_counter() - wall},{time.process_time() - cpu}"
         write_atomic(folder / "log.csv", f"wall_seconds,cpu_seconds\r\n{spent}\r\n")

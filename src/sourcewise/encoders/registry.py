@@ -18,6 +18,7 @@ __all__ = ["ENCODERS", "PLANS", "load", "plan"]
 PLANS = {
     ("numeric", "table"): "sourcewise.encoders.numeric:plan",
     ("normal-scores", "table"): "sourcewise.encoders.normal_scores:plan",
+    ("smooth", "table"): "sourcewise.encoders.smooth:plan",
     ("text", "ragged"): "sourcewise.encoders.text:plan",
     ("tokens", "table"): "sourcewise.encoders.tokens:plan",
     ("mixed", "table"): "sourcewise.encoders.mixed:plan",
@@ -25,11 +26,13 @@ PLANS = {
     ("numeric", "images"): "sourcewise.encoders.principal:plan",
     ("box", "images"): "sourcewise.encoders.pixels:plan",
     ("normal-scores", "images"): "sourcewise.encoders.standard_images:plan",
+    ("smooth", "images"): "sourcewise.encoders.standard_images:plan",
 }
 # The "kind" of an encoder's JSON: its class.
 ENCODERS = {
     "numeric": "sourcewise.encoders.numeric:NumericEncoder",
     "normal-scores": "sourcewise.encoders.normal_scores:NormalScoresEncoder",
+    "smooth": "sourcewise.encoders.smooth:SmoothEncoder",
     "text": "sourcewise.encoders.text:TextEncoder",
     "tokens": "sourcewise.encoders.tokens:TokenEncoder",
     "mixed": "sourcewise.encoders.mixed:MixedEncoder",

@@ -39,11 +39,14 @@ class ConditionalModel(nn.Module, ABC):
         averages: averages of the weights that training kept: parameters by name.
         slow_draws: whether samples take so long that a metric should do with few.
         takes_gaps: whether it is fitted to rows with gaps (NaN); otherwise these are filled in.
+        movable: whether draws and scores are computed where its parameters are, wherever sources,
+            given columns and noise are.
     """
 
     stackable: ClassVar[bool] = False
     slow_draws: bool = False
     takes_gaps: ClassVar[bool] = False
+    movable: ClassVar[bool] = False
     recipe: ClassVar[str] = "gradient"
     averages: Sequence[Mapping[str, Tensor]] = ()
 

@@ -32,6 +32,7 @@ OURS = (
     "sourcewise.families.transformer.family",
     "sourcewise.families.energy.family",
     "sourcewise.families.diffusion.family",
+    "sourcewise.families.flow.family",
 )
 
 

@@ -78,6 +78,13 @@ class TrainedSettings(FamilySettings):
     batch: Annotated[int, Field(ge=1, le=10_000_000)] | Literal["all"] = Field(
         default=128, description="rows per update; all: exact full-batch gradients"
     )
+    microbatch: int = Field(
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="rows of a batch that are in memory at once, of each model and process; 0: "
+        "all; results are the same to rounding",
+    )
     passes: float = Field(
         default=30,
         gt=0,

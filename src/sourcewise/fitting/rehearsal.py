@@ -9,7 +9,7 @@ recipes do before and after the updates, of each model.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -212,13 +212,12 @@ def _row_seconds(block: _Block, batch: int) -> float:
     """What a row takes in an update."""
     noise = Noise(0).of("timing")
     block.model.reset(noise)
-    index = block.short(noise.of("rows").permutation(len(block.rows))[:batch])
-    rows = block.batch(index)
-    block.update(rows, noise)
-    start = time.process_time()
-    for t in range(TIMED):
+    index = noise.of("rows").permutation(len(block.rows))[:batch]
+
+    def update(rows: Batch, t: int) -> None:
         block.update(rows, noise.of(t))
-    return (time.process_time() - start) / TIMED / len(rows)
+
+    return _pace(block, index, update, TIMED)
 
 
 def _look_seconds(block: _Block, share: float) -> float:
@@ -226,14 +225,34 @@ def _look_seconds(block: _Block, share: float) -> float:
     n = round(block.count * share / (1 - share)) if share else 0
     if not n:
         return 0.0
-    index, noise = block.short(block.index(min(n, MOST))), Noise(0).of("timing")
-    rows = block.batch(index)
-    block.model.eval()
-    start = time.process_time()
-    with torch.no_grad():
+    noise = Noise(0).of("timing")
+
+    @torch.no_grad()
+    def look(rows: Batch, t: int) -> None:
         block.loss(rows, noise)
+
+    block.model.eval()
+    found = _pace(block, block.index(min(n, MOST)), look, 1) * n
     block.model.train()
-    return (time.process_time() - start) * n / len(rows)
+    return found
+
+
+def _pace(block: _Block, index: Tensor, work: Callable[[Batch, int], None], times: int) -> float:
+    """Seconds per row of a work: of all rows at the index, or of a few of them if it takes long.
+
+    Of few rows a row takes longer, and the first time is not like the others.
+    """
+    few, found = block.short(index), 0.0
+    for part in dict.fromkeys((len(few), len(index))):
+        rows = block.batch(index[:part])
+        work(rows, times)
+        start = time.process_time()
+        for t in range(times):
+            work(rows, t)
+        found = (time.process_time() - start) / times / part
+        if found * len(index) > QUICK:
+            break
+    return found
 
 
 def _phase_seconds(blocks: list[_Block]) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sourcewise.documents import from_json
 from sourcewise.errors import InputError, unknown
+from sourcewise.execution import Execution, device_of
 from sourcewise.files import write_atomic
 from sourcewise.fitting.saved import load_models
 from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
@@ -134,7 +135,11 @@ def _models(path: Path, names: tuple[str, ...]) -> Models:
 
 
 def save_samples(
-    folder: Path, fitted: Mapping[str, TrainedStrategy], data: Sources, noise: Noise
+    folder: Path,
+    fitted: Mapping[str, TrainedStrategy],
+    data: Sources,
+    noise: Noise,
+    execution: Execution | None = None,
 ) -> None:
     """Write draws of every modelled source to `samples/`, in original units and types.
 
@@ -142,11 +147,13 @@ def save_samples(
     of the data beside them, `data.npz`.
     """
     (folder / "samples").mkdir(exist_ok=True)
+    device = device_of("cpu" if execution is None else execution.device)
     for name, item in fitted.items():
         sources = torch.tensor(item.model.partition.sources)
         most = SHOWN if isinstance(data.x, Images) else SAMPLES
         y = sources.repeat_interleave(max(1, min(most, MOST_SAMPLES // len(sources))))
-        x, c = item.draw(y, noise.each(y))
+        with item.on(device):
+            x, c = item.draw(y, noise.each(y))
         labels = [item.model.names[k] for k in y.tolist()]
         place = folder / "samples" / name
         _write_draws(place, x, item.given_table(c), labels, item.model.names)

@@ -1,5 +1,6 @@
 """Rows of a split as tensors, a strategy in training on them, and what comes of it."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -129,6 +130,23 @@ class TrainedStrategy:
     efforts: tuple[Effort, ...]
     given_rows: GivenRows | None = None  # what draws are given where nobody says
 
+    @contextlib.contextmanager
+    def on(self, device: torch.device) -> Iterator[None]:
+        """Its models are on a device within, if they can be used there; afterwards at home again.
+
+        Draws and scores agree with those at home to rounding.
+        """
+        first = next(self.model.parameters(), None)
+        if first is None or not self.model.kind.movable or first.device == device:
+            yield
+            return
+        home = first.device
+        try:
+            self.model.to(device)
+            yield
+        finally:
+            self.model.to(home)
+
     @property
     def encoder(self) -> Encoder:
         """Of the examples."""
@@ -159,7 +177,7 @@ class TrainedStrategy:
             c = self.given_rows.draw(y, noise)
         with torch.no_grad():
             z = self.model.sample(y, noise, c, **options)
-            return self.encoder.decode_draws(z, noise), c
+            return self.encoder.decode_draws(z.to(y.device), noise), c
 
     def given_table(self, c: Tensor | None) -> Table | None:
         """Given columns (B, C) in original units, where there are such."""

@@ -20,6 +20,8 @@ from sourcewise.randomness import ExampleNoise, Noise
 
 __all__ = ["METRIC", "bound", "bound_terms", "measure"]
 
+SYMBOLS, NUMBERS = 1 << 15, 1 << 20  # of rows that are scored at once
+
 METRIC = Metric(
     name="likelihood-bound",
     about="lower bound of the log-likelihood of held-out rows, by noise that strategies share",
@@ -52,7 +54,8 @@ def bound_terms(model: PartitionedModel, batch: Batch, noise: ExampleNoise) -> T
     """(B, 3) float64 of encoded rows, where the parameters are, chunk by chunk."""
     first = next(model.parameters())
     rows = torch.empty(len(batch), len(BOUND_TERMS), dtype=torch.float64)
-    for index in chunks(batch.x):
+    entries = batch.x.shape[1] if isinstance(batch.x, Tensor) else 1
+    for index in chunks(batch.x, min(SYMBOLS, 8 * NUMBERS // entries)):
         part = batch.take(index).to(first.device, first.dtype)
         rows[index] = model.bound(part, noise.take(index)).double().cpu()
     return rows

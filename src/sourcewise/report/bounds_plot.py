@@ -1,4 +1,4 @@
-"""The picture of the theory: bounds and laws over n or K, and rates of samplers over T."""
+"""The picture of the theory: bounds and laws over n or K, samplers over T, flows over steps."""
 
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,6 +11,7 @@ from sourcewise.errors import InputError
 from sourcewise.files import write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["draw_bounds", "write_picture"]
@@ -41,7 +42,7 @@ _STYLE: Any = {
     "svg.hashsalt": "sourcewise",  # the same element names in each run
     "svg.fonttype": "path",
 }
-_AXES = {"n": "examples $n$", "K": "sources $K$", "T": "steps $T$"}
+_AXES = {"n": "examples $n$", "K": "sources $K$", "T": "steps $T$", "N": "steps $N$"}
 
 
 def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
@@ -59,19 +60,15 @@ def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
         lines = [line for forms in curves.lines.values() for line in forms.values()]
         known = [value for line in lines for value in line if value > 0]
         axes.set(xscale="log", yscale="log", xlabel=_AXES[over], ylabel=curves.error)
-        axes.set(xlim=(min(places), max(places)), ylim=(max(1e-6, min(known) * 0.8), 4))
+        top = 4 if curves.limit is not None else max(known) * 1.25
+        axes.set(xlim=(min(places), max(places)), ylim=(max(1e-6, min(known) * 0.8), top))
         axes.yaxis.set_major_formatter("{x:g}")
         if over == "K":
             axes.set_xticks([K for K in (1, 2, 5, 10, 20, 50, 100) if K <= max(places)])
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter("")
-        axes.axhspan(1, 100, color="0.93", zorder=0, linewidth=0)
-        # the corner that the curves leave free: they fall with n and T and rise with K
-        corner, side, shift = (1, "right", -4) if over != "K" else (0, "left", 4)
-        inside: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        inside |= {"bbox": {"facecolor": "0.93", "edgecolor": "none", "pad": 1}, "color": "0.3"}
-        says = "1 or more: says nothing"
-        axes.annotate(says, (corner, 1), xytext=(shift, -4), ha=side, va="top", **inside)
+        if curves.limit is not None:
+            _mark_limit(axes, curves.limit, over)
         axes.axvline(curves.at, color="0.7", linewidth=0.6, zorder=0)
         axes.set_title(case.title, loc="left", fontweight="bold", fontsize=10, pad=19)
         place: Any = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
@@ -79,6 +76,17 @@ def draw_bounds(case: Case, curves: Curves, path: Path) -> None:
         _legend(figure, colours, list(next(iter(curves.lines.values()))))
 
     write_picture(path, (6.4, 3.8), fill)
+
+
+def _mark_limit(axes: "Axes", limit: float, over: str) -> None:
+    """Grey where values say nothing."""
+    axes.axhspan(limit, 100, color="0.93", zorder=0, linewidth=0)
+    # the corner that the curves leave free: they fall with n and T and rise with K
+    corner, side, shift = (1, "right", -4) if over != "K" else (0, "left", 4)
+    inside: Any = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    inside |= {"bbox": {"facecolor": "0.93", "edgecolor": "none", "pad": 1}, "color": "0.3"}
+    says = f"{limit:g} or more: says nothing"
+    axes.annotate(says, (corner, 1), xytext=(shift, -4), ha=side, va="top", **inside)
 
 
 def _colours(names: Collection[str]) -> dict[str, str]:

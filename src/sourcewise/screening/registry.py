@@ -16,6 +16,7 @@ __all__ = ["SCREENS", "policy", "screen"]
 SCREENS = {
     ("numeric", "table"): "sourcewise.screening.numeric:screen",
     ("normal-scores", "table"): "sourcewise.screening.numeric:screen_margins",
+    ("smooth", "table"): "sourcewise.screening.numeric:screen_margins",
     ("text", "ragged"): "sourcewise.screening.text:screen",
     ("tokens", "table"): "sourcewise.screening.tokens:screen",
     ("mixed", "table"): "sourcewise.screening.mixed:screen",
@@ -23,6 +24,7 @@ SCREENS = {
     ("numeric", "images"): "sourcewise.screening.images:screen",
     ("box", "images"): "sourcewise.screening.images:screen_box",
     ("normal-scores", "images"): "sourcewise.screening.images:screen_whole",
+    ("smooth", "images"): "sourcewise.screening.images:screen_whole",
 }
 
 

@@ -26,6 +26,7 @@ from sourcewise.training.processes import Processes
 __all__ = ["SHORT", "Cell", "Grid", "Progress", "Trials", "Work", "estimate", "pace", "within"]
 
 Progress = Callable[[int, int], None]  # called with (done, in all)
+FINE = 100_000  # steps of progress
 TRIAL = 60  # updates of a trial
 SHORT = {"updates": TRIAL, "passes": 1e-9, "check": TRIAL // 3}  # settings of short training
 
@@ -76,6 +77,8 @@ class Grid(Generic[C, F, R]):
     picture: Picture | None = None  # how the result is drawn, if it is
     # cells that are chosen by what was found in the others
     later: Callable[[Mapping[str, F]], Sequence[C]] = lambda found: ()
+    # how long a cell takes beside the others, about: for the progress
+    weight: Callable[[C], float] = lambda cell: 1.0
 
     def run(self, progress: Progress | None = None, folder: Path | None = None) -> R:
         """The result.
@@ -99,10 +102,15 @@ class Grid(Generic[C, F, R]):
         folder: Path | None,
     ) -> None:
         """Compute the cells that are not among those found."""
-        missing = {cell.name: cell for cell in cells if cell.name not in found}
-        total = len(found) + len(missing)
-        for name, cell in missing.items():
-            found[name] = self._kept(cell, within(progress, len(found), total), folder)
+        every = {cell.name: cell for cell in (*self.cells, *cells)}
+        whole = sum(self.weight(cell) for cell in every.values())
+        done = sum(self.weight(every[name]) for name in found)
+        for name, cell in every.items():
+            if name not in found:
+                share = self.weight(cell)
+                part = within(progress, done / whole, (done + share) / whole)
+                found[name] = self._kept(cell, part, folder)
+                done += share
 
     def _kept(self, cell: C, progress: Progress | None, folder: Path | None) -> F:
         """From the folder if it is there already."""
@@ -124,11 +132,11 @@ class Grid(Generic[C, F, R]):
         return kind.validate_python(read_json(path)["found"])
 
 
-def within(progress: Progress | None, number: int, parts: int) -> Progress | None:
-    """Progress of one part as a part of all."""
+def within(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """Progress of one part as a part of all, from one share of it to another."""
     if progress is None:
         return None
-    return lambda done, total: progress(1000 * number + 1000 * done // total, 1000 * parts)
+    return lambda done, total: progress(round(FINE * (start + (end - start) * done / total)), FINE)
 
 
 class Pace(NamedTuple):

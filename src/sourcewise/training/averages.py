@@ -12,6 +12,9 @@ Two such averages, of relative lengths .05 and .1, and what they were at earlier
 (*snapshots*), give the average of any other length at one of these updates: the combination whose
 profile is nearest to p in mean square. Which length is best is so found after the training, by
 validation rows.
+
+Snapshots take many times what the parameters do, and never change: they are kept in the computer's
+memory whatever the device, and checkpoints hold each in a file of its own (`checkpoint`).
 """
 
 import math
@@ -22,12 +25,12 @@ import torch
 from torch import Tensor
 
 from sourcewise.families.settings import TrainedSettings
+from sourcewise.training.checkpoint import SNAPSHOT
 
 __all__ = ["Averages", "average", "combination", "exponent", "relative_length"]
 
 STORED = (0.05, 0.1)  # relative lengths; the last one is evaluated as training goes on
 FIRST, RATIO, OLDEST = 16, 1.25, 24  # updates: of the first snapshot, between two, of the oldest
-SNAPSHOT = "snapshot/"
 
 
 def relative_length(g: float) -> float:
@@ -85,7 +88,7 @@ class Averages:
 
     Attributes:
         rows: (S, P) of each by name.
-        snapshots: update to what the rows of power functions were.
+        snapshots: update to what the rows of power functions were, on the CPU.
     """
 
     def __init__(self, flat: Tensor, settings: TrainedSettings):
@@ -107,7 +110,8 @@ class Averages:
         every = [rows[s].clone() for name, rows in self.rows.items() if name.startswith("average")]
         if self.early and self.snapshots:
             t = min(sorted(self.snapshots), key=lambda t: abs(t - self.early * best))
-            every.append(self.snapshots[t][f"power/{STORED[-1]}"][s].clone())
+            found = self.snapshots[t][f"power/{STORED[-1]}"][s]
+            every.append(found.to(self.rows[f"power/{STORED[-1]}"].device, copy=True))
         return torch.stack(every) if every else torch.empty(0)
 
     def update(self, flat: Tensor, t: int) -> None:
@@ -117,16 +121,14 @@ class Averages:
         for name, g in self.powers.items():
             self.rows[name].lerp_(flat, 1 - (1 - 1 / t) ** (g + 1))
         if self.powers and t >= max(FIRST, RATIO * max(self.snapshots, default=0)):
-            self.snapshots[t] = {name: self.rows[name].clone() for name in self.powers}
+            self.snapshots[t] = {n: self.rows[n].to("cpu", copy=True) for n in self.powers}
             self.snapshots = {at: v for at, v in self.snapshots.items() if OLDEST * at >= t}
 
     def keep(self, at: Tensor) -> None:
         """Go on with some models only."""
         self.rows = {name: rows[at] for name, rows in self.rows.items()}
-        self.snapshots = {
-            t: {name: rows[at] for name, rows in found.items()}
-            for t, found in self.snapshots.items()
-        }
+        past, at = self.snapshots if len(at) else {}, at.cpu()
+        self.snapshots = {t: {name: rows[at] for name, rows in past[t].items()} for t in past}
 
     def afterwards(
         self, places: Sequence[int], step: int, best: int
@@ -147,14 +149,17 @@ class Averages:
             known = [(t, one) for t in sorted(every) if t <= end for one in STORED]
             for length in self.lengths:
                 steps, lengths = [t for t, _ in known], [one for _, one in known]
-                x = combination(steps, lengths, end, length)
-                rows = torch.stack([every[t][f"power/{one}"][places] for t, one in known])
-                yield length, end, torch.tensordot(torch.as_tensor(x).to(rows), rows, 1)
+                x = combination(steps, lengths, end, length).tolist()
+                total = torch.zeros_like(self.rows[f"power/{STORED[-1]}"][places])
+                for weight, (t, one) in zip(x, known, strict=True):  # the device holds one of them
+                    rows = every[t][f"power/{one}"][places]
+                    total.add_(rows.to(total.device), alpha=weight)
+                yield length, end, total
 
     def tensors(self) -> dict[str, Tensor]:
         """All of them, as checkpoints keep them."""
         past = {
-            f"{SNAPSHOT}{t}/{name}": rows
+            f"{SNAPSHOT}{t}-{len(rows)}/{name}": rows  # S tells which models: they only leave
             for t, found in self.snapshots.items()
             for name, rows in found.items()
         }
@@ -167,8 +172,8 @@ class Averages:
             ValueError: they are not those of snapshots.
         """
         found = {name: like for name in names if name.startswith(SNAPSHOT)}
-        steps = {name.split("/")[1] for name in found}
-        every = {f"{SNAPSHOT}{t}/{name}" for t in steps for name in self.powers}
+        steps = {name.split("/")[1].removesuffix(f"-{len(like)}") for name in found}
+        every = {f"{SNAPSHOT}{t}-{len(like)}/{name}" for t in steps for name in self.powers}
         if every != found.keys() or not all(t.isdecimal() for t in steps):
             raise ValueError(f"snapshots {sorted(found)} are too many or too few")
         return found
@@ -176,10 +181,10 @@ class Averages:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `tensors`."""
         self.rows = {name: tensors[name] for name in self.rows}
-        steps = sorted({int(name.split("/")[1]) for name in tensors if name.startswith(SNAPSHOT)})
-        self.snapshots = {
-            t: {name: tensors[f"{SNAPSHOT}{t}/{name}"] for name in self.powers} for t in steps
-        }
+        self.snapshots = {}
+        for name in sorted(name for name in tensors if name.startswith(SNAPSHOT)):
+            _, key, power = name.split("/", 2)
+            self.snapshots.setdefault(int(key.split("-")[0]), {})[power] = tensors[name]
 
 
 def _nearest(steps: Mapping[int, object], best: int, side: int) -> int | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sourcewise.execution import Execution
 from sourcewise.stopping import postponed
-from sourcewise.training import checkpoint
+from sourcewise.training.checkpoint import Checkpoints
 from sourcewise.training.log import Log, tracker
 from sourcewise.training.optimizer import rate
 from sourcewise.training.recipes.base import Progress
@@ -36,9 +36,11 @@ def run_to_end(
     execution: Execution,
 ) -> None:
     """Train to the end, from the last checkpoint if there is one."""
-    found = None if folder is None else checkpoint.load(folder, identity, training.check)
+    kept = None if folder is None else Checkpoints(folder, identity)
+    found = None if kept is None else kept.load(training.check)
     if found is not None:
         training.restore(*found)
+    del found
     place = folder if training.processes.rank == 0 else None
     curves = tracker(execution.track, place) if training.active else None
     log = Log(place, training.step, curves)
@@ -54,11 +56,11 @@ def run_to_end(
                 _look(training, log)
                 late = time.monotonic() - saved >= execution.checkpoint
                 due = not training.active or late
-                if _save(training, folder if due else None, identity):
+                if _save(training, kept if due else None):
                     saved = time.monotonic()
             count.show(start + _seen(training))
         if stops and training.active:
-            _save(training, folder, identity)
+            _save(training, kept)
     done = [training.tasks[i] for i in training.done]
     count.done = start + sum(task.total * task.batch for task in done)
 
@@ -68,23 +70,23 @@ def wait_for(training: StackTraining, folder: Path | None, identity: str) -> Non
     assert folder is not None
     while training.active:
         exists = folder.exists()
-        found = checkpoint.load(folder, identity, training.check) if exists else None
+        found = Checkpoints(folder, identity).load(training.check) if exists else None
         if found is not None and not found[1]["active"]:
             training.restore(*found)
         else:
             time.sleep(0.2)
 
 
-def _save(training: StackTraining, folder: Path | None, identity: str) -> bool:
+def _save(training: StackTraining, kept: Checkpoints | None) -> bool:
     """Write a checkpoint; whether it was time. The first process knows and writes."""
-    due = folder is not None and training.processes.first
+    due = kept is not None and training.processes.first
     if training.sharded:  # all processes give their parts
         due = training.processes.agreed(due)
     if not due:
         return False
     state = training.state()
-    if folder is not None and training.processes.first:
-        checkpoint.save(folder, training.step, *state, identity)
+    if kept is not None and training.processes.first:
+        kept.save(training.step, *state)
     return True
 
 

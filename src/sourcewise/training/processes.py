@@ -56,10 +56,21 @@ class Processes:
             atexit.register(dist.destroy_process_group)  # its threads must not outlive Python
         return cls(dist.get_rank(), count)
 
-    @property
-    def share(self) -> slice:
-        """The rows of a batch that this process works on."""
-        return slice(self.rank, None, self.count)
+    def shares(self, rows: int, most: int = 0) -> list[slice]:
+        """The rows of a batch that this process works on, in parts; all have equally many parts.
+
+        >>> Processes(0, 2).shares(6, most=2)
+        [slice(0, 4, 2), slice(4, 6, 2)]
+
+        Args:
+            rows: of the batch.
+            most: of a part; 0: any number.
+        """
+        end = max(rows, 1)
+        wide = most * self.count if most else end
+        return [
+            slice(at + self.rank, min(at + wide, end), self.count) for at in range(0, end, wide)
+        ]
 
     @property
     def first(self) -> bool:

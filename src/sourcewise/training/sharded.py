@@ -10,7 +10,7 @@ Checkpoints hold whole parameters, so any number of processes can take them up.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, cast
 
 import torch
@@ -89,18 +89,21 @@ class ShardedStack(Stack):
         self._load((self.flat if flat is None else flat)[s])
         return self.model.eval()
 
-    def descend(self, objective: Callable[[ConditionalModel], Tensor]) -> Tensor:
-        """(1,) this process's part of the objective; leaves the gradient of the sum in `grad`."""
+    def descend(self, objectives: Iterable[Callable[[ConditionalModel], Tensor]]) -> Tensor:
+        """(1,) this process's part of the objectives; leaves the gradient of the sum in `grad`."""
         self._load(self.flat[0])
-        values = objective(self.model.train())
-        values.sum().backward()
+        model, total = self.model.train(), torch.zeros_like(self.flat[:, 0])
+        for objective in objectives:  # gradients add up
+            values = objective(model)
+            values.sum().backward()
+            total += values.detach()
         parts = []
         for p, piece in self._pieces():
             grad = cast(DTensor | None, p.grad)
             parts.append(torch.zeros_like(piece) if grad is None else grad.to_local().view(-1))
             p.grad = None
         self.grad = torch.cat(parts)[None]
-        return values.detach()
+        return total
 
     def norms(self) -> Tensor:
         """(1,) the norm of the whole gradient."""
@@ -125,7 +128,7 @@ class ShardedStack(Stack):
         """Parameter by parameter, so that the device never holds all of them."""
         out = []
         for p, part in zip(self.parameters, self._split(row), strict=True):
-            part = part.view(p.to_local().shape)
+            part = part.view(p.to_local().shape).to(p.device)
             cut = DTensor.from_local(
                 part, p.device_mesh, p.placements, shape=p.shape, stride=p.stride()
             )

@@ -6,7 +6,7 @@ axis on every parameter (see `networks.layers`), so that a batched product does 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -17,6 +17,8 @@ from sourcewise.families.base import ConditionalModel
 from sourcewise.randomness import Noise
 
 __all__ = ["Stack", "StepNoise", "same_shapes"]
+
+KEPT = 1 << 25  # numbers drawn for a batch that are kept for its other parts
 
 
 def same_shapes(a: nn.Module, b: nn.Module) -> bool:
@@ -80,12 +82,16 @@ class Stack:
             parameter.data = values[0]
         return self.one
 
-    def descend(self, objective: Callable[[ConditionalModel], Tensor]) -> Tensor:
-        """(S,) the objectives of all members; leaves their gradients in `grad`."""
+    def descend(self, objectives: Iterable[Callable[[ConditionalModel], Tensor]]) -> Tensor:
+        """(S,) sums of the objectives of each member; leaves their gradients in `grad`."""
+        return torch.stack([self._descend(n, part) for n, part in enumerate(objectives)]).sum(0)
+
+    def _descend(self, number: int, objective: Callable[[ConditionalModel], Tensor]) -> Tensor:
         values = objective(self.model)  # (S,): a member's parameters reach its own value only
         parameters = list(self.model.parameters())
-        parts = torch.autograd.grad(values.sum(), parameters, materialize_grads=True)
-        self.grad = torch.cat([part.reshape(len(self), -1) for part in parts], 1)
+        found = torch.autograd.grad(values.sum(), parameters, materialize_grads=True)
+        grad = torch.cat([one.reshape(len(self), -1) for one in found], 1)
+        self.grad = self.grad.add_(grad) if number else grad
         return values.detach()
 
     def norms(self) -> Tensor:
@@ -121,12 +127,19 @@ class StepNoise:
         rows: (S) rows of each member's whole batch.
         share: which rows of a batch are worked on here.
         key: what follows the members' own keys.
+        known: draws for whole batches, for those who work on other rows of the same; None: they
+            are not kept.
     """
 
     members: Sequence[Noise]
     rows: Sequence[int]
     share: slice = field(default_factory=lambda: slice(None))
     key: tuple[int | str, ...] = ()
+    known: dict[object, Tensor] | None = field(default=None, repr=False, compare=False)
+
+    def of_rows(self, share: slice) -> "StepNoise":
+        """The same draws of other rows."""
+        return replace(self, share=share)
 
     def of(self, *key: int | str) -> "StepNoise":
         """The noise of a longer key."""
@@ -150,8 +163,19 @@ class StepNoise:
 
     def _draw(self, kind: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         out = torch.zeros(len(self.members), *shape, dtype=dtype)
-        for s, (noise, rows) in enumerate(zip(self.members, self.rows, strict=True)):
-            whole = getattr(noise.of(*self.key), kind)(rows, *shape[1:], dtype=dtype)
-            part = whole[self.share]
+        for s, rows in enumerate(self.rows):
+            part = self._whole_batch(s, kind, (rows, *shape[1:]), dtype)[self.share]
             out[s, : len(part)] = part
         return out if len(self.members) > 1 else out[0]
+
+    def _whole_batch(
+        self, s: int, kind: str, shape: tuple[int, ...], dtype: torch.dtype
+    ) -> Tensor:
+        """The draws of a member, kept for other rows as far as there is room."""
+        name, known = (s, self.key, kind, shape, dtype), self.known
+        if known is not None and name in known:
+            return known[name]
+        drawn = getattr(self.members[s].of(*self.key), kind)(*shape, dtype=dtype)
+        if known is not None and drawn.numel() + sum(map(Tensor.numel, known.values())) <= KEPT:
+            known[name] = drawn
+        return drawn

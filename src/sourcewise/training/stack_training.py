@@ -10,20 +10,21 @@ taken up from a checkpoint equals one that was never interrupted, bit for bit on
 
 import contextlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from sourcewise.batch import Batch, chunks, joined
 from sourcewise.errors import InputError, TrainingFailed
 from sourcewise.families.base import ConditionalModel
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.training.averages import Averages
+from sourcewise.training.checkpoint import SNAPSHOT
 from sourcewise.training.looks import Best, look_gap
 from sourcewise.training.optimizer import Adam, clip, rate
+from sourcewise.training.parts import Part, parts
 from sourcewise.training.processes import Processes
 from sourcewise.training.resumed import check_tensors, checked_values
 from sourcewise.training.stack import Stack, StepNoise
@@ -130,7 +131,7 @@ class StackTraining:
         if self.step == 0 and self.adam.start is not None:
             self._look_at(range(len(self.led)))
         self._advance(tasks)
-        values = self.stack.descend(self._objective(tasks))
+        values = self.stack.descend(map(self._objective, self._parts(tasks)))
         self.processes.add(values, *([] if self.stack.summed else [self.stack.grad]))
         for value, task in zip(values.tolist(), tasks, strict=True):
             self._check("loss", value, task)
@@ -147,31 +148,21 @@ class StackTraining:
     def _advance(self, tasks: Sequence[Task]) -> None:
         """Before an update of these tasks."""
 
-    def _objective(self, tasks: Sequence[Task]) -> Any:
-        """The function of the stacked model that gives (S,) objectives of this step's batches."""
+    def _parts(self, tasks: Sequence[Task]) -> Iterator[Part]:
+        """This step's batches, part by part."""
         whole = [task.index(self.step) for task in tasks]
-        lengths = torch.tensor([len(i) for i in whole])[:, None]
-        index = pad_sequence(whole, batch_first=True) + self.start[:, None]  # (S, B)
-        inside = torch.arange(index.shape[1]) < lengths
-        weight = inside / (self.rows.size[index] * inside).sum(1, keepdim=True)
-        index, weight = index[:, self.processes.share], weight[:, self.processes.share]
-        if not index.shape[1]:  # a process without rows calls too: the call may gather weights
-            index, weight = self.start[:, None], weight.new_zeros(len(whole), 1)
-        weight = weight.to(self.stack.flat)
-        if len(tasks) == 1:
-            index, weight = index[0], weight[0]
-        batch = self.rows.at(index)
-        noise = StepNoise(
-            [task.noise for task in tasks],
-            [len(i) for i in whole],
-            self.processes.share,
-            ("step", self.step),
-        )
+        noise, key = [task.noise for task in tasks], ("step", self.step)
+        most = self.settings.microbatch
+        return parts(self.rows, whole, self.start, noise, key, self.processes, most)
+
+    def _objective(self, part: Part) -> Callable[[ConditionalModel], Tensor]:
+        """The function of the stacked model that gives what a part adds to the (S,) objectives."""
+        weight = part.weight.to(self.stack.flat)
 
         def objective(model: ConditionalModel) -> Tensor:
             with self._autocast():
-                loss = self._batch_loss(model, batch, noise)
-            return (loss * weight).sum(-1).view(len(tasks))
+                loss = self._batch_loss(model, part.batch, part.noise)
+            return (loss * weight).sum(-1).view(len(self.active))
 
         return objective
 
@@ -250,15 +241,17 @@ class StackTraining:
         return total / sum(float(task.data.valid.size.sum()) for task in tasks)
 
     def _validation_sum(self, model: ConditionalModel, s: int, task: Task) -> float:
-        valid, share = task.data.valid, self.processes.share
+        valid, most = task.data.valid, self.settings.microbatch
+        known = {} if most else None
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        with torch.no_grad(), self._autocast():
-            for number, index in enumerate(chunks(valid.x)):
-                noise = StepNoise([task.noise.of("validation", number)], [len(index)], share)
+        for number, index in enumerate(chunks(valid.x)):
+            noise = StepNoise([task.noise.of("validation", number)], [len(index)], known=known)
+            for share in self.processes.shares(len(index), most):
                 mine = index[share]
                 rows = mine if len(mine) else index[:1]  # all call: the call may gather weights
-                loss = self._loss(model, s, valid.at(rows), noise).double()
-                total += loss[: len(mine)].sum()
+                with torch.no_grad(), self._autocast():
+                    loss = self._loss(model, s, valid.at(rows), noise.of_rows(share))
+                total += loss[: len(mine)].double().sum()
         self.processes.add(total)
         return float(total)
 
@@ -375,7 +368,7 @@ class StackTraining:
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """The inverse of `state`, on a fresh training of the same tasks."""
-        on, best = {name: self.stack.part(v) for name, v in tensors.items()}, self.best
+        on, best = {name: self._part(name, v) for name, v in tensors.items()}, self.best
         self.step, self.active = values["step"], self._with_copies(values["active"])
         self.adam.keep(torch.tensor(self.active, dtype=torch.int64, device=self.device))
         best.losses = [math.inf if v is None else v for v in values["best_loss"]]
@@ -393,3 +386,8 @@ class StackTraining:
         if self.active:
             self.stack.bind(on["flat"])
             self._gather()
+
+    def _part(self, name: str, tensor: Tensor) -> Tensor:
+        """Of a tensor of the state what this process holds, where it holds it."""
+        part = self.stack.part(tensor)
+        return part.cpu() if name.startswith(SNAPSHOT) else part

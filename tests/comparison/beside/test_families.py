@@ -146,8 +146,9 @@ def test_rows_without_columns_are_compared_beside_each_other_too():
     """Every family makes a table of its own of them."""
     data = sample()
     plain = replace(data, x=as_table(data.x).matrix())
-    found = sw.compare(plain, model="gaussian,mixture", seeds=1).document["best"]
-    wanted = sw.compare(data, model="gaussian,mixture", seeds=1).document["best"]
+    quick = {"model": "gaussian,mixture", "scope": "these models", "seeds": 1}
+    found = sw.compare(plain, **quick).document["best"]
+    wanted = sw.compare(data, **quick).document["best"]
     assert found == wanted
 
 
@@ -206,7 +207,8 @@ def test_auto_and_all_take_those_that_suit():
 
 
 def test_auto_sets_families_beside_each_other():
-    found = sw.compare(sample(), set={"updates": 10, "passes": 1, "check": 2}, seeds=1).document
+    few = {"updates": 10, "passes": 1, "check": 2, "width": 8}
+    found = sw.compare(sample(), set=few, seeds=1).document
     names = {level["family"] for level in found["families"]}
     assert {"gaussian", "mixture", "table"} <= names
     assert found["best"]["family"] in names
@@ -230,11 +232,13 @@ def test_unequal_seeds_are_compared_on_those_that_all_trained_families_have():
     settings = CompareSettings(model="gaussian,table,spline-flow", set=small, seeds=2)
     run = ready(sample(), settings)
     assert isinstance(run, FamiliesRun)
-    found = {}
-    for seeds in (1, 2):
-        runs = {n: r if n != "table" else r.repeated(seeds) for n, r in run.runs.items()}
-        outcomes = {name: r.more(None, None, None) for name, r in runs.items()}
-        found[seeds] = run.result(Outcomes(runs, outcomes, ())).document
+    table = run.runs["table"].repeated(1)
+    every = {name: each.more(None, None, None) for name, each in run.runs.items()}
+    fewer = {**every, "table": table.more(None, None, None)}
+    found = {
+        1: run.result(Outcomes({**run.runs, "table": table}, fewer, ())).document,
+        2: run.result(Outcomes(run.runs, every, ())).document,
+    }
     names = [(level["family"], level["strategy"]) for level in found[2]["families"]]
     assert set(names) == {(f, s) for f in run.runs for s in ("pooled", "separate")}
     one, two = ([level["mean"] for level in found[n]["families"]] for n in (1, 2))

@@ -10,8 +10,8 @@ import torch
 import sourcewise as sw
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
+from sourcewise.families.denoisers.settings import DenoiserSettings
 from sourcewise.families.diffusion.model import Diffusion
-from sourcewise.families.diffusion.settings import DiffusionSettings
 from sourcewise.forms import Images
 from sourcewise.networks.magnitude import UnitEmbedding, UnitLinear, unit
 from sourcewise.randomness import Noise
@@ -19,7 +19,7 @@ from sourcewise.studies.table1.settings import SCALES
 
 TABLE = {"K": 2, "d": 3}
 IMAGES = {"K": 2, "shape": (1, 8, 8), "values": (-1.0, 2.0), "top": 16}
-SMALL = DiffusionSettings(width=8, levels=(1, 2))
+SMALL = DenoiserSettings(width=8, levels=(1, 2))
 
 
 def made(sizes, settings=SMALL):
@@ -61,7 +61,7 @@ def test_the_loss_is_that_of_the_preconditioned_denoiser(sizes):
     D = math.prod(model.shape)
     x, y = Noise(4).normal(6, D).float(), torch.arange(6) % 2
     level = torch.linspace(-1.5, 1.5, 6)
-    found = model._loss(Batch.of(x, y), Noise(5), level)
+    found = model._loss(Batch.of(x, y), Noise(5), torch.special.ndtr(level.double()))
     s = model.settings
     sigma = (s.noise_mean + s.noise_sd * level).exp()
     wide, rows = model._wide(sigma), x.view(6, *model.shape)
@@ -147,9 +147,9 @@ def test_it_learns_rings_that_no_gaussian_knows_and_keeps_unit_weights():
 
 def test_images_that_cannot_be_halved_are_refused_in_one_line():
     with pytest.raises(InputError, match="setting levels: images of 6 x 6 pixels"):
-        Diffusion(DiffusionSettings(levels=(1, 2, 2)), K=1, shape=(1, 6, 6), top=1)
+        Diffusion(DenoiserSettings(levels=(1, 2, 2)), K=1, shape=(1, 6, 6), top=1)
     with pytest.raises(InputError, match="setting levels: images of 8 x 4 pixels"):
-        Diffusion(DiffusionSettings(levels=(1,)), K=1, shape=(1, 8, 4), top=1)
+        Diffusion(DenoiserSettings(levels=(1,)), K=1, shape=(1, 8, 4), top=1)
 
 
 def test_images_come_back_as_the_pixels_that_they_were():
@@ -172,7 +172,7 @@ def test_images_come_back_as_the_pixels_that_they_were():
 def test_the_papers_scale_is_the_published_network():
     """EDM2-XS on latents of 32 x 32 x 4: attention at 16 and 8 pixels, none at 4 but innermost."""
     options = SCALES["paper"]["model"] | {"width": 32}
-    settings = DiffusionSettings.parse(options).suited("images")
+    settings = DenoiserSettings.parse(options).suited("images")
     model = Diffusion(settings, K=10, shape=(4, 32, 32))
     assert sum(p.numel() for p in model.network.parameters()) == 7_421_765
 
@@ -186,4 +186,4 @@ def test_the_papers_scale_is_the_published_network():
 )
 def test_settings_that_would_do_nothing_are_refused(options, told):
     with pytest.raises(InputError, match=told):
-        DiffusionSettings.parse(options)
+        DenoiserSettings.parse(options)

@@ -15,34 +15,26 @@ models", 2024, equation 21):
 
     loss = exp(-u) |F - (x - c_skip z) / c_out|^2 + D u,   log sigma ~ N(m, s^2)
 
-Weights are held at unit magnitude after every update. `bound` is what models are judged by;
 `samplers.denoising` makes draws of D.
 """
 
-import copy
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.errors import InputError
-from sourcewise.families.base import BatchNoise, ConditionalModel
-from sourcewise.families.diffusion.bound import HIGHEST, likelihood_bound
-from sourcewise.families.diffusion.network import network
-from sourcewise.families.diffusion.settings import DiffusionSettings
-from sourcewise.networks.magnitude import Uncertainty, fixed_weights, unit
-from sourcewise.randomness import ExampleNoise, Noise
+from sourcewise.families.base import BatchNoise
+from sourcewise.families.denoisers.bound import HIGHEST
+from sourcewise.families.denoisers.model import LOW, DenoiserModel
+from sourcewise.families.denoisers.settings import DenoiserSettings
+from sourcewise.networks.magnitude import Uncertainty
 from sourcewise.samplers import denoising
-from sourcewise.samplers.flow_likelihood import MOST_EXACT, FlowDensity, flow_log_density
 from sourcewise.samplers.levels import power_levels
 
 __all__ = ["Diffusion"]
 
-LOOKS = 4  # noise levels of each validation row
-DRAWN = 1 << 20  # numbers drawn at once
-LOW = 5e-3  # where draws come to an end
 SAMPLERS: Mapping[str, Callable[[denoising.Denoiser, Tensor, Tensor], Tensor]] = {
     "heun": denoising.heun,
     "dpm-solver": denoising.dpm_solver,
@@ -50,129 +42,26 @@ SAMPLERS: Mapping[str, Callable[[denoising.Denoiser, Tensor, Tensor], Tensor]] =
 }
 
 
-class Diffusion(ConditionalModel):
+class Diffusion(DenoiserModel):
     """A diffusion model of images, or of columns of numbers.
 
     Args:
         settings: sizes, noise levels, dropout.
-        K: number of sources.
-        d: columns of a table.
-        shape: of images: channels, height and width; (): rows are columns of numbers.
-        values: of images: the lowest value of a pixel, encoded, and the highest.
-        top: of images: the number of steps between these.
-        C: given columns, encoded.
-
-    Raises:
-        InputError: of `network`.
+        sizes: see `DenoiserModel`.
     """
 
-    stackable = True
-    slow_draws = True
-    levels: Tensor
-
-    def __init__(
-        self,
-        settings: DiffusionSettings,
-        *,
-        K: int,
-        d: int = 0,
-        shape: tuple[int, ...] = (),
-        values: tuple[float, float] = (0.0, 0.0),
-        top: int = 0,
-        C: int = 0,
-    ):
-        super().__init__()
-        self.settings, self.K, self.C = settings, K, C
-        self.shape, self.values, self.top = shape or (d,), values, top
+    def __init__(self, settings: DenoiserSettings, **sizes: Any):
+        super().__init__(settings, **sizes)
         self.uncertainty = Uncertainty()
-        self.network = network(settings, self.shape, K=K, C=C)
-
-    @property
-    def free_parameters(self) -> int:
-        """Number of entries of all parameters."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    @property
-    def copied(self) -> bool:
-        """A validation image tells by hundreds of pixels at several levels: few are enough."""
-        return len(self.shape) == 1
-
-    @property
-    def fills_core(self) -> bool:
-        """Convolutions of a batch of images do."""
-        return len(self.shape) > 1
-
-    @property
-    def validated_by(self) -> str:
-        """See `ConditionalModel`."""
-        return "its denoising loss"
-
-    @torch.no_grad()
-    def constrain(self, parameters: Mapping[str, Tensor]) -> None:
-        """Weights of unit magnitude: each output's by itself."""
-        for name, part in self.named_modules():
-            if axes := getattr(part, "axes", 0):
-                weight = parameters[f"{name}.weight"]
-                weight.copy_(unit(weight, axes))
-
-    def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
-        """(B,) see the module; with S models at once (S, B).
-
-        Validation rows are seen at several noise levels each, evenly in what training draws.
-        """
-        if self.training:
-            return self._loss(batch, noise, noise.of("level").normal(len(batch)))
-        share = noise.of("level").uniform(len(batch))
-        each = []
-        for i in range(LOOKS):
-            level = torch.special.ndtri((i + share.clamp(1e-6, 1 - 1e-6)) / LOOKS)
-            each.append(self._loss(batch, noise.of("look", i), level))
-        return torch.stack(each).mean(0)
 
     def _loss(self, batch: Batch, noise: BatchNoise, level: Tensor) -> Tensor:
-        s, x = self.settings, self._rows(batch)
-        rows = x.shape[-len(self.shape) - 1]
-        label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
-        if self.training:
-            x, label = self._varied(x, label, noise)
-        sigma = (s.noise_mean + s.noise_sd * level).exp().to(x)
+        x, label, n = self._seen(batch, noise)
+        sigma = self._sigma(level).to(x)
         wide = self._wide(sigma)
-        z = x + wide * noise.of("noise").normal(rows, *self.shape).to(x)
-        F, u = self._network(z, sigma, label, batch.c, self._drops(noise))
-        target = (x * wide.square() - (z - x)) / (wide * (1 + wide.square()).sqrt())
+        F, u = self._network(x + wide * n, sigma, label, batch.c, self._drops(noise))
+        target = (x * wide - n) / (1 + wide.square()).sqrt()
         error = (F - target).square().flatten(-len(self.shape)).mean(-1)
         return math.prod(self.shape) * (error * (-u).exp() + u)
-
-    def _rows(self, batch: Batch) -> Tensor:
-        x = batch.tensor.to(next(self.parameters()).dtype)
-        return x.unflatten(-1, self.shape) if len(self.shape) > 1 else x
-
-    def _varied(self, x: Tensor, label: Tensor, noise: BatchNoise) -> tuple[Tensor, Tensor]:
-        """As training sees rows: some mirrored, some without their label."""
-        s, rows = self.settings, label.shape[-2]
-        if s.flips and len(self.shape) > 1:
-            mirrored = noise.of("flip").uniform(rows) < 0.5
-            x = torch.where(self._wide(mirrored), x.flip(-1), x)
-        if s.unlabelled:
-            told = noise.of("label").uniform(rows) >= s.unlabelled
-            label = label * told[..., None].to(label)
-        return x, label
-
-    def _drops(self, noise: BatchNoise) -> Callable[[int, Tensor], Tensor] | None:
-        share, event = self.settings.dropout, len(self.shape)
-        if not (self.training and share):
-            return None
-
-        def drop(number: int, h: Tensor) -> Tensor:
-            shape = h.shape[-event - 1 :]
-            kept = noise.of("dropout", number).uniform(*shape, dtype=h.dtype) >= share
-            return h * kept.to(h) / (1 - share)
-
-        return drop
-
-    def _wide(self, v: Tensor) -> Tensor:
-        """(..., B, 1, ...) that broadcasts against rows."""
-        return v.view(*v.shape, *[1] * len(self.shape))
 
     def _network(
         self,
@@ -200,97 +89,6 @@ class Diffusion(ConditionalModel):
         wide = self._wide(sigma)
         return (z + wide * (1 + wide.square()).sqrt() * F) / (1 + wide.square())
 
-    @torch.no_grad()
-    def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
-        """See `families.offers.HasBound`."""
-        x = self._rows(batch)
-        label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
-        values = None
-        if self.top:
-            values = torch.linspace(*self.values, self.top + 1, dtype=torch.float64).to(x.device)
-
-        def denoise(z: Tensor, sigma: Tensor) -> Tensor:
-            return self.denoise(z, sigma, label, batch.c)
-
-        with fixed_weights(self.network):
-            return likelihood_bound(denoise, x, noise, self.settings.bound_draws, values)
-
-    def flow_log_density(
-        self, batch: Batch, noise: ExampleNoise, steps: int = 32, probes: int | None = None
-    ) -> FlowDensity:
-        """Log densities of encoded rows under the law of its own draws, not a bound.
-
-        Images count as rows of numbers: it is no log-likelihood of pixels, which are whole.
-
-        Args:
-            batch: the rows.
-            noise: of the probes.
-            steps: see `samplers.flow_likelihood.flow_log_density`.
-            probes: likewise; None: none up to `MOST_EXACT` numbers a row, otherwise 8.
-        """
-        x = self._rows(batch)
-        label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
-        if probes is None:
-            probes = 0 if math.prod(self.shape) <= MOST_EXACT else 8
-        denoise = self._denoiser(label, batch.c)
-        return flow_log_density(denoise, x, steps, probes=probes, noise=noise, low=LOW)
-
-    @torch.no_grad()
-    def sample(
-        self,
-        y: Tensor,
-        noise: Noise | ExampleNoise,
-        c: Tensor | None = None,
-        steps: int = 18,
-        guidance: float = 1.0,
-        sampler: str = "heun",
-        guide: str = "unlabelled",
-    ) -> Tensor:
-        """One row per entry of y, flat (B, D).
-
-        Args:
-            y: (B,) sources.
-            noise: of the rows.
-            c: (B, C) given columns.
-            steps: of the sampler.
-            guidance: w; see `samplers.denoising.guided`.
-            sampler: one of `SAMPLERS`.
-            guide: what draws are led away from: "unlabelled", or "early": its own weights after a
-                share of the updates (Karras et al., "Guiding a diffusion model with a bad version
-                of itself", 2024).
-
-        Raises:
-            InputError: no early weights were kept.
-        """
-        weak = self._early() if guide == "early" else self
-        told = float(guide == "early")
-        each, first = noise.each(y), next(self.parameters())
+    def _drawn(self, field: denoising.Denoiser, n: Tensor, steps: int, sampler: str) -> Tensor:
         levels = power_levels(steps, LOW, HIGHEST)
-        parts = []
-        for rows in torch.arange(len(y)).split(max(1, DRAWN // math.prod(self.shape))):
-            n = each.take(rows).of("start").normal(*self.shape)
-            label = torch.nn.functional.one_hot(y[rows], self.K).to(first)
-            given = None if c is None else c[rows]
-            other = weak._denoiser(told * label, given)
-            denoiser = denoising.guided(self._denoiser(label, given), other, guidance)
-            z = HIGHEST * n.to(first)
-            with fixed_weights(self.network), fixed_weights(weak.network):
-                parts.append(SAMPLERS[sampler](denoiser, z, levels.to(first)).flatten(1))
-        return torch.cat(parts) if parts else first.new_empty(0, math.prod(self.shape))
-
-    def _early(self) -> "Diffusion":
-        """The same model with the weights of early on."""
-        if not self.averages:
-            raise InputError(
-                "guide=early: no early weights were kept (settings early=0 or lengths=())"
-            )
-        early = copy.deepcopy(self)
-        for name, parameter in early.named_parameters():
-            parameter.data.copy_(self.averages[-1][name])
-        return early
-
-    def _denoiser(self, label: Tensor, c: Tensor | None) -> denoising.Denoiser:
-        def denoise(z: Tensor, sigma: Tensor) -> Tensor:
-            return self.denoise(z, sigma.expand(len(z)), label, c)
-
-        return denoise
+        return SAMPLERS[sampler](field, HIGHEST * n, levels.to(n))

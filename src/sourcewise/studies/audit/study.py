@@ -172,7 +172,7 @@ def _measure(
 ) -> AuditPoint:
     """The true values, and what each data set's comparison makes of them."""
     noise = Noise(s.seed).of("audit", population.name)
-    first, settings = within(progress, 0, 10), truth.compared(population, s.metric, s.strategy)
+    first, settings = within(progress, 0, 0.1), truth.compared(population, s.metric, s.strategy)
     values = truth.of_all_rows(population, settings, s.truth_samples, noise.of("truth"), first)
     found = []
     for r in range(s.repetitions):

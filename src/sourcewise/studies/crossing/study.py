@@ -162,7 +162,7 @@ def _measure(
     noise = Noise(s.seed).of("crossing", n_k)
     draws = [_draw(population, n_k, noise.of(r)) for r in range(s.repetitions)]
     (plain, plain_error), (shrunk, shrunk_error) = (
-        _mean_difference(population, draws, n_k, shrinkage, within(progress, i, 2))
+        _mean_difference(population, draws, n_k, shrinkage, within(progress, i / 2, (i + 1) / 2))
         for i, shrinkage in enumerate(("none", "ledoit-wolf"))
     )
     entries = d * (d + 1) // 2

@@ -52,6 +52,7 @@ class Table1Point:
     high: float | None
     verdict: str
     per_class: dict[str, float | None]  # gains
+    terms: dict[str, float | None]  # what parts of the bound make of the gain
     frechet: dict[str, Spread]  # by strategy: average over classes
     floor: float  # of real images against others
     updates: dict[str, tuple[int, int]]  # by strategy: least and most of a model, over seeds
@@ -89,6 +90,7 @@ class Table1(Result):
         for budget in dict.fromkeys(point.budget for point in self.points):
             mine = self.select(budget=budget)
             parts += ["", f"budget {budget}:", "", *_table(mine), "", *_claims(mine)]
+            parts += ["", *_of_terms(mine)]
         return "\n".join([*parts, "", *_of_paper()])
 
 
@@ -117,6 +119,16 @@ def _cells(p: Table1Point) -> list[str]:
         f"{p.advantage:+.1%}",
         *(_updates(p, s) for s in ("separate", "pooled")),
     ]
+
+
+def _of_terms(points: Sequence[Table1Point]) -> list[str]:
+    """Where the gains come from."""
+    names = list(points[0].terms)
+    lines = [f"| N | similarity | K | {' | '.join(names)} |", "|---" * (3 + len(names)) + "|"]
+    for p in points:
+        parts = (_number(p.terms[name], "+.4f") for name in names)
+        lines.append(f"| {p.n} | {p.level} | {p.K} | {' | '.join(parts)} |")
+    return ["of which (noise in standard deviations of a pixel):", "", *lines]
 
 
 def _number(value: float | None, form: str = ".4f") -> str:

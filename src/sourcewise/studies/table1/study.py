@@ -23,7 +23,7 @@ from sourcewise.comparison.run import ComparisonRun
 from sourcewise.comparison.scores import FOLDS
 from sourcewise.comparison.scores import Cell as ComparedCell
 from sourcewise.errors import InputError
-from sourcewise.execution import Execution
+from sourcewise.execution import Execution, device_of
 from sourcewise.families.registry import family
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.execute import execute
@@ -86,6 +86,7 @@ def grid(settings: Table1Settings, data: Sources) -> Grid[Cell, Table1Point, Tab
         fold=lambda found: Table1(settings, tuple(found[c.name] for c in cells), data.name),
         time=lambda: _seconds(settings, data, tree, cells),
         picture=PICTURE,
+        weight=partial(_images_seen, settings),
     )
 
 
@@ -229,7 +230,8 @@ def _frechet(
     noise, processes = Noise(settings.seed).of("table 1", "draws"), Processes.found()
     points = [features(x) for x in real]
     found = torch.zeros(len(STRATEGIES), settings.sampling_seeds, dtype=torch.float64)
-    for i in range(found.numel())[processes.share]:
+    (mine,) = processes.shares(found.numel())
+    for i in range(found.numel())[mine]:
         name, number = STRATEGIES[i % len(STRATEGIES)], i // len(STRATEGIES)
         own = noise.of("set", number)  # strategies draw by the same noise
         found[i % len(STRATEGIES), number] = _average(
@@ -251,7 +253,8 @@ def _average(
     """The mean distance of one set of draws from as many images, of each class."""
     K, m = len(points), settings.draws
     y, number = torch.arange(K).repeat_interleave(m), torch.arange(m).repeat(K)
-    x, _ = trained.draw(y, noise.each(y, number))
+    with trained.on(device_of(Execution().device)):
+        x, _ = trained.draw(y, noise.each(y, number))
     parts = features(x).split(m)
     chosen = [p[noise.of("real", k).permutation(len(p))[:m]] for k, p in enumerate(points)]
     return fmean(frechet_distance(*pair) for pair in zip(chosen, parts, strict=True))
@@ -285,6 +288,7 @@ def _point(
         high=average.high,
         verdict=average.verdict,
         per_class={d.source: d.difference for d in result.differences if not d.average},
+        terms={t.name: t.difference for t in result.terms or () if t.strategy == "pooled"},
         frechet={},
         floor=0.0,
         updates=updates,

@@ -1,12 +1,13 @@
 """The likelihood bound, where the best denoiser and the likelihood are known."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from sourcewise.families.diffusion.bound import HIGHEST, LOWEST, TERMS, likelihood_bound
+from sourcewise.families.denoisers.bound import HIGHEST, LOWEST, TERMS, likelihood_bound
 from sourcewise.randomness import Noise
 
 N = 3000
@@ -38,18 +39,14 @@ def test_of_the_best_denoiser_it_is_the_log_likelihood(sd):
 def test_its_terms_are_what_the_levels_between_their_limits_lose():
     """Of standard normals `sigma^-2 E(x - D)^2 = 1 / (1 + sigma^2)`, whose integral is known."""
     found = likelihood_bound(of_normal(1.0), normal(1.0), numbered(N), 16) / 3
-    ends = [HIGHEST, *TERMS, LOWEST]
-    whole = [0.5 * math.log1p(low**-2) - 0.5 * math.log1p(high**-2) for high, low in pairs(ends)]
+    above = [0.5 * math.log1p(end**-2) for end in (HIGHEST, *TERMS, LOWEST)]
+    whole = [low - high for high, low in pairwise(above)]
     whole[0] += 0.5 * math.log1p(HIGHEST**-2)
     whole[-1] += 0.5 / (1 + LOWEST**2) + math.log(LOWEST * math.sqrt(2 * math.pi))
     error = found.std(0) / N**0.5
     gap = found.mean(0) + torch.tensor(whole, dtype=torch.float64)
     assert (gap.abs() < 4 * error + 1e-3).all()
     assert (error < 0.02).all()
-
-
-def pairs(ends):
-    return zip(ends[:-1], ends[1:], strict=True)
 
 
 def test_a_worse_denoiser_has_a_lower_bound_and_noise_cancels_between_them():

@@ -1,7 +1,7 @@
 """The network behind a denoiser: a U-Net of images, a perceptron of columns."""
 
 from sourcewise.errors import InputError
-from sourcewise.families.diffusion.settings import DiffusionSettings
+from sourcewise.families.denoisers.settings import DenoiserSettings
 from sourcewise.networks.unet import UNet, UNetSizes
 from sourcewise.networks.unit_mlp import UnitMLP
 
@@ -11,7 +11,7 @@ HIDDEN, CHANNELS = 128, 16  # the usual width of either
 
 
 def network(
-    settings: DiffusionSettings, shape: tuple[int, ...], *, K: int, C: int
+    settings: DenoiserSettings, shape: tuple[int, ...], *, K: int, C: int
 ) -> UNet | UnitMLP:
     """Of images of a shape (channels, height, width), or of rows of a shape (d,).
 

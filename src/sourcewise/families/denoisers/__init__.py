@@ -1,0 +1,1 @@
+"""What families of denoisers share: networks, settings, the bound, draws."""
