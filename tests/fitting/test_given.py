@@ -86,8 +86,15 @@ def data(n: int = 120) -> Sources:
     return Sources(x, y, "abc", name="listened", c=10.0 * x)
 
 
-@pytest.mark.parametrize("scope", ["these models", "procedure"])
-@pytest.mark.parametrize("options", [{}, {"stacked": False}, {"batch": "all"}])
+@pytest.mark.parametrize(
+    ("scope", "options"),
+    [
+        ("procedure", {}),  # how rows are split has no part in how models are stacked
+        ("these models", {}),
+        ("these models", {"stacked": False}),
+        ("these models", {"batch": "all"}),
+    ],
+)
 def test_a_comparison_and_new_rows_bring_c_along(scope, options):
     execution, options = Execution.taken_from(options)
     quick = {"passes": 2, "updates": 6, "check": 2, "batch": 16} | options
