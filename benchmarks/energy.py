@@ -184,7 +184,7 @@ def batched(stack: Stack, case: Case) -> Tensor:
     def objective(model: Any) -> Tensor:
         return model.log_normaliser(case.nodes).sum(-1).view(case.models)
 
-    stack.descend(objective)
+    stack.descend([objective])
     return stack.grad
 
 
