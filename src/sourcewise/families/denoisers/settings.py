@@ -1,15 +1,16 @@
-"""Settings that families of denoisers share."""
+"""Settings that families of denoisers share, and options of their draws."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sourcewise.errors import InputError
 from sourcewise.families.settings import Choice, Range, TrainedSettings
 from sourcewise.screening.options import LatentOptions
+from sourcewise.settings import Settings
 
-__all__ = ["DenoiserSettings"]
+__all__ = ["DenoiserSampling", "DenoiserSettings"]
 
 Multiple = Annotated[int, Field(ge=1, le=64)]
 Length = Annotated[float, Field(gt=0.001, lt=0.28)]
@@ -134,3 +135,19 @@ class DenoiserSettings(TrainedSettings):
     def early_share(self) -> float:
         """See `TrainedSettings`."""
         return self.early
+
+
+class DenoiserSampling(Settings):
+    """Options of draws."""
+
+    steps: int = Field(default=18, ge=1, le=100_000, description="steps of the sampler")
+    guidance: float = Field(
+        default=1.0,
+        ge=0,
+        le=1000,
+        description="weight w of what is learned, u + w (c - u); 1: off",
+    )
+    guide: Literal["unlabelled", "early"] = Field(
+        default="unlabelled",
+        description="u: without the label, or early: weights after a share of the updates",
+    )

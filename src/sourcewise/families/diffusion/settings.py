@@ -4,25 +4,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from sourcewise.settings import Settings
+from sourcewise.families.denoisers.settings import DenoiserSampling
 
 __all__ = ["DiffusionSampling"]
 
 
-class DiffusionSampling(Settings):
+class DiffusionSampling(DenoiserSampling):
     """Options of its draws."""
 
     steps: int = Field(default=18, ge=2, le=100_000, description="steps of the sampler")
-    guidance: float = Field(
-        default=1.0,
-        ge=0,
-        le=1000,
-        description="weight w of what is learned, u + w (c - u); 1: off",
-    )
-    guide: Literal["unlabelled", "early"] = Field(
-        default="unlabelled",
-        description="u: without the label, or early: weights after a share of the updates",
-    )
     sampler: Literal["heun", "dpm-solver", "euler"] = Field(
         default="heun", description="heun, dpm-solver, euler"
     )
