@@ -47,7 +47,7 @@ def table(path: Path, n: int = 60, **columns) -> Path:
     return path
 
 
-@pytest.mark.parametrize("verb", ["compare", "train"])
+@pytest.mark.parametrize("verb", ["compare", "train", "labels"])
 def test_help_lists_what_is_built_in_and_all_families(command, verb):
     from sourcewise.families.registry import families
     from sourcewise.readers.registry import BUILT_IN
@@ -200,7 +200,7 @@ def test_help_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "verb", ["compare", "train", "sample", "evaluate", "reproduce", "report", "bound"]
+    "verb", ["compare", "train", "sample", "evaluate", "labels", "reproduce", "report", "bound"]
 )
 def test_every_verb_explains_itself(command, verb):
     code, out, _ = command(verb, "-h")

@@ -51,6 +51,7 @@ ROWS = [
     "fitting",
     "comparison",
     "lifecycle",
+    "suspects",
     "similarity",
     "bounds",
     "studies",

@@ -16,6 +16,7 @@ _HOMES = {
     "Sources": "sourcewise.sources",
     "compare": "sourcewise.comparison.compare",
     "evaluate": "sourcewise.lifecycle.evaluate",
+    "labels": "sourcewise.suspects.run",
     "load": "sourcewise.fitting.run",
     "read": "sourcewise.readers.read",
     "report": "sourcewise.report",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sourcewise.readers.read import read as read
     from sourcewise.report import report as report
     from sourcewise.sources import Sources as Sources
+    from sourcewise.suspects.run import labels as labels
 
 
 def __getattr__(name: str) -> Any:

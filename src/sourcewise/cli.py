@@ -18,6 +18,7 @@ from sourcewise.commands.bound import bound
 from sourcewise.commands.compare import compare
 from sourcewise.commands.evaluate import evaluate
 from sourcewise.commands.families import families
+from sourcewise.commands.labels import labels
 from sourcewise.commands.report import report
 from sourcewise.commands.reproduce import reproduce
 from sourcewise.commands.sample import sample
@@ -133,7 +134,7 @@ def _root(
     """One generative model for all your data sources, or one each?"""
 
 
-for verb in (compare, train, sample, evaluate, families, reproduce, report, bound):
+for verb in (compare, train, sample, evaluate, labels, families, reproduce, report, bound):
     app.command()(verb)
 
 

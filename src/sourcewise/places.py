@@ -47,6 +47,15 @@ class Places:
         """The place of a row, from 0."""
         return self.of(row if self.rows is None else int(self.rows[row]))
 
+    def number(self, row: int) -> int:
+        """The number of a row, from 1, in the order in which rows were read.
+
+        >>> Places(rows=torch.tensor([3, 7])).number(1)
+        8
+        """
+        at = row if self.rows is None else int(self.rows[row])
+        return self.of.number(at) if isinstance(self.of, Places) else at + 1
+
     def take(self, index: Tensor) -> "Places":
         """Those of the rows at `index` (integers or a mask)."""
         if self.rows is not None:

@@ -45,6 +45,7 @@ _CONTENT = (
     "samples",
     "families",
     "results.csv",
+    "labels.csv",
     "rows.safetensors",
     "scores.safetensors",
     "result.json",

@@ -45,6 +45,42 @@ SMALL = {
     "audit": {"repetitions": 2, "truth_samples": 2, "only": "normal-4x30-d3"},
     "best": {"repetitions": 2, "rows": 100, "scope": "these models", "only": "3x60-d2"},
     "advice": {"repetitions": 1, "only": "normal-4x30-d3", "most": 3},
+    "jko": {"blocks": 2, "n": 200, "test": 100, "width": 4, "steps": 1, "updates": 20},
+    "spfm": {
+        "closed_rows": 50,
+        "rows": 20,
+        "draws": 4,
+        "seeds": 2,
+        "updates": 12,
+        "passes": 1,
+        "width": 8,
+        "guidance": "1",
+        "strategies": "pooled",
+    },
+    "spfm-images": {
+        "rows": 8,
+        "classes": 2,
+        "draws": 2,
+        "seeds": 1,
+        "classifier_updates": 4,
+        "updates": 12,
+        "passes": 1,
+        "width": 4,
+        "guidance": "1",
+        "strategies": "pooled",
+    },
+    "reflow": {
+        "sets": "line,normals",
+        "rectifications": 1,
+        "steps": "1,2",
+        "intervals": 4,
+        "rows": 60,
+        "draws": 40,
+        "points": 20,
+        "ways": 10,
+        "updates": 8,
+        "width": 4,
+    },
     "samplers": {"steps": "2,3,4", "chain": "20,21,22"},
     "table1": {
         "hierarchy": str(Path(__file__).with_name("tree.csv")),
@@ -60,8 +96,8 @@ SMALL = {
     },
     "crossing": {"repetitions": 2, "sizes": 3, "min_rows": 40, "largest": 40},
 }
-DATA = {"crossing": lambda: read("wine"), "table1": photographs}
-SHORT_TRIALS = ("fig1", "arm-K", "ebm", "advice", "crossing")
+DATA = {"crossing": lambda: read("wine"), "table1": photographs, "spfm-images": photographs}
+SHORT_TRIALS = ("fig1", "arm-K", "ebm", "advice", "crossing", "spfm-images")
 
 
 def planned(name):

@@ -137,15 +137,18 @@ def test_numbers_of_two_devices_are_found_out():
         torch.mm(torch.ones(2, 2), torch.ones(2, 2, device=META))
 
 
-def test_comparisons_score_and_draw_within(monkeypatch, tmp_path):
-    inside, seen = [False], []
+@pytest.fixture
+def within(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Devices, and what is done on them; bounds and draws must be."""
+    inside: list[bool] = [False]
+    seen: list[Any] = []
 
     @contextlib.contextmanager
     def on(self: TrainedStrategy, device: torch.device):
-        inside[0] = True
+        outside, inside[0] = inside[0], True
         seen.append(device)
         yield
-        inside[0] = False
+        inside[0] = outside
 
     def watched(work: Any) -> Any:
         def call(*args: Any, **options: Any) -> Any:
@@ -158,17 +161,37 @@ def test_comparisons_score_and_draw_within(monkeypatch, tmp_path):
     monkeypatch.setattr(TrainedStrategy, "on", on)
     monkeypatch.setattr(likelihood_bound, "bound_terms", watched(likelihood_bound.bound_terms))
     monkeypatch.setattr(TrainedStrategy, "draw", watched(TrainedStrategy.draw))
-    settings = {"updates": 3, "passes": 0.1, "width": 4, "bound_draws": 2}
+    return seen
+
+
+SMALL = {"updates": 3, "passes": 0.1, "width": 4, "bound_draws": 2}
+DONE = {torch.device("cpu"), "bound_terms", "draw"}
+
+
+def test_comparisons_score_and_draw_within(within, tmp_path):
     sw.compare(
         sw.read("wine"),
         model="diffusion",
-        set=settings,
+        set=SMALL,
         strategies=["pooled", "separate"],
         seeds=1,
         device="cpu",
         out=tmp_path / "run",
     )
-    assert {torch.device("cpu"), "bound_terms", "draw"} <= set(seen)
+    assert set(within) >= DONE
+
+
+def test_saved_models_score_and_draw_within(within):
+    wine = sw.read("wine")
+    run = sw.train(wine, model="diffusion", set=SMALL)
+    within.clear()
+    sw.evaluate(run, wine, device="cpu", draws=8, set={"steps": 2})
+    assert set(within) == DONE
+    within.clear()
+    sw.sample(run, device="cpu", n=1, set={"steps": 2})
+    assert set(within) == DONE - {"bound_terms"}
+    with pytest.raises(sw.InputError, match="no device 'gpu'"):
+        sw.sample(run, device="gpu")
 
 
 def test_no_model_is_moved_unless_it_says_so():

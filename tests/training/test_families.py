@@ -26,6 +26,9 @@ SMALL = {
     "spline-flow": {"width": 8, "layers": 1, "bins": 4},
     "diffusion": {"width": 8, "ema": 0.0},  # by averages of its own
     "flow": {"width": 8, "ema": 0.0},  # likewise
+    "rectified-flow": {"width": 8, "ema": 0.0, "pairs": 2, "pair_steps": 2},
+    "purified-flow": {"width": 8, "ema": 0.0, "probe_draws": 2},
+    "jko": {"width": 8, "blocks": 2},
     "energy": {"embedding": 2, "width": 8, "depth": 3},
 }
 ENERGIES = {
@@ -66,7 +69,7 @@ def rows(family: str, y: torch.Tensor, D: int):
         return strings(y), {"vocabulary": 5}
     if family == "energy":
         return Noise(2).uniform(len(y), D), {"D": D}
-    if family in ("spline-flow", "diffusion", "flow"):
+    if family in ("spline-flow", "jko", "diffusion", "flow", "rectified-flow", "purified-flow"):
         return Noise(2).normal(len(y), D), {"d": D}
     z = Noise(2).integers(3, len(y), 4)
     return z, {"M": 3, "D": 4} if family == "arm" else {"codes": [3, 3, 3, 3]}
@@ -86,6 +89,8 @@ def trained(family: str, stacked: bool, options: dict[str, Any], D: int) -> torc
         model, data, names=NAMES, settings=settings, execution=Execution(stacked=stacked)
     )
     told = "gradient, 4 models at once" if stacked else "gradient"
+    if families()[family].recipe == "greedy":
+        told = "greedy, 2 parts one after another" + ("; 4 models at once" if stacked else "")
     assert [effort.how for effort in efforts] == [told] * 4
     return torch.cat([part.detach().double().flatten() for part in model.state_dict().values()])
 

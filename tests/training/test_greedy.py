@@ -1,6 +1,7 @@
 """Parts trained in order: each by itself, frozen after, resumable between and within."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from torch import nn
 from sourcewise.batch import Batch
 from sourcewise.execution import Execution
 from sourcewise.families.base import ConditionalModel
+from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.settings import TrainedSettings
-from sourcewise.networks.layers import Linear
+from sourcewise.networks.layers import Linear, reset
+from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
 from sourcewise.training.recipes.base import Member
@@ -161,3 +164,75 @@ def test_it_goes_on_between_parts_too(tmp_path: Path):
         progress=lambda done, total: seen.append(done),
     )
     assert not seen  # all is read, nothing trained again
+
+
+class Handed(Boosted):
+    """The same, of rows that hold what is left: parts need no others."""
+
+    stackable = True
+
+    def __init__(self, settings: TrainedSettings, count: int = 3):
+        super().__init__(settings, count)
+        self.asked: list[tuple[int, int]] = []
+
+    def start(self, number: int, noise: Noise) -> None:
+        """The first is drawn, the others begin as copies."""
+        if number == 0:
+            reset(self.networks[0], noise)
+        else:
+            self.networks[number].load_state_dict(self.networks[number - 1].state_dict())
+
+    def handed(self, number: int, rows: Batch, noise: Noise) -> Batch:
+        self.asked.append((number, len(rows)))
+        if number == 0:
+            return rows
+        x = rows.tensor.to(next(self.parameters()).dtype, copy=True)
+        with torch.no_grad():
+            x[:, 1] -= self.networks[number - 1](x[:, :1])[:, 0]
+        return replace(rows, x=x)
+
+    def part_loss(self, number: int, batch: Batch, noise):
+        x = batch.tensor
+        left = x[..., 1] - self.networks[number](x[..., :1])[..., 0]
+        return 0.5 * (left.square() + math.log(2 * math.pi))
+
+
+def test_parts_are_trained_on_rows_as_those_before_leave_them():
+    model = Handed(settings(patience=0))
+    (effort,) = fit(model, data(), names=NAMES)
+    assert model.asked == [(n, 200) for n in range(4)]  # validation rows too, and after the last
+    rows, whole = data().merged(), Boosted(settings())
+    whole.load_state_dict(model.state_dict())
+    for number in range(3):
+        rows = model.handed(number, rows, Noise(0))
+        found, expected = (
+            one.part_loss(number, at, None)
+            for one, at in ((model, rows), (whole, data().merged()))
+        )
+        torch.testing.assert_close(found, expected)
+    assert effort.best is not None
+    assert 2 * 144 < effort.best <= effort.updates
+
+
+def test_a_part_begins_as_the_model_says():
+    still = Handed(settings(learning_rate=1e-12))
+    fit(still, data(), names=NAMES)
+    first, *others = (flat(network) for network in still.networks)
+    for other in others:
+        torch.testing.assert_close(first, other, rtol=0, atol=1e-6)
+
+
+def test_parts_of_several_models_train_at_the_same_time():
+    found = []
+    for stacked in (True, False):
+        model = PartitionedModel(
+            Partition.separate(2),
+            lambda K: Handed(settings(patience=0, precision="float64")),
+            NAMES,
+        )
+        efforts = fit(model, data(), names=NAMES, execution=Execution(stacked=stacked))
+        told = "greedy, 3 parts one after another" + ("; 2 models at once" if stacked else "")
+        assert [effort.how for effort in efforts] == [told] * 2
+        found.append(flat(model))
+    torch.testing.assert_close(*found, rtol=1e-6, atol=1e-8)
+    assert not torch.equal(flat(model.block(0)), flat(model.block(1)))

@@ -7,14 +7,14 @@ imported, so that listing classes is light.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from sourcewise.bounds.options import Option
 from sourcewise.errors import InputError
 
-__all__ = ["Answer", "Asked", "BoundClass", "Case", "Curves", "Kind"]
+__all__ = ["Answer", "Asked", "BoundClass", "Case", "Curves", "Kind", "Sized"]
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,29 @@ class BoundClass(ABC, Generic[A]):
     @abstractmethod
     def case(self, common: A) -> Case:
         """What is known at these sizes; an `InputError` for options that do not go together."""
+
+
+Own = TypeVar("Own", bound=BoundClass[Any])
+
+
+@dataclass(frozen=True)
+class Sized(ABC, Generic[Own]):
+    """A case that is its options, and no more."""
+
+    common: Asked
+    own: Own
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """One line that says which case a plot shows."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What the values are."""
+
+    def settings(self) -> Mapping[str, object]:
+        """All options with their values, as JSON has them; without those that are not set."""
+        both = asdict(self.common) | asdict(self.own)
+        return {name: value for name, value in both.items() if value is not None}

@@ -4,11 +4,10 @@ What the theorems leave open (constants, powers of logarithms) is never filled i
 `theory.sampling`. Declaring the class is light; `bounds.rates` computes.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
-from sourcewise.bounds.base import Asked, BoundClass, Kind
+from sourcewise.bounds.base import Asked, BoundClass, Kind, Sized
 from sourcewise.bounds.options import COUNT, DIM, POSITIVE, Option, Range
 from sourcewise.errors import InputError
 
@@ -59,11 +58,8 @@ class Sampling(BoundClass[Asked]):
 
 
 @dataclass(frozen=True)
-class SamplingCase:
+class SamplingCase(Sized[Sampling]):
     """A sampler's sizes."""
-
-    common: Asked
-    own: Sampling
 
     @property
     def title(self) -> str:
@@ -78,8 +74,3 @@ class SamplingCase:
         own = self.own
         errors = f"error of scores {own.score_error:g}, of Jacobians {own.jacobian_error:g}"
         return f"{errors}; rates up to unknown constants, C = {own.constant:g}"
-
-    def settings(self) -> Mapping[str, object]:
-        """All options with their values, as JSON has them; without those that are not set."""
-        both = asdict(self.common) | asdict(self.own)
-        return {name: value for name, value in both.items() if value is not None}

@@ -3,11 +3,10 @@
 Declaring the classes is light; `bounds.jko` and `bounds.reflow` compute.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-from sourcewise.bounds.base import Asked, BoundClass, Kind
+from sourcewise.bounds.base import Asked, BoundClass, Kind, Sized
 from sourcewise.bounds.options import COUNT, POSITIVE, Option, Range
 from sourcewise.errors import InputError
 
@@ -93,11 +92,8 @@ class Jko(BoundClass[Asked]):
 
 
 @dataclass(frozen=True)
-class JkoCase:
+class JkoCase(Sized[Jko]):
     """A scheme's sizes; their steps are set."""
-
-    common: Asked
-    own: Jko
 
     @property
     def title(self) -> str:
@@ -110,10 +106,6 @@ class JkoCase:
         """What the values are."""
         own = self.own
         return f"gamma {own.gamma:g}, lambda {own.lam:g}, residual of each step {own.eps:g}"
-
-    def settings(self) -> Mapping[str, object]:
-        """All options with their values, as JSON has them; without those that are not set."""
-        return _settings(self.common, self.own)
 
 
 @dataclass(frozen=True)
@@ -138,11 +130,8 @@ class Reflow(BoundClass[Asked]):
 
 
 @dataclass(frozen=True)
-class ReflowCase:
+class ReflowCase(Sized[Reflow]):
     """A rectified flow's sizes."""
-
-    common: Asked
-    own: Reflow
 
     @property
     def title(self) -> str:
@@ -156,15 +145,6 @@ class ReflowCase:
         own = self.own
         bent = f"Lipschitz by {own.lipschitz:g}, gamma_2 {own.gamma2:g}"
         return f"{bent}, error of the field {own.eps:g}"
-
-    def settings(self) -> Mapping[str, object]:
-        """All options with their values, as JSON has them; without those that are not set."""
-        return _settings(self.common, self.own)
-
-
-def _settings(common: Asked, own: "Jko | Reflow") -> Mapping[str, object]:
-    both = asdict(common) | asdict(own)
-    return {name: value for name, value in both.items() if value is not None}
 
 
 def _all_or_none(own: Jko, *names: str) -> None:

@@ -76,6 +76,7 @@ def evaluate(
         ),
     ] = None,
     seed: o.Seed = 0,
+    device: o.Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON document here.")] = None,
     dry_run: o.DryRun = False,
     as_json: o.Json = False,
@@ -107,7 +108,7 @@ def evaluate(
         untimed = {"seconds": None, "seconds_reason": "scoring is not timed in advance"}
         o.print_config({"run": str(run), **plan, "seed": seed, **untimed}, as_json)
         return
-    options = {"missing": missing, "unknown": unknown, "seed": seed}
+    options = {"missing": missing, "unknown": unknown, "seed": seed, "device": device}
     with late("drawing") as progress:
         found = score(
             opened, data, strategies=strategy, progress=progress, **options, **asked, **given

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sourcewise.lifecycle.prepare import PreparedTraining
     from sourcewise.settings import Settings
     from sourcewise.sources import Sources
+    from sourcewise.suspects.prepare import PreparedLabels
 
 PLAIN_OPTIONS = ("text", "chunk", "decimal", "separator", "encoding", "dates", "size", "channels")
 Given = dict[str, Any]  # options by parameter name
@@ -131,7 +132,7 @@ Out = Annotated[Path | None, typer.Option(help="Folder to write to.", show_defau
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only resolved settings and a time estimate.")
 ]
-Device = Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:0, ...")]
+Device = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda, cuda:0, ...")]
 Track = Annotated[
     str, typer.Option(help="Where curves go besides log.csv: none, tensorboard, wandb.")
 ]
@@ -265,7 +266,7 @@ def _in_yaml(dumper: "yaml.SafeDumper", text: str) -> "yaml.ScalarNode":
 
 
 def print_plan(
-    prepared: "Prepared | PreparedFamilies | PreparedTraining",
+    prepared: "Prepared | PreparedFamilies | PreparedTraining | PreparedLabels",
     out: Path,
     seconds: float,
     as_json: bool,

@@ -21,9 +21,9 @@ def report(
 ) -> None:
     """Write the HTML report (or the plot) of a finished run again, from its files."""
     from sourcewise.report import report as write_report
-    from sourcewise.results.read import read_comparison
+    from sourcewise.results.read import read_reported
 
-    found = replace(read_comparison(run), run=str(run))  # where its files are now
+    found = replace(read_reported(run), run=str(run))  # where its files are now
     page = write_report(found, out or run / "report.html")
     if as_json:
         print_json({"run": str(run), "report": str(page)})

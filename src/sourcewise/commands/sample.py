@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from sourcewise.commands.options import (
+    Device,
     DryRun,
     Json,
     RunFolder,
@@ -52,6 +53,7 @@ def sample(
         ),
     ] = None,
     seed: Seed = 0,
+    device: Device = "auto",
     out: Annotated[
         Path | None,
         typer.Option(help="A file: .csv, .jsonl, .txt (one source), .npz or .png (images)."),
@@ -73,6 +75,7 @@ def sample(
             "given": asked,
             "set": pairs(set_, "--set"),
             "seed": seed,
+            "device": device,
             "out": out and str(out),
         }
         untimed = {"seconds": None, "seconds_reason": "drawing is not timed in advance"}
@@ -84,6 +87,7 @@ def sample(
         sources=source,
         n=number,
         seed=seed,
+        device=device,
         set=pairs(set_, "--set"),
         given=asked,
     )

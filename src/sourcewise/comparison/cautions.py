@@ -137,22 +137,25 @@ def most_learnt(learnt: tuple[float, float], of: tuple[float, float]) -> float:
 
 
 def against_whole(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:
-    """Where the first term of the metric is surely for one strategy, and all together for the
-    other."""
+    """Where a term of the metric is surely for one strategy, and all together for the other.
+
+    Not of the last term, which nobody sees.
+    """
     terms = summary.plan.job.metric.terms
     if not terms:
         return
     whole = summary.difference(strategy, baseline, summary.macro)
-    first = summary.term(0, strategy, baseline)
-    if whole.low <= 0 <= whole.high or first.low <= 0 <= first.high:
+    if whole.low <= 0 <= whole.high:
         return
-    if (first.value > 0) != (whole.value > 0):
-        one, other = (strategy, baseline) if whole.value > 0 else (baseline, strategy)
-        name = terms[0].partition(":")[0]
-        yield (
-            f"{name} alone favour {other}, by {rounded(abs(first.value))}, though all together "
-            f"favours {one}: draws of {other} may look better; see them, and `evaluate --draws`"
-        )
+    one, other = (strategy, baseline) if whole.value > 0 else (baseline, strategy)
+    for number, name in enumerate(terms[:-1]):
+        term = summary.term(number, strategy, baseline)
+        if not term.low <= 0 <= term.high and (term.value > 0) != (whole.value > 0):
+            yield (
+                f"by {name.partition(':')[0]} alone {other} is better, by "
+                f"{rounded(abs(term.value))}, though {one} is by all together: draws of {other} "
+                "may look better; see them, and `evaluate --draws`"
+            )
 
 
 def _dominated(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:

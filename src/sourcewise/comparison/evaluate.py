@@ -170,14 +170,14 @@ def _label(
     def scored(batch: Batch, at: Tensor, noise: Noise) -> Tensor:
         return bound(model, batch, each.take(at)) if bounds else density(model, batch, noise).value
 
-    probe, most = work.noise.of("probe"), BOUNDED if bounds else PROBED
-    return label_effect(model.partition, scored, own, held_out, probe, most)
+    most = BOUNDED if bounds or model.block(0).slow_density else PROBED
+    return label_effect(model.partition, scored, own, held_out, work.noise.of("probe"), most)
 
 
 def _own_rows(job: Job, trained: TrainedStrategy, encoded: Encoded, train: Tensor) -> Tensor:
-    """(K,) the metric on each source's training rows; NaN where it has none."""
+    """(K,) the metric on each source's training rows; NaN where it has none, or is slow."""
     y, K = job.data.y[train], job.data.K
-    if job.metric.needs != "density":
+    if job.metric.needs != "density" or trained.model.block(0).slow_density:
         return torch.full((K,), torch.nan, dtype=torch.float64)
     inside = (trained.model.routes[y, 0] >= 0).nonzero().squeeze(1)
     whole = len(inside) == len(y)

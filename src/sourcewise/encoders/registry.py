@@ -25,7 +25,6 @@ PLANS = {
     ("box", "table"): "sourcewise.encoders.box:plan",
     ("numeric", "images"): "sourcewise.encoders.principal:plan",
     ("box", "images"): "sourcewise.encoders.pixels:plan",
-    ("normal-scores", "images"): "sourcewise.encoders.standard_images:plan",
     ("smooth", "images"): "sourcewise.encoders.standard_images:plan",
 }
 # The "kind" of an encoder's JSON: its class.

@@ -38,6 +38,7 @@ class ConditionalModel(nn.Module, ABC):
         recipe: how it is trained, a name in `training.recipes.registry`; that of its family.
         averages: averages of the weights that training kept: parameters by name.
         slow_draws: whether samples take so long that a metric should do with few.
+        slow_density: whether log densities take so long that few rows are scored where few do.
         takes_gaps: whether it is fitted to rows with gaps (NaN); otherwise these are filled in.
         movable: whether draws and scores are computed where its parameters are, wherever sources,
             given columns and noise are.
@@ -45,6 +46,7 @@ class ConditionalModel(nn.Module, ABC):
 
     stackable: ClassVar[bool] = False
     slow_draws: bool = False
+    slow_density: bool = False
     takes_gaps: ClassVar[bool] = False
     movable: ClassVar[bool] = False
     recipe: ClassVar[str] = "gradient"

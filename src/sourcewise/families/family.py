@@ -1,7 +1,7 @@
 """What the rest of the house must know of a family, without importing what it needs to run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Family", "Recipe"]
 
-Recipe = Literal["exact", "gradient", "phased", "greedy"]
+Recipe = Literal["exact", "gradient", "phased", "greedy", "purified"]
 MOST_NUMBERS = 2**30  # of one model; training takes several times as many
 
 
@@ -33,14 +33,15 @@ class Family:
         model: likewise of its model, imported when one is built.
         coding: how examples become tensors, a name in `screening.registry`.
         recipe: how it is trained, a name in `training.recipes.registry`.
-        metrics: names of the metrics that it offers; the first is the primary one.
-        primary: by form of the data, another one where that decides better.
+        metrics: names of the metrics that it offers; the first is the primary one, unless its
+            settings say otherwise: `FamilySettings.judged_by`.
         takes_given: whether it takes given columns c.
         partial: whether its models can be pooled partially: their class then takes the keyword
             `partial`, and says by it that each source has parameters of its own, drawn towards
             those of the others.
         widest: the most columns of a table that it takes; None: as many as there are.
-        suits: whether `auto` takes it for these data.
+        suits: whether `auto` and `all` take it for these data.
+        able: whether `all` takes it for these data though `auto` does not: what learns slowly.
         sampling: likewise of the options of its `sample`, beside sources and noise.
         asks: names of what its model's constructor takes of the encoder beside sizes, where the
             encoder tells it: see `encoders.base.Encoder.further`.
@@ -56,11 +57,11 @@ class Family:
     coding: str
     recipe: Recipe
     metrics: tuple[str, ...] = ("log-likelihood",)
-    primary: Mapping[str, str] = field(default_factory=dict)
     takes_given: bool = False
     partial: bool = False
     widest: int | None = None
     suits: Callable[["Sources"], bool] = lambda data: False
+    able: Callable[["Sources"], bool] = lambda data: False
     sampling: str = "sourcewise.settings:Settings"
     asks: tuple[str, ...] = ()
     scope: Literal["procedure", "these models"] | None = None

@@ -1,12 +1,13 @@
 """What a model may offer beside loss and draws: a density, a bound, moments, an exact fit."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from sourcewise.batch import Batch
-from sourcewise.families.base import Density
+from sourcewise.families.base import BatchNoise, Density
 from sourcewise.moments import Moments
 from sourcewise.partition import Partition
 from sourcewise.randomness import ExampleNoise, Noise
@@ -18,12 +19,15 @@ __all__ = [
     "HasBound",
     "HasDensity",
     "HasMoments",
+    "Judging",
+    "LabelFlags",
     "Solvable",
     "Solved",
 ]
 
 BOUND_TERMS = (  # of a bound: what is lost at noise of so many standard deviations
-    "shapes: noise .5 or more",
+    "layout: noise 2 or more",
+    "shapes: .5 to 2",
     "detail: .05 to .5",
     "finest detail: below .05",
 )
@@ -43,7 +47,7 @@ class HasBound(Protocol):
     """A model with a bound of its density."""
 
     def bound(self, batch: Batch, noise: ExampleNoise) -> Tensor:
-        """(B, 3) terms whose sums are, in expectation, at most the log densities of rows.
+        """(B, 4) terms whose sums are, in expectation, at most the log densities of rows.
 
         They are `BOUND_TERMS`. The noise of a row does not depend on the model: two models differ
         by what they know.
@@ -138,4 +142,50 @@ class ChoosingTogether(Choosing, Protocol):
         cls, models: Sequence[Any], rows: Sequence[Batch], parts: Sequence[Tensor]
     ) -> None:
         """What `choose` does for each of some models of this class, with its rows and parts."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelFlags:
+    """What became of the labels of n training rows whose model judged them, (n,) float64 each.
+
+    Args:
+        looks: how often a row's label was judged.
+        flagged: how often it was flagged: held to be wrong.
+        excess: the sum of what it was judged by, which is above 0 where a label is flagged.
+    """
+
+    looks: Tensor
+    flagged: Tensor
+    excess: Tensor
+
+    @property
+    def share(self) -> Tensor:
+        """(n,) of the looks at which a row was flagged; NaN where there were none."""
+        return self.flagged / self.looks
+
+    @property
+    def mean_excess(self) -> Tensor:
+        """(n,) over the looks; NaN where there were none."""
+        return self.excess / self.looks
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A model that judges the labels of its training rows; rows with y = -1 have none for it."""
+
+    flags: LabelFlags | None  # of its training rows, in their order, once it is trained
+
+    @property
+    def judged_after(self) -> float | None:
+        """The share of the updates after which labels are judged; None: there is no other label
+        than the one, and nothing to judge."""
+        ...
+
+    def label_excess(self, batch: Batch, noise: BatchNoise) -> Tensor:
+        """(B,) above 0 of rows whose label is flagged; without a gradient, stackable."""
+        ...
+
+    def keep_flags(self, flags: LabelFlags) -> None:
+        """After training."""
         ...

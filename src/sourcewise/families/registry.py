@@ -33,6 +33,9 @@ OURS = (
     "sourcewise.families.energy.family",
     "sourcewise.families.diffusion.family",
     "sourcewise.families.flow.family",
+    "sourcewise.families.rectified_flow.family",
+    "sourcewise.families.jko.family",
+    "sourcewise.families.purified_flow.family",
 )
 
 

@@ -54,6 +54,13 @@ class FamilySettings(Settings):
         """What they come to for data of a form: "table", "ragged" or "images"."""
         return self
 
+    def judged_by(self, offered: tuple[str, ...], form: str) -> tuple[str, ...]:
+        """Those of the family's metrics that fit these settings and this form of data.
+
+        The first is the primary one.
+        """
+        return offered
+
     def rival(self) -> Rival | None:
         """The settings that a verdict is held against; None: there are none."""
         return None

@@ -97,7 +97,7 @@ def prepare_job(
         _point_out_numbers(screened, family)
     coding = plan(family.coding, screened, own.coding_options())
     with_rows = tuple(screened.data.counts.nonzero().squeeze(1).tolist())
-    deciding, shown = metrics_of(family, settings.metric, form(screened.data.x))
+    deciding, shown = metrics_of(family, settings.metric, own, form(screened.data.x))
     if deciding.features:
         features.fit(screened.data.x, coding)  # refuses what is no point
     job = Job(screened.data, coding, family, own, deciding, shown, strategies, with_rows)

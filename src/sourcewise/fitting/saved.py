@@ -20,6 +20,7 @@ from sourcewise.families.base import ConditionalModel
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.registry import family
 from sourcewise.files import file_digest, read_json, read_tensors, write_json, write_tensors
+from sourcewise.fitting.flags import write_flags
 from sourcewise.fitting.job import Job
 from sourcewise.fitting.strategy import Encoders, TrainedStrategy
 from sourcewise.metrics.features import registry as features
@@ -31,6 +32,7 @@ __all__ = ["load_models", "save_models"]
 
 DOCUMENT, WEIGHTS = "model.json", "model.safetensors"
 AVERAGES, GIVEN = "averages.safetensors", "given.safetensors"
+FLAGS = "flags.csv"
 Tensors = Mapping[str, Tensor]
 
 
@@ -65,6 +67,8 @@ def save_models(folder: Path, fitted: Mapping[str, TrainedStrategy], job: Job) -
         write_tensors(place / WEIGHTS, weights)
         if averages:
             write_tensors(place / AVERAGES, averages)
+        if item.flags:
+            write_flags(place / FLAGS, item.flags, job.data)
         write_json(
             place / DOCUMENT,
             {

@@ -15,6 +15,7 @@ from sourcewise.families.base import Diagnosed
 from sourcewise.families.family import Family
 from sourcewise.families.offers import Choosing, ChoosingTogether
 from sourcewise.families.partitioned import PartitionedModel
+from sourcewise.fitting.flags import FlaggedRows, flagged_rows
 from sourcewise.fitting.job import Job, Split, Work, share, shuffled_labels
 from sourcewise.forms import Images, Table, X, as_table, take
 from sourcewise.memory import give_back
@@ -129,6 +130,7 @@ class TrainedStrategy:
     encoders: Encoders
     efforts: tuple[Effort, ...]
     given_rows: GivenRows | None = None  # what draws are given where nobody says
+    flags: FlaggedRows | None = None  # of training rows whose labels were judged, when trained
 
     @contextlib.contextmanager
     def on(self, device: torch.device) -> Iterator[None]:
@@ -287,7 +289,8 @@ def fit_strategy(
         efforts = _with_those_before(model, efforts, start)
     y, c = encoded.scored.y, encoded.scored.c
     rows = None if c is None else GivenRows(y, c)
-    return TrainedStrategy(model, encoded.encoders, tuple(efforts), rows)
+    flags = flagged_rows(model, split.train, train.y)
+    return TrainedStrategy(model, encoded.encoders, tuple(efforts), rows, flags)
 
 
 def _with_those_before(

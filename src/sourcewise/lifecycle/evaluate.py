@@ -5,17 +5,21 @@ nothing about other training samples or seeds.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import torch
 
 from sourcewise.errors import InputError, counted, listing
+from sourcewise.execution import device_of
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.lifecycle.draws.asked import DrawsAsked, Rows
 from sourcewise.lifecycle.draws.document import Progress, draws_beside
 from sourcewise.lifecycle.draws.training_rows import training_rows
@@ -85,6 +89,7 @@ def evaluate(
     features: str | None = None,
     training: Rows | None = None,
     set: Mapping[str, Any] | None = None,
+    device: str = "auto",
     progress: Progress | None = None,
     **reading: Any,
 ) -> Evaluation:
@@ -110,6 +115,7 @@ def evaluate(
             of a network.
         training: the rows that the models were trained on, read like `data`.
         set: options of drawing that the family has, by name.
+        device: where models score and draw that can elsewhere than on a CPU: "auto", "cpu", ...
         progress: called with (done, in all) of what draws take.
         **reading: options of `sourcewise.read` that differ from those of the run.
 
@@ -133,17 +139,26 @@ def evaluate(
     data, skipped = known_part(with_given(data, first.given), first, unknown)
     deciding = metric(run.settings.metric)
     models = {name: run.models[name] for name in names}
-    scored = {
-        name: Scored.of(model, matched(data, model, missing), deciding, seed)
-        for name, model in models.items()
-    }
     settings = {"missing": missing, "unknown": unknown, "seed": seed}
-    result = _result(run, scored, fingerprint, settings, skipped)
-    if asked is not None:
-        found = draws_beside(models, scored, known, asked, seed, progress)
-        notes = () if known is None or known.warning is None else (known.warning,)
-        result = replace(result, draws=found, warnings=(*result.warnings, *notes))
+    with _on(models.values(), device_of(device)):
+        scored = {
+            name: Scored.of(model, matched(data, model, missing), deciding, seed)
+            for name, model in models.items()
+        }
+        result = _result(run, scored, fingerprint, settings, skipped)
+        if asked is not None:
+            found = draws_beside(models, scored, known, asked, seed, progress)
+            notes = () if known is None or known.warning is None else (known.warning,)
+            result = replace(result, draws=found, warnings=(*result.warnings, *notes))
     return Evaluation(result, {name: item.rows for name, item in scored.items()})
+
+
+@contextmanager
+def _on(models: Iterable[TrainedStrategy], device: torch.device) -> Iterator[None]:
+    with ExitStack() as stack:
+        for model in models:
+            stack.enter_context(model.on(device))
+        yield
 
 
 def _result(

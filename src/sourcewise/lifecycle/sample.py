@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.errors import InputError, counted, listing, unknown, visible
+from sourcewise.execution import device_of
 from sourcewise.families.base import Occasion
 from sourcewise.fitting.run import Run, load
 from sourcewise.fitting.strategy import TrainedStrategy, joined_columns
@@ -127,6 +128,7 @@ def sample(
     seed: int = 0,
     set: Mapping[str, Any] | None = None,
     given: Given | None = None,
+    device: str = "auto",
 ) -> Samples:
     """Draw from the models of a run.
 
@@ -145,10 +147,11 @@ def sample(
             DataFrame, which may have the source's column too, otherwise every source gets every
             row. None: those of training rows of the source, at random.
         set: options of drawing that the family has, by name: `{"temperature": 0.8}`.
+        device: where models draw that can elsewhere than on a CPU: "auto", "cpu", "cuda:0".
 
     Raises:
-        InputError: no such run, strategy or source; an option that the family does not have; given
-            columns or values that the models do not know, or not all of them.
+        InputError: no such run, strategy, source or device; an option that the family does not
+            have; given columns or values that the models do not know, or not all of them.
     """
     run = run if isinstance(run, Run) else load(run)
     strategy = run.strategy(strategy)
@@ -158,7 +161,8 @@ def sample(
     rows = None if given is None else asked(given, trained.given, run.settings.data, known)
     plan = _plan(trained, strategy, sources, n, rows)
     y, noise = plan.y, Noise(seed).of("samples").each(plan.y, plan.number)
-    x, c = trained.draw(y, noise, None if rows is None else rows.c[plan.row], **options)
+    with trained.on(device_of(device)):
+        x, c = trained.draw(y, noise, None if rows is None else rows.c[plan.row], **options)
     beside = trained.given_table(c) if rows is None else rows.table.take(plan.row)
     text = isinstance(x, Ragged)
     x = x if text else joined_columns(beside, x)

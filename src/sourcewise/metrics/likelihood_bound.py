@@ -51,7 +51,7 @@ def bound(model: PartitionedModel, batch: Batch, noise: ExampleNoise) -> Tensor:
 
 @torch.no_grad()
 def bound_terms(model: PartitionedModel, batch: Batch, noise: ExampleNoise) -> Tensor:
-    """(B, 3) float64 of encoded rows, where the parameters are, chunk by chunk."""
+    """(B, 4) float64 of encoded rows, where the parameters are, chunk by chunk."""
     first = next(model.parameters())
     rows = torch.empty(len(batch), len(BOUND_TERMS), dtype=torch.float64)
     entries = batch.x.shape[1] if isinstance(batch.x, Tensor) else 1

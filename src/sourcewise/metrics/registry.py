@@ -10,9 +10,10 @@ from importlib.metadata import entry_points
 
 from sourcewise.errors import InputError, unknown
 from sourcewise.families.family import Family
+from sourcewise.families.settings import FamilySettings
 from sourcewise.metrics.base import Metric
 
-__all__ = ["metric", "metrics", "metrics_of"]
+__all__ = ["deciding", "metric", "metrics", "metrics_of"]
 
 GROUP = "sourcewise.metrics"
 OURS = (
@@ -44,21 +45,34 @@ def metric(name: str) -> Metric:
 
 
 def metrics_of(
-    family: Family, wanted: str = "auto", kind: str = "table"
+    family: Family,
+    wanted: str = "auto",
+    settings: FamilySettings | None = None,
+    form: str = "table",
 ) -> tuple[Metric, tuple[Metric, ...]]:
     """The metric that decides, and those that are shown beside it.
 
-    `auto` is what the family says of data of this form, or its first that decides.
+    `auto` is the first that decides of those that fit the settings and the form of the data.
 
     Raises:
-        InputError: the family does not offer it, or it decides nothing.
+        InputError: the family does not offer it, or not with these settings and data, or it
+            decides nothing.
     """
-    offered = [metric(name) for name in family.metrics]
-    deciding = {item.name: item for item in offered if item.decides}
-    if not deciding:
+    offered = _fitting(family, settings, form)
+    able = {item.name: item for item in offered if item.decides}
+    if not able:
         raise InputError(f"{family.name} offers no metric that decides: it cannot be compared")
-    usual = family.primary.get(kind) or next(iter(deciding))
-    name = usual if wanted == "auto" else wanted
-    if name not in deciding:
-        raise unknown(f"metric that decides for {family.name}", name, deciding)
-    return deciding[name], tuple(item for item in offered if not item.decides)
+    name = next(iter(able)) if wanted == "auto" else wanted
+    if name not in able:
+        raise unknown(f"metric that decides for {family.name}", name, able)
+    return able[name], tuple(item for item in offered if not item.decides)
+
+
+def deciding(family: Family, settings: FamilySettings, form: str) -> tuple[str, ...]:
+    """Names of those that decide, the first one unless users say otherwise."""
+    return tuple(item.name for item in _fitting(family, settings, form) if item.decides)
+
+
+def _fitting(family: Family, settings: FamilySettings | None, form: str) -> list[Metric]:
+    names = family.metrics if settings is None else settings.judged_by(family.metrics, form)
+    return [metric(name) for name in names]

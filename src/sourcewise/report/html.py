@@ -7,20 +7,19 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sourcewise.files import write_atomic
 from sourcewise.report import families, prose, shrinkage, tables, words
 from sourcewise.report import panels as sheets
 from sourcewise.report.forest import PALETTE, save
+from sourcewise.report.page import environment, style
 from sourcewise.report.rows import MEAN, Forest, forest, panels
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.text import few_degrees, metric_name
 
 __all__ = ["inline", "render", "write_report"]
 
-FOLDER = Path(__file__).parent
 # What is explained at the end of the page, by the words that stand in tables and facts.
 GLOSSARY = {
     "Difference": "difference",
@@ -45,32 +44,26 @@ def write_report(result: ComparisonResult, path: Path) -> None:
 
 def render(result: ComparisonResult) -> str:
     """The report of a result as HTML; the same result gives the same text."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        # Names come from data: no text of them can break the page.
-        finalize=lambda value: value if isinstance(value, Markup) else words.clean(value),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("template.html").render(
-        css=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
-        glossary=GLOSSARY,
-        result=result,
-        metric=metric_name(result.primary_metric),
-        sheets=sheets.panels(result),
-        most_sources=sheets.SOURCES,
-        plot=(plot := forest(result)),
-        drawings=[_drawing(part, i) for i, part in enumerate(panels(plot))] if plot else [],
-        families=families,
-        shrinkage=_shrinkage(result),
-        shrinkage_most=shrinkage.MOST,
-        few_degrees=few_degrees,
-        prose=prose,
-        tables=tables,
-        words=words,
+    return (
+        environment()
+        .get_template("template.html")
+        .render(
+            css=style(),
+            glossary=GLOSSARY,
+            result=result,
+            metric=metric_name(result.primary_metric),
+            sheets=sheets.panels(result),
+            most_sources=sheets.SOURCES,
+            plot=(plot := forest(result)),
+            drawings=[_drawing(part, i) for i, part in enumerate(panels(plot))] if plot else [],
+            families=families,
+            shrinkage=_shrinkage(result),
+            shrinkage_most=shrinkage.MOST,
+            few_degrees=few_degrees,
+            prose=prose,
+            tables=tables,
+            words=words,
+        )
     )
 
 

@@ -34,6 +34,7 @@ class FlowDensity:
     error: Tensor  # (B,) standard error by the probes of the divergence; 0 where it is exact
     step: Tensor  # (B,) change of the value against half as many steps, at least 0
     entries: int  # numbers of a row, D
+    exact: bool = True  # whether the divergence is
 
     @property
     def bits(self) -> Tensor:
@@ -85,7 +86,7 @@ def log_density(
     value = _normal(end) + weight * each.sum(1)
     other = _normal(coarse) + weight * few.sum(1)
     error = each.std(1) / math.sqrt(probes) if probes else torch.zeros_like(value)
-    return FlowDensity(value, error, (value - other).abs(), D)
+    return FlowDensity(value, error, (value - other).abs(), D, not probes)
 
 
 def transported(

@@ -23,7 +23,6 @@ SCREENS = {
     ("box", "table"): "sourcewise.screening.box:screen",
     ("numeric", "images"): "sourcewise.screening.images:screen",
     ("box", "images"): "sourcewise.screening.images:screen_box",
-    ("normal-scores", "images"): "sourcewise.screening.images:screen_whole",
     ("smooth", "images"): "sourcewise.screening.images:screen_whole",
 }
 

@@ -64,6 +64,31 @@ STUDIES = {
             "errors of all samplers against their steps, and their orders",
         ),
         Study(
+            "spfm",
+            "spfm.study",
+            "SpfmSettings",
+            "flow matching that stops believing wrong labels: what it flags and regains",
+        ),
+        Study(
+            "spfm-images",
+            "spfm.images",
+            "SpfmImagesSettings",
+            "the same on images of DATA, judged by a classifier",
+            takes_data=True,
+        ),
+        Study(
+            "jko",
+            "jko.study",
+            "JKOStudySettings",
+            "JKO flows beside the exact scheme and its bounds, on known truths",
+        ),
+        Study(
+            "reflow",
+            "reflow.study",
+            "ReflowSettings",
+            "rectified flows: what each rectification gains and loses, beside bounds",
+        ),
+        Study(
             "table1",
             "table1.study",
             "Table1Settings",

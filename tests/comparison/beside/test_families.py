@@ -199,11 +199,19 @@ def test_auto_and_all_take_those_that_suit():
     for model in ("auto", "all"):
         every = [item.name for item in named_families(data, CompareSettings(model=model))]
         assert every[:3] == ["gaussian", "mixture", "table"]
+        assert ({"diffusion", "flow"} <= set(every)) == (model == "all")
     x = as_table(data.x)
     codes, column = torch.arange(len(data)) % 3, Column("kind", "category", ("u", "v", "w"))
     mixed = Table({**x.columns, "kind": codes}, (*x.schema, column))
     named = named_families(replace(data, x=mixed), CompareSettings(model="all"))
     assert [item.name for item in named] == ["table"]
+
+
+def test_a_metric_decides_that_all_families_offer():
+    few = {"updates": 3, "passes": 1, "check": 2, "width": 8}
+    found = sw.compare(sample(), model="gaussian,flow", set=few, seeds=1).document
+    assert found["primary_metric"] == "log_likelihood"
+    assert {level["family"] for level in found["families"]} == {"gaussian", "flow"}
 
 
 def test_auto_sets_families_beside_each_other():

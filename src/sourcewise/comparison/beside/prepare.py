@@ -14,7 +14,8 @@ from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, suiting
 from sourcewise.files import plain
 from sourcewise.fitting.job import Job
-from sourcewise.forms import Table, as_table
+from sourcewise.forms import Table, as_table, form
+from sourcewise.metrics.registry import deciding
 from sourcewise.results.contract import Json
 from sourcewise.screening.base import Screened
 from sourcewise.sources import Sources
@@ -129,13 +130,16 @@ def _rounds(member: Prepared) -> int:
 def named_families(data: Sources, settings: CompareSettings) -> tuple[Family, ...]:
     """The families that `model` asks for: one, or several to be set beside each other.
 
-    `auto` and `all` are those that suit the data; `A,B` are these.
+    `auto` are those that suit the data, `all` these and those that are able; `A,B` are A and B.
 
     Raises:
         InputError: an unknown family, or one that is named twice.
     """
     if settings.model in OPEN:
-        return suiting(data)
+        suited = suiting(data)
+        if settings.model == "auto":
+            return suited
+        return (*suited, *(f for f in families().values() if f not in suited and f.able(data)))
     names = [name.strip() for name in settings.model.split(",") if name.strip()]
     if not names:
         raise unknown("family", settings.model, (*OPEN, *families()))
@@ -158,7 +162,7 @@ def prepare_families(
     if settings.trials and not any(item.trained for item in chosen):
         raise InputError("--trials: these families are fitted exactly, there is nothing to try")
     minutes, open_ = minutes_of(settings), settings.model in OPEN
-    asked, late = _with_rivals(settings, _asked(settings, chosen), open_)
+    asked, late = _with_rivals(settings, _asked(data, settings, chosen), open_)
     if minutes is not None and len(data) > ROWS * minutes:
         (first, *others), most = asked, int(ROWS * minutes)
         asked = {first: asked[first]}
@@ -176,12 +180,15 @@ def prepare_families(
     return PreparedFamilies(members, (*late, *notes), minutes, config)
 
 
-def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, CompareSettings]:
+def _asked(
+    data: Sources, settings: CompareSettings, chosen: Sequence[Family]
+) -> dict[str, CompareSettings]:
     """Every family with its own part of the settings, and the strategies that it has.
 
     What not all of them have (partial pooling, fine-tuning) is asked of those that do, if any do.
     """
     sets, some = _settings_of(settings, chosen), {name for item in chosen for name in item.offers}
+    common = _common_metric(data, settings, chosen, sets)
     return {
         item.name: settings.model_copy(
             update={
@@ -189,10 +196,26 @@ def _asked(settings: CompareSettings, chosen: Sequence[Family]) -> dict[str, Com
                 "set": sets[item.name],
                 "strategies": without(settings.strategies, some - {*item.offers}),
                 "trials": settings.trials if item.trained else 0,
+                "metric": common,
             }
         )
         for item in chosen
     }
+
+
+def _common_metric(
+    data: Sources,
+    settings: CompareSettings,
+    chosen: Sequence[Family],
+    sets: Mapping[str, Mapping[str, object]],
+) -> str:
+    """What decides: the first that all families offer, of what the first of them prefers."""
+    if settings.metric != "auto" or len(chosen) == 1:
+        return settings.metric
+    kind = form(data.x)
+    each = [deciding(item, item.parse(sets[item.name]).suited(kind), kind) for item in chosen]
+    common = [name for name in each[0] if all(name in names for names in each)]
+    return common[0] if common else "auto"
 
 
 def _with_rivals(

@@ -33,7 +33,7 @@ __all__ = ["HIGHEST", "TERMS", "likelihood_bound"]
 HIGHEST = 80.0  # sigma_max
 LOWEST = 5e-3  # sigma_min of numbers
 OF_CELL = 0.5  # sigma_min of pixels, in steps between their values
-TERMS = (0.5, 0.05)  # sigma from which up errors are of a term; the last takes all below, and R
+TERMS = (2.0, 0.5, 0.05)  # sigma from which up errors are of a term; the last has the rest
 VALUES = 1 << 22  # distances of pixels to values that are taken at once
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]  # z (B, ...) and sigma (B,) to D (B, ...)

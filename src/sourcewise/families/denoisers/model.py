@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import BatchNoise, ConditionalModel
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density
 from sourcewise.families.denoisers.bound import likelihood_bound
 from sourcewise.families.denoisers.network import network
 from sourcewise.families.denoisers.settings import DenoiserSettings
@@ -26,7 +26,7 @@ from sourcewise.randomness import ExampleNoise, Noise
 from sourcewise.samplers import denoising
 from sourcewise.samplers.flow_likelihood import MOST_EXACT, FlowDensity, flow_log_density
 
-__all__ = ["LOW", "DenoiserModel"]
+__all__ = ["DRAWN", "LOW", "DenoiserModel"]
 
 LOOKS = 4  # noise levels of each validation row
 DRAWN = 1 << 20  # numbers drawn at once
@@ -51,6 +51,7 @@ class DenoiserModel(ConditionalModel):
 
     stackable = True
     slow_draws = True
+    slow_density = True
     movable = True
 
     def __init__(
@@ -147,10 +148,14 @@ class DenoiserModel(ConditionalModel):
         if s.flips and len(self.shape) > 1:
             mirrored = noise.of("flip").uniform(rows) < 0.5
             x = torch.where(self._wide(mirrored), x.flip(-1), x)
-        if s.unlabelled:
-            told = noise.of("label").uniform(rows) >= s.unlabelled
-            label = label * told[..., None].to(label)
-        return x, label
+        return x, self._told(label, noise)
+
+    def _told(self, label: Tensor, noise: BatchNoise) -> Tensor:
+        """Labels (..., B, K) as training tells them: of some rows none is."""
+        if not self.settings.unlabelled:
+            return label
+        told = noise.of("label").uniform(label.shape[-2]) >= self.settings.unlabelled
+        return label * told[..., None].to(label)
 
     def _drops(self, noise: BatchNoise) -> Callable[[int, Tensor], Tensor] | None:
         share, event = self.settings.dropout, len(self.shape)
@@ -183,6 +188,11 @@ class DenoiserModel(ConditionalModel):
         with fixed_weights(self.network):
             return likelihood_bound(denoise, x, noise, self.settings.bound_draws, values)
 
+    def log_density(self, batch: Batch, noise: Noise) -> Density:
+        """Of rows of numbers: see `flow_log_density`."""
+        found = self.flow_log_density(batch, noise.each(batch.y))
+        return Density(found.value, "exact" if found.exact else "estimate")
+
     def flow_log_density(
         self, batch: Batch, noise: ExampleNoise, steps: int = 32, probes: int | None = None
     ) -> FlowDensity:
@@ -200,8 +210,14 @@ class DenoiserModel(ConditionalModel):
         label = torch.nn.functional.one_hot(batch.y, self.K).to(x)
         if probes is None:
             probes = 0 if math.prod(self.shape) <= MOST_EXACT else 8
-        denoise = self._denoiser(label, batch.c)
-        return flow_log_density(denoise, x, steps, probes=probes, noise=noise, low=LOW)
+        with fixed_weights(self.network):
+            return self._density(self._field(label, batch.c), x, steps, probes, noise)
+
+    def _density(
+        self, field: denoising.Denoiser, x: Tensor, steps: int, probes: int, noise: ExampleNoise
+    ) -> FlowDensity:
+        """Of rows (B, *shape), by what draws follow."""
+        return flow_log_density(field, x, steps, probes=probes, noise=noise, low=LOW)
 
     @torch.no_grad()
     def sample(

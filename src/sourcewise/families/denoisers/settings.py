@@ -122,6 +122,10 @@ class DenoiserSettings(TrainedSettings):
             raise InputError("setting autoencoder: only images have latents")
         return self
 
+    def judged_by(self, offered: tuple[str, ...], form: str) -> tuple[str, ...]:
+        """Pixels are whole numbers, of which a flow has no density."""
+        return tuple(name for name in offered if form != "images" or name != "log-likelihood")
+
     def coding_options(self) -> LatentOptions | None:
         """The autoencoder, if there is one."""
         return LatentOptions(self.autoencoder) if self.autoencoder else None

@@ -16,6 +16,12 @@ def _suits(data: "Sources") -> bool:
     return content(data) == "images"
 
 
+def _able(data: "Sources") -> bool:
+    from sourcewise.screening.base import content
+
+    return content(data) == "numbers"
+
+
 FAMILY = Family(
     name="diffusion",
     about="diffusion, by a denoiser of every noise level",
@@ -24,8 +30,9 @@ FAMILY = Family(
     model="sourcewise.families.diffusion.model:Diffusion",
     coding="smooth",
     recipe="gradient",
-    metrics=("likelihood-bound", "energy-distance", "kernel-distance"),
+    metrics=("likelihood-bound", "log-likelihood", "energy-distance", "kernel-distance"),
     takes_given=True,
     suits=_suits,
+    able=_able,
     sampling="sourcewise.families.diffusion.settings:DiffusionSampling",
 )

@@ -14,5 +14,4 @@ FAMILY = Family(
     recipe="phased",
     takes_given=True,
     metrics=("log-likelihood", "energy-distance", "kernel-distance"),
-    primary={"images": "energy-distance"},
 )

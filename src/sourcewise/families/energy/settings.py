@@ -176,6 +176,12 @@ class EnergySettings(TrainedSettings):
         given = self.model_dump(include=self.model_fields_set)
         return self.parse(given | {"network": "convolutional"})
 
+    def judged_by(self, offered: tuple[str, ...], form: str) -> tuple[str, ...]:
+        """Draws decide for images, whose log-likelihoods are estimates of chains."""
+        if form != "images":
+            return offered
+        return tuple(sorted(offered, key=lambda name: name == "log-likelihood"))
+
     def coding_options(self) -> BoxOptions:
         """Whether columns are pixels, and the cells of a grid."""
         image = self.image if self.network == "convolutional" else None

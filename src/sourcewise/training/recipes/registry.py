@@ -10,7 +10,7 @@ __all__ = ["recipe"]
 
 HOMES = {
     name: f"sourcewise.training.recipes.{name}"
-    for name in ("exact", "gradient", "phased", "greedy")
+    for name in ("exact", "gradient", "phased", "greedy", "purified")
 }
 
 

@@ -1,0 +1,1 @@
+"""Flows of the scheme of Jordan, Kinderlehrer and Otto (JKO), block by block."""

@@ -1,0 +1,1 @@
+"""Flow matching that stops believing some of the labels."""

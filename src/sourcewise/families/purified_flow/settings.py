@@ -1,0 +1,43 @@
+"""Settings of purified flows: those of flows, and how labels are judged."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from sourcewise.families.flow.settings import FlowSettings
+
+__all__ = ["PurifiedFlowSettings"]
+
+
+class PurifiedFlowSettings(FlowSettings):
+    """Settings of flow matching that judges labels; `docs/purified-flow.md` has what the defaults
+    were chosen by."""
+
+    purify_after: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of the planned updates after which labels are judged; 1: never",
+    )
+    probe_time: float = Field(
+        default=0.3,
+        ge=0,
+        lt=1,
+        description="time t of the path, from 0 (noise) to 1 (data), at which they are",
+    )
+    probe_draws: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        description="draws of noise that a label is judged by; each costs two evaluations of the "
+        "network per row and update",
+    )
+
+    @model_validator(mode="after")
+    def _check_unlabelled(self) -> Self:
+        if not self.unlabelled and self.purify_after < 1:
+            raise ValueError(
+                "unlabelled=0: labels are judged against what is learned without them, which "
+                "takes unlabelled above 0 (or purify_after=1)"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""What rectified flows gain and lose by each rectification."""

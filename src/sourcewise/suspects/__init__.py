@@ -1,0 +1,1 @@
+"""Suspect labels: rows that another source explains better than their own."""
