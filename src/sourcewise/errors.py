@@ -7,6 +7,7 @@ from difflib import get_close_matches
 __all__ = [
     "Damaged",
     "InputError",
+    "NotTaken",
     "TrainingFailed",
     "Unsuited",
     "counted",
@@ -51,7 +52,11 @@ class Damaged(InputError):
     """What stands in a place is not what was written there; the message names the place."""
 
 
-class Unsuited(InputError):
+class NotTaken(InputError):
+    """Data that this family does not take as they are, but another may."""
+
+
+class Unsuited(NotTaken):
     """Data that this family cannot take in any way, but another may."""
 
 

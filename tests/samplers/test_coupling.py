@@ -36,15 +36,6 @@ def test_noise_stays_within_its_source():
         assert set(map(tuple, alone.tolist())) == set(map(tuple, n[y == k].tolist()))
 
 
-def test_models_of_a_stack_are_paired_one_by_one():
-    x, _ = drawn(3, 8, 2, 2, 2)
-    n = Noise(1).normal(8, 2, 2, 2)
-    y = torch.stack([torch.arange(8) % k for k in (1, 2, 3)])
-    found = coupled(n, x, y)
-    for i in range(3):
-        assert torch.equal(found[i], coupled(n, x[i], y[i]))
-
-
 def test_many_rows_are_paired_in_parts():
     x, n = drawn(MOST + 10, 1)
     y = torch.zeros(len(x), dtype=torch.long)

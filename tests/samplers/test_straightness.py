@@ -12,7 +12,7 @@ from sourcewise.errors import InputError
 from sourcewise.randomness import Noise
 from sourcewise.samplers.odes import solve
 from sourcewise.samplers.paths import PATHS
-from sourcewise.samplers.straightness import straightness
+from sourcewise.samplers.straightness import bends, straightness
 from sourcewise.truths.normal_mixture import NormalMixture
 
 LINEAR = PATHS["linear"]
@@ -151,6 +151,12 @@ def test_it_is_the_variance_of_the_velocity_along_the_way():
     whole = torch.trapezoid(torch.stack(squares, 1), times, dim=1)
     exact = whole - (x - z).square().sum(1)
     torch.testing.assert_close(found.rows, exact, rtol=0, atol=5e-3)
+
+
+def test_bends_alone_are_those_of_one_interval():
+    velocity, z = flow((-2.0,), (2.0,), scale=0.5), Noise(0).normal(20, 1)
+    expected = straightness(velocity, z, grid(1), parts=32).rows
+    torch.testing.assert_close(bends(velocity, z, 32, "rk4"), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_it_takes_rows_of_any_shape_in_single_precision():

@@ -73,11 +73,13 @@ def test_scores_of_one_division_have_no_interval(normals):
     assert found.reach is None
 
 
-def test_the_spread_between_divisions_is_that_between_samples():
+@pytest.mark.parametrize("chance", [0.0, 0.2])
+def test_the_spread_between_divisions_is_that_between_samples(chance):
     """Two unit normals about m and 2, of which m is the mean of n rows of the other folds.
 
     Log densities move with m by x - m, log odds by b times that, and m has the variance 1 / n over
-    samples: divisions must come to it, though they share their rows.
+    samples: divisions must come to it, though they share their rows. What chance does in training
+    they take `folds - 1` times, of which R of them average to less: intervals are too wide.
     """
     n, R, folds, ratios = 400, 6, 5, []
     for b in range(40):
@@ -88,14 +90,39 @@ def test_the_spread_between_divisions_is_that_between_samples():
         for r in range(R):
             fold = noise.of("fold", r).permutation(n) % folds
             m = torch.stack([rows[fold != f].mean() for f in range(folds)])[fold]
-            scores[r] = torch.stack([-((x - m) ** 2) / 2, -((x - 2) ** 2) / 2], 1)
+            trained = -((x - m) ** 2) / 2 + chance * noise.of("training", r).normal(n)
+            scores[r] = torch.stack([trained, -((x - 2) ** 2) / 2], 1)
         found = judge(scores, Labels(y, torch.tensor([0.5, 0.5], dtype=torch.float64)), folds)
-        moves = found.calibration.scale * (x - rows.mean())
+        b_square = found.calibration.scale**2
+        of_rows = b_square * (x - rows.mean()).square().mean() / n
+        of_chance = b_square * chance**2
         assert found.error is not None
-        ratios.append(float(found.error.square().mean() / (moves.square() / n).mean()))
+        told = found.error.square().mean()
+        ratios.append(float(told / (of_rows + (folds - 1) * of_chance)))
+        assert not chance or told > 2 * (of_rows + of_chance / R)
     assert np.mean(ratios) == pytest.approx(1.0, abs=4 * np.std(ratios) / 40**0.5)
     assert np.std(ratios) / 40**0.5 < 0.05
 
 
 def test_a_share_stays_between_0_and_1():
     assert (Share.of(0.99, 0.1).high, Share.of(0.01, 0.1).low) == (1.0, 0.0)
+
+
+SQUARE = [[0.0, 0.0], [4.0, 0.0], [0.0, 4.0], [4.0, 4.0]]
+
+
+@pytest.mark.parametrize("J", [2, 4])
+def test_labels_of_which_two_in_five_are_wrong(J):
+    """Of 20 samples of 4000 rows, sources 4 standard deviations apart, of equal shares."""
+    world, rate = Normals(SQUARE[:J], [1 / J] * J), 0.4 / (1 - 1 / J)
+    inside, found_wrong = [], []
+    for b in range(20):
+        found, wrong = judged(world, 4000, rate, Noise(b).of("many"))
+        flagged = [i for i in found.ranked().tolist() if found.wrong[i] >= 0.5]
+        told, true = found.precision(flagged), float(wrong[flagged].mean())
+        inside.append(told.low <= true <= told.high)
+        found_wrong.append(float(found.wrong.sum()) / wrong.sum())
+        assert float(wrong[flagged].sum() / wrong.sum()) > 0.9
+    assert np.mean(inside) >= 0.9
+    assert np.mean(found_wrong) == pytest.approx(1.0, abs=0.02)
+    assert np.abs(np.subtract(found_wrong, 1)).max() < 0.15

@@ -18,6 +18,7 @@ from sourcewise.files import read_json, read_tensors
 from sourcewise.forms import Images, Ragged
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
+from sourcewise.suspects.prepare import LabelsSettings, prepare
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 GAUSSIAN = {"model": "gaussian", "seeds": 2}
@@ -251,6 +252,64 @@ def test_what_cannot_be_judged_is_refused_in_one_line(data, settings, message):
 def test_a_family_that_only_draws_cannot_judge(stranger):
     with pytest.raises(InputError, match="generator has no density of such data.*gaussian"):
         sw.labels(two(), model="generator")
+
+
+def test_those_are_named_that_take_the_form_of_the_data(stranger):
+    """Not the one that was refused, no families of texts for a table, nor of tables for texts."""
+    with pytest.raises(InputError) as refused:
+        sw.labels(two(), model="generator")
+    told = str(refused.value).split("have: ")[1].rstrip(")").split(", ")
+    assert {"gaussian", "table", "jko", "arm"} <= set(told)
+    assert not {"generator", "transformer"} & set(told)
+    texts = Sources(Ragged.of_strings(["ab", "cd"] * 20), torch.arange(40) % 2, "ab")
+    with pytest.raises(InputError, match="those that have: transformer.$"):
+        sw.labels(texts, model="generator")
+
+
+def test_auto_leaves_no_setting_unread(sites):
+    """Settings are of the first family that suits; only the data are a reason for another."""
+    data = sw.read(sites, source="site")
+    with pytest.raises(InputError, match="bins"):
+        prepare(data, LabelsSettings(set={"bins": 8}))
+    with pytest.raises(InputError, match="gaussian is fitted exactly"):
+        prepare(data, LabelsSettings(strategy="fine-tuned"))
+
+
+def test_auto_says_which_family_takes_gaps(sites):
+    gaps = sites.copy()
+    gaps.loc[[4, 24, 33], "noise"] = np.nan
+    data = sw.read(gaps, source="site")
+    ready = prepare(data, LabelsSettings())
+    assert ready.job.family.name == "table"
+    told = [note for note in ready.notes if note.startswith("the family is table, as gaussian")]
+    assert len(told) == 1
+    assert "missing values (noise 3; 180 rows)" in told[0]
+    with pytest.raises(InputError, match="missing values"):  # no other has this setting
+        prepare(data, LabelsSettings(set={"shrinkage": "none"}))
+    assert prepare(sw.read(sites, source="site"), LabelsSettings()).job.family.name == "gaussian"
+
+
+def test_of_trained_families_a_warning_says_that_intervals_are_too_wide(sites):
+    """Not of exact ones, nor where scores have none."""
+    data, told = sw.read(sites, source="site"), []
+    small = {"updates": 2, "passes": 1, "width": 4, "layers": 1}
+    told.append(sw.labels(data, model="table", set=small, folds=2, seeds=2).result.warnings)
+    told.append(sw.labels(data, model="table", set=small, folds=2, seeds=1).result.warnings)
+    told.append(sw.labels(data, **GAUSSIAN).result.warnings)
+    found = [any("intervals of scores are wider" in note for note in notes) for notes in told]
+    assert found == [True, False, False]
+
+
+def test_a_warning_says_that_most_labels_look_drawn_anew():
+    """Two sources 4 standard deviations apart, of whose labels two in five are wrong, or none."""
+    noise, y = Noise(0), torch.arange(2000) % 2
+    x = noise.of("x").normal(2000, 2) + torch.tensor([4.0, 0.0]) * y[:, None]
+    wrong = noise.of("wrong").uniform(2000) < 0.4
+    many = sw.labels(Sources(x, torch.where(wrong, 1 - y, y), "ab"), **GAUSSIAN).result
+    none = sw.labels(Sources(x, y, "ab"), **GAUSSIAN).result
+    assert any("were drawn anew, of 1 at most" in note for note in many.warnings)
+    assert not any("drawn anew" in note for note in none.warnings)
+    assert many.expected_wrong == pytest.approx(int(wrong.sum()), rel=0.1)
 
 
 def test_a_run_of_labels_has_no_models(sites, tmp_path):

@@ -1,5 +1,6 @@
 """Who scores whom: no row is scored by a model that knows it, or a copy of it."""
 
+import pytest
 import torch
 
 from sourcewise.fitting.job import Work
@@ -7,7 +8,7 @@ from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.suspects.copies import votes
 from sourcewise.suspects.prepare import LabelsSettings, prepare
-from sourcewise.suspects.scores import fold_scores
+from sourcewise.suspects.scores import fold_scores, scoring_seconds
 
 Y = torch.arange(120) % 3
 X = Noise(0).normal(120, 2) + 3 * Y[:, None]
@@ -87,3 +88,22 @@ def test_copies_do_not_vote_where_models_have_seen_them():
     again = torch.cat([x, x]).double()
     grouped = Sources(again, torch.cat([y, y]), "ab", group=torch.arange(20))
     assert votes(grouped, torch.cat([y, y]), 2) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "columns", "timed"),
+    [
+        ("flow", 2, True),
+        ("purified-flow", 2, True),
+        ("rectified-flow", 2, True),
+        ("jko", 2, True),
+        ("energy", 2, True),  # by quadrature
+        ("energy", 4, False),  # by a simulation that follows training
+    ],
+)
+def test_scoring_is_timed_of_all_that_have_densities_before_training(family, columns, timed):
+    wide = Sources(Noise(0).normal(120, columns) + 3 * Y[:, None], Y, "abc", name="wide")
+    ready = prepared(wide, model=family, set={"updates": 1, "passes": 1})
+    of = ready.rehearsal
+    seconds = scoring_seconds(ready.job, of.rows, of.split, of.encoders, 3)
+    assert (seconds > 0) == timed

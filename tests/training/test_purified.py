@@ -17,7 +17,7 @@ from sourcewise.families.offers import LabelFlags
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.purified_flow.model import PurifiedFlow
 from sourcewise.families.purified_flow.settings import PurifiedFlowSettings
-from sourcewise.files import read_json, read_tensors
+from sourcewise.files import file_digest, read_json, read_tensors, write_json, write_tensors
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -159,11 +159,26 @@ def test_a_killed_training_goes_on_to_the_same_bits(partition, tmp_path: Path):
 
 
 def test_a_checkpoint_with_records_of_other_rows_is_refused(tmp_path: Path):
-    trained(settings(), folder=tmp_path)
+    """Training then begins anew, and comes to the same bits."""
+    expected, efforts = trained(settings(), folder=tmp_path)
     (place,) = tmp_path.iterdir()
-    for last in place.glob("checkpoint-*.json"):
-        path = last.with_suffix(".safetensors")
-        assert read_tensors(path)["flags/0"].shape == (3, 288)
+    notes = list(place.glob("checkpoint-*.json"))
+    assert notes
+    for note in notes:
+        path, document = note.with_suffix(".safetensors"), read_json(note)
+        tensors = read_tensors(path)
+        assert tensors["flags/0"].shape == (3, 288)
+        write_tensors(path, tensors | {"flags/0": torch.ones(3, 287).double()})
+        write_json(note, document | {"tensors": file_digest(path)})
+    shares: list[float] = []
+    with pytest.warns(UserWarning, match="flags/0.*training begins"):
+        again, efforts_again = trained(
+            settings(), folder=tmp_path, progress=lambda done, total: shares.append(done / total)
+        )
+    assert shares[0] < 0.1
+    assert efforts_again == efforts
+    assert torch.equal(parameters(again), parameters(expected))
+    assert torch.equal(flags_of(again)[0], flags_of(expected)[0])
 
 
 def table() -> pd.DataFrame:

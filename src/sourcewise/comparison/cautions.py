@@ -139,7 +139,7 @@ def most_learnt(learnt: tuple[float, float], of: tuple[float, float]) -> float:
 def against_whole(summary: Summary, strategy: str, baseline: str) -> Iterator[str]:
     """Where a term of the metric is surely for one strategy, and all together for the other.
 
-    Not of the last term, which nobody sees.
+    Not of the last term, which draws show least; of the others all together hold at 95 %.
     """
     terms = summary.plan.job.metric.terms
     if not terms:
@@ -150,7 +150,7 @@ def against_whole(summary: Summary, strategy: str, baseline: str) -> Iterator[st
     one, other = (strategy, baseline) if whole.value > 0 else (baseline, strategy)
     for number, name in enumerate(terms[:-1]):
         term = summary.term(number, strategy, baseline)
-        if not term.low <= 0 <= term.high and (term.value > 0) != (whole.value > 0):
+        if term.p * (len(terms) - 1) < 0.05 and (term.value > 0) != (whole.value > 0):
             yield (
                 f"by {name.partition(':')[0]} alone {other} is better, by "
                 f"{rounded(abs(term.value))}, though {one} is by all together: draws of {other} "

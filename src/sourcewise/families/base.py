@@ -35,18 +35,24 @@ class ConditionalModel(nn.Module, ABC):
     the result (S models at once, see `networks.layers`) says so by `stackable`.
 
     Attributes:
+        whole_batches: whether the loss of a row in training depends on the others of its batch,
+            which is then not cut.
         recipe: how it is trained, a name in `training.recipes.registry`; that of its family.
         averages: averages of the weights that training kept: parameters by name.
         slow_draws: whether samples take so long that a metric should do with few.
         slow_density: whether log densities take so long that few rows are scored where few do.
+        simulated: whether log densities rest on a simulation that follows training; before it
+            there are none.
         takes_gaps: whether it is fitted to rows with gaps (NaN); otherwise these are filled in.
         movable: whether draws and scores are computed where its parameters are, wherever sources,
             given columns and noise are.
     """
 
-    stackable: ClassVar[bool] = False
+    stackable: bool = False
+    whole_batches: bool = False
     slow_draws: bool = False
     slow_density: bool = False
+    simulated: bool = False
     takes_gaps: ClassVar[bool] = False
     movable: ClassVar[bool] = False
     recipe: ClassVar[str] = "gradient"
@@ -245,6 +251,23 @@ class SharedError:
     def of(cls, columns: Tensor) -> "SharedError":
         """The inverse of `columns`."""
         return cls(*columns.unbind(1))
+
+    @classmethod
+    def of_steps(cls, change: Tensor, y: Tensor, K: int) -> "SharedError":
+        """Of a solver of order 4, by what half as many steps change: an error is 1/15 of it.
+
+        >>> SharedError.of_steps(torch.tensor([0.15, 0.45]), torch.tensor([0, 0]), 1).either_way
+        tensor([0.0200], dtype=torch.float64)
+
+        Args:
+            change: (B,) of log densities.
+            y: (B,) sources.
+            K: their number.
+        """
+        y, sums = y.cpu(), torch.zeros(K, dtype=torch.float64)
+        sums.index_add_(0, y, change.double().abs().cpu() / 15)
+        error = sums / torch.bincount(y, minlength=K)
+        return cls(0 * error, 0 * error, error)
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,10 @@ def coupled(n: Tensor, x: Tensor, y: Tensor) -> Tensor:
     [[1.0], [4.0], [9.0]]
 
     Args:
-        n: (B, ...) noise, or (S, B, ...).
-        x: (B, ...) rows, or (S, B, ...) of S models.
-        y: (B,) sources, or (S, B).
+        n: (B, ...) noise.
+        x: (B, ...) rows.
+        y: (B,) sources.
     """
-    if y.ndim == 2:
-        each = n if n.ndim == x.ndim else n.expand_as(x)
-        return torch.stack([coupled(*own) for own in zip(each, x, y, strict=True)])
     order = torch.arange(len(y), device=y.device)
     for source in y.unique():
         for rows in (y == source).nonzero().squeeze(1).split(MOST):

@@ -29,7 +29,7 @@ from torch import Tensor
 from sourcewise.errors import InputError
 from sourcewise.samplers.odes import Velocity, alone, followed, rising_or_falling
 
-__all__ = ["Straightness", "straightness"]
+__all__ = ["Straightness", "bends", "straightness"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ def straightness(
         raise InputError(f"parts of an interval must be even and at least 2, not {parts}")
     grid = rising_or_falling(grid).double().to(z.device)
     times = _refined(grid, parts)
-    ways = [x for (x,) in followed(alone(velocity), (z,), times, method)]
-    way = (ways[-1] - ways[0]).double() / (grid[-1] - grid[0])
+    ways, way = _ways(velocity, z, times, method)
     bent, change = [], []
     for x, t in zip(ways, times, strict=True):
         v, dv = _velocity_and_change(velocity, x, t)
@@ -96,6 +95,33 @@ def straightness(
     weights = _simpson(parts).to(z.device)
     S = _means(torch.stack(bent, 1), weights) @ grid.diff().abs()
     return Straightness(S, _means(torch.stack(change, 1), weights))
+
+
+def bends(velocity: Velocity, z: Tensor, parts: int = 16, method: str = "heun") -> Tensor:
+    """(B,) S of each row alone, of a flow from t = 0 to 1: nothing is differentiated.
+
+    >>> z = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    >>> bends(lambda x, t: 2 * t * torch.ones_like(x), z)  # integral of (1 - 2 t)^2
+    tensor([0.3333, 0.3333], dtype=torch.float64)
+
+    Args:
+        velocity: v.
+        z: (B, ...) rows at t = 0.
+        parts: steps, even.
+        method: a name of `odes.METHODS`.
+    """
+    times = torch.linspace(0, 1, parts + 1, dtype=torch.float64, device=z.device)
+    ways, way = _ways(velocity, z, times, method)
+    bent = [_squared(way - velocity(x, t).double()) for x, t in zip(ways, times, strict=True)]
+    return torch.stack(bent, 1) @ _simpson(parts).to(z.device)
+
+
+def _ways(
+    velocity: Velocity, z: Tensor, times: Tensor, method: str
+) -> tuple[list[Tensor], Tensor]:
+    """Rows at all times, and the mean velocity between the first and the last."""
+    ways = [x for (x,) in followed(alone(velocity), (z,), times, method)]
+    return ways, (ways[-1] - ways[0]).double() / (times[-1] - times[0])
 
 
 def _refined(grid: Tensor, parts: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sourcewise.cells import as_option
-from sourcewise.errors import InputError, counted, listing
+from sourcewise.errors import InputError, NotTaken, counted, listing
 from sourcewise.forms import Images, Ragged, Table, as_table
 from sourcewise.places import Place
 from sourcewise.screening.options import Missing, Rules
@@ -149,7 +149,7 @@ def refuse_wide(screened: Screened, rules: Rules) -> None:
     """
     count = len(screened.table.names)
     if rules.widest is not None and count > rules.widest:
-        raise InputError(
+        raise NotTaken(
             f"{screened.data.name}: {count} columns to model, and this family takes at most "
             f"{rules.widest}: choose some with --columns, or another family with --model"
         )
@@ -204,7 +204,7 @@ def handle_missing(screened: Screened, missing: Missing, imputes: bool = True) -
     if missing == "refuse" or (missing == "impute" and not imputes):
         more = ", --missing impute fills them in" if imputes else "; this family takes no gaps"
         more += ", --missing impute is not for it" if missing == "impute" else ""
-        raise InputError(
+        raise NotTaken(
             f"missing values ({told}; {len(table)} rows): --missing drop leaves these rows out"
             f"{more}"
         )

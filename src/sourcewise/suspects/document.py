@@ -26,6 +26,7 @@ from sourcewise.suspects.prepare import PreparedLabels
 __all__ = ["SHOWN", "Found", "labels_result", "labels_table"]
 
 SHOWN = 100  # flags of which the result shows what they are
+NOISY = 0.5  # labels drawn anew, above which little of them is known
 HEAD = ("row", "source", "suggested", "score", "low", "high", "probability", "flagged", "place")
 
 
@@ -114,11 +115,28 @@ def labels_result(found: Found, run: str | None) -> LabelsResult:
         sources=tuple(_sources(found, flags)),
         confusions=_confusions(flags),
         model=_model(found),
-        warnings=tuple(prepared.notes),
+        warnings=(*prepared.notes, *_notes(found)),
         run=run,
         settings=config["settings"],
         versions=config["versions"],
     )
+
+
+def _notes(found: Found) -> Iterator[str]:
+    """What is to be known of what was found, one line each."""
+    judged, job = found.judged, found.prepared.job
+    rate = float(judged.calibration.rate)
+    if rate > NOISY:
+        yield (
+            f"the labels are likeliest if {rate:.2f} of them were drawn anew, of 1 at most: where "
+            "sources overlap, or models are weak, this is hardly known, nor how many labels are "
+            "wrong"
+        )
+    if judged.reach is not None and job.family.trained:
+        yield (
+            "intervals of scores are wider than 95 % takes: what chance does in training counts "
+            "as if it came from the rows"
+        )
 
 
 def _flags(found: Found) -> Iterator[Flag]:

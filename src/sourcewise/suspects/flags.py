@@ -84,6 +84,11 @@ class Judged:
         `(F - 1) v` (the delete-d jackknife: Shao and Wu, "A general theory for jackknife variance
         estimation", 1989, Ann. Statist. 17). Of few divisions v is averaged over the rows whose
         scores are nearest.
+
+        Of trained families they are too large, never too small: each division trains, and spreads
+        rounded values, with noise of its own. What that adds to v, say u, counts as `(F - 1) u`,
+        and to the score, the mean over R divisions, it does only `u / R`. The same noise for all
+        divisions would not mend it: other rows make other batches of it.
         """
         R = len(self.scores)
         if R < 2:
@@ -106,7 +111,8 @@ class Judged:
         """The share of flagged labels that are wrong: its mean, and what it may come to.
 
         Its variance is that of labels that are wrong independently of each other, and that of the
-        calibration: the inverse of the curvature of its likelihood, by the delta method.
+        calibration: the inverse of the curvature of its likelihood, by the delta method. Copies
+        vote for each other, so that their labels are not independent: of many it is too small.
         """
         w = self.wrong[flagged]
         chance = float((w * (1 - w)).sum()) / len(w) ** 2

@@ -13,15 +13,17 @@ a copy is drawn from a Dirichlet distribution about p of the concentration alpha
 mislead: models that fit too closely exaggerate (the scale b, as in temperature scaling), sources
 of few rows are scored too low as a whole (the offsets a_j, drawn to 0 with the strength of a unit
 normal), wrong labels would make b small (eps), and copies of a text know better what it is than
-any model (alpha). All are chosen together by the likelihood of the labels, `sum_i log q_(y_i)`.
+any model (alpha). All are chosen together by the likelihood of the labels, `sum_i log q_(y_i)`,
+penalised (see `penalised`). Wrong are `eps (1 - sum_j pi_j^2)` of all labels: eps may come near 1,
+as labels say something of the rows as long as it is below.
 
 The score of a label y is the log odds that it is wrong, in nats:
 
     s  =  log pi_y (1 - t_y) / t_y  +  log eps / (1 - eps + eps pi_y).
 
-Without copies and offsets `log pi_y / t_y = b (log p(x) - log p(x | y))`, tempered: the marginal
-against the conditional log-likelihood, beside which all else is nearly constant for labels that
-are likely wrong (t_y near 0).
+Without copies and offsets `log pi_y / t_y = log sum_k pi_k exp(b l_k) - b l_y`: the marginal
+against the conditional log-likelihood, both tempered, beside which all else is nearly constant for
+labels that are likely wrong (t_y near 0).
 
 Reference:
     Guo et al., "On calibration of modern neural networks", ICML 2017 (temperature scaling);
@@ -41,8 +43,7 @@ from torch import Tensor
 __all__ = ["Calibration", "Labels", "calibrated", "penalised"]
 
 BEYOND = 1e6  # nats: what stands for certainty
-MOST_NOISE = 0.5  # of labels drawn anew
-STARTS = (0.02, 0.2)  # of eps
+STARTS = (0.02, 0.2, 0.8)  # of eps
 SMALLEST = 1e-300
 USUAL = 10.0  # alpha, where no copies say otherwise
 COMMON = 0.05  # eps, likewise of labels
@@ -87,7 +88,7 @@ class Calibration:
     def of(cls, free: Tensor) -> "Calibration":
         """From (J + 3,) numbers without limits."""
         scale, rate, weight = free[-3:]
-        return cls(free[:-3], scale.exp(), MOST_NOISE * rate.sigmoid(), weight.exp())
+        return cls(free[:-3], scale.exp(), rate.sigmoid(), weight.exp())
 
     def right(self, scores: Tensor, labels: Labels) -> Tensor:
         """(n, J) t, how likely each label is the right one, given log densities (n, J)."""
@@ -113,14 +114,14 @@ class Calibration:
 
 def _logit(rate: float) -> float:
     """What `Calibration.of` takes back to eps."""
-    return math.log(rate / (MOST_NOISE - rate))
+    return math.log(rate / (1 - rate))
 
 
 def penalised(free: Tensor, scores: Tensor, labels: Labels) -> Tensor:
     """() minus the log-likelihood of the labels that rows have, with what draws it.
 
-    Offsets, log b and (log alpha - log 10) / 2 are unit normals; log eps / (1/2 - eps) is a
-    normal of three units about one label in twenty, which keeps it from 0.
+    Offsets, log b and (log alpha - log 10) / 2 are unit normals; log eps / (1 - eps) is a
+    normal of three units about one label in twenty, which keeps it from 0 and from 1.
     """
     found = Calibration.of(free)
     seen = labels.at(found.seen(found.right(scores, labels), labels))

@@ -65,6 +65,11 @@ class StackTraining:
         shard: bool = False,
         begun: bool = False,
     ):
+        if tasks[0].model.whole_batches and (settings.microbatch or processes.count > 1):
+            raise InputError(
+                "these models look at whole batches: microbatch=0 is allowed, and one process "
+                "for each model"
+            )
         copies = [(i, task) for i, led in enumerate(tasks) for task in led.further]
         self.tasks = [*tasks, *(task for _, task in copies)]
         self.leader = [*range(len(tasks)), *(i for i, _ in copies)]

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import sourcewise as sw
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
 from sourcewise.families.flow.family import FAMILY
@@ -35,6 +36,8 @@ def test_a_network_that_says_nothing_has_the_density_of_the_noise(path):
     found = model.log_density(batch_of(x), Noise(0))
     expected = -0.5 * x.square().sum(1) - math.log(2 * math.pi)
     assert found.kind == "exact"
+    assert found.shared is not None
+    assert float(found.shared.either_way.max()) < 1e-6
     torch.testing.assert_close(found.value, expected, atol=1e-6, rtol=0)
 
 
@@ -95,3 +98,16 @@ def test_what_decides_depends_on_the_coupling_and_the_data():
 def test_given_columns_are_refused_by_a_coupling():
     with pytest.raises(InputError, match="setting coupling: with given columns only independent"):
         Flow(FlowSettings.parse({"coupling": "optimal-transport"}), K=2, d=2, C=1)
+
+
+def test_a_coupling_looks_at_whole_batches():
+    wine = sw.read("wine")
+    few = {"coupling": "optimal-transport", "updates": 3, "passes": 0.1, "width": 8}
+    with pytest.raises(InputError, match="microbatch=0 is allowed"):
+        sw.train(wine, model="flow", set={**few, "microbatch": 8})
+    one, other = (
+        sw.train(wine, model="flow", strategy="separate", set=few, stacked=stacked)
+        for stacked in (True, False)
+    )
+    pairs = zip(*(run.models["separate"].model.parameters() for run in (one, other)), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)

@@ -209,6 +209,18 @@ def test_rows_of_a_block_are_those_that_the_blocks_before_it_leave():
     assert bool(torch.cat([tested.movement, tested.residual, tested.gamma]).isfinite().all())
 
 
+def test_what_a_model_tells_of_its_steps():
+    tested = model(blocks=2)
+    assert tested.diagnostics() == []
+    for name, values in (("gamma", (0.5, 2.0)), ("movement", (1, 3)), ("residual", (0.5, 0.25))):
+        getattr(tested, name)[:] = torch.tensor(values)
+    assert {told.name: told.values[0] for told in tested.diagnostics()} == {
+        "last step size": 2.0,
+        "movement over step size": 1.5,
+        "largest affine part of a residual": 0.5,
+    }
+
+
 def test_a_block_begins_where_the_one_before_it_ended():
     tested = JKOFlow(JKOSettings.parse(QUICK | {"learning_rate": 1e-9}), K=2, d=2)
     fit(tested, data(), names=NAMES)

@@ -94,6 +94,9 @@ def test_one_source_has_no_other_label():
 
 
 def test_labels_are_judged_against_what_is_learned_without_them():
+    with pytest.raises(InputError, match="coupling.*independent") as refused:
+        PurifiedFlowSettings.parse({"coupling": "optimal-transport"})
+    assert "\n" not in str(refused.value)
     with pytest.raises(InputError, match="unlabelled above 0"):
         PurifiedFlowSettings.parse({"unlabelled": 0.0})
     assert PurifiedFlowSettings.parse({"unlabelled": 0.0, "purify_after": 1}).unlabelled == 0

@@ -149,6 +149,23 @@ def test_the_second_part_is_straighter_and_leads_to_the_same(trained):
     assert away[1] < 0.35 * away[0]
 
 
+def test_a_trained_model_tells_how_bent_its_flows_are(trained):
+    """As found from other noise, within four standard errors of a hundred ways."""
+    n, y = asked()
+    grid = torch.linspace(0, 1, 17, dtype=torch.float64)
+    for i, told in enumerate(trained.diagnostics()):
+        with torch.no_grad():
+            found = straightness(field(trained.flow(i), y), n, grid, parts=2)
+        assert told.name == f"bend of flow {i + 1}"
+        assert abs(told.values[0] - found.value) < 4 * found.error * (1 + 400 / 100) ** 0.5
+    assert len(trained.diagnostics()) == 2
+    assert made().diagnostics() == []
+    one = made(1)
+    rows = one.handed(1, batch(5), Noise(0))
+    assert torch.equal(rows.tensor.isnan(), torch.ones(5, 2).bool())
+    assert [d.name for d in one.diagnostics()] == ["bend of flow 1"]
+
+
 def test_the_distilled_part_does_in_one_step_what_the_last_flow_does(trained):
     n, y = asked()
     exact, drawn = ends(trained.flow(1), n, y), ends(trained.flow(2), n, y, 1, "euler")

@@ -12,6 +12,7 @@ from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
 from sourcewise.errors import InputError, listing, unknown
 from sourcewise.families.family import Family
 from sourcewise.families.registry import families, family, suiting
+from sourcewise.families.settings import FamilySettings
 from sourcewise.files import plain
 from sourcewise.fitting.job import Job
 from sourcewise.forms import Table, as_table, form
@@ -213,7 +214,7 @@ def _common_metric(
     if settings.metric != "auto" or len(chosen) == 1:
         return settings.metric
     kind = form(data.x)
-    each = [deciding(item, item.parse(sets[item.name]).suited(kind), kind) for item in chosen]
+    each = [deciding(f, _parsed(f.name, sets[f.name]).suited(kind), kind) for f in chosen]
     common = [name for name in each[0] if all(name in names for names in each)]
     return common[0] if common else "auto"
 
@@ -275,7 +276,7 @@ def _ready(
     found: list[Prepared] = []
     notes: list[str] = []
     for name, settings in asked.items():
-        _check_settings(name, settings)
+        _parsed(name, settings.set)
         try:
             found.append(prepare(data, settings))
         except FAILURES as error:
@@ -289,10 +290,10 @@ def _ready(
     return found, notes
 
 
-def _check_settings(name: str, settings: CompareSettings) -> None:
-    """Raise for a value that the family never takes, whatever the data."""
+def _parsed(name: str, values: Mapping[str, object]) -> FamilySettings:
+    """The settings of a family; raise for a value that it never takes, whatever the data."""
     try:
-        family(name).parse(settings.set)
+        return family(name).parse(values)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import BatchNoise, ConditionalModel, Density
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density, SharedError
 from sourcewise.families.denoisers.bound import likelihood_bound
 from sourcewise.families.denoisers.network import network
 from sourcewise.families.denoisers.settings import DenoiserSettings
@@ -191,7 +191,8 @@ class DenoiserModel(ConditionalModel):
     def log_density(self, batch: Batch, noise: Noise) -> Density:
         """Of rows of numbers: see `flow_log_density`."""
         found = self.flow_log_density(batch, noise.each(batch.y))
-        return Density(found.value, "exact" if found.exact else "estimate")
+        shared = SharedError.of_steps(found.step, batch.y, self.K)
+        return Density(found.value, "exact" if found.exact else "estimate", shared)
 
     def flow_log_density(
         self, batch: Batch, noise: ExampleNoise, steps: int = 32, probes: int | None = None

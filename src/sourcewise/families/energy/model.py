@@ -137,7 +137,7 @@ class Energy(ConditionalModel):
         super().__init__()
         s, self.settings, self.K, self.D, self.C = settings, settings, K, D, C
         self.plan = plan = choose(settings, D, shape=shape, cells=cells, C=C)
-        self.slow_draws = plan.shape is not None
+        self.slow_draws, self.simulated = plan.shape is not None, not plan.exact
         self.exact, self.rule, self.nodes = plan.exact, plan.rule, plan.nodes
         self.sampler, self.based = plan.sampler, plan.based
         sizes = s.embedding, plan.width, s.depth, s.activation, s.spectral, C

@@ -37,6 +37,7 @@ from sourcewise.samplers.continuous_flow import FlowDensity, even_steps, log_den
 from sourcewise.samplers.coupling import coupled
 from sourcewise.samplers.denoising import Denoiser
 from sourcewise.samplers.paths import PATHS, Path, Place
+from sourcewise.samplers.straightness import bends
 
 __all__ = ["Flow", "Pairs"]
 
@@ -73,6 +74,8 @@ class Flow(DenoiserModel):
                 f"setting coupling: with given columns only independent is allowed, "
                 f"{settings.coupling} would pair rows whatever these are"
             )
+        self.whole_batches = settings.coupling != "independent"
+        self.stackable = not self.whole_batches
 
     @property
     def path(self) -> Path:
@@ -81,7 +84,7 @@ class Flow(DenoiserModel):
 
     def _loss(self, batch: Batch, noise: BatchNoise, level: Tensor) -> Tensor:
         x, label, n = self._seen(batch, noise)
-        if self.settings.coupling == "optimal-transport":
+        if self.whole_batches:
             n = coupled(n, x, batch.y)
         t = self.path.time_of(self._sigma(level).clamp(*LEVELS))
         return self._matched(Pairs(x, n, label, batch.c), t, noise)
@@ -109,6 +112,13 @@ class Flow(DenoiserModel):
                 c = None if batch.c is None else batch.c[rows].to(label)
                 ends.append(self._drawn(self._field(label[rows], c), n[rows], steps, "heun"))
         return Pairs(torch.cat(ends), n, label, batch.c)
+
+    def bends(self, batch: Batch, noise: BatchNoise) -> Tensor:
+        """(B,) S of ways from fresh noise, see `samplers.straightness`; args as of `pairs`."""
+        label = self._labels(batch)
+        n, c = noise.of("noise").normal(len(batch), *self.shape).to(label), batch.c
+        with torch.no_grad(), fixed_weights(self.network):
+            return bends(self._field(label, None if c is None else c.to(label)), n)
 
     def paired(self, batch: Batch, which: Tensor) -> Pairs:
         """Pair `which` (..., B) of each row of a batch.

@@ -57,7 +57,8 @@ class JKOFlow(ConditionalModel):
     Attributes:
         gamma: (N,) sizes of the steps; NaN before training, as the others.
         movement: (N,) root of the mean square of how far each block moves rows.
-        residual: (N,) at most the first-order residual of each: see `steps.affine_residual`.
+        residual: (N,) of each the affine part of its first-order residual, which is at most the
+            whole: see `steps.affine_residual`.
     """
 
     stackable = True
@@ -92,12 +93,11 @@ class JKOFlow(ConditionalModel):
         return "minus the log-likelihood, and its last block's movement"
 
     def diagnostics(self) -> list[Diagnostic]:
-        """Of the last step its size and what it leaves, of all of them the largest residual."""
-        left = float(self.movement[-1] / self.gamma[-1])
+        """Of the last step its size and S/gamma, of all of them the largest affine residual."""
         found = {
             "last step size": float(self.gamma[-1]),
-            "distance left": left,
-            "largest affine residual": float(self.residual.max()),
+            "movement over step size": float(self.movement[-1] / self.gamma[-1]),
+            "largest affine part of a residual": float(self.residual.max()),
         }
         return [Diagnostic(n, (v,)) for n, v in found.items() if math.isfinite(v)]
 
@@ -181,10 +181,7 @@ class JKOFlow(ConditionalModel):
         The method is of order 4: an error is 1/15 of the change from half as many steps.
         """
         fine, coarse = (self._log_p(batch, steps) for steps in (FINE, FINE // 2))
-        sums = torch.zeros(self.K, dtype=torch.float64)
-        sums.index_add_(0, batch.y.cpu(), ((fine - coarse).abs() / 15).cpu())
-        error = sums / torch.bincount(batch.y.cpu(), minlength=self.K)
-        return Density(fine, "exact", SharedError(0 * error, 0 * error, error))
+        return Density(fine, "exact", SharedError.of_steps(fine - coarse, batch.y, self.K))
 
     def _log_p(self, batch: Batch, steps: int) -> Tensor:
         x = batch.tensor.double()

@@ -7,7 +7,9 @@ Its density at x is that of the data at x_0, where the way back through all of t
 
     log p_{n+1}(x) = log p_0(x_0) - sum_{i <= n} integral of div v_i dt,
 
-which is differentiated along the way. The L2(p_{n+1}) norm of xi is the eps of `theory.jko`.
+which is differentiated along the way. The L2(p_{n+1}) norm of xi is the eps of `theory.jko` if T
+is the optimal map from p_{n+1} to p_n: the theorem takes that one, and a block's own way back,
+which is taken here, need not be optimal.
 """
 
 import copy
@@ -41,7 +43,7 @@ class AfterBlock:
 
     @property
     def eps(self) -> float:
-        """`(E|xi|^2)^(1/2)`."""
+        """`(E|xi|^2)^(1/2)`, by the block's own way back."""
         return _length(self.residual)
 
     @property

@@ -1,10 +1,11 @@
-"""Sizes of the steps, and what is left to do after them, by what blocks have been seen to do.
+"""Sizes of the steps, and what is left to do after them if they are exact, by what blocks do.
 
-An exact step to p_{n+1} has the first-order condition (see `theory.jko`)
+A step to p_{n+1} that is exact has the first-order condition (see `theory.jko`)
 
-    (T(x) - x) / gamma = grad V(x) + grad log p_{n+1}(x),    T the map from p_{n+1} back to p_n,
+    (T(x) - x) / gamma = grad V(x) + grad log p_{n+1}(x),    T the optimal map back to p_n,
 
-so that the distance that it moves rows over its size is the root of a relative Fisher information,
+so that, if the step is exact, the distance that it moves rows over its size is the root of a
+relative Fisher information,
 
     S / gamma = J_{n+1},   S^2 = E|T(x) - x|^2,   J_{n+1}^2 = E|grad log p_{n+1} / q|^2,
 
@@ -12,9 +13,10 @@ which bounds what is left, by Talagrand's and the logarithmic Sobolev inequality
 
     W2(p_{n+1}, q) <= J_{n+1},    KL(p_{n+1}||q) <= J_{n+1}^2 / 2.
 
-A step of an exactly known residual eps has `J <= S / gamma + eps`. Steps lead to q at the rate
-1/(1 + gamma) at least. So M more steps move rows equally far, and leave a distance e, if the next
-one goes `(J - e)/M` of J:
+A step that is not exact, of residual eps by its own way back, has `J <= S / gamma + eps`; eps is
+known from below alone (`affine_residual`), so that the sizes are a rule and no guarantee. Exact
+steps lead to q at the rate 1/(1 + gamma) at least. So M more of them move rows equally far, and
+leave a distance e, if the next one goes `(J - e)/M` of J:
 
     gamma / (1 + gamma) = (1 - e/J) / M.
 """
@@ -36,7 +38,7 @@ def next_size(gamma: float, movement: float, end: float, more: int) -> float:
     Args:
         gamma: size of the last step.
         movement: S, how far it moved rows.
-        end: e, the distance to be left after all steps.
+        end: e, the distance to be left after all steps, if they are exact.
         more: M, steps to come, this one included.
     """
     share = (1 - min(1.0, end * gamma / max(movement, 1e-12))) / more
@@ -44,7 +46,7 @@ def next_size(gamma: float, movement: float, end: float, more: int) -> float:
 
 
 def affine_residual(before: Tensor, after: Tensor, gamma: float) -> float:
-    """Length of the residual's part that is an affine field: at most eps, of q = N(0, I).
+    """Length of the affine part of the residual: at most eps, by the own way back, of N(0, I).
 
     With `u = x' + (x' - x)/gamma` and `f = (1, x')`, integration by parts gives without a density
 

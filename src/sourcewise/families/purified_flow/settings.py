@@ -1,6 +1,6 @@
 """Settings of purified flows: those of flows, and how labels are judged."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,11 @@ class PurifiedFlowSettings(FlowSettings):
         le=1000,
         description="draws of noise that a label is judged by; each costs two evaluations of the "
         "network per row and update",
+    )
+
+    # The probe has independent noise, and rows without a label would be paired as one source.
+    coupling: Literal["independent"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="independent", description="of noise and rows in training: independent"
     )
 
     @model_validator(mode="after")

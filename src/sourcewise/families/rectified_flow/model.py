@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from sourcewise.batch import Batch
 from sourcewise.errors import InputError
-from sourcewise.families.base import BatchNoise, ConditionalModel, Density
+from sourcewise.families.base import BatchNoise, ConditionalModel, Density, Diagnostic
 from sourcewise.families.flow.model import Flow
 from sourcewise.families.rectified_flow.settings import RectifiedFlowSettings
 from sourcewise.randomness import ExampleNoise, Noise
@@ -44,6 +44,7 @@ LOOKS = 4  # pairs of a validation row, each at a time of its own
 ROUGH = 2  # steps of pairs that are not trained on
 STEPS = 4  # of draws, unless users say
 ENDS = 2.0  # a
+WAYS = 100  # rows whose ways tell how straight a flow is
 
 
 class RectifiedFlow(ConditionalModel):
@@ -53,6 +54,9 @@ class RectifiedFlow(ConditionalModel):
         settings: how many, and those of each.
         sizes: see `DenoiserModel`.
 
+    Attributes:
+        bends: (rectifications,) S of each flow, see `samplers.straightness`; NaN before training.
+
     Raises:
         InputError: of `Flow`.
     """
@@ -61,6 +65,7 @@ class RectifiedFlow(ConditionalModel):
     recipe: ClassVar[str] = "greedy"
     slow_density = True
     movable = True
+    bends: Tensor
 
     def __init__(self, settings: RectifiedFlowSettings, **sizes: Any):
         super().__init__()
@@ -68,6 +73,8 @@ class RectifiedFlow(ConditionalModel):
         count = settings.rectifications + settings.distilled
         self.flows = nn.ModuleList(Flow(settings, **sizes) for _ in range(count))
         self.slow_draws = len(self.flow(0).shape) > 1
+        unknown = torch.full((settings.rectifications,), torch.nan, dtype=torch.float64)
+        self.register_buffer("bends", unknown)
 
     @property
     def parts(self) -> Sequence[Flow]:
@@ -95,6 +102,11 @@ class RectifiedFlow(ConditionalModel):
         """See `ConditionalModel`."""
         return "the loss of its last part"
 
+    def diagnostics(self) -> list[Diagnostic]:
+        """How bent the ways of each flow are: 0 is straight."""
+        found = enumerate(self.bends.tolist(), 1)
+        return [Diagnostic(f"bend of flow {i}", (S,)) for i, S in found if math.isfinite(S)]
+
     def constrain(self, parameters: Mapping[str, Tensor]) -> None:
         """Of each part that has some among them."""
         for number, part in enumerate(self.parts):
@@ -114,8 +126,11 @@ class RectifiedFlow(ConditionalModel):
     def handed(self, number: int, rows: Batch, noise: Noise) -> Batch:
         """See `recipes.greedy`: in place of rows their pairs, (B, M 2 D); the first has rows.
 
-        M is the setting `pairs`, or how often training comes by a row, if that is less.
+        M is the setting `pairs`, or how often training comes by a row, if that is less. It is
+        noted how bent the ways of the flow before are.
         """
+        if 0 < number <= len(self.bends):
+            self._note(number - 1, rows, noise.of("bend"))
         if number in (0, len(self.flows)):
             return rows
         s, before, parts = self.settings, self.flow(number - 1), []
@@ -124,6 +139,12 @@ class RectifiedFlow(ConditionalModel):
             pairs = before.pairs(rows, noise.of("pair", m), s.pair_steps)
             parts += [pairs.n.flatten(1), pairs.x.flatten(1)]
         return replace(rows, x=torch.cat(parts, 1))
+
+    def _note(self, number: int, rows: Batch, noise: Noise) -> None:
+        """How bent the ways of a trained flow are, under the labels of some of the rows."""
+        count = min(WAYS, len(rows))
+        some = rows.take(torch.arange(count) * len(rows) // count)
+        self.bends[number] = self.flow(number).bends(some, noise).mean()
 
     def loss(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """(B,) what all parts lower, each its own, of rows; pairs are made anew, by few steps."""

@@ -32,6 +32,9 @@ class RectifiedFlowSettings(FlowSettings):
     pair_steps: int = Field(
         default=16, ge=1, le=10_000, description="steps of heun by which a pair is made; images: 8"
     )
+    coupling: Literal["independent"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="independent", description="of noise and rows of the first flow: independent"
+    )
     path: Literal["linear"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default="linear", description="from noise to data: linear"
     )

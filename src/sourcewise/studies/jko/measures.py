@@ -48,13 +48,13 @@ class Place:
     source: int
     block: int  # so many blocks; 0: data
     gamma: float | None  # size of the last step
-    eps: float | None  # its first-order residual
+    eps: float | None  # its first-order residual, by the block's own way back
     kl: float  # from N(0, I), a mean over rows
     kl_error: float  # its standard error
     fisher: float | None  # half the relative Fisher information, which is at least the KL
     kl_exact: float | None  # of the scheme
     kl_bound: float | None  # by the theory, with the largest residual so far
-    w2: float | None  # to N(0, I), of the normal law with the moments found
+    w2: float | None  # to N(0, I), of the normal law with the moments found: at most that of p_n
     w2_exact: float | None
     w2_bound: float | None
     mean_error: float | None  # largest difference of means, in standard deviations

@@ -14,7 +14,7 @@ the same time, as models do.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ class Handing(Protocol):
 class Part(ConditionalModel):
     """One part of a model, behind the face of a model whose parameters are those of the part."""
 
-    stackable: ClassVar[bool] = False  # the frozen parts of several models are not one stack
+    stackable = False  # the frozen parts of several models are not one stack
 
     def __init__(self, whole: ConditionalModel, number: int):
         super().__init__()
@@ -124,7 +124,7 @@ class Part(ConditionalModel):
 class OwnPart(Part):
     """A part that needs no other: those of several models are one stack."""
 
-    stackable: ClassVar[bool] = True
+    stackable = True
 
 
 class PartByPart(Recipe):
