@@ -78,6 +78,11 @@ class Flow(DenoiserModel):
         self.stackable = not self.whole_batches
 
     @property
+    def copied(self) -> bool:
+        """Copies are trained in a stack with it."""
+        return self.stackable and super().copied
+
+    @property
     def path(self) -> Path:
         """From noise to data."""
         return PATHS[self.settings.path]
