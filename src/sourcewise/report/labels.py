@@ -53,7 +53,9 @@ class Page:
     def lead(self) -> str:
         """What is expected of the flags."""
         precision = self.result.expected_precision
-        wrong = f"About {number(self.result.expected_wrong)} labels are expected to be wrong."
+        count = self.result.expected_wrong
+        about = "Fewer than 0.1" if count < 0.1 else f"About {number(count)}"
+        wrong = f"{about} labels are expected to be wrong."
         if precision.value is None:
             return wrong
         return f"{_percent(precision)} of the flags are expected to be wrong. {wrong}"
