@@ -74,7 +74,8 @@ def test_a_bad_setting_is_said_once(values, message):
 def test_every_setting_says_which_values_it_takes(name):
     """In words of its type, before what it is; the names left out are free text."""
     settings = families()[name].settings_class
-    kinds = r"a (whole )?number|true, false|[\w-]+( [\w-]+)?(, | or )[\w-]+|(whole )?numbers"
+    names = r"[\w-]+( [\w-]+)?(, | or )[\w-]+|[\w-]+ only"
+    kinds = rf"a (whole )?number|true, false|{names}|(whole )?numbers"
     for field in settings.model_fields.keys() - {"autoencoder", "device", "order"}:
         with pytest.raises(InputError, match=rf"^setting {field}: not '\?' \(allowed: ({kinds})"):
             settings.parse({field: "?"})

@@ -33,9 +33,9 @@ class PurifiedFlowSettings(FlowSettings):
         "network per row and update",
     )
 
-    # The probe has independent noise, and rows without a label would be paired as one source.
     coupling: Literal["independent"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        default="independent", description="of noise and rows in training: independent"
+        default="independent",
+        description="independent only: rows that lost their label would be paired as one source",
     )
 
     @model_validator(mode="after")

@@ -33,10 +33,10 @@ class RectifiedFlowSettings(FlowSettings):
         default=16, ge=1, le=10_000, description="steps of heun by which a pair is made; images: 8"
     )
     coupling: Literal["independent"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        default="independent", description="of noise and rows of the first flow: independent"
+        default="independent", description="independent only: rectification finds the pairs itself"
     )
     path: Literal["linear"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        default="linear", description="from noise to data: linear"
+        default="linear", description="linear only: other paths are not straight"
     )
 
     @model_validator(mode="after")
