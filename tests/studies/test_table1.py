@@ -1,17 +1,25 @@
 """Table 1: which classes and images its cells take, and what it says of them."""
 
+import contextlib
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
+from sourcewise.comparison.run import ComparisonRun
+from sourcewise.comparison.scores import Cell as ComparedCell
 from sourcewise.errors import InputError
+from sourcewise.fitting.execute import execute
+from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Images
+from sourcewise.metrics.features.base import Features
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
 from sourcewise.studies.runner import plan_study
-from sourcewise.studies.table1 import study
+from sourcewise.studies.table1 import distances, study
 from sourcewise.studies.table1.points import PAPER, Spread, Table1, Table1Point
 from sourcewise.studies.table1.settings import Table1Settings
 
@@ -120,13 +128,13 @@ def test_what_is_held_out_was_never_seen_and_features_are_of_what_was(monkeypatc
         chosen.update(x=x, y=y)
         return "features"
 
-    monkeypatch.setattr(study, "features_of", noted)
+    monkeypatch.setattr(distances, "features_of", noted)
     sample, spare = study._sample(data, ("lion", "bus"), 8, Noise(3))
     pixels = whole_pixels(spare)
     pixels[0] = whole_pixels(sample)[0]
     twice = replace(spare, x=Images.of(pixels))
-    run = study._ready(small(), sample, "equal")
-    real, _ = study._held_out(small(), run, twice, None)
+    plan = study._prepared(small(), sample, "equal").plan
+    real, _ = distances._held_out(small(), plan, twice, None)
     known = set(digests(chosen["x"]))
     assert len(known) == len(chosen["y"]) == 2 * 8
     held = [key for x in real for key in digests(x)]
@@ -189,3 +197,74 @@ def test_the_papers_table_is_as_published():
     more_sources = [gains[n, s, 10] > gains[n, s, 3] for n in (500, 1000) for s in (1, 2)]
     assert len(PAPER) == 8
     assert sum(more_sources) == 3
+
+
+def drawn(settings: Table1Settings, tmp: Path | None, seen: list[str]) -> distances.Distances:
+    """Distances of a comparison of 2 training seeds, whose looks are noted."""
+    sample, spare = study._sample(photographs(), ("lion", "bus"), 8, Noise(3))
+    prepared = study._prepared(settings, sample, "equal")
+    found = distances.Distances.of(settings, prepared.plan, spare, tmp)
+
+    def look(cell: ComparedCell, name: str, trained: TrainedStrategy) -> None:
+        if len(seen) == 3:
+            seen.append("stopped")
+            raise KeyboardInterrupt
+        seen.append(f"{cell} {name}")
+        found.look(cell, name, trained)
+
+    execute(ComparisonRun(prepared, look=look), tmp)
+    return found
+
+
+def test_models_of_all_training_seeds_draw_and_a_stopped_run_keeps_what_was_found(tmp_path):
+    """Stopped at the last of four models, it trains the second seed again and no other."""
+    settings, seen = small(seeds=2), []
+    with pytest.raises(KeyboardInterrupt):
+        drawn(settings, tmp_path / "run", seen)
+    assert seen == ["0-all pooled", "0-all separate", "1-all pooled", "stopped"]
+    again: list[str] = ["", "", "", ""]  # nothing stops it
+    found = drawn(settings, tmp_path / "run", again)
+    assert again[4:] == ["1-all pooled", "1-all separate"]
+    whole = drawn(settings, None, ["", "", "", ""])
+    for name in study.STRATEGIES:
+        values = torch.cat([whole.known[r, name] for r in range(2)])
+        assert len(values.unique()) == 4
+        assert found.spread(name) == whole.spread(name)
+        assert found.spread(name) == Spread(float(values.mean()), float(values.std()))
+    file = tmp_path / "run" / "distances" / "0-pooled.safetensors"
+    file.write_bytes(b"?")
+    with pytest.raises(InputError, match=f"{re.escape(str(file))} is damaged or gone"):
+        drawn(settings, tmp_path / "run", []).spread("pooled")
+
+
+def test_a_distance_is_the_mean_over_classes_of_draws_from_as_many_images():
+    """Of features that are numbers: `(difference of means)^2 + (difference of spreads)^2`."""
+
+    def features(x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    class Models:
+        def on(self, device: torch.device) -> contextlib.AbstractContextManager[None]:
+            return contextlib.nullcontext()
+
+        def draw(self, y: torch.Tensor, noise: object) -> tuple[torch.Tensor, None]:
+            return torch.tensor([0.0, 2.0, 10.0, 14.0], dtype=torch.float64)[:, None], None
+
+    real = [torch.tensor(v, dtype=torch.float64)[:, None] for v in ([3.0, 5.0], [12.0, 16.0])]
+    found = distances.Distances(small(draws=2, seeds=1), cast(Features, features), real, None)
+    found.look(ComparedCell(0, None), "pooled", cast(TrainedStrategy, Models()))
+    assert found.spread("pooled").mean == pytest.approx((3.0**2 + 2.0**2) / 2)
+    assert found.spread("pooled").sd == 0
+
+
+def test_the_estimate_counts_draws():
+    settings, data = small(), photographs()
+    cells = study.grid(settings, data).cells
+    each = [study._images_drawn(settings, cell) for cell in cells]
+    assert sorted(set(each)) == [2 * 2 * 2 * 4, 2 * 2 * 3 * 4]  # strategies, sets, classes, draws
+    assert (
+        distances.drawing_seconds(
+            study._prepared(settings, study._sample(data, ("cat", "dog"), 8, Noise(0))[0], "equal")
+        )
+        > 0
+    )

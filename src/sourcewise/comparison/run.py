@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,14 +33,16 @@ from sourcewise.fitting.job import Progress, Work, share
 from sourcewise.fitting.run import Comparison, comparison_in, save_samples
 from sourcewise.fitting.saved import load_models, save_models
 from sourcewise.fitting.search import search
-from sourcewise.fitting.strategy import fit_all
+from sourcewise.fitting.strategy import TrainedStrategy, fit_all
 from sourcewise.memory import give_back
 from sourcewise.randomness import Noise
 from sourcewise.results.comparison import ComparisonResult
 from sourcewise.results.contract import to_json
 from sourcewise.training.processes import Processes
 
-__all__ = ["ComparisonRun"]
+__all__ = ["ComparisonRun", "Look"]
+
+Look = Callable[[Cell, str, TrainedStrategy], None]  # at the models of a strategy
 
 
 class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
@@ -55,14 +58,21 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
         "result.json",
     )
 
-    def __init__(self, prepared: Prepared, execution: Execution | None = None):
+    def __init__(
+        self,
+        prepared: Prepared,
+        execution: Execution | None = None,
+        look: Look | None = None,
+    ):
+        """With somebody who looks at all models of a cell, before its scores are saved."""
         super().__init__(prepared, execution)
+        self.look = look
         self.started = time.perf_counter(), time.process_time()
 
     def repeated(self, times: int) -> "ComparisonRun":
         """With so many repetitions."""
         plan = replace(self.prepared.plan, repetitions=times, _kept={})
-        return ComparisonRun(replace(self.prepared, plan=plan), self.execution)
+        return ComparisonRun(replace(self.prepared, plan=plan), self.execution, self.look)
 
     def work(self, path: Path | None, progress: Progress | None) -> Outcome:
         """The search, all cells, and the models to keep."""
@@ -78,7 +88,7 @@ class ComparisonRun(Runnable[Prepared, Outcome, Comparison]):
         else:
             plan = replace(before.plan, repetitions=self.prepared.plan.repetitions, _kept={})
             outcome = replace(before, plan=plan)
-        _Work(outcome, path, self.execution).cells(progress)
+        _Work(outcome, path, self.execution, self.look).cells(progress)
         return outcome
 
     def _searched(self, path: Path | None, progress: Progress | None) -> Outcome:
@@ -153,6 +163,7 @@ class _Work:
     outcome: Outcome
     path: Path | None
     execution: Execution
+    look: Look | None
 
     @cached_property
     def processes(self) -> Processes:
@@ -195,7 +206,14 @@ class _Work:
 
     def _run(self, cell: Cell, shared: Shared, keeps: bool, progress: Progress | None) -> None:
         """Run a cell; in a folder, its models are saved before its scores."""
-        plan, models = self.outcome.plan, self.outcome.models
+        plan, models, look = self.outcome.plan, self.outcome.models, self.look
+
+        def seen(name: str, trained: TrainedStrategy) -> None:
+            if keeps:
+                models[name] = trained
+            if look is not None:
+                look(cell, name, trained)
+
         scores = evaluate_cell(
             plan,
             cell,
@@ -203,7 +221,7 @@ class _Work:
             execution=self.execution,
             folder=self.path and self.path / TRAINING / str(cell),
             progress=progress,
-            keep=models.__setitem__ if keeps else None,
+            keep=seen if keeps or look is not None else None,
         )
         self.outcome.results[str(cell)] = scores
         if self.path is not None and self.processes.first:

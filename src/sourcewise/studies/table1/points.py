@@ -23,7 +23,7 @@ PAPER = {
 
 @dataclass(frozen=True)
 class Spread:
-    """A value over sets of draws.
+    """A value over sets of draws from models of all training seeds.
 
     Args:
         mean: over the sets.
@@ -84,8 +84,9 @@ class Table1(Result):
         """A Markdown table for each budget, and what it says of the paper's two claims."""
         parts = [
             f"{self.data}: averages over classes; bounds in {self.points[0].unit}; Frechet "
-            f"distances of {self.settings.draws} draws of models of the first training seed, sd "
-            "over sets of draws"
+            f"distances of {self.settings.draws} draws of a class, sd over "
+            f"{self.settings.sampling_seeds} sets from the models of each of "
+            f"{self.settings.seeds} training seeds"
         ]
         for budget in dict.fromkeys(point.budget for point in self.points):
             mine = self.select(budget=budget)

@@ -81,7 +81,9 @@ class Table1Settings(Settings):
         le=100_000,
         description="draws of a class, and held-out images, that Frechet distances are between",
     )
-    sampling_seeds: int = Field(default=3, ge=1, le=1000, description="sets of draws")
+    sampling_seeds: int = Field(
+        default=2, ge=1, le=1000, description="sets of draws from the models of each seed"
+    )
     features: str = Field(
         default="classifier", min_length=1, max_length=4096, description="that distances are in"
     )

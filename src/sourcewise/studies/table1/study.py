@@ -13,36 +13,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
 import torch
-from torch import Tensor
 
-from sourcewise.comparison.prepare import CompareSettings, prepare
+from sourcewise.comparison.prepare import CompareSettings, Prepared, prepare
 from sourcewise.comparison.run import ComparisonRun
 from sourcewise.comparison.scores import FOLDS
-from sourcewise.comparison.scores import Cell as ComparedCell
 from sourcewise.errors import InputError
-from sourcewise.execution import Execution, device_of
 from sourcewise.families.registry import family
 from sourcewise.families.settings import TrainedSettings
 from sourcewise.fitting.execute import execute
 from sourcewise.fitting.run import Comparison
-from sourcewise.fitting.strategy import TrainedStrategy
 from sourcewise.forms import Images, take
-from sourcewise.metrics.features.base import Features
-from sourcewise.metrics.features.choice import features_of, refuse_unknown
-from sourcewise.metrics.frechet import frechet_distance, real_floor
+from sourcewise.metrics.features.choice import refuse_unknown
 from sourcewise.randomness import Noise
 from sourcewise.similarity.hierarchy import Hierarchy
 from sourcewise.similarity.hierarchy_files import read_hierarchy
 from sourcewise.similarity.levels import choose
 from sourcewise.sources import Sources
 from sourcewise.studies.grid import Grid, Progress
+from sourcewise.studies.table1.distances import Distances, drawing_seconds
 from sourcewise.studies.table1.pictures import PICTURE
-from sourcewise.studies.table1.points import Spread, Table1, Table1Point
+from sourcewise.studies.table1.points import Table1, Table1Point
 from sourcewise.studies.table1.settings import Budget, Table1Settings
-from sourcewise.training.processes import Processes
 
 __all__ = ["Cell", "Table1Settings", "grid"]
 
@@ -93,12 +86,14 @@ def grid(settings: Table1Settings, data: Sources) -> Grid[Cell, Table1Point, Tab
 def _seconds(
     settings: Table1Settings, data: Sources, tree: Hierarchy, cells: Sequence[Cell]
 ) -> float:
-    """Of training and bounds, if no model stops early: the pace of the cell of fewest images."""
+    """If no model stops early: the pace of the cell of fewest images, and of its draws."""
     first = min(cells, key=lambda cell: _images_seen(settings, cell))
     sample, _ = _sample(data, _classes(data, tree, settings, first), first.n, Noise(0))
-    took = _ready(settings, sample, first.budget).prepared.seconds()
+    prepared = _prepared(settings, sample, first.budget)
     every = sum(_images_seen(settings, cell) for cell in cells)
-    return took * every / _images_seen(settings, first)
+    drawn = sum(_images_drawn(settings, cell) for cell in cells)
+    took = prepared.seconds() * every / _images_seen(settings, first)
+    return took + drawn * drawing_seconds(prepared)
 
 
 def _images_seen(settings: Table1Settings, cell: Cell) -> int:
@@ -111,7 +106,13 @@ def _images_seen(settings: Table1Settings, cell: Cell) -> int:
     return settings.seeds * sum(trained.planned(n) * trained.rows_per_update(n) for n in models)
 
 
-def _ready(settings: Table1Settings, sample: Sources, budget: Budget) -> ComparisonRun:
+def _images_drawn(settings: Table1Settings, cell: Cell) -> int:
+    """From all models of both strategies and all seeds."""
+    sets = settings.seeds * settings.sampling_seeds
+    return len(STRATEGIES) * sets * cell.K * settings.draws
+
+
+def _prepared(settings: Table1Settings, sample: Sources, budget: Budget) -> Prepared:
     """The comparison of a cell."""
     given = CompareSettings.parse(
         {
@@ -122,7 +123,7 @@ def _ready(settings: Table1Settings, sample: Sources, budget: Budget) -> Compari
             "seed": settings.seed,
         }
     )
-    return ComparisonRun(prepare(sample, given), Execution())
+    return prepare(sample, given)
 
 
 def _refuse_few(data: Sources, settings: Table1Settings, n: int) -> None:
@@ -159,17 +160,14 @@ def _compute(
     """Compare, then draw."""
     classes = _classes(data, tree, settings, cell)
     sample, spare = _sample(data, classes, cell.n, Noise(settings.seed).of("table 1", cell.n))
-    run = _ready(settings, sample, cell.budget)
+    prepared = _prepared(settings, sample, cell.budget)
+    distances = Distances.of(settings, prepared.plan, spare, folder)
+    run = ComparisonRun(prepared, look=distances.look)
     compared = execute(run, folder, progress=progress)
-    cache = None if folder is None else folder.parent / "classifiers"
-    real, features = _held_out(settings, run, spare, cache)
     return replace(
         _point(cell, classes, tree, compared),
-        frechet=_frechet(settings, compared, features, real),
-        floor=fmean(
-            real_floor(features(x), settings.draws, Noise(settings.seed).of("floor", k))
-            for k, x in enumerate(real)
-        ),
+        frechet={name: distances.spread(name) for name in STRATEGIES},
+        floor=distances.floor,
     )
 
 
@@ -190,74 +188,6 @@ def _sample(
         x, y = take(data.x, index), number[data.y[index]]
         parts.append(Sources(x, y, tuple(classes), name=data.name))
     return parts[0], parts[1]
-
-
-def _held_out(
-    settings: Table1Settings, run: ComparisonRun, spare: Sources, cache: Path | None
-) -> tuple[list[Images], Features]:
-    """Images of each class that no model has trained on, nor a copy of them, and the features of
-    those that models have trained on."""
-    plan = run.prepared.plan
-    split, data = next(plan.splits(ComparedCell(0, None), plan.folds(0))), plan.job.data
-    seen = torch.cat([split.train, split.valid])
-    known, test, x = _images(data, seen), _images(data, split.test), _images(spare)
-    keys = set(known.keys())
-    fresh = torch.tensor([key not in keys for key in list(x.keys())], dtype=torch.bool)
-    real = []
-    for k in range(data.K):
-        own = test.take((data.y[split.test] == k).nonzero().squeeze(1))
-        more = x.take((fresh & (spare.y == k)).nonzero().squeeze(1))
-        real.append(Images.of(torch.cat([own.pixels(), more.pixels()]), known.top))
-    noise = Noise(settings.seed).of("table 1", "features")
-    y = data.y[seen]
-    return real, features_of(settings.features, known, plan.job.coding, y, noise, cache)
-
-
-def _images(data: Sources, index: Tensor | None = None) -> Images:
-    x = data.x if index is None else take(data.x, index)
-    assert isinstance(x, Images)
-    return x
-
-
-def _frechet(
-    settings: Table1Settings,
-    compared: Comparison,
-    features: Features,
-    real: Sequence[Images],
-) -> dict[str, Spread]:
-    """Averages over classes, of the models of the first training seed: sets of draws are dealt
-    out to the processes."""
-    noise, processes = Noise(settings.seed).of("table 1", "draws"), Processes.found()
-    points = [features(x) for x in real]
-    found = torch.zeros(len(STRATEGIES), settings.sampling_seeds, dtype=torch.float64)
-    (mine,) = processes.shares(found.numel())
-    for i in range(found.numel())[mine]:
-        name, number = STRATEGIES[i % len(STRATEGIES)], i // len(STRATEGIES)
-        own = noise.of("set", number)  # strategies draw by the same noise
-        found[i % len(STRATEGIES), number] = _average(
-            settings, compared.models[name], features, points, own
-        )
-    processes.add(found)
-    spread = found.std(1) if settings.sampling_seeds > 1 else found.new_zeros(len(found))
-    both = zip(STRATEGIES, found.mean(1).tolist(), spread.tolist(), strict=True)
-    return {name: Spread(mean, sd) for name, mean, sd in both}
-
-
-def _average(
-    settings: Table1Settings,
-    trained: TrainedStrategy,
-    features: Features,
-    points: Sequence[Tensor],
-    noise: Noise,
-) -> float:
-    """The mean distance of one set of draws from as many images, of each class."""
-    K, m = len(points), settings.draws
-    y, number = torch.arange(K).repeat_interleave(m), torch.arange(m).repeat(K)
-    with trained.on(device_of(Execution().device)):
-        x, _ = trained.draw(y, noise.each(y, number))
-    parts = features(x).split(m)
-    chosen = [p[noise.of("real", k).permutation(len(p))[:m]] for k, p in enumerate(points)]
-    return fmean(frechet_distance(*pair) for pair in zip(chosen, parts, strict=True))
 
 
 def _point(
