@@ -38,7 +38,7 @@ types: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 pytest: $(VENV)/.dev
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal --durations 25
 
 docs: $(VENV)/.dev
 	$(BIN)/mkdocs build --strict --quiet

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from sourcewise.settings import Settings
 
-__all__ = ["Result", "number", "row", "select"]
+__all__ = ["Result", "markdown", "number", "row", "select"]
 
 T = TypeVar("T")
 
@@ -61,3 +61,13 @@ def row(texts: Sequence[str], width: int) -> str:
     """
     first, second, *rest = texts
     return f"{first:<{width}}{second:<10}" + "".join(f"{text:>10}" for text in rest)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown.
+
+    >>> markdown(["n", "error"], [["1", "0.5"]])
+    ['| n | error |', '|---|---|', '| 1 | 0.5 |']
+    """
+    first, *rest = (f"| {' | '.join(texts)} |" for texts in (head, *rows))
+    return [first, "|---" * len(head) + "|", *rest]

@@ -11,7 +11,7 @@ block by block on rows that it has not seen:
   end the flow's density beside the truth's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from sourcewise.studies.grid import TRIAL, Grid, Progress, Trials, Work
 from sourcewise.studies.jko.measures import Place, measured, total_variation
 from sourcewise.studies.jko.pictures import PICTURE
 from sourcewise.studies.jko.truths import NAMES, Known, rows, truth_named
-from sourcewise.studies.result import Result, select
+from sourcewise.studies.result import Result, markdown, select
 from sourcewise.training.data import TrainingData
 from sourcewise.training.fit import fit
 
@@ -75,12 +75,9 @@ class JKOStudy(Result):
         """Two tables in Markdown."""
         normal, mixture = (select(self.points, truth=name) for name in NAMES)
         head = ["source", "blocks", "means", "spreads", "eps", "W2", "exact", "bound"]
-        lines = [_line([*head, "KL", "exact", "bound"]), "|---" * 11 + "|"]
-        lines += [_line(_of_normal(p)) for p in normal]
+        lines = markdown([*head, "KL", "exact", "bound"], map(_of_normal, normal))
         head = ["source", "blocks", "eps", "KL", "error", "Fisher/2", "TV"]
-        lines += ["", _line(head), "|---" * 7 + "|"]
-        lines += [_line(_of_mixture(p)) for p in mixture]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", *markdown(head, map(_of_mixture, mixture))])
 
 
 def _of_normal(p: Place) -> list[str]:
@@ -100,10 +97,6 @@ def _number(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f} %"
-
-
-def _line(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(texts)} |"
 
 
 def grid(settings: JKOStudySettings) -> Grid[Cell, Followed, JKOStudy]:

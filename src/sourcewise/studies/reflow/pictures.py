@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from sourcewise.studies.reflow.study import Reflow
+
 __all__ = ["PICTURE"]
 
 # Okabe and Ito's colours, told apart by all forms of colour blindness.
@@ -23,10 +25,10 @@ LOOKS = {
 }
 
 
-def _figure(result: object) -> "Figure":
+def _figure(result: "Reflow") -> "Figure":
     from matplotlib.figure import Figure
 
-    points: Sequence[ReflowPoint] = result.points  # type: ignore[attr-defined]
+    points = result.points
     sets = list(dict.fromkeys(p.data for p in points))
     figure = Figure(figsize=(2.6 * len(sets) + 0.6, 2.8), layout="constrained")
     row = figure.subplots(1, len(sets), squeeze=False)[0]

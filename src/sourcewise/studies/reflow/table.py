@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sourcewise.studies.reflow.points import ReflowPoint
-from sourcewise.studies.result import select
+from sourcewise.studies.result import markdown, select
 
 __all__ = ["table"]
 
@@ -48,21 +48,19 @@ def table(points: Sequence[ReflowPoint]) -> str:
 def _part(what: str, columns: Sequence[Column], points: Sequence[ReflowPoint], told: Told) -> str:
     head = [what, "", *(column.head for column in columns)]
     rows = list(_rows(columns, points, told))
-    return "\n".join([_line(head), "|---" * len(head) + "|", *rows]) if rows else ""
+    return "\n".join(markdown(head, rows)) if rows else ""
 
 
-def _rows(columns: Sequence[Column], points: Sequence[ReflowPoint], told: Told) -> Iterator[str]:
+def _rows(
+    columns: Sequence[Column], points: Sequence[ReflowPoint], told: Told
+) -> Iterator[list[str]]:
     for data, flow in dict.fromkeys((p.data, p.flow) for p in points):
         texts = {(p.method, p.evaluations): told(p) for p in select(points, data=data, flow=flow)}
         if flow == "data":
             texts = {(columns[0].method, columns[0].evaluations): texts["", 0]}
         if any(texts.values()):
             cells = (texts.get((c.method, c.evaluations), "") for c in columns)
-            yield _line([data, flow, *cells])
-
-
-def _line(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(texts)} |"
+            yield [data, flow, *cells]
 
 
 def _energy(point: ReflowPoint) -> str:

@@ -5,7 +5,7 @@ none of a network, none of chance, none of where it starts. An order is the slop
 against log steps over the last three numbers of steps, with its sign turned.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from sourcewise.settings import Many, Settings
 from sourcewise.studies.grid import Grid, Progress, Trials, Work
-from sourcewise.studies.result import Result, select
+from sourcewise.studies.result import Result, markdown, select
 from sourcewise.studies.samplers.laws import Line
 from sourcewise.studies.samplers.methods import METHODS, Method
 from sourcewise.studies.samplers.pictures import PICTURE
@@ -86,18 +86,15 @@ class Samplers(Result):
         parts = []
         for chain, counts in ((False, self.settings.steps), (True, self.settings.chain)):
             head = ["sampler", "truth", "", *(f"{n} steps" for n in counts), "order"]
-            parts += [_line(head), "|---" * len(head) + "|"]
-            for name, truth, order in self._orders():
-                mine = select(self.points, sampler=name, truth=truth)
-                if (mine[0].process == CHAIN) == chain:
-                    errors = (f"{p.error:.2g}" for p in mine)
-                    parts.append(_line([name, truth, mine[0].distance, *errors, f"{order:.2f}"]))
-            parts.append("")
-        return "\n".join(parts[:-1])
+            parts.append("\n".join(markdown(head, self._rows(chain))))
+        return "\n\n".join(parts)
 
-
-def _line(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(texts)} |"
+    def _rows(self, chain: bool) -> Iterator[list[str]]:
+        for name, truth, order in self._orders():
+            mine = select(self.points, sampler=name, truth=truth)
+            if (mine[0].process == CHAIN) == chain:
+                errors = (f"{p.error:.2g}" for p in mine)
+                yield [name, truth, mine[0].distance, *errors, f"{order:.2f}"]
 
 
 def _order(points: Sequence[SamplerPoint]) -> float:

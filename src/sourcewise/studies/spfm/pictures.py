@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["PICTURE"]
 
 # Okabe and Ito's colours, told apart by all forms of colour blindness.
-RATES = {"precision": "#009E73", "recall": "#CC79A7", "false": "#999999"}
+RATES = {
+    "precision": ("precision", "#009E73"),
+    "recall": ("recall", "#CC79A7"),
+    "false": ("right labels flagged", "#999999"),
+}
 
 
 def _figure(result: "Spfm") -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     _accuracies(left, result.points)
     _flags(right, result.flags)
@@ -49,17 +53,18 @@ def _accuracies(axes: "Axes", points: Sequence[SpfmPoint]) -> None:
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("accuracy of draws")
     axes.set_title("trained on labels that are", fontsize=9)
-    axes.legend(fontsize=6, loc="lower left", frameon=True)
+    # Bars fill the axes: what they are stands below.
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2, frameon=False)
 
 
 def _flags(axes: "Axes", seeds: Sequence[Sequence[Flagging]]) -> None:
     """Means over the seeds along the training."""
     parts = list(zip(*seeds, strict=False))
     x = [fmean(f.update for f in part) for part in parts]
-    for name, colour in RATES.items():
+    for name, (label, colour) in RATES.items():
         found = [[getattr(f, name) for f in part] for part in parts]
         y = [fmean(v for v in each if v is not None) if any(each) else 0.0 for each in found]
-        axes.plot(x, y, "o-", ms=3, lw=1.2, color=colour, label=name)
+        axes.plot(x, y, "o-", ms=3, lw=1.2, color=colour, label=label)
     axes.set_ylim(0, 1.02)
     axes.set_title("flags of the pooled model", fontsize=9)
     axes.legend(fontsize=7)

@@ -6,7 +6,7 @@ from statistics import mean
 
 from sourcewise.settings import Settings
 from sourcewise.studies.curves import over_seeds
-from sourcewise.studies.result import Result, select
+from sourcewise.studies.result import Result, markdown, select
 from sourcewise.studies.spfm.closed import TIMES, ClosedPoint
 from sourcewise.studies.spfm.points import Change, Flagging, Probe, SpfmPoint
 
@@ -37,11 +37,11 @@ class Spfm(Result):
             return
         yield "flags by fields in closed form, recall / false (in brackets: published):"
         yield ""
-        yield _line(["setting", "R", *(f"t = {t:g}" for t in TIMES)])
-        yield "|---" * (2 + len(TIMES)) + "|"
-        for case, R in dict.fromkeys((p.case, p.R) for p in self.closed):
-            mine = select(self.closed, case=case, R=R)
-            yield _line([case, f"{R}", *map(_rates, mine)])
+        rows = (
+            [case, f"{R}", *map(_rates, select(self.closed, case=case, R=R))]
+            for case, R in dict.fromkeys((p.case, p.R) for p in self.closed)
+        )
+        yield from markdown(["setting", "R", *(f"t = {t:g}" for t in TIMES)], rows)
         yield ""
         for case in dict.fromkeys(p.case for p in self.closed):
             most = max(p.apart for p in select(self.closed, case=case))
@@ -50,13 +50,7 @@ class Spfm(Result):
 
     def _drawn(self) -> Iterator[str]:
         head = ["labels", "strategy", "w", "accuracy", "95 % interval", "distance", "updates"]
-        yield _line(head)
-        yield "|---" * len(head) + "|"
-        for p in self.points:
-            ends = "-" if p.low is None else f"{p.low:.3f} to {p.high:.3f}"
-            distance = "-" if p.distance is None else f"{p.distance:.4f}"
-            numbers = [f"{p.guidance:g}", f"{p.accuracy:.3f}", ends, distance, f"{p.updates}"]
-            yield _line([p.labels, p.strategy, *numbers])
+        yield from markdown(head, map(_of_draws, self.points))
         if self.real is not None:
             yield ""
             yield f"the classifier's accuracy on real rows: {self.real:.3f}"
@@ -71,28 +65,35 @@ class Spfm(Result):
             )
 
     def _flags(self) -> Iterator[str]:
-        yield _line(["flags of the pooled model", "precision", "recall", "false"])
-        yield "|---" * 4 + "|"
-        for part in zip(*self.flags, strict=False):
-            yield _flag_line(f"to update {max(f.update for f in part)}", part)
+        rows = [
+            [f"to update {max(f.update for f in part)}", *_flag_rates(part)]
+            for part in zip(*self.flags, strict=False)
+        ]
         if self.kept:
-            yield _flag_line("by row, most of its looks", self.kept)
+            rows.append(["by row, most of its looks", *_flag_rates(self.kept)])
+        yield from markdown(["flags of the pooled model", "precision", "recall", "false"], rows)
 
     def _probes(self) -> Iterator[str]:
         yield "flags by the pooled model that was trained on wrong labels, recall / false:"
         yield ""
-        yield _line(["R", *(f"t = {t:g}" for t in TIMES)])
-        yield "|---" * (1 + len(TIMES)) + "|"
-        for R in dict.fromkeys(p.R for p in self.probes):
-            mine = select(self.probes, R=R)
-            yield _line([f"{R}", *(f"{p.recall:.2f}/{p.false:.2f}" for p in mine)])
+        rows = (
+            [f"{R}", *(f"{p.recall:.2f}/{p.false:.2f}" for p in select(self.probes, R=R))]
+            for R in dict.fromkeys(p.R for p in self.probes)
+        )
+        yield from markdown(["R", *(f"t = {t:g}" for t in TIMES)], rows)
 
 
-def _flag_line(name: str, each: Sequence[Flagging]) -> str:
-    """Means over seeds, with t intervals of several."""
+def _of_draws(p: SpfmPoint) -> list[str]:
+    ends = "-" if p.low is None else f"{p.low:.3f} to {p.high:.3f}"
+    distance = "-" if p.distance is None else f"{p.distance:.4f}"
+    numbers = [f"{p.guidance:g}", f"{p.accuracy:.3f}", ends, distance, f"{p.updates}"]
+    return [p.labels, p.strategy, *numbers]
+
+
+def _flag_rates(each: Sequence[Flagging]) -> Iterator[str]:
+    """Precision, recall, false flags: means over seeds, with t intervals of several."""
     precision = [f.precision for f in each if f.precision is not None]
-    values = precision, [f.recall for f in each], [f.false for f in each]
-    return _line([name, *map(_mean, values)])
+    return map(_mean, (precision, [f.recall for f in each], [f.false for f in each]))
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -107,7 +108,3 @@ def _rates(p: ClosedPoint) -> str:
     if p.published_recall is None:
         return ours
     return f"{ours} ({p.published_recall:.2f}/{p.published_false:.2f})"
-
-
-def _line(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(texts)} |"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sourcewise.studies.result import Result
+from sourcewise.studies.result import Result, markdown
 from sourcewise.studies.table1.settings import Budget, Table1Settings
 
 __all__ = ["PAPER", "Spread", "Table1", "Table1Point"]
@@ -100,8 +100,7 @@ def _table(points: Sequence[Table1Point]) -> list[str]:
         "N", "similarity", "K", "separate", "pooled", "gain", "95 % interval", "verdict",
         "Frechet separate", "pooled", "floor", "advantage", "updates separate", "pooled",
     )  # fmt: skip
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return [*lines, *(f"| {' | '.join(_cells(point))} |" for point in points)]
+    return markdown(head, map(_cells, points))
 
 
 def _cells(p: Table1Point) -> list[str]:
@@ -125,10 +124,11 @@ def _cells(p: Table1Point) -> list[str]:
 def _of_terms(points: Sequence[Table1Point]) -> list[str]:
     """Where the gains come from."""
     names = list(points[0].terms)
-    lines = [f"| N | similarity | K | {' | '.join(names)} |", "|---" * (3 + len(names)) + "|"]
-    for p in points:
-        parts = (_number(p.terms[name], "+.4f") for name in names)
-        lines.append(f"| {p.n} | {p.level} | {p.K} | {' | '.join(parts)} |")
+    rows = (
+        [f"{p.n}", f"{p.level}", f"{p.K}", *(_number(p.terms[name], "+.4f") for name in names)]
+        for p in points
+    )
+    lines = markdown(["N", "similarity", "K", *names], rows)
     return ["of which (noise in standard deviations of a pixel):", "", *lines]
 
 
@@ -183,9 +183,8 @@ def _above(a: Table1Point, b: Table1Point) -> bool:
 def _of_paper() -> list[str]:
     """The paper's table."""
     head = "N", "similarity", "K", "FID separate", "pooled", "advantage"
-    lines = ["the paper (ImageNet at 256 x 256):", "", f"| {' | '.join(head)} |"]
-    lines.append("|---" * len(head) + "|")
-    for (n, level, K), (separate, pooled) in PAPER.items():
-        gain = f"{(separate - pooled) / separate:+.1%}"
-        lines.append(f"| {n} | {level} | {K} | {separate:.2f} | {pooled:.2f} | {gain} |")
-    return lines
+    rows = (
+        [*map(str, key), f"{a:.2f}", f"{b:.2f}", f"{(a - b) / a:+.1%}"]
+        for key, (a, b) in PAPER.items()
+    )
+    return ["the paper (ImageNet at 256 x 256):", "", *markdown(head, rows)]
