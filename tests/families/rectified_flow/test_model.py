@@ -134,6 +134,18 @@ def test_pairs_of_training_are_simulated_well(trained):
     assert float(away.square().sum(1).mean().sqrt()) < 0.02
 
 
+@pytest.mark.slow
+def test_a_fourth_flow_is_as_straight_and_leads_to_the_same():
+    """Each is of the pairs of the one before: what all of them add is small."""
+    model, (n, y) = made(4), asked()
+    fit(model, TrainingData.plain(*rows()), names=NAMES, noise=Noise(1))
+    first, *later = model.eval().bends.tolist()
+    assert len(later) == 3
+    assert max(later) < 0.1 * first
+    far = ends(model.flow(3), n, y, 1, "euler") - ends(model.flow(0), n, y)
+    assert float(far.square().sum(1).mean().sqrt()) < 0.2
+
+
 def test_the_second_part_is_straighter_and_leads_to_the_same(trained):
     n, y = asked()
     grid = torch.linspace(0, 1, 17, dtype=torch.float64)

@@ -17,7 +17,7 @@ class RectifiedFlowSettings(FlowSettings):
     IMAGES: ClassVar[Mapping[str, object]] = {**FlowSettings.IMAGES, "pairs": 4, "pair_steps": 8}
 
     rectifications: int = Field(
-        default=2, ge=1, le=3, description="flows, each trained on the pairs of the one before"
+        default=2, ge=1, le=20, description="flows, each trained on the pairs of the one before"
     )
     distilled: bool = Field(
         default=False,
