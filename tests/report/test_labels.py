@@ -75,8 +75,9 @@ def test_the_page_shows_the_worst_rows_and_how_far_to_trust_them(found):
     page = Page(render(found))
     text = " ".join(page.text.split())
     assert "60 of 890 labels are suspect." in text
-    assert "90 % of the flags are expected to be wrong." in text
+    assert "Expected to be wrong: 90 % of these, and about 77 of all labels." in text
     assert "0.900, 95 % interval 0.800 to 0.970" in text
+    assert f"1: {UNKIND}, rather b" in page.text
     assert "a.csv, line 2" in text
     assert "here/" not in text
     assert "dose=6.1 (2 % against 31 %), age=(gap) (0 % against 40 %)" in text
@@ -96,6 +97,7 @@ def test_nothing_suspect_is_a_page_too(found):
     empty = replace(found, flags=(), confusions=(), expected_precision=none, expected_recall=none)
     text = Page(render(empty)).text
     assert "None of 890 labels is suspect." in text
+    assert "Expected to be wrong: about 77 of all labels." in text
     assert "most suspect rows" not in text
 
 

@@ -54,11 +54,10 @@ class Page:
         """What is expected of the flags."""
         precision = self.result.expected_precision
         count = self.result.expected_wrong
-        about = "Fewer than 0.1" if count < 0.1 else f"About {number(count)}"
-        wrong = f"{about} labels are expected to be wrong."
+        about = "fewer than 0.1" if count < 0.1 else f"about {number(count, 2)}"
         if precision.value is None:
-            return wrong
-        return f"{_percent(precision)} of the flags are expected to be wrong. {wrong}"
+            return f"Expected to be wrong: {about} of all labels."
+        return f"Expected to be wrong: {_percent(precision)} of these, and {about} of all labels."
 
     @property
     def facts(self) -> dict[str, str]:
@@ -91,21 +90,19 @@ class Page:
     @property
     def worst(self) -> Table:
         """The most suspect rows."""
-        flags = self.shown
-        heads = ["Row", "Label", "Score", "Wrong", "What it is"]
+        heads = ["Row", "Score", "Wrong", "What it is"]
         rows = [
             [
-                Cell(str(flag.row)),
-                Cell(f"{flag.source}, rather {flag.suggested}", _place(flag)),
+                Cell(f"{flag.row}: {flag.source}, rather {flag.suggested}"),
                 Cell(signed(flag.score, 2), _ends(flag)),
                 Cell(fixed(flag.probability, 3)),
-                Cell(flag_words(flag) if flag.columns is None else _telling(flag)),
+                _what(flag),
             ]
-            for flag in flags
+            for flag in self.shown
         ]
-        if not any(flag_words(flag) for flag in flags):
+        if not any(row[-1].text for row in rows):
             heads, rows = heads[:-1], [row[:-1] for row in rows]
-        return Table("The most suspect rows", heads, rows, (0, 1, 4))
+        return Table("The most suspect rows", heads, rows, (0, 3))
 
     @property
     def confusions(self) -> Table:
@@ -182,9 +179,11 @@ def _ends(flag: Flag) -> str:
     return "" if flag.low is None else f"{fixed(flag.low, 2)} to {fixed(flag.high, 2)}"
 
 
-def _place(flag: Flag) -> str:
-    """The file without its folders, and the line."""
-    return (flag.place or "").rpartition("/")[2]
+def _what(flag: Flag) -> Cell:
+    """What the row is, and where: the file without its folders, and the line."""
+    what = flag_words(flag) if flag.columns is None else _telling(flag)
+    place = (flag.place or "").rpartition("/")[2]
+    return Cell(what, place) if what else Cell(place)
 
 
 def _telling(flag: Flag) -> str:
