@@ -20,18 +20,28 @@ from sourcewise.execution import Execution
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.arm.settings import ArmSettings
+from sourcewise.families.purified_flow.model import PurifiedFlow
+from sourcewise.families.purified_flow.settings import PurifiedFlowSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
 
 torch.set_num_threads(1)
 folder, how, kill = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-settings = ArmSettings(embedding=4, width=8, depth=2, batch=33, passes=4, check=3,
-                       precision="float64", microbatch=5 if how == "pooled" else 0)
-partition = Partition.pooled(3) if how == "pooled" else Partition.separate(3)
-model = PartitionedModel(partition, lambda K: Arm(settings, K=K, M=3, D=4), ("a", "b", "c"))
+plain = {"width": 8, "batch": 33, "passes": 4, "check": 3, "precision": "float64"}
+plain |= {"microbatch": 0 if how == "separate" else 5}
+partition = Partition.separate(3) if how == "separate" else Partition.pooled(3)
 y = torch.cat([torch.full((n,), k) for k, n in enumerate((101, 60, 37))])
-x = torch.minimum(Noise(5).integers(3, len(y), 4), y[:, None] + 1)
+if how == "purified":
+    settings = PurifiedFlowSettings.parse({**plain, "updates": 20, "probe_draws": 2})
+    make = lambda K: PurifiedFlow(settings, K=K, d=2)
+    x = 0.3 * Noise(5).normal(len(y), 2) + torch.tensor([[-1, -1], [1, 1], [-1, 1]])[y]
+    y = torch.where(Noise(6).uniform(len(y)) < 0.2, (y + 1) % 3, y)
+else:
+    settings = ArmSettings.parse({**plain, "embedding": 4, "depth": 2})
+    make = lambda K: Arm(settings, K=K, M=3, D=4)
+    x = torch.minimum(Noise(5).integers(3, len(y), 4), y[:, None] + 1)
+model = PartitionedModel(partition, make, ("a", "b", "c"))
 held = torch.arange(len(y)) % 7 == 0
 data = TrainingData(Batch.of(x[~held], y[~held]), Batch.of(x[held], y[held]))
 rank = int(os.environ.get("RANK", 0))
@@ -43,9 +53,12 @@ def progress(done, total):
 
 efforts = fit(model, data, names=("a", "b", "c"), noise=Noise(0), settings=settings,
               execution=Execution(checkpoint=0), folder=folder / "training", progress=progress)
+tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+if how == "purified":
+    flags = model.block(0).flags
+    tensors |= {"looks": flags.looks, "flagged": flags.flagged, "excess": flags.excess}
 if rank == 0:
-    write_tensors(folder / "model.safetensors", {k: v.contiguous() for k, v in
-                                                 model.state_dict().items()})
+    write_tensors(folder / "model.safetensors", tensors)
 """
 
 
@@ -64,10 +77,12 @@ def run(folder: Path, how: str, processes: int, kill: bool = False) -> dict[str,
     return read_tensors(folder / "model.safetensors")
 
 
-@pytest.mark.parametrize("how", ["pooled", "separate"])
+@pytest.mark.parametrize("how", ["pooled", "separate", "purified"])
 def test_two_processes_give_what_one_gives(tmp_path: Path, how: str):
     one = run(tmp_path / "one", how, 1)
     two = run(tmp_path / "two", how, 2, kill=True)
     assert one.keys() == two.keys()
     for name, value in one.items():
         assert torch.allclose(value, two[name], rtol=1e-9, atol=1e-12), name
+    if how == "purified":
+        assert 0 < float(one["flagged"].sum()) < float(one["looks"].sum())
