@@ -10,6 +10,9 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+
+from sourcewise.files import read_tensors
 
 OPTIONS = ["--model", "arm", "--strategies", "pooled,separate", "--seeds", "1"]
 
@@ -47,6 +50,22 @@ def test_two_processes_find_what_one_finds(table, tmp_path):
     for a, b in zip(one["differences"], two["differences"], strict=True):
         assert a["difference"] == pytest.approx(b["difference"], abs=1e-5)
     assert one["verdict"]["per_source"] == two["verdict"]["per_source"]
+
+
+def test_two_processes_find_the_same_labels_suspect(table, tmp_path):
+    options = ["--source", "site", "--model", "arm", "--seeds", "1", "--folds", "2", "--json"]
+    short = ["--set", "updates=30", "--set", "passes=1"]
+    words = command("labels", table, *options, *short)
+    alone = run([*words, "--out", str(tmp_path / "one")])
+    both = run([*words, "--out", str(tmp_path / "two"), "--workers", "2"])
+    assert (alone.returncode, both.returncode) == (0, 0), both.stderr
+    one, two = json.loads(alone.stdout), json.loads(both.stdout)
+    assert one["expected_wrong"] == pytest.approx(two["expected_wrong"], rel=1e-3)
+    scores = [
+        read_tensors(tmp_path / name / "scores.safetensors")["scores"] for name in ("one", "two")
+    ]
+    assert scores[0].shape == (1, 240, 3)
+    torch.testing.assert_close(*scores, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
