@@ -20,8 +20,12 @@ from sourcewise.execution import Execution
 from sourcewise.families.arm.model import Arm
 from sourcewise.families.partitioned import PartitionedModel
 from sourcewise.families.arm.settings import ArmSettings
+from sourcewise.families.jko.model import JKOFlow
+from sourcewise.families.jko.settings import JKOSettings
 from sourcewise.families.purified_flow.model import PurifiedFlow
 from sourcewise.families.purified_flow.settings import PurifiedFlowSettings
+from sourcewise.families.rectified_flow.model import RectifiedFlow
+from sourcewise.families.rectified_flow.settings import RectifiedFlowSettings
 from sourcewise.partition import Partition
 from sourcewise.randomness import Noise
 from sourcewise.training import TrainingData, fit
@@ -32,9 +36,13 @@ plain = {"width": 8, "batch": 33, "passes": 4, "check": 3, "precision": "float64
 plain |= {"microbatch": 0 if how == "separate" else 5}
 partition = Partition.separate(3) if how == "separate" else Partition.pooled(3)
 y = torch.cat([torch.full((n,), k) for k, n in enumerate((101, 60, 37))])
-if how == "purified":
-    settings = PurifiedFlowSettings.parse({**plain, "updates": 20, "probe_draws": 2})
-    make = lambda K: PurifiedFlow(settings, K=K, d=2)
+numbers = {"purified": (PurifiedFlow, PurifiedFlowSettings, {"probe_draws": 2}),
+           "jko": (JKOFlow, JKOSettings, {"blocks": 2}),
+           "rectified": (RectifiedFlow, RectifiedFlowSettings, {"pairs": 2, "pair_steps": 2})}
+if how in numbers:
+    kind, kinds, own = numbers[how]
+    settings = kinds.parse({**plain, **own, "updates": 20})
+    make = lambda K: kind(settings, K=K, d=2)
     x = 0.3 * Noise(5).normal(len(y), 2) + torch.tensor([[-1, -1], [1, 1], [-1, 1]])[y]
     y = torch.where(Noise(6).uniform(len(y)) < 0.2, (y + 1) % 3, y)
 else:
@@ -77,7 +85,7 @@ def run(folder: Path, how: str, processes: int, kill: bool = False) -> dict[str,
     return read_tensors(folder / "model.safetensors")
 
 
-@pytest.mark.parametrize("how", ["pooled", "separate", "purified"])
+@pytest.mark.parametrize("how", ["pooled", "separate", "purified", "jko", "rectified"])
 def test_two_processes_give_what_one_gives(tmp_path: Path, how: str):
     one = run(tmp_path / "one", how, 1)
     two = run(tmp_path / "two", how, 2, kill=True)
