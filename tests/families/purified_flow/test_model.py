@@ -121,3 +121,10 @@ def test_a_reader_is_told_that_scores_believe_all_labels():
     model.keep_flags(LabelFlags(looks, 0 * flagged, flagged))
     clean = {"pooled": Diagnosed(model.diagnostics())}
     assert not list(PurifiedFlow.cautions(clean, Occasion("compare", 0.01, 3)))
+
+
+def test_images_are_judged_earlier_on_the_path():
+    """Unless users say when."""
+    assert PurifiedFlowSettings().suited("table").probe_time == 0.3
+    assert PurifiedFlowSettings().suited("images").probe_time == 0.1
+    assert PurifiedFlowSettings.parse({"probe_time": 0.3}).suited("images").probe_time == 0.3

@@ -1,6 +1,7 @@
 """Settings of purified flows: those of flows, and how labels are judged."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,8 @@ class PurifiedFlowSettings(FlowSettings):
     """Settings of flow matching that judges labels; `docs/purified-flow.md` has what the defaults
     were chosen by."""
 
+    IMAGES: ClassVar[Mapping[str, object]] = {**FlowSettings.IMAGES, "probe_time": 0.1}
+
     purify_after: float = Field(
         default=0.1,
         ge=0,
@@ -23,7 +26,8 @@ class PurifiedFlowSettings(FlowSettings):
         default=0.3,
         ge=0,
         lt=1,
-        description="time t of the path, from 0 (noise) to 1 (data), at which they are",
+        description="time t of the path, from 0 (noise) to 1 (data), at which they are; "
+        "images: .1",
     )
     probe_draws: int = Field(
         default=4,

@@ -74,6 +74,9 @@ class SpfmSettings(_Trained):
 class SpfmImagesSettings(_Trained):
     """Models of image classes."""
 
+    probe_time: float = Field(
+        default=0.1, ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)"
+    )
     rows: Many = Field(default=300, description="images of a class that models train on")
     classes: Few = Field(default=10_000, description="classes, the first ones; all if fewer")
     draws: Many = Field(default=100, description="draws of a class")
