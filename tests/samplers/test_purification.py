@@ -32,15 +32,18 @@ def test_it_is_the_difference_of_two_losses_with_the_same_noise(name, shape, t):
     x, n = Noise(1).normal(B, *shape), Noise(2).normal(B, R, *shape)
     told, untold = field("told"), field("untold")
     found = label_excess(told, untold, x, n, t, path, len(shape))
+    sure = label_excess(told, untold, x, n, t, path, len(shape), margin=1.5)
     at = torch.tensor(t, dtype=torch.float64)
-    expected = torch.zeros(B, dtype=torch.float64)
+    each = torch.zeros(B, R, dtype=torch.float64)
     for b in range(B):
         for r in range(R):
             one, noise = x[b : b + 1], n[b, r][None]
             point, u = path.point(one, noise, at), path.velocity(one, noise, at)
             losses = [(v(point, at) - u).square().mean() for v in (told, untold)]
-            expected[b] += (losses[0] - losses[1]) / R
-    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+            each[b, r] = losses[0] - losses[1]
+    torch.testing.assert_close(found, each.mean(1), rtol=1e-8, atol=1e-8)
+    error = ((each - each.mean(1, keepdim=True)).square().sum(1) / (R - 1) / R).sqrt()
+    torch.testing.assert_close(sure, each.mean(1) - 1.5 * error, rtol=1e-8, atol=1e-8)
 
 
 def test_models_side_by_side_are_as_one_after_another():

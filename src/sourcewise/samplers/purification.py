@@ -5,12 +5,16 @@ For a row x with the label c, noise n, and the point `x_t = a x + b n` of a path
     e = (|v(x_t, t, c) - u|^2 - |v(x_t, t, none) - u|^2) / D,   u = a' x + b' n,
 
 both velocities at the same point, D the entries of a row. A label is flagged if the mean of e over
-R draws of n is above 0 (arXiv 2509.19091; R = 1 there).
+R draws of n is above 0 (arXiv 2509.19091; R = 1 there), here if it is above 0 by a margin of m of
+its standard errors: a row that is flagged by chance trains the field without labels, which then
+knows it better, so that it is flagged again.
 
 With the fields of a label's contaminated law and of the mixture of all labels, e is below 0 in
 expectation for right labels and above it for wrong ones, as long as x_t does not show by itself
 which class x is of. Where it does (t near 1), both fields are the same, and e is noise.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -22,9 +26,16 @@ __all__ = ["label_excess"]
 
 
 def label_excess(
-    told: Velocity, untold: Velocity, x: Tensor, n: Tensor, t: float, path: Path, event: int = 1
+    told: Velocity,
+    untold: Velocity,
+    x: Tensor,
+    n: Tensor,
+    t: float,
+    path: Path,
+    event: int = 1,
+    margin: float = 0.0,
 ) -> Tensor:
-    """(..., B) the mean of e over R draws; above 0 of labels that are flagged.
+    """(..., B) the mean of e over R draws, less m standard errors; above 0 of flagged labels.
 
     >>> from sourcewise.samplers.paths import PATHS
     >>> x, n = torch.tensor([[1.0], [3.0]]), torch.zeros(2, 4, 1)
@@ -41,6 +52,7 @@ def label_excess(
         t: the probe time, in [0, 1).
         path: from noise to data.
         event: axes of a row's shape, at least 1.
+        margin: m, in standard errors of the mean; above 0 it takes R of 2 or more.
     """
     time, rows = torch.tensor(t, dtype=x.dtype, device=x.device), x.unsqueeze(-event - 1)
     at = path.at(time)
@@ -48,4 +60,7 @@ def label_excess(
     points = (at.a * rows + at.b * n).flatten(-event - 2, -event - 1)
     one, other = told(points, time), untold(points, time)
     excess = ((one - other) * (one + other - 2 * u)).flatten(-event).mean(-1)
-    return excess.unflatten(-1, n.shape[-event - 2 : -event]).mean(-1)
+    each = excess.unflatten(-1, n.shape[-event - 2 : -event])
+    if not margin:
+        return each.mean(-1)
+    return each.mean(-1) - margin * each.std(-1) / math.sqrt(each.shape[-1])

@@ -123,8 +123,13 @@ def test_a_reader_is_told_that_scores_believe_all_labels():
     assert not list(PurifiedFlow.cautions(clean, Occasion("compare", 0.01, 3)))
 
 
-def test_images_are_judged_earlier_on_the_path():
-    """Unless users say when."""
-    assert PurifiedFlowSettings().suited("table").probe_time == 0.3
-    assert PurifiedFlowSettings().suited("images").probe_time == 0.1
-    assert PurifiedFlowSettings.parse({"probe_time": 0.3}).suited("images").probe_time == 0.3
+def test_images_are_judged_later_and_with_a_margin():
+    """Unless users say how."""
+    usual = PurifiedFlowSettings()
+    assert usual.suited("table") == usual
+    images = usual.suited("images")
+    assert (images.purify_after, images.probe_time, images.probe_margin) == (0.3, 0.2, 1.5)
+    given = PurifiedFlowSettings.parse({"probe_margin": 0, "probe_draws": 1}).suited("images")
+    assert (given.probe_time, given.probe_margin) == (0.2, 0)
+    with pytest.raises(InputError, match="one draw has no standard error: probe_draws=2"):
+        PurifiedFlowSettings.parse({"probe_margin": 1, "probe_draws": 1})

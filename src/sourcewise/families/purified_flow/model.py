@@ -3,9 +3,10 @@
     e_i = mean over R draws n of (|v(x_t, t, y_i) - u|^2 - |v(x_t, t) - u|^2) / D,
     x_t = a x_i + b n,   u = a' x_i + b' n,
 
-t the probe time, v(x_t, t) the velocity without a label. A row with e_i > 0 is better known
-without its label: from a share of the updates on it is trained on without it, and counted, see
-`training.recipes.purified`. Both velocities have the same noise, no gradient and no dropout.
+t the probe time, v(x_t, t) the velocity without a label. A row with e_i > 0, by a margin of some
+of its standard errors, is better known without its label: from a share of the updates on it is
+trained on without it, and counted, see `training.recipes.purified`. Both velocities have the same
+noise, no gradient and no dropout.
 
 A model of one source learns the same law with its label and without: nothing is judged.
 """
@@ -89,7 +90,8 @@ class PurifiedFlow(Flow):
 
     def label_excess(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """See `families.offers.Judging`; with S models at once (S, B)."""
-        return flow_excess(self, batch, noise, self.settings.probe_draws, self.settings.probe_time)
+        s = self.settings
+        return flow_excess(self, batch, noise, s.probe_draws, s.probe_time, s.probe_margin)
 
     def _seen(self, batch: Batch, noise: BatchNoise) -> tuple[Tensor, Tensor, Tensor]:
         """See `DenoiserModel`; rows with y = -1 have no label."""
@@ -99,8 +101,10 @@ class PurifiedFlow(Flow):
 
 
 @torch.no_grad()
-def flow_excess(flow: Flow, batch: Batch, noise: BatchNoise, R: int, t: float) -> Tensor:
-    """(B,) e of rows under a flow of several sources, with R draws at time t.
+def flow_excess(
+    flow: Flow, batch: Batch, noise: BatchNoise, R: int, t: float, margin: float = 0.0
+) -> Tensor:
+    """(B,) e of rows under a flow of several sources, with R draws at time t, less its margin.
 
     Args:
         flow: trained or in training; it is used without dropout.
@@ -108,6 +112,7 @@ def flow_excess(flow: Flow, batch: Batch, noise: BatchNoise, R: int, t: float) -
         noise: of the draws.
         R: draws.
         t: the probe time.
+        margin: in standard errors of e.
     """
     event, shape = len(flow.shape), flow.shape
     x = batch.tensor.to(next(flow.parameters()).dtype)
@@ -122,4 +127,4 @@ def flow_excess(flow: Flow, batch: Batch, noise: BatchNoise, R: int, t: float) -
 
         return velocity
 
-    return label_excess(field(label), field(0 * label), x, n, t, flow.path, event)
+    return label_excess(field(label), field(0 * label), x, n, t, flow.path, event, margin)

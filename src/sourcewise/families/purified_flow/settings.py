@@ -14,20 +14,26 @@ class PurifiedFlowSettings(FlowSettings):
     """Settings of flow matching that judges labels; `docs/purified-flow.md` has what the defaults
     were chosen by."""
 
-    IMAGES: ClassVar[Mapping[str, object]] = {**FlowSettings.IMAGES, "probe_time": 0.1}
+    IMAGES: ClassVar[Mapping[str, object]] = {
+        **FlowSettings.IMAGES,
+        "purify_after": 0.3,
+        "probe_time": 0.2,
+        "probe_margin": 1.5,
+    }
 
     purify_after: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="share of the planned updates after which labels are judged; 1: never",
+        description="share of the planned updates after which labels are judged; 1: never; "
+        "images: .3",
     )
     probe_time: float = Field(
         default=0.3,
         ge=0,
         lt=1,
         description="time t of the path, from 0 (noise) to 1 (data), at which they are; "
-        "images: .1",
+        "images: .2",
     )
     probe_draws: int = Field(
         default=4,
@@ -36,11 +42,27 @@ class PurifiedFlowSettings(FlowSettings):
         description="draws of noise that a label is judged by; each costs two evaluations of the "
         "network per row and update",
     )
+    probe_margin: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="standard errors, over these draws, by which a label must be worse than none; "
+        "images: 1.5",
+    )
 
     coupling: Literal["independent"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default="independent",
         description="independent only: rows that lost their label would be paired as one source",
     )
+
+    @model_validator(mode="after")
+    def _check_margin(self) -> Self:
+        if self.probe_margin and self.probe_draws < 2:
+            raise ValueError(
+                "probe_margin: one draw has no standard error: probe_draws=2 or more, or "
+                "probe_margin=0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_unlabelled(self) -> Self:

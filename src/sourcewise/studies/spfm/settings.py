@@ -24,6 +24,12 @@ class _Trained(Settings):
         default=0.3, ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)"
     )
     probe_draws: int = Field(default=4, ge=1, le=1000, description="draws that they are judged by")
+    probe_margin: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="standard errors by which a label must be worse than none",
+    )
     guidance: tuple[Weight, ...] = Field(
         default=GUIDANCE, min_length=1, max_length=20, description="weights w of draws; 1: off"
     )
@@ -49,7 +55,7 @@ class _Trained(Settings):
         """Settings of the family."""
         sizes = {name: getattr(self, name) for name in ("updates", "passes", "width")}
         found = {name: value for name, value in sizes.items() if value}
-        judged = ("purify_after", "probe_time", "probe_draws")
+        judged = ("purify_after", "probe_time", "probe_draws", "probe_margin")
         return found | ({name: getattr(self, name) for name in judged} if purified else {})
 
 
@@ -74,8 +80,17 @@ class SpfmSettings(_Trained):
 class SpfmImagesSettings(_Trained):
     """Models of image classes."""
 
+    purify_after: float = Field(
+        default=0.3, ge=0, lt=1, description="share of the updates after which labels are judged"
+    )
     probe_time: float = Field(
-        default=0.1, ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)"
+        default=0.2, ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)"
+    )
+    probe_margin: float = Field(
+        default=1.5,
+        ge=0,
+        le=100,
+        description="standard errors by which a label must be worse than none",
     )
     rows: Many = Field(default=300, description="images of a class that models train on")
     classes: Few = Field(default=10_000, description="classes, the first ones; all if fewer")
