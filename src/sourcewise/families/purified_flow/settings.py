@@ -18,7 +18,7 @@ class PurifiedFlowSettings(FlowSettings):
         **FlowSettings.IMAGES,
         "purify_after": 0.3,
         "probe_time": 0.2,
-        "probe_margin": 1.5,
+        "probe_margin": 1.0,
     }
 
     purify_after: float = Field(
@@ -47,7 +47,7 @@ class PurifiedFlowSettings(FlowSettings):
         ge=0,
         le=100,
         description="standard errors, over these draws, by which a label must be worse than none; "
-        "images: 1.5",
+        "images: 1",
     )
 
     coupling: Literal["independent"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]

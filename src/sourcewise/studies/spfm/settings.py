@@ -87,7 +87,7 @@ class SpfmImagesSettings(_Trained):
         default=0.2, ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)"
     )
     probe_margin: float = Field(
-        default=1.5,
+        default=1,
         ge=0,
         le=100,
         description="standard errors by which a label must be worse than none",
