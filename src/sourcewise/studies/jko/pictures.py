@@ -1,7 +1,7 @@
 """The picture of the JKO flows: rows on their way to noise, and W2 and KL block by block."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from sourcewise.studies.pictures import STYLE, Picture, frame
 
@@ -9,15 +9,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sourcewise.studies.jko.measures import Place
-    from sourcewise.studies.jko.study import JKOStudy
-
 __all__ = ["PICTURE"]
 
 COLOURS = ("#0072B2", "#D55E00")  # of sources, told apart by all readers
 
 
-def _figure(result: "JKOStudy") -> "Figure":
+class Place(Protocol):
+    """A source after a block: `measures.Place`."""
+
+    truth: str
+    source: int
+    block: int
+    kl: float
+    kl_exact: float | None
+    kl_bound: float | None
+    w2: float | None
+    w2_exact: float | None
+    w2_bound: float | None
+
+
+class Shown(Protocol):
+    """The result: `study.JKOStudy`."""
+
+    points: Sequence[Place]
+    rows: Mapping[str, Sequence[Sequence[Sequence[float]]]]
+
+
+def _figure(result: Shown) -> "Figure":
     from matplotlib.figure import Figure
 
     clouds = result.rows["mixture"]
@@ -38,7 +56,7 @@ def _figure(result: "JKOStudy") -> "Figure":
     return figure
 
 
-def _panel(axes: "Axes", places: Sequence["Place"], what: str) -> None:
+def _panel(axes: "Axes", places: Sequence[Place], what: str) -> None:
     """Of the normal laws: measured (dots), exact (lines), bounds (dashed)."""
     for k, colour in enumerate(COLOURS):
         mine = [p for p in places if p.source == k]

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sourcewise.studies.reflow.study import Reflow
-
 __all__ = ["PICTURE"]
 
 # Okabe and Ito's colours, told apart by all forms of colour blindness.
@@ -25,10 +23,10 @@ LOOKS = {
 }
 
 
-def _figure(result: "Reflow") -> "Figure":
+def _figure(result: object) -> "Figure":
     from matplotlib.figure import Figure
 
-    points = result.points
+    points: Sequence[ReflowPoint] = result.points  # type: ignore[attr-defined]
     sets = list(dict.fromkeys(p.data for p in points))
     figure = Figure(figsize=(2.6 * len(sets) + 0.6, 2.8), layout="constrained")
     row = figure.subplots(1, len(sets), squeeze=False)[0]

@@ -2,15 +2,13 @@
 and truth."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sourcewise.studies.pictures import STYLE, Picture, frame, powers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from sourcewise.studies.samplers.study import SamplerPoint, Samplers
 
 __all__ = ["PICTURE"]
 
@@ -19,10 +17,21 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")
 MARKERS = "osv^D"
 
 
-def _figure(result: "Samplers") -> "Figure":
+class Point(Protocol):
+    """An error: `study.SamplerPoint`."""
+
+    sampler: str
+    process: str
+    truth: str
+    evaluations: int
+    distance: str
+    error: float
+
+
+def _figure(result: object) -> "Figure":
     from matplotlib.figure import Figure
 
-    points = result.points
+    points: Sequence[Point] = result.points  # type: ignore[attr-defined]
     processes = list(dict.fromkeys(p.process for p in points))
     figure = Figure(figsize=(8.4, 5.6), layout="constrained")
     rows = figure.subplots(2, len(processes), squeeze=False, sharex="col")
@@ -35,7 +44,7 @@ def _figure(result: "Samplers") -> "Figure":
     return figure
 
 
-def _panel(axes: "Axes", points: Sequence["SamplerPoint"], legend: bool) -> None:
+def _panel(axes: "Axes", points: Sequence[Point], legend: bool) -> None:
     samplers = dict.fromkeys(p.sampler for p in points)
     for sampler, colour, marker in zip(samplers, COLOURS, MARKERS, strict=False):
         mine = [p for p in points if p.sampler == sampler]
