@@ -10,6 +10,16 @@ from sourcewise.studies.curves import Strategy
 __all__ = ["GUIDANCE", "SpfmImagesSettings", "SpfmSettings"]
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
+After = Annotated[
+    float, Field(ge=0, lt=1, description="share of the updates after which labels are judged")
+]
+Time = Annotated[
+    float, Field(ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)")
+]
+Margin = Annotated[
+    float,
+    Field(ge=0, le=100, description="standard errors by which a label must be worse than none"),
+]
 GUIDANCE = (1.0, 2.0)
 
 
@@ -17,19 +27,10 @@ class _Trained(Settings):
     """What both studies have in common."""
 
     noise: float = Field(default=0.4, gt=0, lt=1, description="share of wrong labels")
-    purify_after: float = Field(
-        default=0.1, ge=0, lt=1, description="share of the updates after which labels are judged"
-    )
-    probe_time: float = Field(
-        default=0.3, ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)"
-    )
+    purify_after: After = 0.1
+    probe_time: Time = 0.3
     probe_draws: int = Field(default=4, ge=1, le=1000, description="draws that they are judged by")
-    probe_margin: float = Field(
-        default=0,
-        ge=0,
-        le=100,
-        description="standard errors by which a label must be worse than none",
-    )
+    probe_margin: Margin = 0
     guidance: tuple[Weight, ...] = Field(
         default=GUIDANCE, min_length=1, max_length=20, description="weights w of draws; 1: off"
     )
@@ -80,18 +81,9 @@ class SpfmSettings(_Trained):
 class SpfmImagesSettings(_Trained):
     """Models of image classes."""
 
-    purify_after: float = Field(
-        default=0.3, ge=0, lt=1, description="share of the updates after which labels are judged"
-    )
-    probe_time: float = Field(
-        default=0.2, ge=0, lt=1, description="t at which they are, from 0 (noise) to 1 (data)"
-    )
-    probe_margin: float = Field(
-        default=1,
-        ge=0,
-        le=100,
-        description="standard errors by which a label must be worse than none",
-    )
+    purify_after: After = 0.3
+    probe_time: Time = 0.2
+    probe_margin: Margin = 1
     rows: Many = Field(default=300, description="images of a class that models train on")
     classes: Few = Field(default=10_000, description="classes, the first ones; all if fewer")
     draws: Many = Field(default=100, description="draws of a class")
