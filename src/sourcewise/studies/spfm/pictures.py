@@ -65,6 +65,7 @@ def _flags(axes: "Axes", seeds: Sequence[Sequence[Flagging]]) -> None:
         found = [[getattr(f, name) for f in part] for part in parts]
         y = [fmean(v for v in each if v is not None) if any(each) else 0.0 for each in found]
         axes.plot(x, y, "o-", ms=3, lw=1.2, color=colour, label=label)
+    axes.set_xlim(0, 1.05 * max(x, default=1))  # from the first update on, of one part too
     axes.set_ylim(0, 1.02)
     axes.set_title("flags of the pooled model", fontsize=9)
     axes.legend(fontsize=7)
