@@ -27,7 +27,7 @@ from sourcewise.training.recipes.registry import recipe
 NAMES, COUNTS = tuple("abcd"), (100, 60, 100, 60)
 POOLED, PAIRS = Partition.pooled(4), Partition(((0, 1), (2, 3)))
 PLAIN = {"width": 8, "batch": 32, "passes": 6, "updates": 40, "check": 5, "probe_draws": 2}
-PLAIN |= {"purify_after": 0.25, "patience": 0.3}
+PLAIN |= {"purify_after": 0.25, "patience": 0.3, "probe_memory": 0.5}
 
 
 def settings(**options) -> PurifiedFlowSettings:
@@ -102,6 +102,30 @@ def test_every_look_after_the_warm_up_is_counted(partition):
         assert bool((record[1] <= record[0]).all())
 
 
+@pytest.mark.parametrize("memory", [0.0, 0.75])
+def test_a_label_is_judged_by_looks_of_before_as_well(memory, monkeypatch):
+    """By hand, with excesses that change sign from update to update."""
+    rows, seen = data(held_out=False), []
+
+    def excess(self, batch, noise):
+        seen.append((batch.x, 1.0 if len(seen) % 3 else -1.5))
+        return torch.full((len(batch),), seen[-1][1])
+
+    monkeypatch.setattr(PurifiedFlow, "label_excess", excess)
+    model, _ = trained(settings(probe_memory=memory, patience=0), rows=rows)
+    looks, flagged, total = torch.zeros(3, len(rows.train.y), dtype=torch.float64)
+    last = torch.zeros_like(looks)
+    for x, e in seen:
+        for row in x:
+            at = (rows.train.x.float() == row.float()).all(1)
+            last[at] = torch.where(looks[at] > 0, memory * last[at] + (1 - memory) * e, e)
+            looks[at], total[at] = looks[at] + 1, total[at] + last[at]
+            flagged[at] += last[at] > 0
+    assert int(looks.max()) > 3
+    record = flags_of(model)[0]
+    torch.testing.assert_close(record, torch.stack([looks, flagged, total]))
+
+
 def test_a_model_of_one_source_judges_nothing():
     shared = {k: v for k, v in PLAIN.items() if k in FlowSettings.model_fields}
     found, flow = (
@@ -167,8 +191,8 @@ def test_a_checkpoint_with_records_of_other_rows_is_refused(tmp_path: Path):
     for note in notes:
         path, document = note.with_suffix(".safetensors"), read_json(note)
         tensors = read_tensors(path)
-        assert tensors["flags/0"].shape == (3, 288)
-        write_tensors(path, tensors | {"flags/0": torch.ones(3, 287).double()})
+        assert tensors["flags/0"].shape == (4, 288)
+        write_tensors(path, tensors | {"flags/0": torch.ones(4, 287).double()})
         write_json(note, document | {"tensors": file_digest(path)})
     shares: list[float] = []
     with pytest.warns(UserWarning, match="flags/0.*training begins"):

@@ -182,6 +182,11 @@ class Judging(Protocol):
         than the one, and nothing to judge."""
         ...
 
+    @property
+    def label_memory(self) -> float:
+        """The weight, in [0, 1), of what a training row was judged by before; 0: none."""
+        ...
+
     def label_excess(self, batch: Batch, noise: BatchNoise) -> Tensor:
         """(B,) above 0 of rows whose label is flagged; without a gradient, stackable."""
         ...

@@ -128,7 +128,7 @@ def test_images_are_judged_later_and_with_a_margin():
     usual = PurifiedFlowSettings()
     assert usual.suited("table") == usual
     images = usual.suited("images")
-    assert (images.purify_after, images.probe_time, images.probe_margin) == (0.3, 0.2, 1.0)
+    assert (images.purify_after, images.probe_time, images.probe_margin) == (0.3, 0.2, 0.5)
     given = PurifiedFlowSettings.parse({"probe_margin": 0, "probe_draws": 1}).suited("images")
     assert (given.probe_time, given.probe_margin) == (0.2, 0)
     with pytest.raises(InputError, match="one draw has no standard error: probe_draws=2"):

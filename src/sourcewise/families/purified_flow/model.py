@@ -5,8 +5,8 @@
 
 t the probe time, v(x_t, t) the velocity without a label. A row with e_i > 0, by a margin of some
 of its standard errors, is better known without its label: from a share of the updates on it is
-trained on without it, and counted, see `training.recipes.purified`. Both velocities have the same
-noise, no gradient and no dropout.
+trained on without it, and counted, see `training.recipes.purified`, which may average e_i over
+the looks at a row. Both velocities have the same noise, no gradient and no dropout.
 
 A model of one source learns the same law with its label and without: nothing is judged.
 """
@@ -56,6 +56,11 @@ class PurifiedFlow(Flow):
     def judged_after(self) -> float | None:
         """See `families.offers.Judging`."""
         return self.settings.purify_after if self.K > 1 else None
+
+    @property
+    def label_memory(self) -> float:
+        """See `families.offers.Judging`."""
+        return self.settings.probe_memory
 
     @property
     def validated_by(self) -> str:

@@ -18,7 +18,8 @@ class PurifiedFlowSettings(FlowSettings):
         **FlowSettings.IMAGES,
         "purify_after": 0.3,
         "probe_time": 0.2,
-        "probe_margin": 1.0,
+        "probe_margin": 0.5,
+        "probe_memory": 0.7,
     }
 
     purify_after: float = Field(
@@ -47,7 +48,14 @@ class PurifiedFlowSettings(FlowSettings):
         ge=0,
         le=100,
         description="standard errors, over these draws, by which a label must be worse than none; "
-        "images: 1",
+        "images: .5",
+    )
+    probe_memory: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="weight, beside the look of the moment, of what a row was judged by before; "
+        "images: .7",
     )
 
     coupling: Literal["independent"] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -81,7 +81,7 @@ class Rows:
 
 
 class Watching(PurifiedTraining):
-    """A training that remembers the records of its first model at every look."""
+    """A training that remembers what its first model has flagged, at every look."""
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
@@ -89,7 +89,7 @@ class Watching(PurifiedTraining):
 
     def look(self) -> list[float | None]:
         """See `StackTraining.look`."""
-        self.seen.append((self.step, self.records[0].clone()))
+        self.seen.append((self.step, self.records[0][:3].clone()))
         return super().look()
 
 

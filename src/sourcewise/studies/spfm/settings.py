@@ -20,6 +20,9 @@ Margin = Annotated[
     float,
     Field(ge=0, le=100, description="standard errors by which a label must be worse than none"),
 ]
+Memory = Annotated[
+    float, Field(ge=0, lt=1, description="weight of what a row was judged by before")
+]
 GUIDANCE = (1.0, 2.0)
 
 
@@ -31,6 +34,7 @@ class _Trained(Settings):
     probe_time: Time = 0.3
     probe_draws: int = Field(default=4, ge=1, le=1000, description="draws that they are judged by")
     probe_margin: Margin = 0
+    probe_memory: Memory = 0
     guidance: tuple[Weight, ...] = Field(
         default=GUIDANCE, min_length=1, max_length=20, description="weights w of draws; 1: off"
     )
@@ -56,7 +60,7 @@ class _Trained(Settings):
         """Settings of the family."""
         sizes = {name: getattr(self, name) for name in ("updates", "passes", "width")}
         found = {name: value for name, value in sizes.items() if value}
-        judged = ("purify_after", "probe_time", "probe_draws", "probe_margin")
+        judged = [name for name in type(self).model_fields if name.startswith(("probe", "purify"))]
         return found | ({name: getattr(self, name) for name in judged} if purified else {})
 
 
@@ -83,7 +87,8 @@ class SpfmImagesSettings(_Trained):
 
     purify_after: After = 0.3
     probe_time: Time = 0.2
-    probe_margin: Margin = 1
+    probe_margin: Margin = 0.5
+    probe_memory: Memory = 0.7
     rows: Many = Field(default=300, description="images of a class that models train on")
     classes: Few = Field(default=10_000, description="classes, the first ones; all if fewer")
     draws: Many = Field(default=100, description="draws of a class")

@@ -9,6 +9,8 @@ is when, and what becomes of it:
 - Validation rows have wrong labels too. Their loss is therefore taken by the same rule, from the
   first look on: a row whose label is flagged counts without it. With their labels as they stand,
   the weights that are best at predicting wrong labels would be kept.
+- What a label is judged by is noisy, and a model may remember earlier looks at the same row: with
+  the memory m a label is judged by `(1 - m) e + m` times what it was judged by before.
 - How often a training row was judged and flagged, and by how much, goes along in checkpoints, is
   kept with the model, and is told for each row (`LabelFlags`).
 
@@ -45,9 +47,11 @@ class PurifiedTraining(StackTraining):
     """The training of stacked models that judge labels.
 
     Attributes:
-        records: of each task (3, n) looks, flags and the sum of excesses of its rows.
+        records: of each task (4, n) looks, flags, the sum of what its rows were judged by, and
+            the last of these.
         judging: (S, 1) of the active models, whether labels are judged in the update under way.
-        excess: (S, B) of the batches of that update.
+        before: (S, B) what the rows of that update's batches were last judged by; NaN: never.
+        excess: (S, B) what they are judged by.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class PurifiedTraining(StackTraining):
         super().__init__(tasks, settings, device, processes, shard, begun)
         if self.sharded:
             raise InputError("--shard: this training judges labels, which takes models whole")
-        self.records = [torch.zeros(3, len(t.rows), dtype=torch.float64) for t in self.tasks]
+        self.records = [torch.zeros(4, len(t.rows), dtype=torch.float64) for t in self.tasks]
 
     def update(self) -> Tensor:
         """See `StackTraining.update`; the labels of the batches are judged first."""
@@ -72,7 +76,11 @@ class PurifiedTraining(StackTraining):
         self.judging = now[:, None].to(self.device)
         shape = len(tasks), max(map(len, index))
         self.excess = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        self.before = torch.full_like(self.excess, torch.nan)
         records = [self.records[i] for i in self.active]
+        for s, (record, rows) in enumerate(zip(records, index, strict=True)):
+            last = torch.where(record[0, rows] > 0, record[3, rows], torch.nan)
+            self.before[s, : len(rows)] = last.to(self.device)
         values = super().update()
         if bool(now.any()):
             self.processes.add(self.excess)  # each process has seen its own rows
@@ -83,10 +91,13 @@ class PurifiedTraining(StackTraining):
     def _batch_loss(self, model: ConditionalModel, batch: Batch, noise: StepNoise) -> Tensor:
         if not bool(self.judging.any()):
             return model.loss(batch, noise)
-        found = cast(Judging, model).label_excess(batch, noise.of("probe"))
-        excess = found.view(len(self.active), -1)
-        own = self.excess[:, noise.share]
-        own.copy_(excess[:, : own.shape[1]])
+        judge = cast(Judging, model)
+        found = judge.label_excess(batch, noise.of("probe"))
+        excess = found.view(len(self.active), -1).double()
+        own, before = self.excess[:, noise.share], self.before[:, noise.share]
+        count = own.shape[1]  # a batch may have more rows than are this process's
+        excess[:, :count] = _remembered(excess[:, :count], before, judge.label_memory)
+        own.copy_(excess[:, :count])
         flagged = ((excess > 0) & self.judging).view(found.shape)
         return model.loss(_without(batch, flagged), noise)
 
@@ -122,7 +133,7 @@ class Purified(Gradient):
         """Give the model what was found of its rows."""
         assert isinstance(training, PurifiedTraining)
         effort = super().conclude(training, s, how, own)
-        cast(Judging, training.tasks[s].model).keep_flags(LabelFlags(*training.records[s]))
+        cast(Judging, training.tasks[s].model).keep_flags(LabelFlags(*training.records[s][:3]))
         return effort
 
     def loss(
@@ -152,10 +163,16 @@ def _without(batch: Batch, flagged: Tensor) -> Batch:
     return replace(batch, y=torch.where(flagged, -1, batch.y))
 
 
+def _remembered(excess: Tensor, before: Tensor, memory: float) -> Tensor:
+    """(S, B) what rows are judged by: their excess now, and before, where they were judged."""
+    return torch.where(before.isnan(), excess, excess.lerp(before, memory))
+
+
 def _note(record: Tensor, index: Tensor, excess: Tensor) -> None:
-    """Add looks at some rows (B,), which may be the same, to a record (3, n)."""
+    """Add looks at some rows (B,), which may be the same, to a record (4, n)."""
     found = torch.stack([torch.ones_like(excess), (excess > 0).to(excess), excess])
-    record.index_add_(1, index, found)
+    record[:3].index_add_(1, index, found)
+    record[3, index] = excess
 
 
 RECIPE = Purified()
