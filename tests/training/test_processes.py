@@ -36,7 +36,8 @@ plain = {"width": 8, "batch": 33, "passes": 4, "check": 3, "precision": "float64
 plain |= {"microbatch": 0 if how == "separate" else 5}
 partition = Partition.separate(3) if how == "separate" else Partition.pooled(3)
 y = torch.cat([torch.full((n,), k) for k, n in enumerate((101, 60, 37))])
-numbers = {"purified": (PurifiedFlow, PurifiedFlowSettings, {"probe_draws": 2, "probe_memory": 0.5}),
+judged = {"probe_draws": 2, "probe_memory": 0.5}
+numbers = {"purified": (PurifiedFlow, PurifiedFlowSettings, judged),
            "jko": (JKOFlow, JKOSettings, {"blocks": 2}),
            "rectified": (RectifiedFlow, RectifiedFlowSettings, {"pairs": 2, "pair_steps": 2})}
 if how in numbers:
