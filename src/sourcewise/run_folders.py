@@ -22,7 +22,7 @@ from sourcewise.errors import Damaged, InputError, listing
 from sourcewise.files import ASIDE, file_digest, plain, read_json, write_atomic, write_json
 from sourcewise.yaml_files import read_yaml
 
-__all__ = ["MANIFEST", "RunFolder", "default_folder", "own_files"]
+__all__ = ["MANIFEST", "RunFolder", "as_written", "default_folder", "own_files"]
 
 CONFIG, MANIFEST = "config.yaml", "manifest.json"
 
@@ -221,6 +221,13 @@ class RunFolder:
         mine, theirs = dict(_leaves(self.config)), dict(_leaves(other))
         names = [n for n in sorted(mine.keys() | theirs.keys()) if mine.get(n) != theirs.get(n)]
         return listing((name[:60] for name in names), 4)
+
+
+def as_written(folder: Path, name: str) -> bool:
+    """Whether a file is what a run that was finished there wrote."""
+    with contextlib.suppress(InputError, KeyError, AttributeError, TypeError, OSError, ValueError):
+        return read_json(folder / MANIFEST)["files"].get(name) == file_digest(folder / name)
+    return False
 
 
 def own_files(folder: Path) -> list[str]:

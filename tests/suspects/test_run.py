@@ -14,7 +14,7 @@ import torch
 import sourcewise as sw
 from sourcewise import cli
 from sourcewise.errors import InputError
-from sourcewise.files import read_json, read_tensors
+from sourcewise.files import read_json, read_tensors, write_tensors
 from sourcewise.forms import Images, Ragged
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
@@ -121,6 +121,31 @@ def test_a_stopped_run_goes_on_where_it_was(sites, tmp_path, monkeypatch):
         kept, other = (tmp_path / place / name for place in ("run", "whole"))
         assert kept.read_bytes() == other.read_bytes()
     assert not (tmp_path / "run" / "cells").exists()
+
+
+def test_other_flags_train_nothing(sites, tmp_path, monkeypatch):
+    """And are those of a run that had them from the first."""
+    from sourcewise.suspects import run
+
+    data, kept = sw.read(tmp_path / "sites.csv", source="site"), tmp_path / "run"
+    first = sw.labels(data, out=kept, **GAUSSIAN)
+    expected = sw.labels(data, out=tmp_path / "few", probability=0.9, most=2, **GAUSSIAN)
+    usual, calls = run.fold_scores, []
+    monkeypatch.setattr(run, "fold_scores", lambda *a: (calls.append(1), usual(*a))[1])
+    few = sw.labels(data, out=kept, probability=0.9, most=2, **GAUSSIAN)
+    assert few.document | {"run": ""} == expected.document | {"run": ""}
+    assert (len(few.document["flags"]), few.document["settings"]["most"]) == (2, 2)
+    assert (kept / "labels.csv").read_bytes() == (tmp_path / "few" / "labels.csv").read_bytes()
+    (kept / "labels.csv").unlink()  # as if it was killed while it wrote other flags
+    with pytest.warns(UserWarning, match="labels.csv is not as it was written: made again"):
+        assert sw.labels(data, out=kept, **GAUSSIAN).document == first.document
+    assert not calls
+    scores = read_tensors(kept / "scores.safetensors")["scores"]
+    write_tensors(kept / "scores.safetensors", {"scores": scores + 1})
+    with pytest.warns(UserWarning, match="scores.safetensors is not as it was written"):
+        again = sw.labels(data, out=kept, most=2, **GAUSSIAN)
+    assert len(calls) == 10
+    assert again.document["flags"] == first.document["flags"][:2]
 
 
 def test_the_command_prints_one_document(sites, tmp_path):

@@ -72,6 +72,10 @@ class Runnable(ABC, Generic[Ready, Outcome, Result]):
     def finished(self, path: Path) -> Result:
         """What a finished run's folder holds."""
 
+    def current(self, path: Path) -> bool:
+        """Whether a finished run's files are those of options that do not identify the run."""
+        return True
+
     def tidy(self, path: Path) -> None:
         """Remove what only an unfinished run needs."""
 
@@ -101,7 +105,7 @@ def execute(
                 warnings.warn(
                     f"{path / changed} is not as it was written: made again", stacklevel=2
                 )
-            if not processes.agreed(changed is None):
+            if not processes.agreed(changed is None and run.current(path)):
                 try:
                     run.write(path, run.work(path, progress))
                     folder.finish(run.files)

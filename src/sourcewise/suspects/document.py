@@ -117,7 +117,7 @@ def labels_result(found: Found, run: str | None) -> LabelsResult:
         model=_model(found),
         warnings=(*prepared.notes, *_notes(found)),
         run=run,
-        settings=config["settings"],
+        settings=config["settings"] | prepared.chosen,
         versions=config["versions"],
     )
 

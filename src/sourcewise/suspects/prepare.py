@@ -25,6 +25,8 @@ from sourcewise.suspects.choice import chosen_job
 
 __all__ = ["Division", "LabelsSettings", "PreparedLabels", "prepare"]
 
+CHOOSING = ("probability", "most")  # settings by which labels are flagged that are judged
+
 
 class LabelsSettings(FitSettings):
     """All that determines which labels are suspect, beside the data."""
@@ -63,7 +65,7 @@ class PreparedLabels:
         shown: the rows as a reader sees them.
         judged: (J,) the sources whose labels are tried, ascending.
         left: the others, each with a reason.
-        config: what identifies the run.
+        config: what identifies the run: all that labels are judged by.
     """
 
     job: Job
@@ -73,6 +75,11 @@ class PreparedLabels:
     judged: Tensor
     left: dict[str, str]
     config: Json
+
+    @property
+    def chosen(self) -> Json:
+        """The settings that say what is flagged, and nothing of how labels are judged."""
+        return {name: getattr(self.settings, name) for name in CHOOSING}
 
     @property
     def strategy(self) -> Strategy:
@@ -179,6 +186,8 @@ def prepare(data: Sources, settings: LabelsSettings) -> PreparedLabels:
         )
     job = replace(job, tested=tuple(judged))
     config = {"kind": "labels", **configuration(data, settings, job)}
+    for name in CHOOSING:
+        del config["settings"][name]
     shown = data if isinstance(data.x, Images) else job.data
     prepared = PreparedLabels(job, settings, screened, shown, torch.tensor(judged), left, config)
     if job.family.trained:

@@ -26,6 +26,7 @@ from sourcewise.results.labels_text import labels_lines
 from sourcewise.results.read import read_labels
 from sourcewise.results.samples import as_arrays
 from sourcewise.results.text import joined
+from sourcewise.run_folders import as_written
 from sourcewise.sources import Sources
 from sourcewise.suspects.copies import votes
 from sourcewise.suspects.document import SHOWN, Found, labels_result, labels_table
@@ -37,7 +38,7 @@ from sourcewise.training.processes import Processes
 
 __all__ = ["LabelsRun", "LabelsSettings", "Suspects", "labels"]
 
-CELLS, TRAINING = "cells", "training"
+CELLS, TRAINING, SCORES = "cells", "training", "scores.safetensors"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def labels(
         settings: a `LabelsSettings`; or give its fields by name: `model`, `set`, `strategy`,
             `folds`, `seeds`, `probability`, `most`, `min_rows`, `seed`, `missing`, `log`.
         out: the run folder; None keeps everything in memory. A folder that holds the same run,
-            finished or not, is resumed.
+            finished or not, is resumed; `probability` and `most` may be others, nothing is
+            trained for them.
         overwrite: replace another run in `out`.
         progress: called with (done, in all).
         **changes: fields of the settings, or of `Execution`.
@@ -100,12 +102,15 @@ def labels(
 class LabelsRun(Runnable[PreparedLabels, Tensor, Suspects]):
     """A search for suspect labels, ready to run; see `fitting.execute`."""
 
-    files: tuple[str, ...] = ("labels.csv", "scores.safetensors", "samples", "result.json")
+    files: tuple[str, ...] = ("labels.csv", SCORES, "samples", "result.json")
 
     def work(self, path: Path | None, progress: Progress | None) -> Tensor:
         """(R, N, J) log densities of all N rows by division; NaN of sources that nobody judges."""
         prepared, found = self.prepared, []
         seeds = prepared.settings.seeds
+        known = self._known(path)
+        if known is not None:
+            return known
         for r in range(seeds):
             division = prepared.division(r)
             scores = torch.full(division.shape, torch.nan, dtype=torch.float64)
@@ -116,6 +121,16 @@ class LabelsRun(Runnable[PreparedLabels, Tensor, Suspects]):
                 give_back()
             found.append(scores)
         return torch.stack(found)
+
+    def _known(self, path: Path | None) -> Tensor | None:
+        """Of all divisions, from a run that was finished with other flags."""
+        processes, known = Processes.found(), None
+        shape = self.prepared.settings.seeds, *self.prepared.division(0).shape
+        if path and processes.first and as_written(path, SCORES):
+            known = _finished(path / SCORES, shape)
+        if not processes.agreed(known is not None):
+            return None
+        return torch.full(shape, torch.nan) if known is None else known  # the first one writes
 
     def _scored(
         self,
@@ -150,7 +165,7 @@ class LabelsRun(Runnable[PreparedLabels, Tensor, Suspects]):
         """All labels, log densities, images of those that are shown, and `result.json`."""
         found = self._found(outcome)
         write_atomic(folder / "labels.csv", labels_table(found))
-        write_tensors(folder / "scores.safetensors", {"scores": outcome})
+        write_tensors(folder / SCORES, {"scores": outcome})
         _write_images(folder, found)
         write_json(folder / "result.json", to_json(labels_result(found, str(folder))))
 
@@ -161,6 +176,11 @@ class LabelsRun(Runnable[PreparedLabels, Tensor, Suspects]):
     def finished(self, path: Path) -> Suspects:
         """From its folder."""
         return Suspects(read_labels(path))
+
+    def current(self, path: Path) -> bool:
+        """Whether the flags in a folder are those of these settings."""
+        found = read_labels(path).settings
+        return all(found.get(name) == value for name, value in self.prepared.chosen.items())
 
     def tidy(self, path: Path) -> None:
         """Finished folds are in `scores.safetensors` now."""
@@ -208,7 +228,7 @@ def _refuse_lost(scores: Tensor, data: Sources, rows: Tensor) -> None:
         raise FloatingPointError(f"{told} (first: {first})")
 
 
-def _finished(file: Path, shape: tuple[int, int]) -> Tensor | None:
+def _finished(file: Path, shape: tuple[int, ...]) -> Tensor | None:
     """Scores that were written earlier; a damaged file counts as not there."""
     if not file.exists():
         return None
