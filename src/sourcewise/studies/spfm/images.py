@@ -25,7 +25,8 @@ from sourcewise.lifecycle.train import TrainingRun
 from sourcewise.metrics.image_classifier import ImageRecipe, TrainedImages, train_images
 from sourcewise.randomness import Noise
 from sourcewise.sources import Sources
-from sourcewise.studies.grid import Grid, Progress, within
+from sourcewise.studies.curves import Strategy
+from sourcewise.studies.grid import Grid, Progress
 from sourcewise.studies.spfm.pictures import PICTURE
 from sourcewise.studies.spfm.plane import FAMILIES, by_row, mislabelled, probed
 from sourcewise.studies.spfm.points import (
@@ -38,6 +39,7 @@ from sourcewise.studies.spfm.points import (
     changes,
     flagging,
     folded,
+    joined,
     mean_probes,
 )
 from sourcewise.studies.spfm.settings import SpfmImagesSettings
@@ -50,15 +52,16 @@ TRIED = 8  # of the other images, one in so many tries the classifier
 
 
 class Cell(NamedTuple):
-    """Models of one sample, with one kind of labels."""
+    """Models of one sample and strategy, with one kind of labels."""
 
     labels: Labels
+    strategy: Strategy
     r: int
 
     @property
     def name(self) -> str:
         """Says it."""
-        return f"{self.labels}-{self.r}"
+        return f"{self.labels}-{self.strategy}-{self.r}"
 
 
 @dataclass(frozen=True)
@@ -98,16 +101,21 @@ def grid(settings: SpfmImagesSettings, data: Sources) -> Grid[Cell, Trained, Spf
             f"{data.name}: {settings.rows} images of a class to train on, and others for the "
             f"classifier, and one class has {least} (setting rows)"
         )
-    cells = [Cell(labels, r) for r in range(settings.seeds) for labels in LABELS]
+    cells = _cells(settings)
     return Grid(
         cells=cells,
         compute=partial(_measure, settings, data),
         found=Trained,
         fold=partial(_fold, settings, data),
-        time=lambda: settings.seeds * sum(_seconds(settings, data, labels) for labels in LABELS),
+        time=lambda: sum(settings.seeds * _seconds(settings, data, c) for c in cells if not c.r),
         picture=PICTURE,
-        weight=lambda cell: _seen(settings, data, cell.labels),
+        weight=partial(_seen, settings, data),
     )
+
+
+def _cells(settings: SpfmImagesSettings) -> list[Cell]:
+    seeds, strategies = range(settings.seeds), settings.strategies
+    return [Cell(labels, s, r) for r in seeds for s in strategies for labels in LABELS]
 
 
 def _first(data: Sources, classes: int) -> Sources:
@@ -117,34 +125,31 @@ def _first(data: Sources, classes: int) -> Sources:
     return replace(kept, names=tuple(data.names[:K]))
 
 
-def _runs(
-    settings: SpfmImagesSettings, data: Sources, labels: Labels, r: int
-) -> Mapping[str, TrainingRun]:
-    """The trainings of a cell, by strategy."""
-    purified = labels == "purified"
-    common = {"model": FAMILIES[labels], "set": settings.of_model(purified), "seed": r}
-    return {
-        strategy: TrainingRun(
-            prepare(data, TrainSettings.parse({**common, "strategy": strategy})), Execution()
-        )
-        for strategy in settings.strategies
+def _run(settings: SpfmImagesSettings, data: Sources, cell: Cell) -> TrainingRun:
+    """The training of a cell."""
+    given = {
+        "model": FAMILIES[cell.labels],
+        "set": settings.of_model(cell.labels == "purified"),
+        "seed": cell.r,
+        "strategy": cell.strategy,
     }
+    return TrainingRun(prepare(data, TrainSettings.parse(given)), Execution())
 
 
-def _seconds(settings: SpfmImagesSettings, data: Sources, labels: Labels) -> float:
+def _seconds(settings: SpfmImagesSettings, data: Sources, cell: Cell) -> float:
     """Of training, if no model stops early."""
     sample = Sample.of(data, settings, Noise(settings.seed))
-    return sum(run.seconds() for run in _runs(settings, sample.own, labels, 0).values())
+    return _run(settings, sample.own, cell).seconds()
 
 
-def _seen(settings: SpfmImagesSettings, data: Sources, labels: Labels) -> float:
+def _seen(settings: SpfmImagesSettings, data: Sources, cell: Cell) -> float:
     """Images in updates, those of probes as what they cost."""
-    purified = labels == "purified"
-    trained = family(FAMILIES[labels]).parse(settings.of_model(purified)).suited("images")
+    pooled, purified = cell.strategy == "pooled", cell.labels == "purified"
+    trained = family(FAMILIES[cell.labels]).parse(settings.of_model(purified)).suited("images")
     assert isinstance(trained, TrainedSettings)
-    n = settings.rows * data.K
-    probes = 2 * settings.probe_draws / 3 if purified else 0
-    return (2 + probes) * trained.planned(n) * trained.rows_per_update(n)
+    models, n = (1, settings.rows * data.K) if pooled else (data.K, settings.rows)
+    probes = 2 * settings.probe_draws / 3 if pooled and purified else 0
+    return models * (1 + probes) * trained.planned(n) * trained.rows_per_update(n)
 
 
 def _measure(
@@ -159,23 +164,20 @@ def _measure(
     sample = Sample.of(data, settings, noise)
     given = sample.labelled(cell.labels, settings.noise, noise)
     classifier, real = _classifier(settings, sample.others, noise)
-    drawn, updates = [], {}
+    run, wrong = _run(settings, given, cell), given.y != sample.own.y
+    (trained,) = run.work(folder, progress)[0].values()
+    updates = max(effort.updates for effort in trained.efforts)
+    drawn = _drawn(settings, cell.strategy, trained, classifier, noise)
     flags: tuple[Flagging, ...] = ()
     kept: Flagging | None = None
     probes: tuple[Probe, ...] = ()
-    for i, (strategy, run) in enumerate(_runs(settings, given, cell.labels, cell.r).items()):
-        place = None if folder is None else folder / strategy
-        part = within(progress, i / len(settings.strategies), (i + 1) / len(settings.strategies))
-        (trained,) = run.work(place, part)[0].values()
-        updates[strategy] = max(effort.updates for effort in trained.efforts)
-        drawn += _drawn(settings, strategy, trained, classifier, noise)
-        if strategy == "pooled" and cell.labels == "wrong":
-            probes = _probed(run, trained, given, given.y != sample.own.y, noise)
-        if strategy == "pooled" and trained.flags:
-            found, wrong = trained.flags.flags, (given.y != sample.own.y)[trained.flags.row]
-            flags = (flagging(found, wrong, updates[strategy]),)
-            kept = flagging(by_row(found), wrong, updates[strategy])
-    return Trained(tuple(drawn), flags, kept, updates, real, probes)
+    if cell.strategy == "pooled" and cell.labels == "wrong":
+        probes = _probed(run, trained, given, wrong, noise)
+    if trained.flags:
+        found, known = trained.flags.flags, wrong[trained.flags.row]
+        flags = (flagging(found, known, updates),)
+        kept = flagging(by_row(found), known, updates)
+    return Trained(tuple(drawn), flags, kept, {cell.strategy: updates}, real, probes)
 
 
 def _probed(
@@ -221,7 +223,11 @@ def _drawn(
 
 def _fold(settings: SpfmImagesSettings, data: Sources, found: Mapping[str, Trained]) -> Spfm:
     trained: dict[Labels, Sequence[Trained]] = {
-        labels: [found[Cell(labels, r).name] for r in range(settings.seeds)] for labels in LABELS
+        labels: [
+            joined([found[Cell(labels, s, r).name] for s in settings.strategies])
+            for r in range(settings.seeds)
+        ]
+        for labels in LABELS
     }
     points, purified = folded(trained), trained["purified"]
     real = torch.tensor([one.real for one in found.values()], dtype=torch.float64)

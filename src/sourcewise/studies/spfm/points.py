@@ -25,6 +25,7 @@ __all__ = [
     "changes",
     "flagging",
     "folded",
+    "joined",
     "mean_probes",
 ]
 
@@ -114,6 +115,16 @@ class Trained:
     updates: dict[str, int]  # by strategy: most of a model
     real: float | None = None  # accuracy of the classifier on real rows
     probes: tuple[Probe, ...] = ()  # of a pooled model that was trained on wrong labels
+
+
+def joined(parts: Sequence[Trained]) -> Trained:
+    """One cell of all strategies, from one of each."""
+    flags = tuple(flag for part in parts for flag in part.flags)
+    kept = next((part.kept for part in parts if part.kept), None)
+    updates = {name: count for part in parts for name, count in part.updates.items()}
+    probes = tuple(probe for part in parts for probe in part.probes)
+    drawn = tuple(draw for part in parts for draw in part.drawn)
+    return Trained(drawn, flags, kept, updates, parts[0].real, probes)
 
 
 @dataclass(frozen=True)
