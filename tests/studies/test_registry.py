@@ -67,7 +67,6 @@ SMALL = {
         "passes": 1,
         "width": 4,
         "guidance": "1",
-        "strategies": "pooled",
     },
     "reflow": {
         "sets": "line,normals",
