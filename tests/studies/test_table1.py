@@ -189,6 +189,7 @@ def test_the_claims_are_counted_in_pairs_that_differ_in_one_thing():
     assert "10 to 20, 2 still improving" in text
     assert "| 100 | 2 | 10 | -0.0100 | +0.1100 |" in text
     assert points[0].advantage == 0.25
+    assert points[0].advantage_sd == pytest.approx(2**0.5 / 40)
 
 
 def test_the_papers_table_is_as_published():

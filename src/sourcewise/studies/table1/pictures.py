@@ -60,10 +60,12 @@ def _advantages(axes: "Axes", points: Sequence["Table1Point"]) -> None:
     for level, colour in COLOURS.items():
         mine = [p for p in points if p.level == level]
         x = [places.index(_place(p)) + 0.16 * (2 * level - 3) for p in mine]
-        axes.bar(x, [100 * p.advantage for p in mine], width=0.3, color=colour)
+        y, spread = [100 * p.advantage for p in mine], [100 * p.advantage_sd for p in mine]
+        axes.bar(x, y, width=0.3, color=colour)
+        axes.errorbar(x, y, yerr=spread, fmt="none", ecolor="black", lw=0.8)
     axes.axhline(0, color="black", lw=0.6)
     axes.set_xticks(range(len(places)), places, fontsize=7)
-    axes.set_ylabel("relative advantage, Frechet, %", fontsize=8)
+    axes.set_ylabel("relative advantage, Frechet, %\n(lines: sd of one set of draws)", fontsize=8)
 
 
 PICTURE = Picture(_figure, STYLE)

@@ -1,5 +1,6 @@
 """What table 1 finds: a point for each cell and budget, beside the paper's."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,13 @@ class Table1Point:
         """`(separate - pooled) / separate` of Frechet distances, as in the paper's figure 3."""
         separate, pooled = self.frechet["separate"].mean, self.frechet["pooled"].mean
         return (separate - pooled) / separate if separate else 0.0
+
+    @property
+    def advantage_sd(self) -> float:
+        """About the standard deviation of an advantage of one set of draws, and of models."""
+        spread = math.hypot(*(self.frechet[name].sd for name in ("separate", "pooled")))
+        separate = self.frechet["separate"].mean
+        return spread / separate if separate else 0.0
 
 
 @dataclass(frozen=True)
