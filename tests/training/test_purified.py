@@ -108,7 +108,7 @@ def test_a_label_is_judged_by_looks_of_before_as_well(memory, monkeypatch):
     rows, seen = data(held_out=False), []
 
     def excess(self, batch, noise):
-        seen.append((batch.x, 1.0 if len(seen) % 3 else -1.5))
+        seen.append((batch.tensor, 1.0 if len(seen) % 3 else -1.5))
         return torch.full((len(batch),), seen[-1][1])
 
     monkeypatch.setattr(PurifiedFlow, "label_excess", excess)
@@ -117,7 +117,7 @@ def test_a_label_is_judged_by_looks_of_before_as_well(memory, monkeypatch):
     last = torch.zeros_like(looks)
     for x, e in seen:
         for row in x:
-            at = (rows.train.x.float() == row.float()).all(1)
+            at = (rows.train.tensor.float() == row.float()).all(1)
             last[at] = torch.where(looks[at] > 0, memory * last[at] + (1 - memory) * e, e)
             looks[at], total[at] = looks[at] + 1, total[at] + last[at]
             flagged[at] += last[at] > 0
