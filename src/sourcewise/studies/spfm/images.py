@@ -39,8 +39,8 @@ from sourcewise.studies.spfm.points import (
     changes,
     flagging,
     folded,
-    joined,
     mean_probes,
+    merged,
 )
 from sourcewise.studies.spfm.settings import SpfmImagesSettings
 from sourcewise.studies.spfm.table import Spfm
@@ -224,7 +224,7 @@ def _drawn(
 def _fold(settings: SpfmImagesSettings, data: Sources, found: Mapping[str, Trained]) -> Spfm:
     trained: dict[Labels, Sequence[Trained]] = {
         labels: [
-            joined([found[Cell(labels, s, r).name] for s in settings.strategies])
+            merged([found[Cell(labels, s, r).name] for s in settings.strategies])
             for r in range(settings.seeds)
         ]
         for labels in LABELS

@@ -25,8 +25,8 @@ __all__ = [
     "changes",
     "flagging",
     "folded",
-    "joined",
     "mean_probes",
+    "merged",
 ]
 
 Labels = Literal["right", "wrong", "purified"]
@@ -117,7 +117,7 @@ class Trained:
     probes: tuple[Probe, ...] = ()  # of a pooled model that was trained on wrong labels
 
 
-def joined(parts: Sequence[Trained]) -> Trained:
+def merged(parts: Sequence[Trained]) -> Trained:
     """One cell of all strategies, from one of each."""
     flags = tuple(flag for part in parts for flag in part.flags)
     kept = next((part.kept for part in parts if part.kept), None)
